@@ -1,0 +1,1 @@
+"""Moving data between systems: a library that knows nothing of Airflow."""

@@ -1,0 +1,1 @@
+"""How data is written and read: one file a format."""
