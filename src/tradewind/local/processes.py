@@ -1,0 +1,313 @@
+"""Child processes that never outlive their parent, and the ports they listen on.
+
+On Linux every child asks the kernel to be killed when its parent dies (``PR_SET_PDEATHSIG``, see
+prctl(2)), so that not even SIGKILL of the parent leaves an orphan. Elsewhere an ordinary end and
+the signals that Python handles stop them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradewind.errors import SetupError
+
+__all__ = [
+    "Child",
+    "Children",
+    "bind_to_parent",
+    "check_port_free",
+    "free_port",
+    "spawn",
+    "wait_until",
+]
+
+# Runs before the program itself, in the same process. PR_SET_PDEATHSIG survives the exec; the look
+# at the parent's id closes the gap in which the parent died before the request was made. A
+# preexec_fn could do the same but is unsafe in a process with threads.
+_BOUND = """\
+import ctypes, os, signal, sys
+parent, death_signal = int(sys.argv[1]), int(sys.argv[2])
+ctypes.CDLL(None, use_errno=True).prctl(1, death_signal)
+if os.getppid() != parent:
+    os.kill(os.getpid(), signal.SIGKILL)
+try:
+    os.execvp(sys.argv[3], sys.argv[3:])
+except OSError as error:
+    sys.stderr.write(f"{sys.argv[3]}: {error.strerror}\\n")
+    os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+"""
+
+# The kernel takes the death of the *thread* that started a child for the death of its parent. All
+# children are therefore started by this one thread, which lives as long as the process.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tradewind-spawner")
+
+_LOOPBACK = "127.0.0.1"
+_GRACE_SECONDS = 10.0
+_TAIL_BYTES = 2000
+
+
+def bind_to_parent(
+    command: Sequence[str], death_signal: signal.Signals = signal.SIGKILL
+) -> list[str]:
+    """Wrap a command so that its process ends when this process does.
+
+    Args:
+        command: Program and arguments.
+        death_signal: What the kernel sends it when this process is gone.
+
+    Returns:
+        The command to start; the command itself where the kernel has no such request.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    me = str(os.getpid())
+    return [sys.executable, "-I", "-S", "-c", _BOUND, me, str(int(death_signal)), *command]
+
+
+def spawn(command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
+    """Start a process from the one thread that lives as long as this process.
+
+    Args:
+        command: Program and arguments, mostly from `bind_to_parent`.
+        options: As for `subprocess.Popen`.
+
+    Returns:
+        The process.
+    """
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    return _spawner.submit(popen, list(command), **options).result()
+
+
+def free_port() -> int:
+    """Ask the kernel for a loopback port that is free now.
+
+    Returns:
+        The port. Another process may take it before it is used: prefer to let a program choose.
+    """
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port_free(system: str, port: int) -> None:
+    """Look whether a port can be listened on.
+
+    Args:
+        system: Name of the system that wants it, for the message.
+        port: The port; 0 is always free.
+
+    Raises:
+        SetupError: It is taken, or not allowed.
+    """
+    remedy = f"Choose another with --port {system}=PORT (0 takes any free one)"
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still being forgotten counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OverflowError as error:
+            raise SetupError(f"{system}: there is no port {port}. {remedy}.") from error
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SetupError(
+                    f"{system}: port {port} on {_LOOPBACK} is in use by another program. "
+                    f"{remedy}, or stop that program."
+                ) from error
+            raise SetupError(
+                f"{system}: cannot listen on port {port} of {_LOOPBACK}: {error.strerror}. "
+                f"{remedy}."
+            ) from error
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float, interval: float = 0.02) -> bool:
+    """Ask again and again until a condition holds.
+
+    Args:
+        condition: Asked every interval.
+        seconds: How long to ask at most.
+        interval: Time between two questions, in seconds.
+
+    Returns:
+        Whether it held in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(interval)
+    return True
+
+
+@dataclass
+class Child:
+    """A process of a local system.
+
+    Args:
+        system: Name of the system.
+        process: The process, leader of a process group of its own.
+        log: The file that takes what it prints on stderr.
+        output: The file that takes its stdout; the log itself when it is not kept apart.
+    """
+
+    system: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    output: Path
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        with contextlib.suppress(OSError), self.log.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - _TAIL_BYTES))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            return "\n".join(f"    {line}" for line in lines[-12:])
+        return ""
+
+    def describe_end(self) -> str:
+        """How it ended, for a message."""
+        status = self.process.poll()
+        if status is None:
+            return "is running"
+        if status < 0:
+            return f"was ended by {signal.Signals(-status).name}"
+        return f"ended with status {status}"
+
+    def wait_ready(self, ready: Callable[[], bool], *, seconds: float) -> None:
+        """Wait until it is ready to serve.
+
+        Args:
+            ready: Whether it is; asked again and again.
+            seconds: How long to wait at most.
+
+        Raises:
+            SetupError: It ended, or was not ready in time; with the last lines of its log.
+        """
+        if wait_until(lambda: self.ended() or ready(), seconds=seconds) and not self.ended():
+            return
+        what = self.describe_end() if self.ended() else f"was not ready within {seconds:.0f} s"
+        said = self.tail()
+        raise SetupError(
+            f"{self.system}: its process {what} while starting. Its log is {self.log}"
+            + (f" and ends with:\n{said}" if said else ", and is empty.")
+        )
+
+    def stop(self, grace: float = _GRACE_SECONDS) -> None:
+        """End it and all that is left of its process group.
+
+        Args:
+            grace: Seconds between the polite signal and the one that cannot be refused.
+        """
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            # Not waited for yet, the ended process keeps its id, and with it that of the group,
+            # from being given to somebody else before the group is swept.
+            wait_until(self._is_zombie, seconds=grace)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _is_zombie(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+class Children:
+    """The processes of one system, stopped together in reverse order.
+
+    Args:
+        system: Name of the system.
+        logs: The folder for what they print.
+        keep_open: File descriptors they inherit, so that a lock is held as long as any of them
+            lives.
+    """
+
+    def __init__(self, system: str, logs: Path, keep_open: Sequence[int] = ()) -> None:
+        self._system = system
+        self._logs = logs
+        self._keep_open = tuple(keep_open)
+        self.all: list[Child] = []
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        name: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        separate_output: bool = False,
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> Child:
+        """Start a process in a process group of its own, so that Ctrl-C does not reach it.
+
+        Args:
+            command: Program and arguments.
+            name: What its log file is called; the system's name when not given.
+            environment: Variables to set beside those of this process. AWS settings of this
+                process are not handed down: a local system must never reach a real account.
+            cwd: Its working directory.
+            separate_output: Keep its stdout in a file of its own, ``<name>.out``.
+            death_signal: What the kernel sends it when this process is gone.
+
+        Returns:
+            The process.
+
+        Raises:
+            SetupError: The log file cannot be written.
+        """
+        name = name or self._system
+        log = self._logs / f"{name}.log"
+        output = self._logs / f"{name}.out" if separate_output else log
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        with contextlib.ExitStack() as files:
+            try:
+                self._logs.mkdir(parents=True, exist_ok=True)
+                stderr = files.enter_context(log.open("wb"))
+                stdout = files.enter_context(output.open("wb")) if separate_output else stderr
+            except OSError as error:
+                raise SetupError(
+                    f"{self._system}: cannot write its log {log}: {error.strerror}. "
+                    "Make the folder writable, or choose another with --data."
+                ) from error
+            process = spawn(
+                bind_to_parent(command, death_signal),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**inherited, **(environment or {})},
+                cwd=cwd,
+                start_new_session=True,
+                pass_fds=self._keep_open,
+            )
+        child = Child(system=self._system, process=process, log=log, output=output)
+        self.all.append(child)
+        return child
+
+    def ended(self) -> Child | None:
+        """The first process that has ended, if any."""
+        return next((child for child in self.all if child.ended()), None)
+
+    def stop(self) -> None:
+        """End all processes, the last started first."""
+        while self.all:
+            self.all[-1].stop()
+            self.all.pop()

@@ -1,0 +1,97 @@
+"""SageMaker, and what its clients call beside it: the service of `tradewind.local.sagemaker`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import sys
+from pathlib import Path
+
+from tradewind.errors import SetupError
+from tradewind.local.system import AWS_REGION, Context, Offer, System
+
+__all__ = ["SYSTEM", "SageMaker"]
+
+_ACCOUNT = "123456789012"
+
+# What the service answers: boto3's service name, which keys an Airflow connection's service_config,
+# and the suffix of AWS_ENDPOINT_URL_..., which is botocore's service id.
+_SERVICES = {
+    "sagemaker": "SAGEMAKER",
+    "sagemaker-runtime": "SAGEMAKER_RUNTIME",
+    "logs": "CLOUDWATCH_LOGS",
+    "sts": "STS",
+    "iam": "IAM",
+}
+
+
+class SageMaker(System):
+    """Training, endpoints and batch transform, with CloudWatch Logs, STS and IAM."""
+
+    name = "sagemaker"
+    summary = "SageMaker, its runtime, CloudWatch Logs, STS and IAM; trains and serves for real"
+    default_port = 9010
+    role = "sagemaker"
+    needs = ("s3",)
+    start_timeout = 60.0
+
+    def check(self) -> None:
+        """Look for the libraries that the service is made of."""
+        for module in ("botocore", "httptools", "obstore", "sklearn", "starlette", "uvicorn"):
+            if importlib.util.find_spec(module) is None:
+                raise SetupError(
+                    f"{self.name}: the Python module {module!r} is not installed. "
+                    "Install it with: pip install 'tradewind[local-sagemaker]'"
+                )
+
+    def start(self, context: Context) -> Offer:
+        """Start the service and wait until it announces its endpoint."""
+        s3 = context.offers["s3"]
+        data = context.folder / "state"
+        data.mkdir(exist_ok=True)
+        child = context.children.start(
+            [
+                sys.executable,
+                "-m",
+                "tradewind.local.sagemaker",
+                f"--data={data}",
+                f"--s3-endpoint={s3.endpoint}",
+                f"--host={context.host}",
+                f"--port={context.port}",
+                f"--region={AWS_REGION}",
+                f"--account={_ACCOUNT}",
+            ],
+            environment=s3.environment,
+            separate_output=True,
+            # Politely, so that it stops the containers it has started, which are not its children.
+            death_signal=signal.SIGTERM,
+        )
+        child.wait_ready(
+            lambda: _announced(child.output) is not None, seconds=context.start_timeout
+        )
+        endpoint = _announced(child.output) or ""
+        return Offer(
+            endpoint=endpoint,
+            environment={f"AWS_ENDPOINT_URL_{suffix}": endpoint for suffix in _SERVICES.values()},
+            connections={
+                "aws_default": {
+                    "extra": {
+                        # For any other AWS service too: an error here, rather than a real account.
+                        "endpoint_url": endpoint,
+                        "service_config": {
+                            service: {"endpoint_url": endpoint} for service in _SERVICES
+                        },
+                    }
+                }
+            },
+        )
+
+
+def _announced(output: Path) -> str | None:
+    """Read the endpoint from the one line of JSON that the service prints when it is ready."""
+    line, newline, _ = output.read_text(errors="replace").partition("\n")
+    return str(json.loads(line)["endpoint"]) if newline else None
+
+
+SYSTEM = SageMaker()

@@ -1,0 +1,43 @@
+"""Real systems for the tests, each started once a test process and stopped at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import SetupError
+from tradewind.local import Systems, up
+from tradewind.local.system import find_systems
+
+
+@pytest.fixture(scope="session")
+def local_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running S3 server: ``local_s3["s3"].endpoint``, ``local_s3.environment``."""
+    with up(["s3"], data=tmp_path_factory.mktemp("local-s3")) as systems:
+        yield systems
+
+
+@pytest.fixture(scope="session")
+def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running SageMaker and the S3 server it works on, as ``tradewind up sagemaker`` starts."""
+    with up(["sagemaker"], data=tmp_path_factory.mktemp("local-sagemaker")) as systems:
+        yield systems
+
+
+@pytest.fixture(scope="session")
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running radosgw, the S3 server with conditional puts: ``radosgw["s3"].endpoint``."""
+    try:
+        find_systems()["radosgw"].check()
+    except SetupError as error:
+        pytest.skip(str(error))
+    with up(["radosgw"], data=tmp_path_factory.mktemp("radosgw")) as systems:
+        yield systems
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """An empty data folder for a test that starts systems of its own."""
+    return tmp_path / "data"
