@@ -1,0 +1,33 @@
+"""Amazon SageMaker's built-in algorithm ``kmeans``, reimplemented after its public documentation.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/dg/k-means.html and the pages below it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tradewind.local.sagemaker.algorithms.base import Algorithm, ServedModel
+
+if TYPE_CHECKING:
+    from tradewind.local.sagemaker.trainer.context import TrainingContext
+
+__all__ = ["ALGORITHM"]
+
+
+# Serving and training are imported only where they are needed: the service that serves a model
+# has no use for scikit-learn, and the training process none for the request codecs.
+def _load_model(model_tar_gz: Path | BinaryIO) -> ServedModel:
+    from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
+
+    return KMeansModel.load(model_tar_gz)
+
+
+def _train(context: TrainingContext) -> None:
+    from tradewind.local.sagemaker.algorithms.kmeans.train import train
+
+    train(context)
+
+
+ALGORITHM = Algorithm(name="kmeans", load_model=_load_model, train=_train)
