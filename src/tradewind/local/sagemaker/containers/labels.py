@@ -1,0 +1,51 @@
+"""Whose container is whose: labels, by which a killed service's leftovers are found."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tradewind.local.sagemaker.containers.engine import EngineError, NoEngineError, find_engine
+
+if TYPE_CHECKING:
+    from tradewind.local.sagemaker.service import Service
+
+__all__ = ["SERVICE", "WHAT", "labels", "remove_leftovers"]
+
+# The data folder tells services on one engine apart: only one service process can hold it.
+SERVICE = "tradewind.local.sagemaker"
+WHAT = "tradewind.local.sagemaker.what"
+
+_log = logging.getLogger(__name__)
+
+
+def labels(service: Service, what: str) -> dict[str, str]:
+    """The labels of a container of this service.
+
+    Args:
+        service: The service.
+        what: The kind and name of what it is for, such as "endpoint/digits".
+    """
+    return {SERVICE: str(service.settings.data.resolve()), WHAT: what}
+
+
+async def remove_leftovers(service: Service, kind: str) -> None:
+    """Remove the containers that an earlier, killed process of this service left.
+
+    Args:
+        service: The service.
+        kind: Of what they are for: "endpoint", "training-job" or "transform-job".
+    """
+    try:
+        engine = await find_engine(service.settings.engine)
+    except NoEngineError:
+        return
+    try:
+        for container in await engine.list(f"{SERVICE}={service.settings.data.resolve()}"):
+            if container["Labels"].get(WHAT, "").startswith(f"{kind}/"):
+                _log.info("Removing a leftover container of %s", container["Labels"][WHAT])
+                await engine.remove(container["Id"])
+    except EngineError as error:
+        _log.warning("Leftover containers could not be removed: %s", error)
+    finally:
+        await engine.aclose()
