@@ -6,6 +6,7 @@ Source: the protobuf encoding guide (varints, tags, packed fields, maps as entri
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ def _len_field(number: int, length: int) -> bytes:
     return varint(number << 3 | _LEN) + varint(length)
 
 
+@functools.lru_cache(maxsize=4096)
 def entry(where: int, tensor: int, width: int, key: bytes = b"values") -> bytes:
     """What stands before a tensor's packed values: the map entry, value and tensor around them.
 
