@@ -1,0 +1,1 @@
+"""Handwritten digits: fetched, converted, trained, judged and deployed daily; a page uses them."""
