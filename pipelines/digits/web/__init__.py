@@ -1,0 +1,1 @@
+"""The online part of the digits pipeline: a page to draw on, and the API behind it."""
