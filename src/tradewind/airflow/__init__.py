@@ -1,0 +1,1 @@
+"""What Airflow sees of Tradewind: thin; the work is done in ``tradewind.move`` and its like."""

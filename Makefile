@@ -1,0 +1,54 @@
+# Two commands do everything on a machine with Python, make and a package index:
+#   make demo    the digits application on this machine, until Ctrl-C (ONCE=1: one run, then end)
+#   make test    all tests; installs the systems they need where it may
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-long lint format bench pins clean environment test-environment
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+environment:
+	@$(PYTHON) scripts/environment.py .venv requirements/demo.txt --editable
+
+test-environment:
+	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
+	@$(PYTHON) scripts/environment.py .venv-clients requirements/clients.txt
+	@$(PYTHON) scripts/systems.py
+
+demo: environment  ## bring everything up, run the digits pipeline, serve its page (ONCE=1: then end)
+	@$(BIN)/python scripts/demo.py $(if $(ONCE),--once)
+
+test: test-environment  ## all tests but the long ones (ARGS=... goes to pytest)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" $(ARGS)
+
+test-long: test-environment  ## all tests, the long ones too
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: test-environment  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: test-environment  ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: test-environment  ## every measurement in bench/, one after the other
+	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  pyproject.toml --extra local --extra digits --output-file requirements/demo.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  pyproject.toml --extra local --extra digits --group dev \
+	  --constraints requirements/demo.txt --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/clients.in --output-file requirements/clients.txt
+
+clean:  ## remove environments, state and caches
+	rm -rf .venv .venv-clients .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

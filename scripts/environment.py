@@ -1,0 +1,141 @@
+"""Build a Python environment from a file of exact pins: fast with uv, or else with pip.
+
+    python3 scripts/environment.py .venv requirements/demo.txt --editable
+    python3 scripts/environment.py .venv-clients requirements/clients.txt
+
+Uses the standard library only, since it runs before anything is installed. An environment that is
+already right is left alone, which costs no time. Packages come from wherever pip is set up to find
+them on this machine; nothing here names an address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    """Build the environment asked for; the exit status is 0 when it is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("requirements", type=Path)
+    parser.add_argument("--editable", action="store_true", help="install this project as well")
+    arguments = parser.parse_args()
+    if sys.version_info < OLDEST:
+        print(
+            f"Tradewind needs Python {OLDEST[0]}.{OLDEST[1]} or newer, and {sys.executable} is "
+            f"{sys.version.split()[0]}. Name a newer one: make PYTHON=python3.12 ...",
+            file=sys.stderr,
+        )
+        return 2
+    folder = ROOT / arguments.folder
+    stamp = folder / f".{arguments.requirements.stem}-is-installed"
+    wanted = fingerprint(ROOT / arguments.requirements, editable=arguments.editable)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return 0
+    began = time.monotonic()
+    print(f"Setting up {arguments.folder} from {arguments.requirements} ...", flush=True)
+    try:
+        create(folder)
+        install(folder, ROOT / arguments.requirements, editable=arguments.editable)
+    except subprocess.CalledProcessError as error:
+        print(
+            f"{arguments.folder} could not be set up: {' '.join(map(str, error.cmd[:6]))} "
+            f"... ended with status {error.returncode}; what it says stands above. "
+            "Mend that and run this again; what is already installed is kept.",
+            file=sys.stderr,
+        )
+        return 1
+    stamp.write_text(wanted)
+    print(f"{arguments.folder} is ready after {time.monotonic() - began:.0f} s.", flush=True)
+    return 0
+
+
+def fingerprint(requirements: Path, *, editable: bool) -> str:
+    """What the environment was built from: pins, project, interpreter."""
+    digest = hashlib.sha256(requirements.read_bytes())
+    if editable:
+        digest.update((ROOT / "pyproject.toml").read_bytes())
+    digest.update(f"{ROOT}\n{sys.version}".encode())
+    return digest.hexdigest()
+
+
+def create(folder: Path) -> None:
+    """Make the bare environment, unless it is there and works."""
+    python = folder / "bin" / "python"
+    works = (
+        python.exists()
+        and not subprocess.run(
+            [python, "-m", "pip", "--version"], capture_output=True, check=False
+        ).returncode
+    )
+    if works:
+        return
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        sys.exit(
+            "This Python cannot make environments (no ensurepip). On Debian and Ubuntu install "
+            "the package python3-venv."
+        )
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+
+
+def install(folder: Path, requirements: Path, *, editable: bool) -> None:
+    """Install the pins, and this project without looking for anything else."""
+    python = folder / "bin" / "python"
+    project = ["--no-deps", "--editable", ROOT]
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    installers = [[*pip, "install"]]
+    # uv does in seconds what takes pip minutes, but a machine may be set up for pip alone.
+    if not subprocess.run(
+        [*pip, "install", "-r", ROOT / "requirements" / "uv.txt"], check=False
+    ).returncode:
+        uv = [folder / "bin" / "uv", "pip", "install", "--quiet", "--python", python]
+        installers.insert(0, uv)
+    for last, installer in enumerate(installers, 1 - len(installers)):
+        environment = {**os.environ, **(uv_settings(python) if installer[1:2] == ["pip"] else {})}
+        try:
+            subprocess.run([*installer, "-r", requirements], check=True, env=environment)
+            if editable:
+                subprocess.run([*installer, *project], check=True, env=environment)
+            return
+        except subprocess.CalledProcessError:
+            if last == 0:
+                raise
+            print("uv could not; trying again with pip ...", flush=True)
+
+
+def uv_settings(python: Path) -> dict[str, str]:
+    """Where pip is set up to find packages, in the words of uv, which reads no pip.conf."""
+    listed = subprocess.run(
+        [python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        key, _, value = line.partition("=")
+        # ":env:.index-url" and "install.index-url" say the same as "global.index-url".
+        found.setdefault(key.rpartition(".")[2], value.strip().strip("'\""))
+    names = {
+        "index-url": "UV_DEFAULT_INDEX",
+        "extra-index-url": "UV_INDEX",
+        "find-links": "UV_FIND_LINKS",
+        "cert": "SSL_CERT_FILE",
+    }
+    return {
+        variable: found[name]
+        for name, variable in names.items()
+        if name in found and variable not in os.environ
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
