@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tradewind.errors import TradewindError
 from tradewind.local.sagemaker import algorithms, job_state
 from tradewind.local.sagemaker.errors import ValidationException
 from tradewind.local.sagemaker.job_state import FINISHED, KIND
@@ -154,6 +155,9 @@ class Jobs:
                 raise
         except Missing:
             _log.warning("Training job %s was removed while it ran", job.name)
+        except TradewindError as error:
+            with contextlib.suppress(Missing):
+                self._finish(job.name, "Failed", reason=f"ClientError: {error}")
         except Exception as error:
             _log.exception("Training job %s failed in the service", job.name)
             reason = f"InternalServerError: {type(error).__name__}: {error}"
