@@ -74,8 +74,8 @@ class Service:
         # The parts import this module for its types, so they are found when they are needed.
         package = "tradewind.local.sagemaker"
         self.jobs: Any = importlib.import_module(f"{package}.jobs").Jobs(self)
-        self.hosting = cast("Hosting", _part(f"{package}.hosting", "Hosting", self))
-        self.transforms: Any = _part(f"{package}.transform", "Transforms", self)
+        self.hosting = cast("Hosting", importlib.import_module(f"{package}.hosting").Hosting(self))
+        self.transforms: Any = importlib.import_module(f"{package}.transform").Transforms(self)
         self._started: list[Part] = []
 
     def arn(self, kind: str, name: str) -> str:
@@ -103,17 +103,3 @@ class Service:
             self.logs.close()
             self.store.close()
             self._folder_lock.close()
-
-
-class _Absent:
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-def _part(module: str, name: str, service: Service) -> Any:
-    # Until all parts are there.
-    try:
-        return getattr(importlib.import_module(module), name)(service)
-    except (ImportError, AttributeError):
-        return _Absent()
