@@ -18,6 +18,7 @@ be found while two models serve side by side in a blue/green update.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ __all__ = [
     "DEFAULT_PREFIX",
     "SAMPLE_KEY",
     "Layout",
+    "config_model",
+    "config_name",
     "model_date",
     "model_name",
     "sample_bucket",
@@ -47,6 +50,8 @@ SAMPLE_KEY = "algorithms/kmeans/mnist/mnist.pkl.gz"
 """Key of the data set in AWS's public sample bucket."""
 
 _MODEL = re.compile(r"(?P<endpoint>.+)-(?P<date>\d{4}-\d{2}-\d{2})(?:-\d{10})?")
+
+_CONFIG = re.compile(r"(?P<model>.+)-[0-9a-f]{6}")
 
 
 def sample_bucket(region: str) -> str:
@@ -78,6 +83,23 @@ def model_date(model: str, *, endpoint: str | None = None) -> str | None:
     if match is None or (endpoint is not None and match["endpoint"] != endpoint):
         return None
     return match["date"]
+
+
+def config_name(model: str, content: str) -> str:
+    """Name of an endpoint configuration that serves a model.
+
+    Args:
+        model: The model's name.
+        content: What the configuration says. It goes into the name, so that a name never stands for
+            two different configurations: SageMaker's cannot be changed.
+    """
+    return f"{model}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
+
+
+def config_model(config: str) -> str | None:
+    """The model an endpoint configuration serves; None when it is not one of this pipeline."""
+    match = _CONFIG.fullmatch(config)
+    return match["model"] if match and model_date(match["model"]) else None
 
 
 @dataclass(frozen=True)
