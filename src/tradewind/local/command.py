@@ -221,6 +221,7 @@ def _as_json(systems: Systems) -> dict[str, object]:
                 "endpoint": system.endpoint,
                 "folder": str(system.folder),
                 "pids": system.pids,
+                "notes": dict(system.offer.notes),
             }
             for system in systems.values()
         },
@@ -233,6 +234,8 @@ def _as_text(systems: Systems) -> str:
     width = max(len(name) for name in systems)
     lines = ["", f"Running, with data in {systems.data}:", ""]
     lines += [f"  {system.name:<{width}}  {system.endpoint}" for system in systems.values()]
+    for system in systems.values():
+        lines += [f"  {system.name} {what}: {note}" for what, note in system.offer.notes.items()]
     lines += ["", "For another terminal (boto3, AWS CLI, Airflow):", ""]
     lines += [f"unset {' '.join(UNSET)}"]
     lines += [f"export {key}={shlex.quote(value)}" for key, value in systems.environment.items()]

@@ -60,11 +60,13 @@ class Offer:
         connections: Airflow connections by id, each as the dict of Airflow's JSON form
             (``conn_type``, ``login``, ``extra``, ...). Systems that fill the same id are merged,
             ``extra`` key by key.
+        notes: What else a person wants to know, by what it is called, like a generated login.
     """
 
     endpoint: str
     environment: Mapping[str, str] = field(default_factory=dict)
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Context:
         port: The port to listen on; 0 lets the system take a free one.
         credentials: The key pair to accept.
         offers: What the systems it needs offer, by the role it asked for.
+        environment: Variables that lead clients to the systems that run already.
         children: Starts its processes; they are stopped in reverse order when all ends.
         start_timeout: How long the system may take to be ready, in seconds.
     """
@@ -86,6 +89,7 @@ class Context:
     port: int
     credentials: Credentials
     offers: Mapping[str, Offer]
+    environment: Mapping[str, str]
     children: Children
     start_timeout: float
 
@@ -106,6 +110,8 @@ class System(ABC):
     """What it offers; one system a role runs at a time. Mostly its name."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Roles that must be running before it. A missing one is started by itself."""
+    last: ClassVar[bool] = False
+    """Whether it starts after all others, being a client of whatever runs."""
     start_timeout: ClassVar[float] = 30.0
     """Seconds after which a start that did not become ready has failed."""
 
@@ -183,7 +189,7 @@ def plan(names: list[str], systems: Mapping[str, System] | None = None) -> list[
 
     for name in names:
         add(systems[name])
-    return order
+    return sorted(order, key=lambda system: system.last)
 
 
 def find_program(name: str, *, system: str, remedy: str) -> str:

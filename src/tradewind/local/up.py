@@ -154,6 +154,7 @@ def up(
                 port=ports.get(system.name, 0),
                 credentials=credentials,
                 offers={running.role: running.offer for running in result.running},
+                environment=result.environment,
                 children=children,
                 start_timeout=system.start_timeout,
             )
