@@ -2,7 +2,6 @@ import io
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from clients import clients_python
 from tradewind.errors import InputError
 from tradewind.local.sagemaker.algorithms import InvocationError
 from tradewind.local.sagemaker.algorithms.kmeans import codecs, model
@@ -140,10 +140,6 @@ def test_recordio_answer_is_one_record_a_row_with_two_labels():
 
 @pytest.mark.clients
 def test_the_sagemaker_sdk_reads_a_recordio_answer(tmp_path):
-    default = Path(__file__).parents[5] / ".venv-clients/bin/python"
-    python = Path(os.environ.get("TRADEWIND_CLIENTS_PYTHON", default))
-    if not python.exists():
-        pytest.skip("needs the environment of foreign clients: run make test, which builds it")
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(300, 3)).astype(np.float32) * 10
     answer, _ = MODEL.invoke(as_csv(rows), "text/csv", "application/x-recordio-protobuf")
@@ -158,7 +154,7 @@ print(json.dumps([[r.label[k].float32_tensor.values[0]
 assert all(set(r.label) == {"closest_cluster", "distance_to_cluster"} for r in records)
 """
     done = subprocess.run(
-        [python, "-c", script, tmp_path / "answer"],
+        [clients_python(), "-c", script, tmp_path / "answer"],
         capture_output=True,
         text=True,
         check=True,

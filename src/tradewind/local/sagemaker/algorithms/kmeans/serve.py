@@ -25,8 +25,12 @@ class KMeansModel:
 
     def __init__(self, centres: npt.NDArray[np.float32]) -> None:
         self.centres = np.ascontiguousarray(centres, np.float32)
-        self._transposed = np.ascontiguousarray(self.centres.T)
-        self._norms = np.einsum("ij,ij->i", self.centres, self.centres)
+        # Distances stay the same around the centres' middle, and numbers far from 0 that differ
+        # little, such as years, keep their digits in float32.
+        self._middle = self.centres.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = self.centres - self._middle
+        self._doubled = np.ascontiguousarray(2 * centred.T)
+        self._norms = np.einsum("ij,ij->i", centred, centred)
 
     @classmethod
     def load(cls, model_tar_gz: Path | BinaryIO) -> KMeansModel:
@@ -59,10 +63,11 @@ class KMeansModel:
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
             # |x - c|^2 = |x|^2 + |c|^2 - 2xc, and |x|^2 does not change which c is closest.
-            closest = (self._norms - 2 * (part @ self._transposed)).argmin(axis=1)
+            centred = part - self._middle
+            closest = (self._norms - centred @ self._doubled).argmin(axis=1)
             # The distance itself comes from the difference: in float32 the formula above loses
             # every digit of a small distance between long vectors.
-            apart = part - self.centres[closest]
+            apart = np.subtract(part, self.centres[closest], dtype=np.float64)
             clusters[start : start + block] = closest
             distances[start : start + block] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
         return clusters, distances
