@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import socket
@@ -210,6 +211,25 @@ class Child:
             f"{self.system}: its process {what} while starting. Its log is {self.log}"
             + (f" and ends with:\n{said}" if said else ", and is empty.")
         )
+
+    def announced_endpoint(self, *, seconds: float) -> str:
+        """Wait for the line of JSON by which a service of ours says that it is ready.
+
+        Args:
+            seconds: How long to wait at most.
+
+        Returns:
+            Its endpoint, of ``{"endpoint": "http://127.0.0.1:PORT"}`` on its stdout.
+
+        Raises:
+            SetupError: It ended, or was not ready in time; with the last lines of its log.
+        """
+
+        def lines() -> list[str]:
+            return self.output.read_text(errors="replace").split("\n")
+
+        self.wait_ready(lambda: len(lines()) > 1, seconds=seconds)
+        return str(json.loads(lines()[0])["endpoint"])
 
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """End it and all that is left of its process group.

@@ -1,16 +1,17 @@
-"""S3: rclone serving a folder (https://rclone.org/commands/rclone_serve_s3/)."""
+"""S3: OpenStack Swift with its S3 API, in the process of `tradewind.local.swift`."""
 
 from __future__ import annotations
 
-import re
+import importlib.util
+import os
+import sys
+import tempfile
 from pathlib import Path
 
-from tradewind.local.system import AWS_REGION, Context, Credentials, Offer, System, find_program
+from tradewind.errors import SetupError
+from tradewind.local.system import AWS_REGION, Context, Credentials, Offer, System
 
 __all__ = ["S3", "SYSTEM"]
-
-_REMEDY = "Install it with: pip install 'tradewind[local-s3]'"
-_ANNOUNCED = re.compile(r"Starting s3 server on \[(http://[^/\]]+)/?\]")
 
 
 def s3_offer(endpoint: str, credentials: Credentials) -> Offer:
@@ -33,7 +34,6 @@ def s3_offer(endpoint: str, credentials: Credentials) -> Offer:
             # Never ask the network for credentials.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         },
         connections={
             "aws_default": {
@@ -42,10 +42,7 @@ def s3_offer(endpoint: str, credentials: Credentials) -> Offer:
                 "password": credentials.secret_access_key,
                 "extra": {
                     "region_name": AWS_REGION,
-                    "config_kwargs": {
-                        "s3": {"addressing_style": "path"},
-                        "response_checksum_validation": "when_required",
-                    },
+                    "config_kwargs": {"s3": {"addressing_style": "path"}},
                     "service_config": {"s3": {"endpoint_url": endpoint}},
                 },
             }
@@ -54,46 +51,57 @@ def s3_offer(endpoint: str, credentials: Credentials) -> Offer:
 
 
 class S3(System):
-    """An S3 server for development: objects are the files of a folder."""
+    """An S3 server for development, whose objects are files in its folder."""
 
     name = "s3"
-    summary = "object store with the S3 API (rclone)"
+    summary = "object store with the S3 API (OpenStack Swift)"
     default_port = 9000
     role = "s3"
 
     def check(self) -> None:
-        """Look for the program."""
-        self._program()
+        """Look for the server's package."""
+        for module in ("swift", "eventlet"):
+            if importlib.util.find_spec(module) is None:
+                raise SetupError(
+                    f"{self.name}: the Python module {module!r} is not installed. "
+                    "Install it with: pip install 'tradewind[local-s3]'"
+                )
 
     def start(self, context: Context) -> Offer:
-        """Start rclone and wait until it says where it listens."""
-        buckets = context.folder / "buckets"
-        buckets.mkdir(exist_ok=True)
-        key = f"{context.credentials.access_key_id},{context.credentials.secret_access_key}"
+        """Start the server and wait until it announces its endpoint and answers."""
+        _check_attributes(context.folder)
         child = context.children.start(
             [
-                self._program(),
-                "serve",
-                "s3",
-                f"--addr={context.host}:{context.port}",
-                "--vfs-cache-mode=off",
-                str(buckets),
+                sys.executable,
+                "-Wignore",
+                "-m",
+                "tradewind.local.swift",
+                f"--folder={context.folder}",
+                f"--host={context.host}",
+                f"--port={context.port}",
+                f"--region={AWS_REGION}",
             ],
             # Not on the command line, where every user of the machine can read it.
-            environment={"RCLONE_AUTH_KEY": f'"{key}"', "RCLONE_CONFIG": ""},
+            environment={
+                "AWS_ACCESS_KEY_ID": context.credentials.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": context.credentials.secret_access_key,
+            },
+            separate_output=True,
         )
-        child.wait_ready(lambda: _announced(child.log) is not None, seconds=context.start_timeout)
-        endpoint = _announced(child.log)
-        assert endpoint is not None  # noqa: S101  (it was just there)
+        endpoint = child.announced_endpoint(seconds=context.start_timeout)
         return s3_offer(endpoint, context.credentials)
 
-    def _program(self) -> str:
-        return find_program("rclone", system=self.name, remedy=_REMEDY)
 
-
-def _announced(log: Path) -> str | None:
-    found = _ANNOUNCED.search(log.read_text(errors="replace"))
-    return found.group(1) if found else None
+def _check_attributes(folder: Path) -> None:
+    """Swift keeps an object's metadata in extended attributes of its file."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            os.setxattr(probe.fileno(), "user.tradewind", b"1")
+        except OSError as error:
+            raise SetupError(
+                f"s3: the file system of {folder} keeps no extended attributes "
+                f"({error.strerror}). Choose a folder on another one with --data."
+            ) from error
 
 
 SYSTEM = S3()

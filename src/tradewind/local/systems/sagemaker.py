@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import signal
 import sys
-from pathlib import Path
 
 from tradewind.errors import SetupError
 from tradewind.local.system import AWS_REGION, Context, Offer, System
@@ -67,10 +65,7 @@ class SageMaker(System):
             # Politely, so that it stops the containers it has started, which are not its children.
             death_signal=signal.SIGTERM,
         )
-        child.wait_ready(
-            lambda: _announced(child.output) is not None, seconds=context.start_timeout
-        )
-        endpoint = _announced(child.output) or ""
+        endpoint = child.announced_endpoint(seconds=context.start_timeout)
         return Offer(
             endpoint=endpoint,
             environment={f"AWS_ENDPOINT_URL_{suffix}": endpoint for suffix in _SERVICES.values()},
@@ -86,12 +81,6 @@ class SageMaker(System):
                 }
             },
         )
-
-
-def _announced(output: Path) -> str | None:
-    """Read the endpoint from the one line of JSON that the service prints when it is ready."""
-    line, newline, _ = output.read_text(errors="replace").partition("\n")
-    return str(json.loads(line)["endpoint"]) if newline else None
 
 
 SYSTEM = SageMaker()
