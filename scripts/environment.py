@@ -92,14 +92,21 @@ def create(folder: Path) -> None:
 def install(folder: Path, requirements: Path, *, editable: bool) -> None:
     """Install the pins, and this project without looking for anything else."""
     python = folder / "bin" / "python"
-    project = ["--no-deps", "--editable", ROOT]
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    project: list[str | Path] = ["--no-deps", "--editable", ROOT]
+    pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     installers = [[*pip, "install"]]
     # uv does in seconds what takes pip minutes, but a machine may be set up for pip alone.
     if not subprocess.run(
         [*pip, "install", "-r", ROOT / "requirements" / "uv.txt"], check=False
     ).returncode:
-        uv = [folder / "bin" / "uv", "pip", "install", "--quiet", "--python", python]
+        uv: list[str | Path] = [
+            folder / "bin" / "uv",
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            python,
+        ]
         installers.insert(0, uv)
     for last, installer in enumerate(installers, 1 - len(installers)):
         environment = {**os.environ, **(uv_settings(python) if installer[1:2] == ["pip"] else {})}

@@ -1,0 +1,86 @@
+"""A few calls of Airflow's public REST API (``/api/v2``), as the demo needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+__all__ = ["AirflowApi"]
+
+
+class AirflowApi:
+    """Airflow's REST API, logged in.
+
+    Args:
+        url: Address of the API server.
+        login: User name.
+        password: The password.
+    """
+
+    def __init__(self, url: str, login: str, password: str) -> None:
+        # No proxy of the surroundings: the server is on this machine.
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        token = self._client.post("/auth/token", json={"username": login, "password": password})
+        token.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def dag_is_known(self, dag: str) -> bool:
+        """Whether the DAG has been read; raises `RuntimeError` when its file cannot be."""
+        errors = self._get("/api/v2/importErrors")["import_errors"]
+        if errors:
+            raise RuntimeError(f"{errors[0]['filename']}:\n{errors[0]['stack_trace']}")
+        return self._client.get(f"/api/v2/dags/{dag}").status_code == 200
+
+    def run_again(self, dag: str, run: str, logical_date: datetime) -> None:
+        """Unpause a DAG and run it for a date, again where it has run for it before.
+
+        The run is made before the DAG is unpaused: so the scheduler finds the date taken and makes
+        no second run for it.
+        """
+        made = self._client.post(
+            f"/api/v2/dags/{dag}/dagRuns",
+            json={"dag_run_id": run, "logical_date": logical_date.isoformat()},
+        )
+        if made.status_code == 409:
+            for other in self._get(f"/api/v2/dags/{dag}/dagRuns")["dag_runs"]:
+                if _same(other["logical_date"], logical_date):
+                    run = other["dag_run_id"]
+            made = self._client.post(
+                f"/api/v2/dags/{dag}/dagRuns/{run}/clear",
+                json={"dry_run": False, "only_failed": False},
+            )
+        made.raise_for_status()
+        self._client.patch(f"/api/v2/dags/{dag}", json={"is_paused": False}).raise_for_status()
+        self.run = run
+
+    def state(self, dag: str, run: str) -> str:
+        """State of a run."""
+        return str(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+
+    def tasks(self, dag: str, run: str) -> list[Mapping[str, Any]]:
+        """The task instances of a run, each with ``task_id``, ``state``, ``duration`` (seconds)."""
+        return list(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"])
+
+    def log(self, dag: str, run: str, task: str, attempt: int) -> str:
+        """The log of one attempt as text."""
+        answer = self._client.get(
+            f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}",
+            headers={"Accept": "application/x-ndjson"},
+        )
+        return answer.text
+
+    def _get(self, path: str) -> Any:
+        answer = self._client.get(path)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def _same(said: str | None, date: datetime) -> bool:
+    return said is not None and datetime.fromisoformat(said.replace("Z", "+00:00")) == date

@@ -1,0 +1,317 @@
+"""The digits application on this machine: S3, SageMaker, Airflow, the pipeline, the page.
+
+python scripts/demo.py           until Ctrl-C
+python scripts/demo.py --once    one run; the last line is JSON; the status is 0 if all is well
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+
+from airflow_api import AirflowApi
+from tradewind.errors import TradewindError
+from tradewind.local import Systems, up
+from tradewind.local.processes import Children, check_port_free
+from tradewind.local.system import AWS_REGION, find_systems
+
+ROOT = Path(__file__).resolve().parent.parent
+PIPELINES = ROOT / "pipelines"
+DAG = "digits"
+SYSTEMS = ("s3", "sagemaker", "airflow")
+PAGE_PORT = 8000
+RUN_SECONDS = 900
+
+
+class DemoError(Exception):
+    """Something the demo relies on did not come true."""
+
+
+def main() -> int:
+    """Run the demo; the exit status is 0 when all went well."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--once", action="store_true", help="end after one run")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=ROOT / ".tradewind" / "demo",
+        help="folder that all state is kept in (default: .tradewind/demo)",
+    )
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.path.insert(0, str(PIPELINES))
+    began = time.monotonic()
+    result: dict[str, Any] = {"dag": DAG, "state": "not run"}
+    status = 1
+    try:
+        with ExitStack() as stack:
+            try:
+                _play(stack, arguments.state, result, once=arguments.once, began=began)
+                status = 0
+            finally:
+                say("Stopping ...")
+    except KeyboardInterrupt:
+        status = 130 if arguments.once else 0
+    except (TradewindError, DemoError, httpx.HTTPError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+    if arguments.once:
+        print(json.dumps(result), flush=True)
+    return status
+
+
+def _play(
+    stack: ExitStack, state: Path, result: dict[str, Any], *, once: bool, began: float
+) -> None:
+    os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(PIPELINES)
+    state.mkdir(parents=True, exist_ok=True)
+    with phase("S3, SageMaker and Airflow are up"):
+        systems = stack.enter_context(up(SYSTEMS, data=state / "data", ports=_ports(once=once)))
+    with phase("the sample bucket has its data set"):
+        _fill_sample_bucket(systems)
+    airflow = systems["airflow"]
+    notes = airflow.offer.notes
+    api = stack.enter_context(
+        closing(AirflowApi(airflow.endpoint, notes["login"], notes["password"]))
+    )
+    with phase(f"Airflow has read the DAG {DAG}"):
+        _wait(lambda: _dag_is_known(api), systems, seconds=120, what=f"DAG {DAG} in Airflow")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    api.run_again(DAG, f"demo__{today:%Y-%m-%d}", today)
+    say(f"The DAG {DAG} runs for {today:%Y-%m-%d}:")
+    with phase("the run has ended"):
+        result["state"], tasks = _watch(api, systems)
+    if result["state"] != "success":
+        _show_failure(api, tasks)
+        raise DemoError(f"the run of {DAG} ended as {result['state']}; Airflow: {airflow.endpoint}")
+    report = _report(systems, f"{today:%Y-%m-%d}")
+    result["accuracy"] = report["accuracy"]
+    with phase("the page answers"):
+        page = _start_page(stack, state, systems, port=0 if once else _free_or_any(PAGE_PORT))
+        prediction = _predict(page)
+    result["seconds"] = round(time.monotonic() - began, 1)
+    result["tasks"] = {name: round(seconds, 1) for name, seconds in tasks.items()}
+    result["prediction"] = prediction
+    say(
+        f"Accuracy {report['accuracy']:.3f}. The page took a drawn "
+        f"{prediction['expected']} for a {prediction['digit']}."
+    )
+    if prediction["digit"] != prediction["expected"]:
+        raise DemoError("the page did not recognise the digit it was shown")
+    if not once:
+        _invite(page, systems)
+        while True:
+            _look(systems)
+            time.sleep(0.5)
+
+
+# ------------------------------------------------------------------------------------- steps
+
+
+def _fill_sample_bucket(systems: Systems) -> None:
+    """Put there what AWS keeps in its public bucket, and make the pipeline's own bucket."""
+    import boto3
+
+    from digits.layout import SAMPLE_KEY, Layout, sample_bucket
+
+    environment = systems.full_environment()
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=AWS_REGION,
+    )
+    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    for bucket in (sample_bucket(AWS_REGION), Layout.from_environment().bucket):
+        if bucket not in there:
+            s3.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": AWS_REGION}
+            )
+    found = s3.list_objects_v2(Bucket=sample_bucket(AWS_REGION), Prefix=SAMPLE_KEY)
+    if found["KeyCount"]:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "digits.sample", "--bucket", sample_bucket(AWS_REGION)],
+        env={**environment, "PYTHONPATH": str(PIPELINES)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DemoError(f"the data set could not be built:\n{done.stdout}")
+
+
+def _watch(api: AirflowApi, systems: Systems) -> tuple[str, dict[str, float]]:
+    """Print every change of a task's state until the run has ended."""
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + RUN_SECONDS
+    while True:
+        _look(systems)
+        state = api.state(DAG, api.run)
+        tasks = api.tasks(DAG, api.run)
+        for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
+            now = task["state"] or "none"
+            if seen.get(task["task_id"], "none") != now and now not in ("scheduled", "queued"):
+                took = f"  {task['duration']:.1f} s" if task["duration"] else ""
+                say(f"  {task['task_id']:<24} {now}{took}")
+                seen[task["task_id"]] = now
+        if state in ("success", "failed"):
+            return state, {task["task_id"]: task["duration"] or 0.0 for task in tasks}
+        if time.monotonic() > deadline:
+            raise DemoError(f"the run of {DAG} has not ended within {RUN_SECONDS} s")
+        time.sleep(0.5)
+
+
+def _show_failure(api: AirflowApi, tasks: dict[str, float]) -> None:
+    for task in api.tasks(DAG, api.run):
+        if task["state"] == "failed":
+            log = api.log(DAG, api.run, task["task_id"], task["try_number"])
+            print(f"The log of {task['task_id']} ends with:\n{log[-4000:]}", file=sys.stderr)
+
+
+def _report(systems: Systems, date: str) -> dict[str, Any]:
+    import boto3
+
+    from digits.layout import Layout
+
+    layout = Layout.from_environment()
+    environment = systems.environment
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=AWS_REGION,
+    )
+    body = s3.get_object(Bucket=layout.bucket, Key=layout.report_key(date))["Body"].read()
+    report: dict[str, Any] = json.loads(body)
+    return report
+
+
+def _start_page(stack: ExitStack, state: Path, systems: Systems, *, port: int) -> str:
+    children = Children("page", state / "logs")
+    stack.callback(children.stop)
+    child = children.start(
+        [sys.executable, "-m", "digits.web", "--host=127.0.0.1", f"--port={port}"],
+        environment={**systems.environment, "PYTHONPATH": str(PIPELINES)},
+        separate_output=True,
+    )
+    child.wait_ready(lambda: "\n" in child.output.read_text(), seconds=60)
+    return str(json.loads(child.output.read_text().splitlines()[0])["url"])
+
+
+def _predict(page: str) -> dict[str, Any]:
+    """Show the page's API a digit that no model was trained on, as a PNG."""
+    import numpy as np
+    from PIL import Image
+
+    from digits.sample import bundled_digits
+
+    _, _, test = bundled_digits()
+    pixels = (255 - 255 * test.images[0].reshape(28, 28)).astype(np.uint8)
+    picture = io.BytesIO()
+    Image.fromarray(pixels).resize((280, 280)).save(picture, "PNG")
+    answer = httpx.post(
+        page, content=picture.getvalue(), headers={"Content-Type": "image/png"}, trust_env=False
+    )
+    if answer.status_code != 200:
+        raise DemoError(f"the page answered {answer.status_code}: {answer.text[:500]}")
+    said = answer.json()
+    kept = {key: said.get(key) for key in ("digit", "cluster", "distance", "model_date")}
+    return {**kept, "expected": int(test.labels[0])}
+
+
+def _invite(page: str, systems: Systems) -> None:
+    airflow = systems["airflow"]
+    notes = airflow.offer.notes
+    print(
+        f"""
+  Draw a digit:   {page}
+  Airflow:        {airflow.endpoint}/dags/{DAG}   login {notes["login"]}, password {notes["password"]}
+  S3:             {systems["s3"].endpoint}
+  SageMaker:      {systems["sagemaker"].endpoint}
+
+Ctrl-C stops all.
+""",  # noqa: E501
+        flush=True,
+    )
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def _dag_is_known(api: AirflowApi) -> bool:
+    try:
+        return api.dag_is_known(DAG)
+    except RuntimeError as error:
+        raise DemoError(f"Airflow cannot read a DAG file: {error}") from error
+
+
+def _wait(condition: Callable[[], bool], systems: Systems, *, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        _look(systems)
+        if time.monotonic() > deadline:
+            raise DemoError(f"no {what} after {seconds:.0f} s; logs are in {systems.data}")
+        time.sleep(0.3)
+
+
+def _look(systems: Systems) -> None:
+    if child := systems.ended():
+        raise DemoError(
+            f"{child.system}: its process {child.describe_end()}. "
+            f"Its log is {child.log} and ends with:\n{child.tail()}"
+        )
+
+
+def _ports(*, once: bool) -> dict[str, int]:
+    """The usual ports where they are free, so that addresses stay alike; any for one run."""
+    known = find_systems()
+    return {name: 0 if once else _free_or_any(known[name].default_port) for name in SYSTEMS}
+
+
+def _free_or_any(port: int) -> int:
+    try:
+        check_port_free("demo", port)
+    except TradewindError:
+        return 0
+    return port
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+_BEGAN = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Print a line with the seconds since the start."""
+    print(f"{time.monotonic() - _BEGAN:6.1f} s  {text}", flush=True)
+
+
+@contextmanager
+def phase(done: str) -> Iterator[None]:
+    """Say when a part of the demo is done and how long it took."""
+    began = time.monotonic()
+    yield
+    say(f"{done} ({time.monotonic() - began:.1f} s)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
