@@ -1,0 +1,49 @@
+"""Transform jobs; their life is in `tradewind.local.sagemaker.transform`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from tradewind.local.sagemaker import listing, shapes
+from tradewind.local.sagemaker.operations.tags import set_tags
+from tradewind.local.sagemaker.registry import operation
+from tradewind.local.sagemaker.transform import Transforms
+from tradewind.local.sagemaker.transform.jobs import KIND
+
+if TYPE_CHECKING:
+    from tradewind.local.sagemaker.service import Service
+
+
+def _transforms(service: Service) -> Transforms:
+    return cast("Transforms", service.transforms)
+
+
+@operation("sagemaker", "CreateTransformJob")
+async def create_transform_job(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    """Begin a job."""
+    arn = _transforms(service).create(request)
+    set_tags(service, arn, request.get("Tags"))
+    return {"TransformJobArn": arn}
+
+
+@operation("sagemaker", "DescribeTransformJob")
+def describe_transform_job(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    """Show one job."""
+    body = _transforms(service).find(request["TransformJobName"])
+    return shapes.pick("sagemaker", "DescribeTransformJobResponse", body)
+
+
+@operation("sagemaker", "StopTransformJob")
+async def stop_transform_job(service: Service, request: dict[str, Any]) -> None:
+    """End a job early; the objects it has finished stay."""
+    _transforms(service).request_stop(request["TransformJobName"])
+
+
+@operation("sagemaker", "ListTransformJobs")
+def list_transform_jobs(service: Service, request: dict[str, Any]) -> dict[str, Any]:
+    """List jobs, the newest first."""
+    bodies, token = listing.page(
+        service.store.list(KIND), request, name="TransformJobName", status="TransformJobStatus"
+    )
+    summaries = [shapes.pick("sagemaker", "TransformJobSummary", body) for body in bodies]
+    return {"TransformJobSummaries": summaries, "NextToken": token}
