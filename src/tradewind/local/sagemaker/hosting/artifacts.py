@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obstore.store import S3Store
-
+from tradewind.errors import TradewindError
 from tradewind.local.sagemaker.hosting.servers import LoadError
+from tradewind.local.sagemaker.objects import Objects, S3Uri
 
 if TYPE_CHECKING:
     from tradewind.local.sagemaker.service import Service
@@ -35,26 +35,21 @@ async def fetch(service: Service, url: str, path: Path) -> Path:
         LoadError: There is no such object, or S3 cannot be reached; in AWS's words.
     """
     if not path.exists():
-        await asyncio.to_thread(_download, service.settings.s3_endpoint, url, path)
+        settings = service.settings
+        objects = Objects(endpoint=settings.s3_endpoint, region=settings.region)
+        await asyncio.to_thread(_download, objects, url, path)
     return path
 
 
-def _download(endpoint: str, url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _download(objects: Objects, url: str, path: Path) -> None:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        store = S3Store(
-            bucket,
-            endpoint=endpoint,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            for chunk in store.get(key).stream():
+            for chunk in objects.stream(S3Uri.parse(url)):
                 file.write(chunk)
         os.replace(partial, path)
-    except Exception as error:
+    except (TradewindError, OSError) as error:
         raise LoadError(
             f'Failed to download model data from URL: "{url}". Please ensure that there is an '
             "object located at the URL and that the role passed to CreateModel has permissions "

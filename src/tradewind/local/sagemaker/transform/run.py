@@ -12,15 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from obstore.exceptions import BaseError
-
-from tradewind.errors import InputError
+from tradewind.errors import InputError, TradewindError
 from tradewind.local.sagemaker.hosting.loader import load_server
 from tradewind.local.sagemaker.hosting.servers import ModelServer, ModelTimeoutError
 from tradewind.local.sagemaker.invocation import Invocation
-from tradewind.local.sagemaker.transform import storage
+from tradewind.local.sagemaker.objects import S3Uri
 from tradewind.local.sagemaker.transform.split import gunzip, payloads, splitter
-from tradewind.local.sagemaker.transform.storage import Item
+from tradewind.local.sagemaker.transform.storage import Item, TransformObjects
 
 if TYPE_CHECKING:
     from tradewind.local.sagemaker.service import Service
@@ -127,7 +125,8 @@ class _Run:
         self._server = server
         self._stream = stream
         self._stop = stop
-        self._endpoint = service.settings.s3_endpoint
+        settings = service.settings
+        self._objects = TransformObjects(endpoint=settings.s3_endpoint, region=settings.region)
         self._input = body["TransformInput"]
         self._output = body["TransformOutput"]
         self._at_once = body.get("MaxConcurrentTransforms") or 1
@@ -138,20 +137,18 @@ class _Run:
     async def all(self) -> None:
         """Transform every input object."""
         source = self._input["DataSource"]["S3DataSource"]
-        bucket, prefix = storage.parse(self._output["S3OutputPath"])
-        prefix = prefix.rstrip("/")
-        found = 0
         try:
-            async for item in storage.items(self._endpoint, source):
+            target = S3Uri.parse(self._output["S3OutputPath"])
+            found = await unless(self._stop, self._objects.items(source))
+            for item in found:
                 if self._stop.is_set():
                     raise StoppedError
-                found += 1
-                key = f"{prefix}/{item.relative}.out".lstrip("/")
-                await self._one(item, bucket, key)
-        except BaseError as error:
-            raise TransformError(f"ClientError: {_s3_trouble(error)}") from error
+                key = f"{target.key.rstrip('/')}/{item.relative}.out".lstrip("/")
+                await self._one(item, S3Uri(target.bucket, key))
         except InputError as error:
             raise TransformError(f"ClientError: {error}") from error
+        except TradewindError as error:
+            raise TransformError(f"InternalServerError: {error}") from error
         if not found:
             raise TransformError(
                 f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" given in '
@@ -160,19 +157,18 @@ class _Run:
                 "S3 prefix."
             )
 
-    async def _one(self, item: Item, bucket: str, key: str) -> None:
-        name = f"s3://{item.bucket}/{item.key}"
+    async def _one(self, item: Item, target: S3Uri) -> None:
         begun = time.monotonic()
         try:
-            await storage.write(self._endpoint, bucket, key, self._answers(item, name))
+            await self._objects.write(target, self._answers(item))
         except InputError as error:
-            raise TransformError(f"ClientError: {name}: {error}") from error
-        self._say(f"{name} -> s3://{bucket}/{key} in {time.monotonic() - begun:.3f} s")
+            raise TransformError(f"ClientError: {item.uri}: {error}") from error
+        self._say(f"{item.uri} -> {target} in {time.monotonic() - begun:.3f} s")
 
-    async def _answers(self, item: Item, name: str) -> AsyncIterator[bytes]:
+    async def _answers(self, item: Item) -> AsyncIterator[bytes]:
         # A stop raises in here rather than cancel the upload, so that the store's client ends the
         # upload itself and no part of it stays in the bucket.
-        chunks = storage.read(self._endpoint, item)
+        chunks = self._objects.chunks(item.uri)
         if self._input.get("CompressionType") == "Gzip":
             chunks = gunzip(chunks)
         megabytes = self._body.get("MaxPayloadInMB", _DEFAULT_PAYLOAD_MB) or _MOST_PAYLOAD_MB
@@ -190,7 +186,7 @@ class _Run:
                     yield _assembled(await unless(self._stop, waiting.popleft()), lines=lines)
                 if self._stop.is_set():
                     raise StoppedError
-                waiting.append(asyncio.create_task(self._ask(payload, name)))
+                waiting.append(asyncio.create_task(self._ask(payload, item.uri)))
             while waiting:
                 yield _assembled(await unless(self._stop, waiting.popleft()), lines=lines)
         finally:
@@ -198,7 +194,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _ask(self, payload: bytes, name: str) -> bytes:
+    async def _ask(self, payload: bytes, uri: S3Uri) -> bytes:
         invocation = Invocation(
             self._body["TransformJobName"],
             payload,
@@ -212,15 +208,18 @@ class _Run:
                 status, text = answer.status, answer.body
             except ModelTimeoutError:
                 status, text = 504, f"no answer within {self._timeout:g} s".encode()
+            except Exception as error:
+                # A container that went away in the middle of a request, for one.
+                status, text = 500, f"{type(error).__name__}: {error}".encode()
             if status < 400:
                 return text
             said = text.decode("utf-8", "replace")[:500]
-            self._say(f"{name}: the model answered {status}: {said}")
+            self._say(f"{uri}: the model answered {status}: {said}")
             attempt += 1
             if attempt > self._retries or (status < 500 and status != 429):
                 kind = "ClientError" if status < 500 else "AlgorithmError"
                 raise TransformError(
-                    f"{kind}: {name}: the model answered {status}: {said} See job logs for more "
+                    f"{kind}: {uri}: the model answered {status}: {said} See job logs for more "
                     "information."
                 )
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
@@ -234,8 +233,3 @@ class _Run:
 def _assembled(answer: bytes, *, lines: bool) -> bytes:
     # An answer that brings its own line end gets no second one.
     return answer + b"\n" if lines and not answer.endswith(b"\n") else answer
-
-
-def _s3_trouble(error: BaseError) -> str:
-    """What S3 said, without the pages of detail of the client library."""
-    return f"S3 refused or could not be reached: {str(error).splitlines()[0][:500]}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import obstore
-from obstore.store import S3Store
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, RetryError
+from tradewind.local.sagemaker.objects import Objects, S3Uri
 
-__all__ = ["Item", "items", "read", "store_of", "write"]
+__all__ = ["Item", "TransformObjects"]
 
 _BLOCK = 1 << 20
 # Objects up to this size are written by one request, larger ones in parts of it.
@@ -25,112 +26,93 @@ class Item:
     """One input object.
 
     Args:
-        bucket: Its bucket.
-        key: Its key.
+        uri: Where it is.
         relative: The key's part that the output's key repeats.
     """
 
-    bucket: str
-    key: str
+    uri: S3Uri
     relative: str
 
 
-def store_of(endpoint: str, bucket: str) -> S3Store:
-    """A bucket of the S3 service; credentials come from the environment."""
-    return S3Store(
-        bucket,
-        endpoint=endpoint,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-    )
+class TransformObjects(Objects):
+    """S3 for a transform job: on the event loop, because requests to a model are made there."""
 
+    async def items(self, source: dict[str, Any]) -> list[Item]:
+        """The input objects of a job.
 
-def parse(url: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// URL.
+        Args:
+            source: The job's S3DataSource.
 
-    Raises:
-        InputError: It is none.
-    """
-    scheme, _, rest = url.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise InputError(f"{url!r} is no S3 URL: s3://bucket/key is expected")
-    return bucket, key
+        Raises:
+            InputError: There is no such bucket, or the manifest cannot be read.
+            RetryError, SetupError: As in `Objects.list`.
+        """
+        uri = S3Uri.parse(source["S3Uri"])
+        if source["S3DataType"] == "ManifestFile":
+            return await asyncio.to_thread(self._manifest, uri)
+        found = await asyncio.to_thread(self.list, uri)
+        # A key that ends at a slash is a folder's mark, as some tools make it.
+        return [
+            Item(info.uri, _relative(info.uri.key, uri.key))
+            for info in found
+            if not info.uri.key.endswith("/")
+        ]
 
+    def _manifest(self, uri: S3Uri) -> list[Item]:
+        text = self.read(uri, limit=_MANIFEST_BYTES)
+        try:
+            entries = json.loads(text)
+            start = S3Uri.parse(entries[0]["prefix"])
+            names = [str(name) for name in entries[1:]]
+        except (ValueError, LookupError, TypeError) as error:
+            raise InputError(
+                f"The manifest {uri} cannot be read ({error}): expected is a JSON list of "
+                '{"prefix": "s3://..."} and names relative to it.'
+            ) from error
+        return [Item(S3Uri(start.bucket, start.key + name), name.lstrip("/")) for name in names]
 
-async def items(endpoint: str, source: dict[str, Any]) -> AsyncIterator[Item]:
-    """The input objects of a job.
+    async def chunks(self, uri: S3Uri) -> AsyncIterator[bytes]:
+        """An object's bytes, in a stream.
 
-    Args:
-        endpoint: URL of the S3 service.
-        source: The job's S3DataSource.
+        Raises:
+            InputError: There is no such object.
+            RetryError, SetupError: As in `Objects.list`.
+        """
+        with self._speaking_of(uri):
+            result = await obstore.get_async(self._store(uri.bucket), uri.key)
+            expected, seen = result.meta["size"], 0
+            async for chunk in result.stream(min_chunk_size=_BLOCK):
+                seen += len(chunk)
+                yield bytes(chunk)
+        if seen != expected:
+            raise RetryError(f"S3 sent {seen} of the {expected} bytes of {uri}. Try again.")
 
-    Raises:
-        InputError: The manifest cannot be read.
-        obstore.exceptions.BaseError: S3 refused.
-    """
-    bucket, key = parse(source["S3Uri"])
-    if source["S3DataType"] == "ManifestFile":
-        for item in await _manifest(endpoint, bucket, key):
-            yield item
-        return
-    async for item in _prefixed(endpoint, bucket, key):
-        yield item
+    async def write(self, uri: S3Uri, chunks: AsyncIterator[bytes]) -> None:
+        """Write an object whole or not at all, in a stream.
 
+        Args:
+            uri: Which object; an older one is replaced.
+            chunks: Its bytes; when it raises, nothing is written.
 
-async def _prefixed(endpoint: str, bucket: str, prefix: str) -> AsyncIterator[Item]:
-    # A store lists whole path segments only; S3 prefixes are plain beginnings of keys.
-    folder = prefix.rpartition("/")[0]
-    listing = obstore.list(store_of(endpoint, bucket), prefix=folder or None)
-    async for batch in listing:
-        for meta in batch:
-            key = meta["path"]
-            if not key.startswith(prefix) or key.endswith("/"):
-                continue
-            yield Item(bucket, key, _relative(key, prefix))
+        Raises:
+            InputError: There is no such bucket.
+            RetryError, SetupError: As in `Objects.list`.
+        """
+        with self._speaking_of(uri):
+            await obstore.put_async(
+                self._store(uri.bucket),
+                uri.key,
+                _blocks(chunks),
+                chunk_size=_PART,
+                max_concurrency=2,
+            )
 
 
 def _relative(key: str, prefix: str) -> str:
-    if prefix and key.startswith(prefix.rstrip("/") + "/"):
-        return key[len(prefix.rstrip("/")) + 1 :]
+    folder = prefix.rstrip("/") + "/"
+    if prefix and key.startswith(folder):
+        return key[len(folder) :]
     return key[len(prefix.rpartition("/")[0]) :].lstrip("/")
-
-
-async def _manifest(endpoint: str, bucket: str, key: str) -> list[Item]:
-    url = f"s3://{bucket}/{key}"
-    result = await obstore.get_async(store_of(endpoint, bucket), key)
-    if result.meta["size"] > _MANIFEST_BYTES:
-        raise InputError(f"The manifest {url} is larger than {_MANIFEST_BYTES} bytes")
-    try:
-        entries = json.loads(bytes(await result.bytes_async()))
-        start_bucket, start = parse(entries[0]["prefix"])
-        names = [str(name) for name in entries[1:]]
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"The manifest {url} cannot be read ({error}): expected is a JSON list of "
-            '{"prefix": "s3://..."} and names relative to it'
-        ) from error
-    return [Item(start_bucket, start + name, name.lstrip("/")) for name in names]
-
-
-async def read(endpoint: str, item: Item) -> AsyncIterator[bytes]:
-    """An object's bytes, in a stream."""
-    result = await obstore.get_async(store_of(endpoint, item.bucket), item.key)
-    async for chunk in result.stream(min_chunk_size=_BLOCK):
-        yield bytes(chunk)
-
-
-async def write(endpoint: str, bucket: str, key: str, chunks: AsyncIterator[bytes]) -> None:
-    """Write an object whole or not at all, in a stream.
-
-    Args:
-        endpoint: URL of the S3 service.
-        bucket: The bucket.
-        key: The key.
-        chunks: The object's bytes; when it raises, nothing is written.
-    """
-    store = store_of(endpoint, bucket)
-    await obstore.put_async(store, key, _blocks(chunks), chunk_size=_PART, max_concurrency=2)
 
 
 async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
