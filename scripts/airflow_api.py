@@ -68,13 +68,15 @@ class AirflowApi:
         """The task instances of a run, each with ``task_id``, ``state``, ``duration`` (seconds)."""
         return list(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"])
 
-    def log(self, dag: str, run: str, task: str, attempt: int) -> str:
-        """The log of one attempt as text."""
-        answer = self._client.get(
-            f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}",
-            headers={"Accept": "application/x-ndjson"},
-        )
-        return answer.text
+    def log(self, dag: str, run: str, task: str, attempt: int) -> list[str]:
+        """The lines of one attempt's log, errors without their frames."""
+        answer = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}")
+        lines = []
+        for entry in answer["content"]:
+            lines.append(str(entry["event"]) if isinstance(entry, dict) else str(entry))
+            for error in entry.get("error_detail") or [] if isinstance(entry, dict) else []:
+                lines.append(f"{error['exc_type']}: {error['exc_value']}")
+        return [line for line in lines if not line.startswith("::")]
 
     def _get(self, path: str) -> Any:
         answer = self._client.get(path)

@@ -68,6 +68,7 @@ def main() -> int:
         status = 130 if arguments.once else 0
     except (TradewindError, DemoError, httpx.HTTPError) as error:
         print(f"demo: {error}", file=sys.stderr)
+    result.setdefault("seconds", round(time.monotonic() - began, 1))
     if arguments.once:
         print(json.dumps(result), flush=True)
     return status
@@ -95,7 +96,7 @@ def _play(
     with phase("the run has ended"):
         result["state"], tasks = _watch(api, systems)
     if result["state"] != "success":
-        _show_failure(api, tasks)
+        _show_failure(api)
         raise DemoError(f"the run of {DAG} ended as {result['state']}; Airflow: {airflow.endpoint}")
     report = _report(systems, f"{today:%Y-%m-%d}")
     result["accuracy"] = report["accuracy"]
@@ -177,11 +178,12 @@ def _watch(api: AirflowApi, systems: Systems) -> tuple[str, dict[str, float]]:
         time.sleep(0.5)
 
 
-def _show_failure(api: AirflowApi, tasks: dict[str, float]) -> None:
+def _show_failure(api: AirflowApi) -> None:
     for task in api.tasks(DAG, api.run):
         if task["state"] == "failed":
             log = api.log(DAG, api.run, task["task_id"], task["try_number"])
-            print(f"The log of {task['task_id']} ends with:\n{log[-4000:]}", file=sys.stderr)
+            said = "\n".join(f"    {line}" for line in log[-12:])
+            print(f"The log of {task['task_id']} ends with:\n{said}", file=sys.stderr)
 
 
 def _report(systems: Systems, date: str) -> dict[str, Any]:
