@@ -71,8 +71,7 @@ def decode(body: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
 
     Returns:
         Colours of shape (h, w, 3), or (h, w, 1) when the file is grey, in [0, 1], transparency
-        resolved, turned as EXIF says, at most
-        256 pixels a side.
+        resolved, turned as EXIF says, at most 256 pixels a side.
 
     Raises:
         InputError: This is no JPEG or PNG, or it is damaged.
