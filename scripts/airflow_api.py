@@ -71,11 +71,13 @@ class AirflowApi:
     def log(self, dag: str, run: str, task: str, attempt: int) -> list[str]:
         """The lines of one attempt's log, errors without their frames."""
         answer = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}")
-        lines = []
+        lines: list[str] = []
         for entry in answer["content"]:
-            lines.append(str(entry["event"]) if isinstance(entry, dict) else str(entry))
-            for error in entry.get("error_detail") or [] if isinstance(entry, dict) else []:
-                lines.append(f"{error['exc_type']}: {error['exc_value']}")
+            if not isinstance(entry, dict):
+                lines.append(str(entry))
+                continue
+            errors = entry.get("error_detail") or []
+            lines += [entry["event"], *(f"{e['exc_type']}: {e['exc_value']}" for e in errors)]
         return [line for line in lines if not line.startswith("::")]
 
     def _get(self, path: str) -> Any:
