@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -44,6 +45,9 @@ def main() -> int:
     if mode == "fail":
         say("failed", reason="ClientError: the data are wrong. " + "x" * 2000)
         return 1
+    if mode == "litter":
+        # A child that holds stdout open long after.
+        say("log", host="algo-1", line=str(subprocess.Popen(["sleep", "300"]).pid))
     if mode == "crash":
         raise RuntimeError("the trainer has a fault")
     if mode == "kill":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from tradewind.local.sagemaker import jobs as jobs_module
 from tradewind.local.sagemaker import registry, shapes
@@ -128,7 +129,7 @@ def test_a_job_completes(tmp_path: Path) -> None:
             kept = sorted(path.name for path in (tmp_path / "training/one").iterdir())
             assert kept == ["job.json", "stderr.txt"]
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_a_job_fails_and_says_why(tmp_path: Path, mode: str, reason: str) -> Non
             assert reason in body["FailureReason"]
             assert len(body["FailureReason"]) <= 1024
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_name_is_given_once(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
                 "Training job names must be unique within an AWS account and region, "
             )
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_job_is_stopped_and_keeps_what_it_has(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_job_is_stopped_and_keeps_what_it_has(tmp_path: Path) -> None:
                 await call(service, "StopTrainingJob", TrainingJobName="other")
             assert caught.value.message == "Requested resource not found."
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_job_that_will_not_stop_is_killed(
@@ -202,7 +203,7 @@ def test_a_job_that_will_not_stop_is_killed(
             await call(service, "StopTrainingJob", TrainingJobName="one")
             assert (await finished(service, "one"))["TrainingJobStatus"] == "Stopped"
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_the_time_a_job_may_take_is_limited(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_the_time_a_job_may_take_is_limited(tmp_path: Path) -> None:
             assert body["SecondaryStatus"] == "MaxRuntimeExceeded"
             assert body["TrainingEndTime"] - body["TrainingStartTime"] >= 1
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_jobs_wait_for_a_core(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_jobs_wait_for_a_core(tmp_path: Path) -> None:
             await call(service, "StopTrainingJob", TrainingJobName="one")
             assert (await finished(service, "three"))["TrainingJobStatus"] == "Completed"
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_lines_reach_the_log(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_lines_reach_the_log(tmp_path: Path) -> None:
             (event,) = service.logs.events(LOG_GROUP, [other["logStreamName"]])
             assert event.message == "not JSON at all"
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_job_begins_again_after_a_restart_and_fails_after_the_third(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_a_job_begins_again_after_a_restart_and_fails_after_the_third(tmp_path: 
             assert body["TrainingJobStatus"] == "Failed"
             assert "InternalServerError" in body["FailureReason"]
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_job_being_stopped_is_stopped_after_a_restart(tmp_path: Path) -> None:
@@ -288,7 +289,7 @@ def test_a_job_being_stopped_is_stopped_after_a_restart(tmp_path: Path) -> None:
         async with running(tmp_path) as service:
             assert (await finished(service, "one"))["TrainingJobStatus"] == "Stopped"
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_killed_trainer_is_no_matter_to_other_jobs(tmp_path: Path) -> None:
@@ -305,7 +306,23 @@ def test_a_killed_trainer_is_no_matter_to_other_jobs(tmp_path: Path) -> None:
             await call(service, "StopTrainingJob", TrainingJobName="two")
             assert (await finished(service, "two"))["TrainingJobStatus"] == "Stopped"
 
-    asyncio.run(story())
+    uvloop.run(story())
+
+
+def test_what_a_trainer_leaves_behind_is_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as service:
+            await create(service, "one", "litter")
+            assert (await finished(service, "one"))["TrainingJobStatus"] == "Completed"
+            (stream,) = service.logs.streams(LOG_GROUP, "one/")
+            (event,) = service.logs.events(LOG_GROUP, [stream["logStreamName"]])
+            left = Path(f"/proc/{event.message}/cmdline")
+            deadline = time.monotonic() + 10
+            while left.exists() and b"sleep" in left.read_bytes():
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+
+    uvloop.run(story())
 
 
 def test_an_image_needs_an_engine(tmp_path: Path) -> None:
@@ -321,7 +338,7 @@ def test_an_image_needs_an_engine(tmp_path: Path) -> None:
             assert "container engine" in body["FailureReason"]
             assert "InternalServerError" not in body["FailureReason"]
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 def test_a_finished_job_can_be_removed(tmp_path: Path) -> None:
@@ -339,7 +356,7 @@ def test_a_finished_job_can_be_removed(tmp_path: Path) -> None:
             await create(service, "one")
             assert (await finished(service, "one"))["TrainingJobStatus"] == "Completed"
 
-    asyncio.run(story())
+    uvloop.run(story())
 
 
 @pytest.mark.parametrize(
@@ -373,4 +390,4 @@ def test_what_is_wrong_is_refused(tmp_path: Path, change: dict[str, Any], messag
             assert message in caught.value.message
             assert service.store.list("training-job") == []
 
-    asyncio.run(story())
+    uvloop.run(story())

@@ -104,3 +104,20 @@ def test_other_paths_and_sizes(endpoint: str) -> None:
     with httpx.Client(base_url=endpoint) as client:
         assert client.post("/", content=b"{", headers=AMZ_JSON).status_code == 400
         assert client.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9010", 200),
+        ("127.0.0.1", 200),
+        ("sagemaker.localhost:1", 200),
+        ("[::1]:9010", 200),
+        ("example.com:9010", 403),
+        ("127.evil.example.com", 403),
+        ("localhost.example.com", 403),
+    ],
+)
+def test_a_request_must_mean_this_machine(endpoint: str, host: str, status: int) -> None:
+    headers = AMZ_JSON | {"X-Amz-Target": "SageMaker.ListModels", "Host": host}
+    assert httpx.post(endpoint, content=b"{}", headers=headers).status_code == status

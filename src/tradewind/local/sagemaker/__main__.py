@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import json
 import logging
 import os
@@ -126,7 +127,7 @@ def _serve(options: argparse.Namespace) -> int:
             )
         )
         config = uvicorn.Config(
-            App(service),
+            App(service, loopback=_is_loopback(listener)),
             loop="none",
             http="httptools",
             ws="none",
@@ -143,6 +144,10 @@ def _serve(options: argparse.Namespace) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=[listener]))
         return 0 if server.started else 1
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,6 +36,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 MAX_INVOCATION_BYTES = 25 * 1024 * 1024
 MAX_CALL_BYTES = 8 * 1024 * 1024
 
+_LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+")
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,10 +46,14 @@ class App:
 
     Args:
         service: What carries out the operations. The application starts and stops it.
+        loopback: Whether it listens on this machine alone. Then a request must name this machine
+            as its host: a web page elsewhere whose name was made to point here (DNS rebinding)
+            could otherwise have a browser on this machine start containers.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, loopback: bool = True) -> None:
         self._service = service
+        self._loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the application's life (https://asgi.readthedocs.io/)."""
@@ -72,6 +79,17 @@ class App:
         await self._service.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _headers(self, scope: Scope) -> dict[str, str]:
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        if self._loopback and not _is_here(headers.get("host", "localhost")):
+            raise ApiError(
+                "AccessDeniedException",
+                f"This service is for this machine alone, not for {headers['host']!r}: "
+                "use http://127.0.0.1 with its port.",
+                status=403,
+            )
+        return headers
+
     # The runtime ----------------------------------------------------------------------------
 
     async def _invoke(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
@@ -82,7 +100,7 @@ class App:
                     f"{scope['method']} {path} is not offered: "
                     "the runtime offers POST /endpoints/{name}/invocations"
                 )
-            headers = _headers(scope)
+            headers = self._headers(scope)
             body = await _body(receive, headers, MAX_INVOCATION_BYTES)
             result = await self._service.hosting.invoke(
                 Invocation(
@@ -119,7 +137,7 @@ class App:
             return
         call: wire.Call | None = None
         try:
-            headers = _headers(scope)
+            headers = self._headers(scope)
             body = await _body(receive, headers, MAX_CALL_BYTES)
             call = wire.read(headers, scope["query_string"], body)
             reply = call.answer(await self._carry_out(call))
@@ -147,8 +165,14 @@ class App:
         return answer
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    return {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+def _is_here(host: str) -> bool:
+    """Tell whether a Host header names this machine."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return (
+        name in ("localhost", "[::1]")
+        or _LOOPBACK.fullmatch(name) is not None
+        or name.endswith(".localhost")
+    )
 
 
 async def _body(receive: Receive, headers: dict[str, str], limit: int) -> bytes:

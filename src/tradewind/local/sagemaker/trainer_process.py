@@ -39,6 +39,7 @@ class TrainerProcess:
         self._job_dir = job_dir
         self._command = command or [sys.executable, "-m", MODULE, str(job_dir)]
         self._process: asyncio.subprocess.Process | None = None
+        self._end: asyncio.Task[int] | None = None
 
     @property
     def pid(self) -> int:
@@ -64,6 +65,7 @@ class TrainerProcess:
                 start_new_session=True,
                 env=environment,
             )
+        self._end = asyncio.create_task(self._wait_and_sweep(self._process))
 
     async def events(self) -> AsyncIterator[list[Event]]:
         """Yield what the process says, all that has come in at a time, until it closes stdout.
@@ -83,12 +85,17 @@ class TrainerProcess:
             yield [_event(rest)]
 
     async def wait(self) -> int:
-        """Wait for the end of the process, end what it left in its group, give its exit code."""
-        assert self._process is not None  # noqa: S101
-        code = await self._process.wait()
-        # The id of a group is not given away again while a process of it lives.
+        """Wait for the end of the process and give its exit code, -N when signal N ended it."""
+        assert self._end is not None  # noqa: S101
+        return await self._end
+
+    @staticmethod
+    async def _wait_and_sweep(process: asyncio.subprocess.Process) -> int:
+        code = await process.wait()
+        # What it left behind would hold its stdout open, and outlive the job. The id of a group
+        # is not given away again while a process of it lives.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
         return code
 
     def terminate(self) -> None:

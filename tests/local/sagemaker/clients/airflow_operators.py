@@ -1,7 +1,7 @@
 """The official SageMaker operators in one DAG, run by dag.test().
 
-Run as python airflow_operators.py BUCKET. Nothing in it knows of a local service: the connection aws_default says where everything is.
-Prints one line of JSON at its end.
+Run as python airflow_operators.py BUCKET. Nothing in it knows of a local service: the connection
+aws_default says where everything is. Prints one line of JSON at its end.
 """
 
 import itertools
