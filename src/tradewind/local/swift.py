@@ -222,7 +222,12 @@ def _write_settings(
         },
         "tempauth": {"paste.filter_factory": "tradewind.local.swift:key_pair_factory"},
         "copy": {"use": "egg:swift#copy"},
-        "slo": {"use": "egg:swift#slo", "max_manifest_segments": "10000"},
+        "slo": {
+            "use": "egg:swift#slo",
+            "max_manifest_segments": "10000",
+            # Parts go with their object at once; otherwise they wait for a daemon not run here.
+            "allow_async_delete": "false",
+        },
         "dlo": {"use": "egg:swift#dlo"},
     }
     _write(
