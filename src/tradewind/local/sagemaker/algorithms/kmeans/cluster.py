@@ -226,6 +226,11 @@ class Quality:
         self.ssd += float(squares.sum(dtype=np.float64))
         self.rows += len(rows)
 
+    def merge(self, other: Quality) -> None:
+        """Take in what another has measured on other rows."""
+        self.ssd += other.ssd
+        self.rows += other.rows
+
     @property
     def msd(self) -> float:
         """Mean squared distance; 0 when there was no row."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tradewind.errors import InputError
 from tradewind.local.sagemaker.algorithms.base import InvocationError
+from tradewind.local.sagemaker.algorithms.csv_rows import WidthError, parse_rows
 
 __all__ = ["ANSWERS", "REQUESTS", "choose_answer", "decode_request", "encode_answer"]
 
@@ -56,19 +57,15 @@ def _from_csv(body: bytes, features: int, parameters: dict[str, str]) -> Matrix:
     # Spreadsheets write a byte order mark.
     lines = body.removeprefix(b"\xef\xbb\xbf").splitlines()
     rows = [line for line in lines if line and not line.isspace()]
-    commas = features + labels - 1
-    for number, row in enumerate(rows, 1):
-        if row.count(b",") != commas:
-            _wrong_width(number, row.count(b",") + 1 - labels, features)
     if not rows:
         _refuse("the body holds no rows")
-    if b"_" in body:  # which float() would take for a separator of thousands
-        _refuse("text/csv holds something that is not a number")
     try:
-        values = np.array(list(map(float, b",".join(rows).split(b","))), np.float64)
+        values = parse_rows(rows, labels + features)
+    except WidthError as error:
+        _wrong_width(error.row + 1, error.columns - labels, features)
     except ValueError as error:
         _refuse(f"text/csv holds something that is not a number ({error})")
-    return _finite(values.reshape(len(rows), commas + 1)[:, labels:])
+    return _finite(values[:, labels:])
 
 
 def _finite(values: Vector) -> Matrix:

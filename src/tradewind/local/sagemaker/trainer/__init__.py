@@ -1,0 +1,1 @@
+"""The training process: one training job of a built-in algorithm, from its data to its artefact."""
