@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import signal
+import uuid
 from collections.abc import Callable
 
 import boto3
@@ -123,6 +124,14 @@ def test_keeps_type_and_metadata(s3, bucket: str) -> None:
     head = s3.head_object(Bucket=bucket, Key="typed")
     assert {name: head[name] for name in put} == put
     assert head["ETag"] == f'"{hashlib.md5(b"abc").hexdigest()}"'
+
+
+def test_copy_into_a_bucket_of_any_name(s3, bucket: str, key: str) -> None:
+    name = f"tradewind-{uuid.uuid4().hex}"
+    region = {"LocationConstraint": s3.meta.region_name}
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration=region)
+    s3.copy_object(Bucket=name, Key="a/tradewind", CopySource={"Bucket": bucket, "Key": key})
+    assert s3.head_object(Bucket=name, Key="a/tradewind")["ContentLength"]
 
 
 def test_copy_with_acl_and_delete(s3, bucket: str, key: str, content: bytes) -> None:

@@ -42,7 +42,9 @@ def credentials_of(data: Path) -> Credentials:
     try:
         if not path.exists():
             made = {
-                "access_key_id": "tradewind",
+                # Swift replaces the access key in a request's path, and in that of a copy twice: no
+                # bucket or object may have it in its name. Capitals are not in a bucket's.
+                "access_key_id": f"TRADEWIND{secrets.token_hex(6).upper()}",
                 # Without the characters that need escaping in URLs, CSV or a shell.
                 "secret_access_key": secrets.token_hex(20),
             }
