@@ -17,8 +17,8 @@ Why it is fast: in a batch of rows of one shape every byte but the values is the
 so a whole batch is one numpy byte matrix. Only integers, which protobuf writes in variable length,
 take a slower way.
 
-Memory: encoding holds one batch and at most ``CHUNK_BYTES`` (or one row, if larger) of output;
-decoding one batch, and one chunk of input (or one record, if larger).
+Memory: encoding holds one batch and twice ``CHUNK_BYTES`` of output (or one row's, if larger);
+decoding one batch twice while it is put together, and one chunk of input (or one record's).
 """  # noqa: E501
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ MAX_RECORD_BYTES = 64 << 20
 _MAGIC = 0xCED7230A
 _HEADER = 8
 _LENGTH_BITS = (1 << 29) - 1
+_PIECE_VALUES = 1 << 16
 
 Array: TypeAlias = NDArray[Any]
 Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -88,9 +89,12 @@ def encode(batches: Iterable[Array | tuple[Array, Array | None]]) -> Iterator[By
     for batch in batches:
         features, labels = batch if isinstance(batch, tuple) else (batch, None)
         _check(features, labels)
-        # The largest a row can get: 10 bytes for a negative integer, some 60 for the rest.
-        widest = 10 if features.dtype.kind == "i" else features.dtype.itemsize
-        rows = max(1, CHUNK_BYTES // (features.shape[1] * widest + 80))
+        # The largest a row can get: 10 bytes for a negative integer, some 80 for the rest. Integers
+        # go in smaller chunks, since packing them takes several times their memory.
+        widest, most = features.dtype.itemsize, CHUNK_BYTES
+        if features.dtype.kind == "i":
+            widest, most = 10, CHUNK_BYTES // 8
+        rows = max(1, most // (features.shape[1] * widest + 80))
         for start in range(0, len(features), rows):
             stop = start + rows
             yield _encode(features[start:stop], None if labels is None else labels[start:stop])
@@ -431,10 +435,12 @@ class _Gather:
         """Turn the rows gathered one by one into arrays."""
         if not self.raw or self.first is None:
             return
-        values = b"".join(value for value, _ in self.raw)
-        self.features.append(
-            pb.unpack(values, self.first.dtype).reshape(len(self.raw), self.first.columns)
-        )
+        # In pieces, since unpacking takes some twenty times the memory of what it unpacks.
+        step = max(1, _PIECE_VALUES // self.first.columns)
+        for at in range(0, len(self.raw), step):
+            piece = self.raw[at : at + step]
+            values = b"".join(value for value, _ in piece)
+            self.features.append(pb.unpack(values, self.first.dtype).reshape(len(piece), -1))
         if self.first.label_dtype is not None:
             labels = b"".join(label for _, label in self.raw)
             self.labels.append(pb.unpack(labels, self.first.label_dtype))
