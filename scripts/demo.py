@@ -234,8 +234,8 @@ def _predict(page: str) -> dict[str, Any]:
     if answer.status_code != 200:
         raise DemoError(f"the page answered {answer.status_code}: {answer.text[:500]}")
     said = answer.json()
-    kept = {key: said.get(key) for key in ("digit", "cluster", "distance", "model_date")}
-    return {**kept, "expected": int(test.labels[0])}
+    kept = {key: said[key] for key in ("digit", "cluster", "distance")}
+    return {**kept, "model": said["model"]["variant"], "expected": int(test.labels[0])}
 
 
 def _invite(page: str, systems: Systems) -> None:
