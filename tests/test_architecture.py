@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -70,9 +71,8 @@ def test_the_library_knows_nothing_of_airflow(module: str):
 def test_the_picture_of_the_house_names_every_room():
     text = (ROOT / "ARCHITECTURE.md").read_text()
     for package in sorted(path.parent for path in SRC.rglob("__init__.py")):
-        name = package.relative_to(SRC / "tradewind").as_posix()
-        if name != "." and name.count("/") < 2:
-            assert f"{name}/" in text, f"ARCHITECTURE.md does not show {name}/"
+        if package != SRC / "tradewind" and "kmeans" not in package.parts:
+            assert re.search(rf"\b{package.name}/", text), f"ARCHITECTURE.md lacks {package.name}/"
 
 
 def test_only_the_standard_library_is_needed_to_set_up():
