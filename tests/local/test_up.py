@@ -1,0 +1,246 @@
+"""Starting, stopping and failing of local systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tradewind.errors import InputError, SetupError
+from tradewind.local import up
+from tradewind.local.folders import claim_folder
+from tradewind.local.processes import Children, bind_to_parent, free_port, spawn, wait_until
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Iterator[None]:
+    """Root may write everywhere: be somebody else for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_environment_and_ports(data: Path) -> None:
+    port = free_port()
+    with up(["s3"], data=data, ports={"s3": port}) as systems:
+        assert list(systems) == ["s3"]
+        assert systems["s3"].endpoint == f"http://127.0.0.1:{port}"
+        environment = systems.environment
+        assert environment["AWS_ENDPOINT_URL_S3"] == systems["s3"].endpoint
+        assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "eu-west-1"
+        connection = json.loads(environment["AIRFLOW_CONN_AWS_DEFAULT"])
+        assert connection["login"] == environment["AWS_ACCESS_KEY_ID"]
+        assert connection["extra"]["service_config"]["s3"]["endpoint_url"].endswith(str(port))
+        secret = environment["AWS_SECRET_ACCESS_KEY"]
+    with up(["s3"], data=data, ports={"s3": port}) as systems:
+        assert systems.environment["AWS_SECRET_ACCESS_KEY"] == secret
+
+
+def test_full_environment_has_nothing_that_leads_elsewhere(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "real")
+    monkeypatch.setenv("MINE", "kept")
+    with up(["s3"], data=data) as systems:
+        environment = systems.full_environment()
+        child = psutil.Process(systems["s3"].pids[0])
+        assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN"} & set(child.environ())
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN"} & set(environment)
+    assert environment["MINE"] == "kept"
+
+
+def test_port_in_use(data: Path, taken_port: int) -> None:
+    with (
+        pytest.raises(
+            SetupError, match=rf"s3: port {taken_port} on 127\.0\.0\.1 is in use.*--port"
+        ),
+        up(["s3"], data=data, ports={"s3": taken_port}),
+    ):
+        pass
+    assert not data.exists()
+
+
+def test_port_in_use_of_a_later_system_starts_nothing(data: Path, taken_port: int) -> None:
+    with (
+        pytest.raises(SetupError, match=f"sagemaker: port {taken_port} on"),
+        up(["sagemaker"], data=data, ports={"sagemaker": taken_port}),
+    ):
+        pass
+    assert not data.exists()
+
+
+def test_port_of_a_system_not_started(data: Path) -> None:
+    with (
+        pytest.raises(InputError, match="sagemaker"),
+        up(["s3"], data=data, ports={"sagemaker": 0}),
+    ):
+        pass
+
+
+def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(SetupError, match=r"data is not a folder.*--data"):
+        up(["s3"], data=tmp_path / "data").__enter__()
+
+
+def test_file_in_place_of_the_system_folder(data: Path) -> None:
+    data.mkdir()
+    (data / "s3").write_text("a file")
+    with pytest.raises(SetupError, match=r"s3: the data folder .*/s3 is not a folder"):
+        up(["s3"], data=data).__enter__()
+
+
+def test_folder_with_something_else_in_it(data: Path) -> None:
+    (data / "s3").mkdir(parents=True)
+    (data / "s3" / "thesis.txt").write_text("precious")
+    with pytest.raises(SetupError, match=r"s3: the data folder .* holds something else"):
+        up(["s3"], data=data).__enter__()
+    assert (data / "s3" / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("marker", ['{"system": "s3", "layout": 99}', "{", '{"system": "mongo"}'])
+def test_folder_of_another_layout(data: Path, marker: str) -> None:
+    (data / "s3").mkdir(parents=True)
+    (data / "s3" / "tradewind.json").write_text(marker)
+    with pytest.raises(SetupError, match=r"s3: the data folder .* holds something else"):
+        up(["s3"], data=data).__enter__()
+
+
+def test_broken_key_pair(data: Path) -> None:
+    data.mkdir()
+    (data / "credentials.json").write_text("{")
+    with pytest.raises(SetupError, match=r"credentials\.json is not the key pair.*Remove it"):
+        up(["s3"], data=data).__enter__()
+
+
+@pytest.mark.usefixtures("as_nobody")
+def test_folder_that_cannot_be_written() -> None:
+    with pytest.raises(SetupError, match=r"cannot make the data folder /usr/.*Permission denied"):
+        up(["s3"], data=Path("/usr/tradewind-data")).__enter__()
+
+
+def test_folder_of_somebody_else(data: Path, request: pytest.FixtureRequest) -> None:
+    (data / "s3").mkdir(parents=True)
+    (data / "s3").chmod(0o500)
+    if os.geteuid() == 0:
+        # Pytest's folders are closed to others.
+        for folder in (data, *data.parents):
+            if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o001:
+                folder.chmod(0o711)
+    request.getfixturevalue("as_nobody")
+    with pytest.raises(SetupError, match=r"s3: cannot write to .*/s3: Permission denied"):
+        claim_folder("s3", data).__enter__()
+
+
+def test_folder_in_use_by_another(data: Path) -> None:
+    with (
+        up(["s3"], data=data),
+        pytest.raises(SetupError, match=rf"s3: .* is in use by another .*process {os.getpid()}"),
+        up(["s3"], data=data),
+    ):
+        pass
+
+
+def test_what_had_started_is_stopped_when_a_later_one_fails(data: Path) -> None:
+    (data / "sagemaker" / "state").mkdir(parents=True)
+    marker = {"system": "sagemaker", "layout": 1}
+    (data / "sagemaker" / "tradewind.json").write_text(json.dumps(marker))
+    (data / "sagemaker" / "state").rmdir()
+    (data / "sagemaker" / "state").write_text("a file where a folder belongs")
+    with pytest.raises(SetupError, match=r"sagemaker: .*state.*--data"):
+        up(["s3", "sagemaker"], data=data).__enter__()
+    assert not [p for p in psutil.Process().children() if "tradewind.local" in str(p.cmdline())]
+
+
+def test_a_system_that_ends_while_starting_says_why(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    child = children.start(["sh", "-c", "echo no room left >&2; exit 3"])
+    with pytest.raises(SetupError, match=r"(?s)s9: its process ended with status 3 .*no room left"):
+        child.wait_ready(lambda: False, seconds=30)
+    children.stop()
+
+
+def test_a_system_that_is_never_ready(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    child = children.start(["sleep", "60"])
+    with pytest.raises(SetupError, match=r"s9: its process was not ready within 0 s .*is empty"):
+        child.wait_ready(lambda: False, seconds=0.1)
+    children.stop()
+    assert gone(child.pid)
+
+
+def test_stop_sweeps_what_the_process_left(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    script = "sleep 60 & echo $! >&2; trap 'exit 0' TERM; while :; do sleep 0.01; done"
+    child = children.start(["sh", "-c", script])
+    assert wait_until(lambda: child.log.read_text().strip() != "", seconds=10)
+    left = int(child.log.read_text())
+    children.stop()
+    assert wait_until(lambda: gone(left), seconds=10)
+
+
+def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    child = children.start(["sh", "-c", "trap '' TERM; echo deaf >&2; while :; do sleep 1; done"])
+    assert wait_until(lambda: "deaf" in child.log.read_text(), seconds=10)
+    child.stop(grace=0.2)
+    assert child.process.returncode == -signal.SIGKILL
+
+
+def test_bound_command_that_is_not_there() -> None:
+    process = spawn(bind_to_parent(["/no/such/program"]), stderr=subprocess.PIPE)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 127
+    assert b"No such file" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel has this request")
+def test_nothing_outlives_a_killed_parent(data: Path) -> None:
+    script = (
+        "import json, pathlib, sys, time\n"
+        "from tradewind.local import up\n"
+        "with up(['s3', 'sagemaker'], data=pathlib.Path(sys.argv[1])) as systems:\n"
+        "    print(json.dumps([pid for s in systems.values() for pid in s.pids]), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(data)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        pids = json.loads(parent.stdout.readline())
+        assert len(pids) == 2
+        parent.kill()
+    assert wait_until(lambda: all(gone(pid) for pid in pids), seconds=20)
+    # And the folder is free again, at once.
+    with up(["s3", "sagemaker"], data=data) as systems:
+        assert len(systems) == 2
