@@ -55,26 +55,37 @@ def main(bucket):
         sagemaker_session=session,
     )
     updated.create(instance_type="ml.t2.medium")
+    # The SDK itself would look every 30 seconds.
+    quickly = {"Delay": 1, "MaxAttempts": 60}
+    client = boto3.client("sagemaker")
     predictor.update_endpoint(
-        initial_instance_count=1, instance_type="ml.t2.medium", model_name=updated.name
+        initial_instance_count=1,
+        instance_type="ml.t2.medium",
+        model_name=updated.name,
+        wait=False,
     )
+    endpoint = predictor.endpoint_name
+    client.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig=quickly)
     again = [
         int(r.label["closest_cluster"].float32_tensor.values[0]) for r in predictor.predict(centres)
     ]
-    updated.delete_model()
 
     transformer = kmeans.transformer(
         instance_count=1, instance_type="ml.m4.xlarge", output_path=f"s3://{bucket}/transformed"
     )
     session.upload_string_as_file_body("0,0\n0,10\n10,0\n", bucket, "batch/rows.csv")
     transformer.transform(
-        f"s3://{bucket}/batch", content_type="text/csv", split_type="Line", logs=False, wait=True
+        f"s3://{bucket}/batch", content_type="text/csv", split_type="Line", logs=False, wait=False
     )
+    job_name = transformer.latest_transform_job.name
+    waiter = client.get_waiter("transform_job_completed_or_stopped")
+    waiter.wait(TransformJobName=job_name, WaiterConfig=quickly)
     out = session.read_s3_file(bucket, "transformed/rows.csv.out")
 
     predictor.delete_model()
     predictor.delete_endpoint()
-    left = boto3.client("sagemaker").list_endpoints()["Endpoints"]
+    client.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig=quickly)
+    left = client.list_endpoints()["Endpoints"]
     print(
         json.dumps(
             {
