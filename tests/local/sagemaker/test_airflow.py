@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -33,8 +34,15 @@ def bucket(local_sagemaker: Systems) -> str:
 
 
 @pytest.mark.airflow
+@pytest.mark.skipif(
+    importlib.util.find_spec("aiobotocore") is None,
+    reason="deferrable operators need aiobotocore: "
+    "pip install 'apache-airflow-providers-amazon[aiobotocore]'",
+)
 def test_the_official_operators(local_sagemaker: Systems, bucket: str, tmp_path: Path) -> None:
-    environment = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ}
+    environment = {
+        key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ
+    }
     environment |= local_sagemaker.environment | {
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
