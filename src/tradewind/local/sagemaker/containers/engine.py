@@ -11,6 +11,7 @@ import asyncio
 import datetime
 import json
 import os
+import socket
 import stat
 import time
 from collections.abc import AsyncIterable, AsyncIterator
@@ -22,7 +23,7 @@ import httpx
 
 from tradewind.errors import TradewindError
 
-__all__ = ["Engine", "EngineError", "NoEngineError", "find_engine"]
+__all__ = ["Engine", "EngineError", "NoEngineError", "find_engine", "require_image"]
 
 _INSTALL = (
     "Install one (on Debian and Ubuntu: apt-get install docker.io, or podman with "
@@ -87,6 +88,23 @@ async def find_engine(address: str) -> Engine:
     )
 
 
+async def require_image(engine: Engine, image: str) -> dict[str, Any]:
+    """Inspect an image on this machine.
+
+    Raises:
+        EngineError: It is not here; says how to bring it.
+    """
+    found = await engine.image(image)
+    if found is None:
+        raise EngineError(
+            404,
+            f"The image {image!r} is not in the container engine at {engine.socket}. Images are "
+            "never pulled from the network here: put it there under exactly this name (docker "
+            "build -t, docker load or docker tag).",
+        )
+    return found
+
+
 def _candidates(address: str) -> list[str]:
     if address != "auto":
         return [address]
@@ -106,11 +124,14 @@ def _socket_problem(path: Path) -> str | None:
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             return "is no socket"
+        with socket.socket(socket.AF_UNIX) as attempt:
+            attempt.settimeout(2.0)
+            attempt.connect(str(path))
     except FileNotFoundError:
         return "is not there"
     except OSError as error:
-        return str(error.strerror)
-    return None if os.access(path, os.R_OK | os.W_OK) else "permission denied"
+        return str(error.strerror or error)
+    return None
 
 
 class Engine:
@@ -127,6 +148,8 @@ class Engine:
                 uds=socket, limits=httpx.Limits(max_connections=None, max_keepalive_connections=4)
             ),
             base_url="http://engine",
+            # Docker compresses archives for who takes it; over a socket that only costs time.
+            headers={"Accept-Encoding": "identity"},
             timeout=_SECONDS,
         )
 
@@ -221,7 +244,7 @@ class Engine:
     async def get(self, container: str, path: str) -> AsyncIterator[AsyncIterator[bytes] | None]:
         """A file or folder of the container as a tar stream; None when it is not there."""
         async with self._stream(f"/containers/{container}/archive", path=path) as response:
-            yield None if response is None else response.aiter_raw()
+            yield None if response is None else response.aiter_bytes()
 
     async def logs(self, container: str, since: float = 0.0) -> AsyncIterator[tuple[float, bytes]]:
         """Follow what the container prints, to its end.
@@ -243,7 +266,7 @@ class Engine:
         ) as response:
             if response is None:
                 return
-            async for line in _lines(response.aiter_raw()):
+            async for line in _lines(response.aiter_bytes()):
                 yield line
 
     @asynccontextmanager

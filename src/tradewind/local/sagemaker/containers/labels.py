@@ -29,12 +29,11 @@ def labels(service: Service, what: str) -> dict[str, str]:
     return {SERVICE: str(service.settings.data.resolve()), WHAT: what}
 
 
-async def remove_leftovers(service: Service, kind: str) -> None:
+async def remove_leftovers(service: Service) -> None:
     """Remove the containers that an earlier, killed process of this service left.
 
     Args:
-        service: The service.
-        kind: Of what they are for: "endpoint", "training-job" or "transform-job".
+        service: The service, before it starts any container of its own.
     """
     try:
         engine = await find_engine(service.settings.engine)
@@ -42,9 +41,8 @@ async def remove_leftovers(service: Service, kind: str) -> None:
         return
     try:
         for container in await engine.list(f"{SERVICE}={service.settings.data.resolve()}"):
-            if container["Labels"].get(WHAT, "").startswith(f"{kind}/"):
-                _log.info("Removing a leftover container of %s", container["Labels"][WHAT])
-                await engine.remove(container["Id"])
+            _log.info("Removing a leftover container of %s", container["Labels"].get(WHAT))
+            await engine.remove(container["Id"])
     except EngineError as error:
         _log.warning("Leftover containers could not be removed: %s", error)
     finally:

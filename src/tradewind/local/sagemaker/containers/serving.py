@@ -6,23 +6,22 @@ Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-infere
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
-import tarfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
+from tradewind.local.sagemaker.containers.archives import file_chunks, layout
 from tradewind.local.sagemaker.containers.engine import (
     Engine,
     EngineError,
     NoEngineError,
     find_engine,
+    require_image,
 )
 from tradewind.local.sagemaker.containers.labels import labels
 from tradewind.local.sagemaker.hosting.servers import Answer, LoadError, ModelTimeoutError
@@ -31,48 +30,13 @@ from tradewind.local.sagemaker.invocation import Invocation
 if TYPE_CHECKING:
     from tradewind.local.sagemaker.service import Service
 
-__all__ = ["ContainerServer", "file_chunks", "folders", "require_image"]
+__all__ = ["ContainerServer"]
 
 PORT = "8080/tcp"
 PING_SECONDS = 2.0
 CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 _log = logging.getLogger(__name__)
-
-
-async def require_image(engine: Engine, image: str) -> dict[str, Any]:
-    """Inspect an image on this machine.
-
-    Raises:
-        EngineError: It is not here; says how to bring it.
-    """
-    found = await engine.image(image)
-    if found is None:
-        raise EngineError(
-            404,
-            f"The image {image!r} is not in the container engine at {engine.socket}. Images are "
-            "never pulled from the network here: put it there under exactly this name (docker "
-            "build -t, docker load or docker tag).",
-        )
-    return found
-
-
-def folders(*paths: str) -> bytes:
-    """A tar archive of empty folders, to be unpacked at the container's root."""
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        for path in paths:
-            member = tarfile.TarInfo(path.lstrip("/"))
-            member.type, member.mode = tarfile.DIRTYPE, 0o777
-            archive.addfile(member)
-    return target.getvalue()
-
-
-async def file_chunks(path: Path) -> AsyncIterator[bytes]:
-    """A file's bytes, a megabyte at a time."""
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, 1 << 20):
-            yield chunk
 
 
 class ContainerServer:
@@ -102,6 +66,7 @@ class ContainerServer:
         self._client = httpx.AsyncClient()
         self._follower: asyncio.Task[None] | None = None
         self._reviving = asyncio.Lock()
+        self._suspect = False
         self._last_lines: deque[str] = deque(maxlen=5)
         self._closed = False
 
@@ -168,7 +133,7 @@ class ContainerServer:
                 },
             }
         )
-        await self._engine.put(self._container, "/", folders("/opt/ml", "/opt/ml/model"))
+        await self._engine.put(self._container, "/", layout(["/opt/ml", "/opt/ml/model"]))
         if artifact is not None:
             await self._engine.put(self._container, "/opt/ml/model", file_chunks(artifact))
         await self._run()
@@ -205,10 +170,8 @@ class ContainerServer:
         deadline = time.monotonic() + self._startup_timeout
         pause = 0.02
         while True:
-            with suppress(httpx.HTTPError):
-                response = await self._client.get("/ping", timeout=PING_SECONDS)
-                if response.status_code == 200:
-                    return
+            if await self._is_healthy():
+                return
             state = (await self._engine.inspect(self._container))["State"]
             if not state["Running"]:
                 raise LoadError(
@@ -255,14 +218,21 @@ class ContainerServer:
         """Hand one request to the container. See `ModelServer.invoke`."""
         try:
             async with asyncio.timeout(timeout):
+                if self._suspect:
+                    await self._revive()
                 try:
                     return await self._post(invocation)
                 except httpx.ConnectError:
-                    # It has ended; SageMaker starts a container again, and so does this.
+                    # It had ended before the request: nothing was asked of it yet.
+                    self._suspect = True
                     await self._revive()
                     return await self._post(invocation)
         except TimeoutError:
             raise ModelTimeoutError from None
+        except httpx.TransportError:
+            # It ended with the request, which may be the cause: only later ones are asked again.
+            self._suspect = True
+            raise
 
     async def _post(self, invocation: Invocation) -> Answer:
         headers = {
@@ -283,15 +253,27 @@ class ContainerServer:
         )
 
     async def _revive(self) -> None:
+        """Start the container again if it has ended, as SageMaker does."""
         async with self._reviving:
-            state = (await self._engine.inspect(self._container))["State"]
-            if not state["Running"] and not self._closed:
-                _log.warning(
-                    "The container of %s ended with exit code %s; starting it again",
-                    self._group,
-                    state["ExitCode"],
-                )
-                await self._run()
+            # The port may take connections for a moment when the container is ending already.
+            deadline = time.monotonic() + PING_SECONDS
+            while self._suspect and not self._closed and time.monotonic() < deadline:
+                state = (await self._engine.inspect(self._container))["State"]
+                if not state["Running"]:
+                    code = state["ExitCode"]
+                    _log.warning("A container of %s ended (%s): started again", self._group, code)
+                    await self._run()
+                    self._suspect = False
+                elif await self._is_healthy():
+                    self._suspect = False
+                else:
+                    await asyncio.sleep(0.05)
+
+    async def _is_healthy(self) -> bool:
+        try:
+            return (await self._client.get("/ping", timeout=PING_SECONDS)).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     async def close(self, grace: float = 30.0) -> None:
         """Stop and remove the container; may be repeated. See `ModelServer.close`."""

@@ -52,7 +52,8 @@ class Hosting:
         """Bring the endpoints back that were in service, and go on with cut deployments."""
         from tradewind.local.sagemaker.containers import remove_leftovers
 
-        await remove_leftovers(self._service, "endpoint")
+        # Hosting starts first: what containers there are now, nobody attends any more.
+        await remove_leftovers(self._service)
         endpoints = self._service.store.list(_KIND)
         tidy(self._service, endpoints)
         for body in endpoints:

@@ -1,0 +1,162 @@
+"""A Docker daemon of the tests' own, and images made without a registry."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+class Engine:
+    """A running Docker daemon.
+
+    Args:
+        folder: Its folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "docker.sock"
+        self.client = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket)),
+            base_url="http://engine",
+            timeout=120,
+        )
+
+    @property
+    def address(self) -> str:
+        return f"unix://{self.socket}"
+
+    def answers(self) -> bool:
+        # httpx leaves the socket of a refused connection to the garbage collector, which warns.
+        with socket.socket(socket.AF_UNIX) as attempt:
+            if attempt.connect_ex(str(self.socket)):
+                return False
+        try:
+            return self.client.get("/_ping").is_success
+        except httpx.HTTPError:
+            return False
+
+    def import_image(self, name: str, tag: str, archive: bytes) -> None:
+        """What `docker import` does, with a PATH."""
+        response = self.client.post(
+            "/images/create",
+            params={"fromSrc": "-", "repo": name, "tag": tag, "changes": "ENV PATH=/usr/bin:/bin"},
+            content=archive,
+        )
+        response.raise_for_status()
+        assert "error" not in response.text, response.text
+
+    def containers(self) -> list[dict[str, Any]]:
+        """All containers, ended ones too."""
+        found: list[dict[str, Any]] = self.client.get(
+            "/containers/json", params={"all": "true"}
+        ).json()
+        return found
+
+
+@contextmanager
+def docker_engine() -> Iterator[Engine]:
+    """Start a Docker daemon beside any other, with a network of its own; stop it at the end."""
+    for program in ("dockerd", "ip"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: apt-get install docker.io iproute2")
+    if os.getuid() != 0:
+        pytest.skip("a Docker daemon of the tests' own needs root rights")
+    # A short path: that of a Unix socket has 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="tw-engine-"))
+    bridge = f"tw{os.getpid()}"
+    # Not docker0: another daemon may be giving addresses away there.
+    octets = f"10.{os.getpid() // 256 % 256}.{os.getpid() % 256}"
+    subprocess.run(["ip", "link", "add", "name", bridge, "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "addr", "add", f"{octets}.1/24", "dev", bridge], check=True)
+        subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+        with _daemon(folder, bridge) as engine:
+            yield engine
+    finally:
+        subprocess.run(["ip", "link", "delete", bridge], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _daemon(folder: Path, bridge: str) -> Iterator[Engine]:
+    engine = Engine(folder)
+    command = ["dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
+    command += ["-H", engine.address, f"--pidfile={folder}/docker.pid", f"--bridge={bridge}"]
+    # Ports are published by docker-proxy alone, and containers reach nothing beyond the bridge.
+    command += ["--iptables=false", "--ip-masq=false", "--ip-forward=false"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not engine.answers():
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield engine
+    finally:
+        engine.client.close()
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def python_root(programs: Mapping[str, str]) -> bytes:
+    """A tar of a root file system: this machine's Python, and programs written in it.
+
+    Args:
+        programs: Source by name; each becomes an executable on the PATH.
+    """
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", dereference=True) as archive:
+        python = Path(os.path.realpath(sys.executable))
+        archive.add(python, "usr/bin/python3")
+        library = Path(sysconfig.get_paths()["stdlib"])
+        archive.add(library, str(library).lstrip("/"), filter=_wanted)
+        modules = [python, *library.glob("lib-dynload/*.so")]
+        for path in sorted(_libraries(modules)):
+            archive.add(path, path.lstrip("/"))
+        for folder in ("tmp", "etc", "dev", "proc", "sys"):
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o777
+            archive.addfile(member)
+        home = sys.base_prefix
+        for name, source in programs.items():
+            content = f"#!/usr/bin/python3\nPREFIX = {home!r}\n{source}".encode()
+            member = tarfile.TarInfo(f"usr/bin/{name}")
+            member.size, member.mode = len(content), 0o755
+            archive.addfile(member, io.BytesIO(content))
+    return target.getvalue()
+
+
+def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    left_out = r"/(site-packages|dist-packages|test|tests|idlelib|ensurepip|lib2to3|config-[^/]*"
+    left_out += r"|tkinter|turtledemo|__pycache__)(/|$)"
+    return None if re.search(left_out, member.name) else member
+
+
+def _libraries(binaries: list[Path]) -> set[str]:
+    """The shared libraries that binaries need, the loader among them."""
+    result = subprocess.run(
+        ["ldd", *map(str, binaries)], capture_output=True, text=True, check=False
+    )
+    return set(re.findall(r"(/\S+\.so[.\d]*) \(0x", result.stdout))
