@@ -134,15 +134,19 @@ class Models:
         date = model_date(variant)
         if date is None:
             raise problems.unlabelled(variant, "it was not made by this pipeline")
-        report = self._fetch(variant, self._layout.model_report_key(variant), MAX_REPORT)
+        report = self._fetch(
+            variant, self._layout.bucket, self._layout.model_report_key(variant), MAX_REPORT
+        )
         try:
             content = json.loads(report)
             labels = np.asarray(content["labels"])
             accuracy = content.get("accuracy")
+            address = str(content["artifact"]).removeprefix("s3://")
         except (ValueError, KeyError, TypeError, AttributeError):
             _log.warning("The report of the model %s has no labels", variant)
             raise problems.unlabelled(variant, "its report names no clusters") from None
-        artifact = self._fetch(variant, self._layout.artifact_key(variant), None)
+        bucket, _, key = address.partition("/")
+        artifact = self._fetch(variant, bucket, key, None)
         try:
             centroids = read_artifact(io.BytesIO(artifact))
         except InputError as error:
@@ -164,10 +168,10 @@ class Models:
             centroids=centroids,
         )
 
-    def _fetch(self, variant: str, key: str, limit: int | None) -> bytes:
-        address = self._layout.uri(key)
+    def _fetch(self, variant: str, bucket: str, key: str, limit: int | None) -> bytes:
+        address = f"s3://{bucket}/{key}"
         try:
-            with self._s3.get_object(Bucket=self._layout.bucket, Key=key)["Body"] as body:
+            with self._s3.get_object(Bucket=bucket, Key=key)["Body"] as body:
                 content: bytes = body.read(limit)
                 return content
         except ClientError as error:

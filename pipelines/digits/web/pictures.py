@@ -70,7 +70,7 @@ def decode(body: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
         max_pixels: Refuse larger pictures before anything is decoded.
 
     Returns:
-        Colours of shape (h, w, 3), or (h, w, 1) when the file is grey, in [0, 1], transparency
+        Colours of shape (h, w, 3), or (h, w, 1) when all is grey, in [0, 1], transparency
         resolved, turned as EXIF says, at most 256 pixels a side.
 
     Raises:
@@ -111,6 +111,8 @@ def _small(image: Image.Image) -> Image.Image:
         image = Image.fromarray((grey / 65535.0 * 255.0).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() == (255, 255):
+            image = image.convert("RGB")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     if max(image.size) > WORKING_SIDE:
@@ -123,7 +125,9 @@ def _on_ground(image: Image.Image) -> NDArray[np.float32]:
     if pixels.ndim == 2:
         return pixels[:, :, None]
     if pixels.shape[2] == 3:
-        return pixels
+        # Many a grey picture comes in colours: a third of the work then.
+        grey = (np.ptp(pixels, axis=2) == 0).all()
+        return pixels[:, :, :1] if grey else pixels
     colours, alpha = pixels[:, :, :3], pixels[:, :, 3:]
     seen = colours[alpha[:, :, 0] > 0.5]
     if not len(seen):
@@ -197,7 +201,13 @@ def _difference(colours: NDArray[np.float32]) -> tuple[NDArray[np.float32], floa
     signed = colours - surface
     # The third power lets the far pixels, the ink, outvote the many near ones.
     sign = np.float32(1 if float((signed * signed * signed).sum(dtype=np.float64)) > 0 else -1)
-    return (signed * sign).max(axis=2).clip(0, None), spread
+    if sign < 0:
+        # Ink takes away a part of the light that falls on the paper: where that is dim, the ink is
+        # as black as elsewhere, though the difference is smaller.
+        light = np.maximum(surface, np.float32(0.15))
+        signed /= light
+        spread /= float(light.mean())
+    return (signed * sign).max(axis=2).clip(0, 1), spread
 
 
 def _terms(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
