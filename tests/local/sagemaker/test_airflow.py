@@ -41,7 +41,7 @@ def bucket(local_sagemaker: Systems) -> str:
 )
 def test_the_official_operators(local_sagemaker: Systems, bucket: str, tmp_path: Path) -> None:
     environment = {
-        key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ
+        key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ
     }
     environment |= local_sagemaker.environment | {
         "HOME": str(tmp_path),
