@@ -8,6 +8,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import boto3
 import obstore
@@ -238,3 +239,30 @@ def test_objects_and_uploads_survive_a_kill(data) -> None:
         assert s3.get_object(Bucket=bucket, Key="parts")["Body"].read() == b"parts"
         listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
         assert [item["Key"] for item in listed] == ["parts", "whole"]
+
+
+def stored_bytes(data: Path) -> int:
+    return sum(path.stat().st_size for path in data.rglob("*.data"))
+
+
+def test_parts_of_replaced_objects_go_at_the_next_start(data: Path, content: bytes) -> None:
+    with up(["s3"], data=data) as systems:
+        s3 = client(systems)
+        bucket = make_bucket(s3, "replaced")
+        for key in ("a/1", "b"):
+            s3.upload_fileobj(io.BytesIO(content), bucket, key)
+            s3.upload_fileobj(io.BytesIO(content), bucket, key)
+        s3.put_object(Bucket=bucket, Key="b", Body=b"small")
+        target = {"Bucket": bucket, "Key": "a/1"}
+        unfinished = s3.create_multipart_upload(**target)["UploadId"]
+        s3.upload_part(**target, UploadId=unfinished, PartNumber=1, Body=b"part")
+        assert stored_bytes(data) > 3 * len(content)
+    with up(["s3"], data=data) as systems:
+        s3 = client(systems)
+        assert stored_bytes(data) < 1.1 * len(content)
+        assert s3.get_object(**target)["Body"].read() == content
+        assert s3.get_object(Bucket=bucket, Key="b")["Body"].read() == b"small"
+        parts = s3.list_parts(**target, UploadId=unfinished)["Parts"]
+        assert [part["Size"] for part in parts] == [4]
+        s3.delete_object(**target)
+        assert stored_bytes(data) < MB

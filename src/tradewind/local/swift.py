@@ -28,10 +28,13 @@ import eventlet
 import eventlet.hubs
 import eventlet.wsgi
 from swift.common import constraints, utils, wsgi
+from swift.common.internal_client import InternalClient
 from swift.common.middleware.tempauth import TempAuth
 from swift.common.ring import RingBuilder
 from swift.common.utils import logs
 from swift.obj.server import global_conf_callback
+
+from tradewind.local.swift_parts import sweep
 
 __all__ = ["InMemoryCache", "cache_factory", "key_pair_factory", "main"]
 
@@ -162,8 +165,12 @@ def main() -> None:
     utils.set_swift_dir(str(settings))
     utils.disable_fallocate()
     apps = {name: _load(settings / f"{name}.conf", name) for name in listening}
-    servers = [eventlet.spawn(_serve, socket, apps[name]) for name, socket in listening.items()]
+    servers = [eventlet.spawn(_serve, listening[name], apps[name]) for name in _STORAGE]
+    client = InternalClient(str(settings / "internal.conf"), "tradewind", request_tries=1)
+    if removed := sweep(client, f"AUTH_{_ACCOUNT}"):
+        print(f"removed {removed} parts that no object was made of", file=sys.stderr)
     endpoint = f"http://{arguments.host}:{ports['proxy']}"
+    servers.append(eventlet.spawn(_serve, listening["proxy"], apps["proxy"]))
     print(json.dumps({"endpoint": endpoint}), flush=True)
     for server in servers:
         server.wait()
@@ -230,20 +237,23 @@ def _write_settings(
         },
         "dlo": {"use": "egg:swift#dlo"},
     }
-    _write(
-        settings / "proxy.conf",
-        {
-            "DEFAULT": common,
-            "pipeline:main": {"pipeline": f"{' '.join(filters)} proxy-server"},
-            "app:proxy-server": {
-                "use": "egg:swift#proxy",
-                "account_autocreate": "true",
-                "object_chunk_size": str(1 << 20),
-                "client_chunk_size": str(1 << 20),
+    proxy = {
+        "use": "egg:swift#proxy",
+        "account_autocreate": "true",
+        "object_chunk_size": str(1 << 20),
+        "client_chunk_size": str(1 << 20),
+    }
+    # The pipeline that clients go through, and a plain one for this process itself.
+    for name, chosen in (("proxy", list(filters)), ("internal", ["catch_errors", "cache"])):
+        _write(
+            settings / f"{name}.conf",
+            {
+                "DEFAULT": common,
+                "pipeline:main": {"pipeline": f"{' '.join(chosen)} proxy-server"},
+                "app:proxy-server": proxy,
+                **{f"filter:{part}": filters[part] for part in chosen},
             },
-            **{f"filter:{name}": options for name, options in filters.items()},
-        },
-    )
+        )
 
 
 def _write(path: Path, sections: dict[str, dict[str, str]]) -> None:
