@@ -165,8 +165,6 @@ class Jobs:
                 self._finish(job.name, "Failed", reason=reason)
         finally:
             self._jobs.pop(job.name, None)
-            if not self._closing:
-                await asyncio.to_thread(_tidy, self.folder(job.name))
 
     async def _run(self, job: _Job) -> None:
         if self._cores.locked():
@@ -206,6 +204,8 @@ class Jobs:
         else:
             reason = await self._train_in_process(job, folder, emit)
         emit.flush()
+        # Before the end is told: then the name may be given away again, and this folder with it.
+        await asyncio.to_thread(_tidy, folder)
         if job.stop.is_set():
             self._finish(job.name, "Stopped", secondary=job.stopped_as, artifacts=job.artifacts)
         elif job.failure is not None or reason is not None:

@@ -6,6 +6,8 @@ a stream's age costs memory. Order within a stream is (timestamp, arrival).
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sqlite3
 import threading
 import time
@@ -282,17 +284,21 @@ class Logs:
                 ).fetchone()
                 if row is not None:
                     names[row[0]] = name
-            rows: list[sqlite3.Row] = []
-            # One index scan a stream, merged: a single query over many would sort them all.
-            for stream_id in names:
-                rows += self._database.execute(
-                    "SELECT id, stream_id, timestamp, ingested, message FROM events "  # noqa: S608
+            # One index scan a stream, merged while they are read: a page of many streams costs no
+            # more than its own lines.
+            scans = [
+                self._database.execute(
+                    "SELECT timestamp, id, stream_id, ingested, message FROM events "  # noqa: S608
                     f"WHERE stream_id = ? AND {condition} "
                     f"ORDER BY timestamp {way}, id {way} LIMIT ?",
                     [stream_id, *arguments, limit],
-                ).fetchall()
-        rows.sort(key=lambda row: (row["timestamp"], row["id"]), reverse=newest)
-        rows = rows[:limit]
+                )
+                for stream_id in names
+            ]
+            merged = heapq.merge(*scans, key=lambda row: (row[0], row[1]), reverse=newest)
+            rows = list(itertools.islice(merged, limit))
+            for scan in scans:
+                scan.close()
         if newest:
             rows.reverse()
         return [
