@@ -18,7 +18,8 @@ import uvloop
 from tradewind.local.sagemaker import jobs as jobs_module
 from tradewind.local.sagemaker import registry, shapes
 from tradewind.local.sagemaker.errors import ResourceInUse, ValidationException
-from tradewind.local.sagemaker.jobs import LOG_GROUP, Jobs
+from tradewind.local.sagemaker.job_events import LOG_GROUP
+from tradewind.local.sagemaker.jobs import Jobs
 from tradewind.local.sagemaker.service import Service, Settings
 
 FAKE = Path(__file__).with_name("fake_trainer.py")

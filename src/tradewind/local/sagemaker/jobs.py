@@ -6,29 +6,27 @@ import asyncio
 import contextlib
 import json
 import logging
-import math
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import TradewindError
 from tradewind.local.sagemaker import algorithms, job_state
 from tradewind.local.sagemaker.errors import ValidationException
+from tradewind.local.sagemaker.job_events import Recorder
 from tradewind.local.sagemaker.job_state import FINISHED, KIND
-from tradewind.local.sagemaker.metrics import MetricFinder
 from tradewind.local.sagemaker.store import Body, Missing
-from tradewind.local.sagemaker.trainer_process import Event, TrainerProcess, end_leftover
+from tradewind.local.sagemaker.trainer_process import TrainerProcess, end_leftover
 
 if TYPE_CHECKING:
     from tradewind.local.sagemaker.service import Service
 
-__all__ = ["LOG_GROUP", "Jobs"]
+__all__ = ["Jobs"]
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 GRACE_SECONDS = 120.0
 _MOST_RESTARTS = 2
@@ -44,9 +42,6 @@ class _Job:
         self.task: asyncio.Task[None] | None = None
         self.stop = asyncio.Event()
         self.stopped_as = "Stopped"  # the secondary status to end with, once `stop` is set
-        self.artifacts: str | None = None
-        self.failure: str | None = None
-        self.done = False
 
     def end(self, secondary: str) -> None:
         if not self.stop.is_set():
@@ -198,22 +193,24 @@ class Jobs:
         image = body["AlgorithmSpecification"]["TrainingImage"]
         algorithm = algorithms.find(image)
         await asyncio.to_thread(_prepare, folder, self._description(body, algorithm))
-        emit = _Recorder(self._service, job, body)
+        recorder = Recorder(self._service, job.name, body)
         if algorithm is None:
-            reason = await self._train_in_container(job, body, folder, emit)
+            reason = await self._train_in_container(job, body, folder, recorder)
         else:
-            reason = await self._train_in_process(job, folder, emit)
-        emit.flush()
+            reason = await self._train_in_process(job, folder, recorder)
+        recorder.flush()
         # Before the end is told: then the name may be given away again, and this folder with it.
         await asyncio.to_thread(_tidy, folder)
         if job.stop.is_set():
-            self._finish(job.name, "Stopped", secondary=job.stopped_as, artifacts=job.artifacts)
-        elif job.failure is not None or reason is not None:
-            self._finish(job.name, "Failed", reason=job.failure or reason)
+            self._finish(
+                job.name, "Stopped", secondary=job.stopped_as, artifacts=recorder.artifacts
+            )
+        elif recorder.failure is not None or reason is not None:
+            self._finish(job.name, "Failed", reason=recorder.failure or reason)
         else:
-            self._finish(job.name, "Completed", artifacts=job.artifacts)
+            self._finish(job.name, "Completed", artifacts=recorder.artifacts)
 
-    async def _train_in_process(self, job: _Job, folder: Path, emit: _Recorder) -> str | None:
+    async def _train_in_process(self, job: _Job, folder: Path, recorder: Recorder) -> str | None:
         """Run the built-in trainer; return why it failed, None when all is well."""
         process = TrainerProcess(folder, self._command(folder) if self._command else None)
         await process.start(dict(os.environ))
@@ -221,7 +218,7 @@ class Jobs:
         try:
             self._service.store.update(KIND, job.name, _pid=process.pid)
             async for events in process.events():
-                emit.record(events)
+                recorder.record(events)
             code = await process.wait()
         except BaseException:
             process.kill()
@@ -229,20 +226,20 @@ class Jobs:
             raise
         finally:
             stopper.cancel()
-        if code == 0 and job.done:
+        if code == 0 and recorder.done:
             return None
         return _why(code, process.last_words())
 
     async def _train_in_container(
-        self, job: _Job, body: Body, folder: Path, emit: _Recorder
+        self, job: _Job, body: Body, folder: Path, recorder: Recorder
     ) -> str | None:
         """Run an image by the container contract; return why it failed."""
         from tradewind.local.sagemaker.containers import training
 
         await training.train(
-            self._service, folder, body, emit=lambda event: emit.record([event]), stop=job.stop
+            self._service, folder, body, emit=lambda event: recorder.record([event]), stop=job.stop
         )
-        return None if job.done else "InternalServerError: the container's end was not seen."
+        return None if recorder.done else "InternalServerError: the container's end was not seen."
 
     def _description(self, body: Body, algorithm: Any) -> dict[str, Any]:
         settings = self._service.settings
@@ -275,69 +272,7 @@ class Jobs:
         _log.info("Training job %s: %s%s", name, status, f" ({reason})" if reason else "")
 
 
-class _Recorder:
-    """Takes a job's events: lines to the log, all else to the job's body.
-
-    Args:
-        service: Where both are kept.
-        job: Whose they are.
-        body: Of the job, when it began to run.
-    """
-
-    def __init__(self, service: Service, job: _Job, body: Body) -> None:
-        self._service = service
-        self._job = job
-        self._epoch = int(body["TrainingStartTime"])
-        self._metrics = MetricFinder(body["AlgorithmSpecification"].get("MetricDefinitions"))
-        self._lines: dict[str, list[tuple[int, str]]] = {}
-
-    def record(self, events: list[Event]) -> None:
-        """Take some events in their order."""
-        now = int(time.time() * 1000)
-        for event in events:
-            if event["event"] == "log":
-                line = str(event.get("line", ""))
-                self._lines.setdefault(str(event.get("host", "algo-1")), []).append((now, line))
-                self._metrics.look_at(line)
-            else:
-                self.flush()
-                self._change(event)
-        self.flush()
-
-    def flush(self) -> None:
-        """Write the lines that have come in."""
-        for host, lines in self._lines.items():
-            stream = f"{self._job.name}/{host}-{self._epoch}"
-            self._service.logs.put(LOG_GROUP, stream, lines)
-        self._lines.clear()
-        for name, value in self._metrics.take().items():
-            self._change({"event": "metric", "name": name, "value": value})
-
-    def _change(self, event: Event) -> None:
-        kind, job = event["event"], self._job
-        if kind == "status":
-            self._service.store.update(KIND, job.name, lambda body: _move(body, event))
-        elif kind == "metric":
-            name, value = str(event["name"]), float(event["value"])
-            if not math.isfinite(value):
-                return  # JSON has no word for it
-            self._service.store.update(
-                KIND, job.name, lambda body: job_state.add_metric(body, name, value)
-            )
-        elif kind == "done":
-            job.done = True
-            job.artifacts = event.get("artifacts")
-        elif kind == "failed":
-            job.failure = str(event.get("reason") or "AlgorithmError: no reason was given")
-
-
-class _Stoppable(Protocol):
-    def terminate(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-
-async def _stop_gently(stop: asyncio.Event, process: _Stoppable) -> None:
+async def _stop_gently(stop: asyncio.Event, process: TrainerProcess) -> None:
     await stop.wait()
     process.terminate()
     await asyncio.sleep(GRACE_SECONDS)
@@ -361,14 +296,6 @@ def _is_going_on(body: Body) -> bool:
 
 def _start_clock(body: Body) -> None:
     body.setdefault("TrainingStartTime", round(time.time(), 3))
-
-
-def _move(body: Body, event: Event) -> None:
-    status = str(event["status"])
-    # A job that is being stopped shows no progress but the saving of what it has.
-    if body["TrainingJobStatus"] == "Stopping" and status != "Uploading":
-        return
-    job_state.enter(body, status, event.get("message"))
 
 
 def _prepare(folder: Path, description: dict[str, Any]) -> None:
