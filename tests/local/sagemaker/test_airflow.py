@@ -40,9 +40,7 @@ def bucket(local_sagemaker: Systems) -> str:
     "pip install 'apache-airflow-providers-amazon[aiobotocore]'",
 )
 def test_the_official_operators(local_sagemaker: Systems, bucket: str, tmp_path: Path) -> None:
-    environment = {
-        key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ
-    }
+    environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     environment |= local_sagemaker.environment | {
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
