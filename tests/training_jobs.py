@@ -91,6 +91,17 @@ class Workshop:
         self.client.create_bucket(Bucket=self.bucket)
         self.folder = folder
         self._jobs = 0
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def close(self) -> None:
+        """End what a failed test has left running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
     def objects(self) -> Objects:
         return Objects(endpoint=self.endpoint, region=self.environment["AWS_REGION"])
@@ -142,13 +153,15 @@ class Workshop:
 
     def start(self, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
         with (folder / "stderr.txt").open("wb") as errors:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "tradewind.local.sagemaker.trainer", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=self.environment | environment,
             )
+        self._started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen[bytes], folder: Path, said: bytes = b"") -> Outcome:
         """Read what the process still has to say, and wait for its end."""

@@ -97,7 +97,8 @@ class Objects:
         if bucket not in self._stores:
             self._stores[bucket] = S3Store(
                 bucket,
-                endpoint=self._endpoint,
+                # Not `endpoint`: AWS_ENDPOINT_URL_S3 in the environment would win over that.
+                aws_endpoint_url_s3=self._endpoint,
                 region=self._region,
                 virtual_hosted_style_request=False,
                 client_options=_CLIENT,

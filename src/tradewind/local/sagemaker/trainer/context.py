@@ -26,17 +26,23 @@ class TrainingContext:
         folder: The job's own folder.
         objects: The S3 server.
         events: Where status, log and metrics go.
+        stopping: Set when the job is to finish early with the model it has.
     """
 
     def __init__(
-        self, request: Mapping[str, Any], folder: Path, objects: Objects, events: Events
+        self,
+        request: Mapping[str, Any],
+        folder: Path,
+        objects: Objects,
+        events: Events,
+        stopping: threading.Event,
     ) -> None:
         self._request = request
         self._folder = folder
         self._objects = objects
         self._files: dict[S3Uri, Path] = {}
         self.events = events
-        self.stopping = threading.Event()
+        self.stopping = stopping
         self.artifacts: str | None = None
 
     @property

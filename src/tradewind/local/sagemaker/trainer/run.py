@@ -33,6 +33,8 @@ def main(folder: Path) -> int:
     Returns:
         Exit status: 0 when the job is done, also when it was stopped; 1 when it failed.
     """
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     threading.Thread(target=_end_with_the_service, name="stdin", daemon=True).start()
     # Whatever else prints to stdout goes to stderr: stdout belongs to the events.
     events = Events(os.dup(1))
@@ -42,8 +44,7 @@ def main(folder: Path) -> int:
         server = job["s3"]
         _reach_directly(server["endpoint"])
         objects = Objects(endpoint=server["endpoint"], region=server["region"])
-        context = TrainingContext(job["request"], folder, objects, events)
-        signal.signal(signal.SIGTERM, lambda *_: context.stopping.set())
+        context = TrainingContext(job["request"], folder, objects, events, stopping)
         _remove_data(folder)
         algorithms.get(job["algorithm"]).train(context)
     except InputError as error:

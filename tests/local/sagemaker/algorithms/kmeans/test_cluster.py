@@ -79,9 +79,11 @@ def test_reduce_keeps_the_best_of_its_runs():
         assert centres.shape == (30, 6)
 
 
-@given(hnp.arrays(np.float32, (40, 2), elements=numbers), st.integers(1, 50), st.integers(1, 40))
-def test_mini_batches_do_not_depend_on_how_the_rows_come(rows, batch, step):
+@pytest.mark.parametrize("batch", [1, 7, 40, 1000])
+@pytest.mark.parametrize("step", [1, 3, 40, 500])
+def test_mini_batches_do_not_depend_on_how_the_rows_come(batch, step):
     """Each centre moves as the paper says, however the rows are cut."""
+    rows = np.random.default_rng(5).normal(size=(500, 3)).astype(np.float32)
     online = cluster.OnlineCentres(rows[:3], batch=batch, half_life=0)
     for start in range(0, len(rows), step):
         online.add(rows[start : start + step])
@@ -99,7 +101,7 @@ def test_mini_batches_do_not_depend_on_how_the_rows_come(rows, batch, step):
                 weights[number] += len(mine)
         centres = centres.astype(np.float32).astype(np.float64)
     np.testing.assert_array_equal(online.weights, weights)
-    np.testing.assert_allclose(online.centres, centres, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(online.centres, centres, rtol=1e-4, atol=1e-5)
 
 
 def test_without_half_life_a_centre_is_the_mean_of_all_its_rows():

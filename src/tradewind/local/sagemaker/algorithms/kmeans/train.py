@@ -90,11 +90,11 @@ class _Job:
         Args:
             channel: The training data.
         """
-        parts = [
-            part
-            for number in range(len(self._context.hosts))
-            if (part := self._fit_host(channel, number)) is not None
-        ]
+        parts: list[cluster.OnlineCentres] = []
+        for number in range(len(self._context.hosts)):
+            if not (parts and self._context.stopping.is_set()):
+                part = self._fit_host(channel, number)
+                parts += [part] if part is not None else []
         k = self._parameters.k
         if not parts or (self._context.stopping.is_set() and self._records < k):
             return None
