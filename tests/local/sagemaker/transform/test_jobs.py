@@ -241,8 +241,15 @@ def test_the_texts_clients_match_on(setting: Setting, name: str) -> None:
         assert error.value.response["Error"]["Code"] == "ValidationException"
     with pytest.raises(ClientError, match='Could not find model "arn:'):
         setting.create(name, "x", ModelName="no-model")
-    with pytest.raises(ClientError, match="does not offer DataProcessing"):
-        setting.create(name, "x", DataProcessing={"InputFilter": "$[1:]"})
+    with pytest.raises(ClientError, match="is not understood"):
+        setting.create(name, "x", DataProcessing={"InputFilter": "$..everything"})
+    with pytest.raises(ClientError, match="ContentType and Accept must be the same"):
+        setting.create(
+            name,
+            "x",
+            output={"Accept": "application/jsonlines"},
+            DataProcessing={"JoinSource": "Input"},
+        )
     with pytest.raises(ClientError, match="TFRecord"):
         setting.create(name, "x", input={"SplitType": "TFRecord"})
     setting.put(f"{name}/a.csv", b"1,1\n")
@@ -253,6 +260,43 @@ def test_the_texts_clients_match_on(setting: Setting, name: str) -> None:
     setting.completed(name)
     with pytest.raises(ClientError, match="in status Completed"):
         setting.sagemaker.stop_transform_job(TransformJobName=name)
+
+
+@pytest.mark.parametrize("strategy", ["SingleRecord", "MultiRecord"])
+def test_rows_are_filtered_and_joined(setting: Setting, name: str, strategy: str) -> None:
+    setting.put(f"{name}/rows.csv", b'one,1,1\n"two, or so",19,19\n')
+    setting.create(
+        name,
+        f"{name}/",
+        input={"SplitType": "Line"},
+        output={"AssembleWith": "Line"},
+        BatchStrategy=strategy,
+        DataProcessing={"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-2]"},
+    )
+    setting.completed(name)
+    text = setting.get(f"out/{name}/rows.csv.out").decode()
+    assert [line.rpartition(",")[0] for line in text.splitlines()] == ["one", '"two, or so"']
+    assert [float(line.rpartition(",")[2]) for line in text.splitlines()] == [0, 2]
+
+
+def test_json_lines_are_filtered_and_joined(setting: Setting, name: str) -> None:
+    lines = [{"id": n, "data": {"features": [n, n]}} for n in (1, 11)]
+    setting.put(f"{name}/rows", "\n".join(map(json.dumps, lines)).encode())
+    setting.create(
+        name,
+        f"{name}/",
+        input={"SplitType": "Line", "ContentType": "application/jsonlines"},
+        output={"AssembleWith": "Line", "Accept": "application/jsonlines"},
+        DataProcessing={
+            "InputFilter": "$.data",
+            "JoinSource": "Input",
+            "OutputFilter": "$['id','SageMakerOutput']",
+        },
+    )
+    setting.completed(name)
+    answers = [json.loads(line) for line in setting.get(f"out/{name}/rows.out").splitlines()]
+    found = [(a["id"], a["SageMakerOutput"]["closest_cluster"], len(a)) for a in answers]
+    assert found == [(1, 0, 2), (11, 1, 2)]
 
 
 def long_job(setting: Setting, name: str) -> None:

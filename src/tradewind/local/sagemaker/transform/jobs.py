@@ -13,10 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import InputError
 from tradewind.local.sagemaker.errors import ResourceInUse, ValidationException
 from tradewind.local.sagemaker.hosting.plan import container_of
 from tradewind.local.sagemaker.hosting.servers import LoadError
 from tradewind.local.sagemaker.store import Body, Exists, Missing
+from tradewind.local.sagemaker.transform.processing import Processing
 from tradewind.local.sagemaker.transform.run import StoppedError, TransformError, run, unless
 
 if TYPE_CHECKING:
@@ -193,13 +195,10 @@ def _check(request: dict[str, Any]) -> None:
         raise ValidationException(
             "This local service does not offer SplitType TFRecord: use None, Line or RecordIO."
         )
-    processing = request.get("DataProcessing") or {}
-    filters = [processing.get("InputFilter", "$"), processing.get("OutputFilter", "$")]
-    if filters != ["$", "$"] or processing.get("JoinSource", "None") != "None":
-        raise ValidationException(
-            "This local service does not offer DataProcessing (InputFilter, OutputFilter, "
-            "JoinSource): leave it out, and select or join columns in your own code."
-        )
+    try:
+        Processing.of(request)
+    except InputError as error:
+        raise ValidationException(str(error)) from error
     if request.get("DataCaptureConfig"):
         raise ValidationException(
             "This local service does not offer DataCaptureConfig for transform jobs: leave it out."

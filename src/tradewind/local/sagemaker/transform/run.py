@@ -17,6 +17,7 @@ from tradewind.local.sagemaker.hosting.loader import load_server
 from tradewind.local.sagemaker.hosting.servers import ModelServer, ModelTimeoutError
 from tradewind.local.sagemaker.invocation import Invocation
 from tradewind.local.sagemaker.objects import S3Uri
+from tradewind.local.sagemaker.transform.processing import Processing
 from tradewind.local.sagemaker.transform.split import gunzip, payloads, splitter
 from tradewind.local.sagemaker.transform.storage import Item, TransformObjects
 
@@ -125,6 +126,7 @@ class _Run:
         self._server = server
         self._stream = stream
         self._stop = stop
+        self._processing = Processing.of(body)
         settings = service.settings
         self._objects = TransformObjects(endpoint=settings.s3_endpoint, region=settings.region)
         self._input = body["TransformInput"]
@@ -195,9 +197,10 @@ class _Run:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _ask(self, payload: bytes, uri: S3Uri) -> bytes:
+        processing = self._processing
         invocation = Invocation(
             self._body["TransformJobName"],
-            payload,
+            payload if processing is None else processing.request(payload),
             self._input.get("ContentType"),
             self._output.get("Accept"),
         )
@@ -212,7 +215,7 @@ class _Run:
                 # A container that went away in the middle of a request, for one.
                 status, text = 500, f"{type(error).__name__}: {error}".encode()
             if status < 400:
-                return text
+                return text if processing is None else processing.result(payload, text)
             said = text.decode("utf-8", "replace")[:500]
             self._say(f"{uri}: the model answered {status}: {said}")
             attempt += 1
