@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import os
 import signal
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import obstore
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -205,6 +209,22 @@ def test_refuses_a_wrong_secret(local_s3: Systems, bucket: str) -> None:
     assert refused(stranger.list_objects_v2, Bucket=bucket) == "SignatureDoesNotMatch"
 
 
+def test_its_other_ports_answer_nobody(local_s3: Systems) -> None:
+    process = psutil.Process(local_s3["s3"].pids[0])
+    ports = {
+        connection.laddr.port
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    ports.remove(urllib.parse.urlsplit(local_s3["s3"].endpoint).port)
+    assert len(ports) >= 3
+    for port in ports:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/device/0/AUTH_local", headers={"Insider": "me"})
+        assert connection.getresponse().status == 403
+        connection.close()
+
+
 def test_refuses_wrong_content_md5(s3, bucket: str) -> None:
     md5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
     assert refused(s3.put_object, Bucket=bucket, Key="md5", Body=b"x", ContentMD5=md5) == (
@@ -213,8 +233,6 @@ def test_refuses_wrong_content_md5(s3, bucket: str) -> None:
 
 
 def test_presigned_address(s3, bucket: str) -> None:
-    import urllib.request
-
     s3.put_object(Bucket=bucket, Key="signed", Body=b"signed")
     address = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "signed"})
     with urllib.request.urlopen(address) as answer:

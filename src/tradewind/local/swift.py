@@ -5,8 +5,8 @@ The server is Swift's own (https://docs.openstack.org/swift/latest/): its proxy 
 servers, which a production site spreads over many machines. Here one event loop runs all four, on
 loopback, with one copy of everything in one folder.
 
-What is not Swift is this file: it chooses ports, writes the configuration, and gives Swift a cache
-in memory in place of memcached. When the server answers, one line of JSON on stdout says where:
+What is not Swift is this file, which chooses ports and writes the configuration, and what it gives
+Swift by `tradewind.local.swift_filters` and `tradewind.local.swift_parts`. When the server answers, one line of JSON on stdout says where:
 ``{"endpoint": "http://127.0.0.1:PORT"}``. The key pair that it accepts comes from
 ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` and is not written anywhere.
 """
@@ -20,7 +20,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,15 @@ import eventlet.hubs
 import eventlet.wsgi
 from swift.common import constraints, utils, wsgi
 from swift.common.internal_client import InternalClient
-from swift.common.middleware.tempauth import TempAuth
 from swift.common.ring import RingBuilder
 from swift.common.utils import logs
 from swift.obj.server import global_conf_callback
 
+from tradewind.local.swift_filters import ACCOUNT, WsgiApp, show_as_insider
 from tradewind.local.swift_parts import sweep
 
-__all__ = ["InMemoryCache", "cache_factory", "key_pair_factory", "main"]
+__all__ = ["main"]
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-# TempAuth puts it in the place of the access key, which it must not contain.
-_ACCOUNT = "local"
 _DEVICE = "device"
 _STORAGE = ("account", "container", "object")
 # Patience, where a production proxy would rather ask another copy: there is none.
@@ -54,89 +49,6 @@ _PATIENCE = {
 }
 
 
-class InMemoryCache:
-    """What Swift asks of memcached (`swift.common.memcached.MemcacheRing`), for one process."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[Any, float]] = {}
-
-    def get(self, key: str, raise_on_error: bool = False) -> Any:
-        """Look up a value; None when there is none or its time is over."""
-        value, end = self._entries.get(key, (None, 0.0))
-        if end and end < time.monotonic():
-            del self._entries[key]
-            return None
-        return value
-
-    def set(
-        self,
-        key: str,
-        value: Any,
-        serialize: bool = True,
-        time: float = 0,
-        min_compress_len: int = 0,
-        raise_on_error: bool = False,
-    ) -> None:
-        """Keep a value for a time in seconds, or without end."""
-        self._entries[key] = (value, _now() + time if time else 0.0)
-
-    def delete(self, key: str, server_key: str | None = None) -> None:
-        """Forget a value."""
-        self._entries.pop(key, None)
-
-    def incr(self, key: str, delta: int = 1, time: float = 0) -> int:
-        """Add to a number that begins at 0."""
-        value = max(0, int(self.get(key) or 0) + delta)
-        self.set(key, value, time=time)
-        return value
-
-    def decr(self, key: str, delta: int = 1, time: float = 0) -> int:
-        """Take from a number."""
-        return self.incr(key, -delta, time)
-
-
-def _now() -> float:
-    return time.monotonic()
-
-
-def cache_factory(global_conf: dict[str, str], **_: str) -> Callable[[WsgiApp], WsgiApp]:
-    """Make the filter that offers `InMemoryCache` to Swift (PasteDeploy's filter factory)."""
-    cache = InMemoryCache()
-
-    def wrap(app: WsgiApp) -> WsgiApp:
-        def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            environ["swift.cache"] = cache
-            return app(environ, start_response)
-
-        return call
-
-    return wrap
-
-
-def key_pair_factory(
-    global_conf: dict[str, str], **local_conf: str
-) -> Callable[[WsgiApp], WsgiApp]:
-    """Make Swift's TempAuth with the one user whose key pair is in the environment.
-
-    TempAuth's own configuration wants the secret in a file and an access key of the form
-    ``account:user``.
-    """
-
-    def wrap(app: WsgiApp) -> WsgiApp:
-        auth = TempAuth(app, {**global_conf, **local_conf})
-        auth.users = {
-            os.environ["AWS_ACCESS_KEY_ID"]: {
-                "key": os.environ["AWS_SECRET_ACCESS_KEY"],
-                "groups": [".admin"],
-                "url": f"$HOST/v1/AUTH_{_ACCOUNT}",
-            }
-        }
-        authenticated: WsgiApp = auth
-        return authenticated
-
-    return wrap
-
-
 def main() -> None:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="python -m tradewind.local.swift", description=__doc__)
@@ -147,6 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logs.ThreadSafeSysLogHandler = _log_to_stderr
     utils.monkey_patch()
+    show_as_insider()
     eventlet.hubs.use_hub(utils.get_hub())
     # Swift expects to run in UTC, as its own start script sees to.
     os.environ["TZ"] = "UTC+0"
@@ -167,7 +80,7 @@ def main() -> None:
     apps = {name: _load(settings / f"{name}.conf", name) for name in listening}
     servers = [eventlet.spawn(_serve, listening[name], apps[name]) for name in _STORAGE]
     client = InternalClient(str(settings / "internal.conf"), "tradewind", request_tries=1)
-    if removed := sweep(client, f"AUTH_{_ACCOUNT}"):
+    if removed := sweep(client, ACCOUNT):
         print(f"removed {removed} parts that no object was made of", file=sys.stderr)
     endpoint = f"http://{arguments.host}:{ports['proxy']}"
     servers.append(eventlet.spawn(_serve, listening["proxy"], apps["proxy"]))
@@ -212,13 +125,16 @@ def _write_settings(
             settings / f"{name}.conf",
             {
                 "DEFAULT": common,
-                "pipeline:main": {"pipeline": f"{name}-server"},
+                "pipeline:main": {"pipeline": f"insiders-only {name}-server"},
+                "filter:insiders-only": {
+                    "paste.filter_factory": "tradewind.local.swift_filters:insiders_only_factory"
+                },
                 f"app:{name}-server": {"use": f"egg:swift#{name}"},
             },
         )
     filters = {
         "catch_errors": {"use": "egg:swift#catch_errors"},
-        "cache": {"paste.filter_factory": "tradewind.local.swift:cache_factory"},
+        "cache": {"paste.filter_factory": "tradewind.local.swift_filters:cache_factory"},
         "listing_formats": {"use": "egg:swift#listing_formats"},
         "bulk": {"use": "egg:swift#bulk"},
         "s3api": {
@@ -227,7 +143,7 @@ def _write_settings(
             "max_upload_part_num": "10000",
             "s3_acl": "false",
         },
-        "tempauth": {"paste.filter_factory": "tradewind.local.swift:key_pair_factory"},
+        "tempauth": {"paste.filter_factory": "tradewind.local.swift_filters:key_pair_factory"},
         "copy": {"use": "egg:swift#copy"},
         "slo": {
             "use": "egg:swift#slo",
