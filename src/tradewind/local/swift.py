@@ -6,9 +6,10 @@ servers, which a production site spreads over many machines. Here one event loop
 loopback, with one copy of everything in one folder.
 
 What is not Swift is this file, which chooses ports and writes the configuration, and what it gives
-Swift by `tradewind.local.swift_filters` and `tradewind.local.swift_parts`. When the server answers, one line of JSON on stdout says where:
-``{"endpoint": "http://127.0.0.1:PORT"}``. The key pair that it accepts comes from
-``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` and is not written anywhere.
+Swift by `tradewind.local.swift_filters` and `tradewind.local.swift_parts`. When the server answers,
+one line of JSON on stdout says where: ``{"endpoint": "http://127.0.0.1:PORT"}``. The key pair that
+it accepts comes from ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` and is not written
+anywhere.
 """
 
 from __future__ import annotations
