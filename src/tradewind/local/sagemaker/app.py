@@ -6,6 +6,7 @@ is the one that is called hundreds of times a second.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import re
@@ -159,7 +160,10 @@ class App:
                 f"SageMaker. It offers: {names}"
             )
         request = shapes.parse(call.service, call.operation, call.request)
-        answer = operation.handler(self._service, request)
+        if operation.threaded:
+            answer = await asyncio.to_thread(operation.handler, self._service, request)
+        else:
+            answer = operation.handler(self._service, request)
         if inspect.isawaitable(answer):
             return await answer
         return answer

@@ -84,13 +84,21 @@ class Logs:
     """
 
     def __init__(self, path: Path, region: str, account: str) -> None:
-        self._database = connect(path, _SCHEMA, _SCHEMA_VERSION)
+        # Logs may be long: a start does not wait until all are read.
+        self._database = connect(path, _SCHEMA, _SCHEMA_VERSION, thorough=False)
         self._database.row_factory = sqlite3.Row
         self._lock = threading.RLock()
+        # Readers have a connection of their own: a long look through the lines keeps no writer,
+        # and with it the event loop, waiting.
+        self._reader = connect(path, _SCHEMA, _SCHEMA_VERSION, thorough=False)
+        self._reader.row_factory = sqlite3.Row
+        self._reader_lock = threading.RLock()
         self._prefix = f"arn:aws:logs:{region}:{account}:log-group:"
 
     def close(self) -> None:
         """Close the database."""
+        with self._reader_lock:
+            self._reader.close()
         with self._lock:
             self._database.close()
 
@@ -185,8 +193,8 @@ class Logs:
 
     def groups(self, prefix: str = "", contains: str = "") -> list[dict[str, Any]]:
         """Return the groups by name, as DescribeLogGroups shows them."""
-        with self._lock:
-            rows = self._database.execute(
+        with self._reader_lock:
+            rows = self._reader.execute(
                 "SELECT name, created, "
                 "(SELECT coalesce(sum(stored), 0) FROM streams WHERE group_id = groups.id) AS size "
                 "FROM groups WHERE substr(name, 1, length(?1)) = ?1 AND instr(name, ?2) "
@@ -208,16 +216,14 @@ class Logs:
 
     def has_group(self, group: str) -> bool:
         """Tell whether there is such a group."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT 1 FROM groups WHERE name = ?", (group,)
-            ).fetchone()
+        with self._reader_lock:
+            found = self._reader.execute("SELECT 1 FROM groups WHERE name = ?", (group,)).fetchone()
         return found is not None
 
     def streams(self, group: str, prefix: str = "") -> list[dict[str, Any]]:
         """Return the streams of a group by name, as DescribeLogStreams shows them."""
-        with self._lock:
-            rows = self._database.execute(
+        with self._reader_lock:
+            rows = self._reader.execute(
                 "SELECT streams.* FROM streams JOIN groups ON groups.id = group_id "
                 "WHERE groups.name = ?1 AND substr(streams.name, 1, length(?2)) = ?2 "
                 "ORDER BY streams.name",
@@ -274,10 +280,10 @@ class Logs:
         if before is not None:
             condition += " AND (timestamp, events.id) < (?, ?)"
             arguments += before
-        with self._lock:
+        with self._reader_lock:
             names: dict[int, str] = {}
             for name in streams:
-                row = self._database.execute(
+                row = self._reader.execute(
                     "SELECT streams.id FROM streams JOIN groups ON groups.id = group_id "
                     "WHERE groups.name = ? AND streams.name = ?",
                     (group, name),
@@ -287,7 +293,7 @@ class Logs:
             # One index scan a stream, merged while they are read: a page of many streams costs no
             # more than its own lines.
             scans = [
-                self._database.execute(
+                self._reader.execute(
                     "SELECT timestamp, id, stream_id, ingested, message FROM events "  # noqa: S608
                     f"WHERE stream_id = ? AND {condition} "
                     f"ORDER BY timestamp {way}, id {way} LIMIT ?",

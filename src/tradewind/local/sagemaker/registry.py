@@ -29,27 +29,32 @@ class Operation:
         service: The service as botocore names it: "sagemaker", "logs", "sts", "iam".
         name: The operation as botocore names it.
         handler: Takes the service and the validated request, gives the response's members.
+        threaded: Whether it is called in a thread, because it may take its time.
     """
 
     service: str
     name: str
     handler: Handler
+    threaded: bool = False
 
 
 _operations: dict[tuple[str, str], Operation] = {}
 
 
-def operation(service: str, name: str) -> Callable[[Handler], Handler]:
+def operation(service: str, name: str, *, threaded: bool = False) -> Callable[[Handler], Handler]:
     """Register the decorated function as the one that carries out an operation.
 
     Its request was checked against botocore's service model before. It may be a coroutine
-    function; a plain one runs on the event loop and must not block. Members of the answer
+    function; a plain one runs on the event loop and must not block, unless it asks for a thread and
+    touches nothing but store and logs. Members of the answer
     whose names begin with "_" and members that are None are left out; times are epoch seconds
     or datetimes.
 
     Args:
         service: The service as botocore names it.
         name: The operation as botocore names it.
+        threaded: Call it in a thread: its time grows with what there is to look through, and
+            invocations must not wait for it.
 
     Raises:
         ValueError: Two functions claim the same operation.
@@ -62,7 +67,7 @@ def operation(service: str, name: str) -> Callable[[Handler], Handler]:
                 f"{service}.{name} is registered by {known.handler.__module__} "
                 f"and by {handler.__module__}: remove one of them"
             )
-        _operations[service, name] = Operation(service, name, handler)
+        _operations[service, name] = Operation(service, name, handler, threaded)
         return handler
 
     return register

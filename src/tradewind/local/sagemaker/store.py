@@ -75,7 +75,7 @@ class FolderLock:
         os.close(self._file)
 
 
-def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
+def connect(path: Path, schema: str, version: int, *, thorough: bool = True) -> sqlite3.Connection:
     """Open a database of the service, making it when it is not there.
 
     Write-ahead logging with synchronous=NORMAL keeps every committed change through a kill of
@@ -85,6 +85,7 @@ def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
         path: The database file.
         schema: Statements that make what is missing.
         version: Of the schema; a file of another version is refused.
+        thorough: Read the whole file to see whether it is sound.
 
     Raises:
         SetupError: The file is no such database, or cannot be opened.
@@ -102,9 +103,10 @@ def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
                     f"(its schema is {found}, this one reads {version}). "
                     "Move it away or delete it to start with an empty one."
                 )
-            check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if check != "ok":
-                raise sqlite3.DatabaseError(check)
+            if thorough:
+                check = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if check != "ok":
+                    raise sqlite3.DatabaseError(check)
             database.executescript(schema)
             database.execute(f"PRAGMA user_version={version}")
         except BaseException:

@@ -83,7 +83,7 @@ def describe_endpoint_config(service: Service, request: dict[str, Any]) -> dict[
     return shapes.pick("sagemaker", "DescribeEndpointConfigOutput", body)
 
 
-@operation("sagemaker", "ListEndpointConfigs")
+@operation("sagemaker", "ListEndpointConfigs", threaded=True)
 def list_endpoint_configs(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List configurations, the newest first."""
     bodies, token = listing.page(service.store.list(_KIND), request, name="EndpointConfigName")

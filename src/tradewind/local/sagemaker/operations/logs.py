@@ -51,7 +51,7 @@ def _cut(
         raise InvalidParameter("The specified nextToken is invalid.") from None
 
 
-@operation("logs", "DescribeLogGroups")
+@operation("logs", "DescribeLogGroups", threaded=True)
 def describe_log_groups(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List log groups by name."""
     groups = service.logs.groups(
@@ -61,7 +61,7 @@ def describe_log_groups(service: Service, request: dict[str, Any]) -> dict[str, 
     return {"logGroups": shown, "nextToken": token}
 
 
-@operation("logs", "DescribeLogStreams")
+@operation("logs", "DescribeLogStreams", threaded=True)
 def describe_log_streams(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List a group's streams by name or by their newest event."""
     group = _group(service, request)
@@ -79,7 +79,7 @@ def describe_log_streams(service: Service, request: dict[str, Any]) -> dict[str,
     return {"logStreams": shown, "nextToken": token}
 
 
-@operation("logs", "GetLogEvents")
+@operation("logs", "GetLogEvents", threaded=True)
 def get_log_events(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Read a stream forwards or backwards; at an end the same token comes back."""
     group, stream = _group(service, request), request["logStreamName"]
@@ -139,7 +139,7 @@ def _fit(events: list[Event], *, keep_last: bool) -> list[Event]:
     return events
 
 
-@operation("logs", "FilterLogEvents")
+@operation("logs", "FilterLogEvents", threaded=True)
 def filter_log_events(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Find events in the streams of a group."""
     group = _group(service, request)
@@ -233,13 +233,13 @@ def put_log_events(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     return {"nextSequenceToken": "0" * 56}
 
 
-@operation("logs", "DeleteLogGroup")
+@operation("logs", "DeleteLogGroup", threaded=True)
 def delete_log_group(service: Service, request: dict[str, Any]) -> None:
     """Remove a group with all it holds."""
     service.logs.delete(_group(service, request))
 
 
-@operation("logs", "DeleteLogStream")
+@operation("logs", "DeleteLogStream", threaded=True)
 def delete_log_stream(service: Service, request: dict[str, Any]) -> None:
     """Remove a stream with all it holds."""
     group = _group(service, request)

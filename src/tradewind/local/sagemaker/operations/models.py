@@ -68,7 +68,7 @@ def describe_model(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     return shapes.pick("sagemaker", "DescribeModelOutput", body)
 
 
-@operation("sagemaker", "ListModels")
+@operation("sagemaker", "ListModels", threaded=True)
 def list_models(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List models, the newest first."""
     bodies, token = listing.page(service.store.list(_KIND), request, name="ModelName")

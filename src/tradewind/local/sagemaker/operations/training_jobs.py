@@ -95,7 +95,7 @@ def describe_training_job(service: Service, request: dict[str, Any]) -> dict[str
     return shapes.pick("sagemaker", "DescribeTrainingJobResponse", body)
 
 
-@operation("sagemaker", "ListTrainingJobs")
+@operation("sagemaker", "ListTrainingJobs", threaded=True)
 def list_training_jobs(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List jobs, the newest first."""
     bodies, token = listing.page(
