@@ -63,7 +63,7 @@ def browser() -> Iterator[Any]:
 
 
 def points(
-    stroke: list[tuple[float, float]], *, spacing: float = 0.02
+    stroke: list[tuple[float, float]], *, spacing: float = 0.04
 ) -> list[tuple[float, float]]:
     """A smooth line through a stroke's points (Catmull-Rom), as a hand would move."""
     padded = [stroke[0], *stroke, stroke[-1]]

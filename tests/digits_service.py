@@ -19,6 +19,7 @@ from sagemaker_service import KMEANS, ROLE, create_config, create_model, wait_fo
 from tradewind.local import Systems
 from tradewind.move.formats import recordio
 
+MODEL = "digits-web-2026-01-01"
 TRAINED = 1500  # of scikit-learn's 1,797 digits; the others are for testing
 
 

@@ -54,7 +54,7 @@ from digits.web.problems import Problem
 from digits.web.recognise import Recogniser
 from digits.web.settings import Settings
 
-__all__ = ["app", "create_app"]
+__all__ = ["create_app"]
 
 DECODERS = 4  # pictures decoded at once: each may need 200 MB when it is of the largest size
 
@@ -73,8 +73,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     online = _Online(settings or Settings.from_environment())
     return Starlette(
         routes=[
-            Route("/", page_response, methods=["GET"]),
-            Route("/", online.recognise, methods=["POST"]),
+            Route("/", online.root, methods=["GET", "POST"]),
             Route("/health", online.health, methods=["GET"]),
             Route("/metrics", online.metrics_text, methods=["GET"]),
         ],
@@ -95,6 +94,12 @@ class _Online:
         self._metrics = Metrics()
         self._recogniser = Recogniser(settings, self._metrics)
         self._decoders: anyio.CapacityLimiter | None = None
+
+    async def root(self, request: Request) -> Response:
+        """The page, or a picture's answer."""
+        if request.method == "POST":
+            return await self.recognise(request)
+        return await page_response(request)
 
     async def recognise(self, request: Request) -> Response:
         """Answers which digit a picture shows."""
@@ -183,4 +188,10 @@ async def _answer_unforeseen(request: Request, error: Exception) -> Response:
     return _error(500, "internal", "Something went wrong here; the server's log says what.")
 
 
-app = create_app()
+def __getattr__(name: str) -> Any:
+    # `app` for servers that are told `digits.web.app:app`: built when it is asked for, so that a
+    # wrong setting is an error of who runs the application, not of who imports this module.
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = application = create_app()
+    return application

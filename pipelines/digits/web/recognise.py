@@ -38,6 +38,7 @@ class Recogniser:
         self._settings = settings
         self._metrics = metrics
         self._lock = threading.Lock()
+        self._session: Any = None
         self._clients: dict[str, Any] = {}
         self._known: Models | None = None
 
@@ -197,5 +198,8 @@ class Recogniser:
                     retries={"mode": "standard", "total_max_attempts": 2},
                     max_pool_connections=50,  # more than the threads that call
                 )
-                self._clients[service] = boto3.client(service, config=config)
+                # A session of its own: the default one of boto3 belongs to the whole process.
+                if self._session is None:
+                    self._session = boto3.session.Session()
+                self._clients[service] = self._session.client(service, config=config)
             return self._clients[service]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,11 +13,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from digits.layout import Layout
 from digits.web.app import create_app
-from digits_service import DigitsService
+from digits_service import MODEL, DigitsService
 from tradewind.local import Systems
-
-PIPELINES = Path(__file__).resolve().parents[4] / "pipelines"
-MODEL = "digits-web-2026-01-01"
+from web_server import served
 
 
 @pytest.fixture(scope="session")
@@ -31,31 +24,6 @@ def service(local_sagemaker: Systems) -> DigitsService:
     service = DigitsService(local_sagemaker, Layout("digits-web", "digits"), "digits-web")
     service.deploy(MODEL, service.train(MODEL))
     return service
-
-
-@contextlib.contextmanager
-def served(environment: dict[str, str], *arguments: str) -> Iterator[tuple[str, subprocess.Popen]]:
-    """The page in a process of its own; its address and the process."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "digits.web", "--port", "0", *arguments],
-        env=os.environ | environment | {"PYTHONPATH": str(PIPELINES)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, f"the page did not start, exit status {process.wait(10)}"
-        yield json.loads(line)["url"], process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +59,11 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Client]]:
             return Client(create_app(), portal)
 
         yield make
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """A port on which nothing answers: bound, so that nobody takes it, but not listened on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
