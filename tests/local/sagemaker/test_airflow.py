@@ -34,6 +34,7 @@ def bucket(local_sagemaker: Systems) -> str:
 
 
 @pytest.mark.airflow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(
     importlib.util.find_spec("aiobotocore") is None,
     reason="deferrable operators need aiobotocore: "
