@@ -78,6 +78,24 @@ def test_full_environment_has_nothing_that_leads_elsewhere(
     assert environment["MINE"] == "kept"
 
 
+def test_nothing_goes_through_a_proxy(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    script = (
+        "import boto3; s3 = boto3.client('s3')\n"
+        "place = {'LocationConstraint': s3.meta.region_name}\n"
+        "s3.create_bucket(Bucket='directly', CreateBucketConfiguration=place)\n"
+        "print(boto3.client('sagemaker').list_models()['Models'])\n"
+    )
+    with up(["sagemaker"], data=data) as systems:
+        environment = systems.full_environment()
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
 def test_port_in_use(data: Path, taken_port: int) -> None:
     with (
         pytest.raises(
@@ -176,9 +194,11 @@ def test_what_had_started_is_stopped_when_a_later_one_fails(data: Path) -> None:
     (data / "sagemaker" / "tradewind.json").write_text(json.dumps(marker))
     (data / "sagemaker" / "state").rmdir()
     (data / "sagemaker" / "state").write_text("a file where a folder belongs")
+    before = set(psutil.Process().children())
     with pytest.raises(SetupError, match=r"sagemaker: .*state.*--data"):
         up(["s3", "sagemaker"], data=data).__enter__()
-    assert not [p for p in psutil.Process().children() if "tradewind.local" in str(p.cmdline())]
+    assert set(psutil.Process().children()) <= before
+    assert "endpoint" in (data / "s3" / "logs" / "s3.out").read_text()
 
 
 def test_a_system_that_ends_while_starting_says_why(tmp_path: Path) -> None:

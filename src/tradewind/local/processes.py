@@ -29,6 +29,7 @@ __all__ = [
     "bind_to_parent",
     "check_port_free",
     "free_port",
+    "past_proxies",
     "spawn",
     "wait_until",
 ]
@@ -74,6 +75,24 @@ def bind_to_parent(
         return list(command)
     me = str(os.getpid())
     return [sys.executable, "-I", "-S", "-c", _BOUND, me, str(int(death_signal)), *command]
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep what goes to this machine from a proxy that the environment names.
+
+    Args:
+        environment: Variables, of which those ending in ``_proxy`` matter.
+
+    Returns:
+        ``NO_PROXY`` and ``no_proxy`` with loopback in them, or nothing where there is no proxy.
+    """
+    named = {name.lower() for name, value in environment.items() if value}
+    if not named & {"http_proxy", "https_proxy", "all_proxy"}:
+        return {}
+    before = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    hosts = [host for host in before.split(",") if host]
+    hosts += [host for host in (_LOOPBACK, "localhost") if host not in hosts]
+    return {"NO_PROXY": ",".join(hosts), "no_proxy": ",".join(hosts)}
 
 
 def spawn(command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
@@ -313,7 +332,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**inherited, **(environment or {})},
+                env={**inherited, **past_proxies(os.environ), **(environment or {})},
                 cwd=cwd,
                 start_new_session=True,
                 pass_fds=self._keep_open,

@@ -12,7 +12,7 @@ from typing import Any
 
 from tradewind.errors import InputError, SetupError
 from tradewind.local.folders import claim_folder, credentials_of
-from tradewind.local.processes import Child, Children, check_port_free
+from tradewind.local.processes import Child, Children, check_port_free, past_proxies
 from tradewind.local.system import Context, Offer, System, find_systems, plan
 
 __all__ = ["UNSET", "RunningSystem", "Systems", "up"]
@@ -85,7 +85,7 @@ class Systems(Mapping[str, RunningSystem]):
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead clients, and Airflow, to these systems."""
-        variables: dict[str, str] = {}
+        variables: dict[str, str] = past_proxies(os.environ)
         connections: dict[str, dict[str, Any]] = {}
         for system in self.running:
             variables.update(system.offer.environment)
