@@ -175,7 +175,9 @@ def test_more_instances_than_objects(workshop):
     described = channel("train", workshop.uri("lonely/"), S3DataDistributionType="ShardedByS3Key")
     outcome = workshop.train([described], HYPERPARAMETERS, instances=2, name="lonely")
     assert outcome.exit_code == 0, outcome.reason
-    assert "no rows for this host" in "\n".join(outcome.lines)
+    text = "\n".join(outcome.lines)
+    assert "no rows for this host" in text
+    assert re.findall(r"#(\w+)_metric: host=algo-2", text) == []
     assert close_to_middles(workshop.model("lonely"))
 
 

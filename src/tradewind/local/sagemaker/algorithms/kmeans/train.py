@@ -215,7 +215,8 @@ class _Job:
                     if self._context.stopping.is_set():
                         return
                 total.merge(quality)
-            self._log_quality(host, name, quality)
+            if quality.rows:
+                self._log_quality(host, name, quality)
         if not total.rows:
             return
         if not math.isfinite(total.ssd):
