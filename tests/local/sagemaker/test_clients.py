@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from clients import clients_python
-from sagemaker_service import KMEANS, ROLE, make_client
+from sagemaker_service import KMEANS, ROLE, make_client, wait_for
 from tradewind.local import Systems
 from tradewind.move.formats import recordio
 
@@ -101,7 +101,9 @@ class TestAwsCli:
 
         return call
 
-    def test_train_deploy_invoke_delete(self, aws: Any, bucket: str, tmp_path: Path) -> None:
+    def test_train_deploy_invoke_delete(
+        self, aws: Any, environment: dict[str, str], bucket: str, tmp_path: Path
+    ) -> None:
         assert aws("sts", "get-caller-identity")["Account"] == "123456789012"
         role = aws("iam", "get-role", "--role-name", "sagemaker")["Role"]["Arn"]
         job, endpoint = "cli-job", "cli-endpoint"
@@ -132,6 +134,16 @@ class TestAwsCli:
             "k=3,feature_dim=2,mini_batch_size=50",
             "--tags",
             "Key=team,Value=digits",
+        )
+        # The CLI's waiter looks every two minutes: it is asked when the job is done.
+        endpoint_url = environment["AWS_ENDPOINT_URL_SAGEMAKER"]
+        sagemaker = make_client("sagemaker", endpoint_url, environment)
+        wait_for(
+            lambda: (
+                sagemaker.describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
+                != "InProgress"
+            ),
+            seconds=90,
         )
         waiter = "training-job-completed-or-stopped"
         aws("sagemaker", "wait", waiter, "--training-job-name", job)

@@ -6,12 +6,14 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from sagemaker_service import KMEANS, ROLE, SageMakerProcess, make_client, wait_for
 from tradewind.local import Systems
@@ -145,3 +147,16 @@ def test_a_job_is_run_again_after_the_service_was_killed(
         assert "Restarting" in passed
         assert found["TrainingStartTime"] == before["TrainingStartTime"]
     assert artefact_is_there(s3, found)
+
+
+def test_a_name_is_claimed_by_one_of_many(process: SageMakerProcess, bucket: str) -> None:
+    def claim(_: int) -> str:
+        try:
+            create(process, bucket, "job")
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "claimed"
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = sorted(threads.map(claim, range(8)))
+    assert outcomes == ["ResourceInUse"] * 7 + ["claimed"]
