@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.errors import SetupError
 from tradewind.local import Systems, up
-from tradewind.local.system import find_systems
 
 
 @pytest.fixture(scope="session")
@@ -23,17 +21,6 @@ def local_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
 def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
     """A running SageMaker and the S3 server it works on, as ``tradewind up sagemaker`` starts."""
     with up(["sagemaker"], data=tmp_path_factory.mktemp("local-sagemaker")) as systems:
-        yield systems
-
-
-@pytest.fixture(scope="session")
-def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
-    """A running radosgw, the S3 server with conditional puts: ``radosgw["s3"].endpoint``."""
-    try:
-        find_systems()["radosgw"].check()
-    except SetupError as error:
-        pytest.skip(str(error))
-    with up(["radosgw"], data=tmp_path_factory.mktemp("radosgw")) as systems:
         yield systems
 
 
