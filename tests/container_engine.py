@@ -128,20 +128,24 @@ def python_root(programs: Mapping[str, str]) -> bytes:
     """
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", dereference=True) as archive:
+        # At its own path, where it finds its library; a link puts it on the PATH.
         python = Path(os.path.realpath(sys.executable))
-        archive.add(python, "usr/bin/python3")
+        archive.add(python, str(python).lstrip("/"))
+        if python != Path("/usr/bin/python3"):
+            link = tarfile.TarInfo("usr/bin/python3")
+            link.type, link.linkname = tarfile.SYMTYPE, str(python)
+            archive.addfile(link)
         library = Path(sysconfig.get_paths()["stdlib"])
         archive.add(library, str(library).lstrip("/"), filter=_wanted)
         modules = [python, *library.glob("lib-dynload/*.so")]
         for path in sorted(_libraries(modules)):
-            archive.add(path, path.lstrip("/"))
+            archive.add(path, os.path.normpath(path).lstrip("/"))
         for folder in ("tmp", "etc", "dev", "proc", "sys"):
             member = tarfile.TarInfo(folder)
             member.type, member.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(member)
-        home = sys.base_prefix
         for name, source in programs.items():
-            content = f"#!/usr/bin/python3\nPREFIX = {home!r}\n{source}".encode()
+            content = f"#!/usr/bin/python3\n{source}".encode()
             member = tarfile.TarInfo(f"usr/bin/{name}")
             member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))

@@ -79,6 +79,10 @@ class SageMakerProcess:
     def log(self) -> str:
         return "".join(self._log)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> SageMakerProcess:
         return self.start()
 

@@ -19,6 +19,7 @@ from tradewind.local.sagemaker.hosting.loader import discard, load_fleet, tidy
 from tradewind.local.sagemaker.hosting.plan import describe_variants, find_config, make_plan
 from tradewind.local.sagemaker.hosting.runtime import MODEL_TIMEOUT, invoke, not_found
 from tradewind.local.sagemaker.hosting.servers import LoadError
+from tradewind.local.sagemaker.hosting.workers import Workers
 from tradewind.local.sagemaker.invocation import Invocation, InvocationResult
 from tradewind.local.sagemaker.store import Exists
 
@@ -43,6 +44,7 @@ class Hosting:
     """
 
     def __init__(self, service: Service) -> None:
+        self.workers = Workers()
         self._service = service
         self._fleets: dict[str, Fleet] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
@@ -70,6 +72,7 @@ class Hosting:
         await asyncio.gather(*work, return_exceptions=True)
         fleets, self._fleets = list(self._fleets.values()), {}
         await asyncio.gather(*(fleet.close(drain=2.0, grace=2.0) for fleet in fleets))
+        await self.workers.close()
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         """Answer one InvokeEndpoint request, or raise one of the runtime's errors."""

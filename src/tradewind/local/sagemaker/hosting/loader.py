@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tradewind.local.sagemaker import algorithms
 from tradewind.local.sagemaker.hosting.artifacts import fetch
@@ -15,6 +15,7 @@ from tradewind.local.sagemaker.hosting.fleet import Fleet, Variant
 from tradewind.local.sagemaker.hosting.servers import BuiltinServer, LoadError, ModelServer
 
 if TYPE_CHECKING:
+    from tradewind.local.sagemaker.hosting.endpoints import Hosting
     from tradewind.local.sagemaker.service import Service
 
 __all__ = ["discard", "load_fleet", "load_server", "tidy"]
@@ -112,7 +113,8 @@ async def load_server(
             "one: the model.tar.gz that its training job wrote."
         )
     await fetch(service, url, artifact)
-    server = await BuiltinServer.load(algorithm, image, artifact)
+    workers = cast("Hosting", service.hosting).workers
+    server = await BuiltinServer.load(algorithm, image, artifact, workers)
     line = f"Loaded the model of the built-in algorithm {algorithm.name} from {url}"
     service.logs.put(group, stream, [(int(time.time() * 1000), line)])
     return server

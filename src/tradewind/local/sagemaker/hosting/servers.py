@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tradewind.errors import InputError
 from tradewind.local.sagemaker.algorithms import Algorithm, InvocationError, ServedModel
 from tradewind.local.sagemaker.invocation import Invocation
 
+if TYPE_CHECKING:
+    from tradewind.local.sagemaker.hosting.workers import Workers
+
 __all__ = ["Answer", "BuiltinServer", "LoadError", "ModelServer", "ModelTimeoutError"]
 
-# A body up to this size is answered on the event loop: handing it to a thread would cost more
-# than the answer does. One digit is 15 KB as JSON.
+# A body up to this size is answered on the event loop, in a millisecond or so (one digit is 8 to
+# 15 KB as JSON); a larger one would hold up all other requests, and goes to another process.
 INLINE_BYTES = 64 * 1024
 
 
@@ -77,25 +80,36 @@ class ModelServer(Protocol):
 
 
 class BuiltinServer:
-    """A model of a built-in algorithm, served in this process.
+    """A model of a built-in algorithm, served in this process; large requests in another.
 
     Args:
         model: The loaded model.
+        algorithm: The built-in algorithm's name.
         image: The image the model was registered with.
+        artifact: The model.tar.gz on this machine; it stays there while the model serves.
+        workers: Who answers large requests.
     """
 
-    def __init__(self, model: ServedModel, image: str) -> None:
+    def __init__(
+        self, model: ServedModel, algorithm: str, image: str, artifact: Path, workers: Workers
+    ) -> None:
         self._model = model
+        self._algorithm = algorithm
         self._image = image
+        self._artifact = artifact
+        self._workers = workers
 
     @classmethod
-    async def load(cls, algorithm: Algorithm, image: str, artifact: Path) -> BuiltinServer:
+    async def load(
+        cls, algorithm: Algorithm, image: str, artifact: Path, workers: Workers
+    ) -> BuiltinServer:
         """Load a model from its artefact.
 
         Args:
             algorithm: The built-in algorithm that made it.
             image: The image the model was registered with.
-            artifact: The model.tar.gz on this machine.
+            artifact: The model.tar.gz on this machine; it stays there while the model serves.
+            workers: Who answers large requests.
 
         Raises:
             LoadError: The artefact is not a model of this algorithm.
@@ -107,7 +121,7 @@ class BuiltinServer:
                 f"Unable to load the model: {error}. The model data must be the model.tar.gz "
                 f"that a training job of the built-in algorithm {algorithm.name!r} wrote."
             ) from error
-        return cls(model, image)
+        return cls(model, algorithm.name, image, artifact, workers)
 
     @property
     def resolved_image(self) -> str:
@@ -115,20 +129,18 @@ class BuiltinServer:
         return self._image
 
     async def invoke(self, invocation: Invocation, timeout: float) -> Answer:
-        """Answer one request, in a thread when it is large. See `ModelServer.invoke`."""
-        invoke, body = self._model.invoke, invocation.body
-        try:
-            if len(body) <= INLINE_BYTES:
-                result, kind = invoke(body, invocation.content_type, invocation.accept)
-            else:
+        """Answer one request. See `ModelServer.invoke`."""
+        body = invocation.body
+        if len(body) > INLINE_BYTES:
+            try:
                 async with asyncio.timeout(timeout):
-                    result, kind = await asyncio.to_thread(
-                        invoke, body, invocation.content_type, invocation.accept
-                    )
+                    return await self._workers.invoke(self._algorithm, self._artifact, invocation)
+            except TimeoutError:
+                raise ModelTimeoutError from None
+        try:
+            result, kind = self._model.invoke(body, invocation.content_type, invocation.accept)
         except InvocationError as error:
             return Answer(error.status, error.message.encode(), "text/plain")
-        except TimeoutError:
-            raise ModelTimeoutError from None
         return Answer(200, result, kind)
 
     async def close(self, grace: float = 30.0) -> None:
