@@ -56,11 +56,12 @@ class Recogniser:
         """
         variant, cluster, distance = self._invoke(picture)
         model, distances = self._explain(variant, cluster, distance, picture)
+        distances[cluster] = distance  # the endpoint's word counts
         digits = []
         for digit in range(DIGITS):
             nearest = model.nearest_of(digit, distances)
             if digit == model.labels[cluster]:
-                nearest = cluster  # the endpoint's word counts, should two be equally near
+                nearest = cluster  # also should two be equally near
             digits.append(
                 {
                     "digit": digit,
@@ -72,7 +73,7 @@ class Recogniser:
         return {
             "digit": int(model.labels[cluster]),
             "cluster": cluster,
-            "distance": distance,
+            "distance": round(float(distances[cluster]), 4),
             "distances": [entry["distance"] for entry in digits],
             "digits": digits,
             "centroid": model.centroid(cluster),

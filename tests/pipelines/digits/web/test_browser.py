@@ -58,7 +58,8 @@ def opened(chromium):
 def answer(page, digit):
     """Waits until the finished drawing is answered by this digit."""
     page.wait_for_function(
-        """(digit) => document.body.dataset.state === "answer"
+        """(digit) => document.body.dataset.settled === "true"
+            && document.body.dataset.state === "answer"
             && document.querySelector("#digit").textContent === digit""",
         arg=str(digit),
     )
@@ -116,8 +117,11 @@ def test_a_digit_drawn_with_a_finger_is_read(url, opened):
         has_touch=True,
         is_mobile=True,
     )
+    before = page.locator("#canvas").bounding_box()
     touch(page, 2)
     answer(page, 2)
+    # What the answer says beside it must not move the paper under the finger.
+    assert page.locator("#canvas").bounding_box() == before
     # Drawing did not move the page, and nothing of it is wider than the telephone.
     assert page.evaluate("[scrollX, scrollY]") == [0, 0]
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
