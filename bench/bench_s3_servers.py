@@ -1,8 +1,8 @@
 """What S3 servers can do and how fast they are: the table in docs/local.md.
 
-Run ``python bench/bench_s3_servers.py`` for the server that `tradewind up s3` starts, or name running
-ones beside it: ``s3 rclone=http://127.0.0.1:9555,KEY,SECRET``. It prints a table and, as the last line,
-the same as JSON.
+Run ``python bench/bench_s3_servers.py`` for the server that `tradewind up s3` starts, or name
+running ones beside it: ``s3 rclone=http://127.0.0.1:9555,KEY,SECRET``. It prints a table and, as
+the last line, the same as JSON.
 """
 
 # ruff: noqa: D102

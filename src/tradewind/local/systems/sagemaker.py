@@ -12,6 +12,16 @@ from tradewind.local.system import AWS_REGION, Context, Offer, System
 __all__ = ["SYSTEM", "SageMaker"]
 
 _ACCOUNT = "123456789012"
+_MODULES = (
+    "botocore",
+    "httptools",
+    "httpx",
+    "obstore",
+    "sklearn",
+    "starlette",
+    "threadpoolctl",
+    "uvicorn",
+)
 
 # What the service answers: boto3's service name, which keys an Airflow connection's service_config,
 # and the suffix of AWS_ENDPOINT_URL_..., which is botocore's service id.
@@ -36,7 +46,7 @@ class SageMaker(System):
 
     def check(self) -> None:
         """Look for the libraries that the service is made of."""
-        for module in ("botocore", "httptools", "obstore", "sklearn", "starlette", "uvicorn"):
+        for module in _MODULES:
             if importlib.util.find_spec(module) is None:
                 raise SetupError(
                     f"{self.name}: the Python module {module!r} is not installed. "
