@@ -85,7 +85,7 @@ def main(bucket):
     predictor.delete_model()
     predictor.delete_endpoint()
     client.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig=quickly)
-    left = client.list_endpoints()["Endpoints"]
+    left = [found["EndpointName"] for found in client.list_endpoints()["Endpoints"]]
     print(
         json.dumps(
             {
@@ -97,6 +97,7 @@ def main(bucket):
                 "by_csv": by_csv,
                 "again": again,
                 "transformed": out,
+                "endpoint": endpoint,
                 "left": left,
             }
         )
