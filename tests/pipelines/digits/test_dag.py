@@ -1,11 +1,12 @@
 """The DAG as Airflow reads it."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
-from digits_airflow import airflow_environment, driver
+from digits_airflow import PIPELINES, airflow_environment, driver
 
 pytestmark = pytest.mark.airflow
 
@@ -61,6 +62,15 @@ def test_parameters_have_defaults_that_work_here(tmp_path):
     }
 
 
+def test_every_parameter_is_documented_with_its_default(tmp_path):
+    page = (PIPELINES.parent / "docs" / "digits.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", page, re.MULTILINE))
+    params = read(tmp_path)["params"]
+    assert {name: rows.get(name, "missing").strip("`") for name in params} == {
+        name: str(value) for name, value in params.items()
+    }
+
+
 def test_defaults_come_from_the_environment(tmp_path):
     params = read(
         tmp_path,
@@ -93,8 +103,6 @@ def test_only_dag_files_are_read(tmp_path):
         "import sys; from pathlib import Path; from airflow.utils.file import list_py_file_paths;"
         "print(*list_py_file_paths(Path(sys.argv[1])), sep='\\n')"
     )
-    from digits_airflow import PIPELINES
-
     done = subprocess.run(
         [sys.executable, "-c", code, str(PIPELINES)],
         env=airflow_environment(tmp_path, {}),
