@@ -18,9 +18,6 @@ PACKAGES = {
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "docker.io": "dockerd",
     "busybox-static": "busybox",
-    "ceph-mon": "ceph-mon",
-    "ceph-osd": "ceph-osd",
-    "radosgw": "radosgw",
 }
 
 
