@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from tradewind.local.sagemaker import registry
-from tradewind.local.sagemaker.invocation import Invocation, InvocationResult
 from tradewind.local.sagemaker.logs import Logs
 from tradewind.local.sagemaker.store import FolderLock, Store
 
-__all__ = ["Hosting", "Part", "Service", "Settings"]
+__all__ = ["Part", "Service", "Settings"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,6 @@ class Part(Protocol):
         """End what is going on, quickly; what must survive is in the store."""
 
 
-class Hosting(Part, Protocol):
-    """What serves models (``tradewind.local.sagemaker.hosting.Hosting``)."""
-
-    def invoke(self, invocation: Invocation) -> Awaitable[InvocationResult]:
-        """Answer one InvokeEndpoint request, or raise one of the runtime's errors."""
-
-
 class Service:
     """Everything an operation works with.
 
@@ -71,11 +62,14 @@ class Service:
         self._folder_lock = FolderLock(settings.data)
         self.store = Store(settings.data / "state.sqlite")
         self.logs = Logs(settings.data / "logs.sqlite", settings.region, settings.account)
-        # The parts import this module for its types, so they are found when they are needed.
-        package = "tradewind.local.sagemaker"
-        self.jobs: Any = importlib.import_module(f"{package}.jobs").Jobs(self)
-        self.hosting = cast("Hosting", importlib.import_module(f"{package}.hosting").Hosting(self))
-        self.transforms: Any = importlib.import_module(f"{package}.transform").Transforms(self)
+        # The parts name this class in their types, so they are imported when they are needed.
+        from tradewind.local.sagemaker.hosting import Hosting
+        from tradewind.local.sagemaker.jobs import Jobs
+        from tradewind.local.sagemaker.transform import Transforms
+
+        self.jobs = Jobs(self)
+        self.hosting = Hosting(self)
+        self.transforms = Transforms(self)
         self._started: list[Part] = []
 
     def arn(self, kind: str, name: str) -> str:

@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tradewind.local.sagemaker import algorithms
 from tradewind.local.sagemaker.hosting.artifacts import fetch
@@ -15,7 +15,6 @@ from tradewind.local.sagemaker.hosting.fleet import Fleet, Variant
 from tradewind.local.sagemaker.hosting.servers import BuiltinServer, LoadError, ModelServer
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.hosting.endpoints import Hosting
     from tradewind.local.sagemaker.service import Service
 
 __all__ = ["discard", "load_fleet", "load_server", "tidy"]
@@ -113,8 +112,7 @@ async def load_server(
             "one: the model.tar.gz that its training job wrote."
         )
     await fetch(service, url, artifact)
-    workers = cast("Hosting", service.hosting).workers
-    server = await BuiltinServer.load(algorithm, image, artifact, workers)
+    server = await BuiltinServer.load(algorithm, image, artifact, service.hosting.workers)
     line = f"Loaded the model of the built-in algorithm {algorithm.name} from {url}"
     service.logs.put(group, stream, [(int(time.time() * 1000), line)])
     return server

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tradewind.local.sagemaker import listing, shapes
-from tradewind.local.sagemaker.hosting import Hosting
 from tradewind.local.sagemaker.hosting.plan import describe_pending
 from tradewind.local.sagemaker.operations.tags import drop_tags, set_tags
 from tradewind.local.sagemaker.registry import operation
@@ -16,14 +15,10 @@ if TYPE_CHECKING:
 _KIND = "endpoint"
 
 
-def _hosting(service: Service) -> Hosting:
-    return cast("Hosting", service.hosting)
-
-
 @operation("sagemaker", "CreateEndpoint")
 async def create_endpoint(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Begin to load a configuration's models; they are in service soon after."""
-    arn = _hosting(service).create(request)
+    arn = service.hosting.create(request)
     set_tags(service, arn, request.get("Tags"))
     return {"EndpointArn": arn}
 
@@ -31,14 +26,14 @@ async def create_endpoint(service: Service, request: dict[str, Any]) -> dict[str
 @operation("sagemaker", "DescribeEndpoint")
 def describe_endpoint(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Show one endpoint."""
-    body = _hosting(service).find(request["EndpointName"])
+    body = service.hosting.find(request["EndpointName"])
     return shapes.pick("sagemaker", "DescribeEndpointOutput", body | describe_pending(body))
 
 
 @operation("sagemaker", "UpdateEndpoint")
 async def update_endpoint(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Begin a blue/green deployment of another configuration."""
-    return {"EndpointArn": _hosting(service).update(request)}
+    return {"EndpointArn": service.hosting.update(request)}
 
 
 @operation("sagemaker", "UpdateEndpointWeightsAndCapacities")
@@ -46,10 +41,10 @@ async def update_endpoint_weights_and_capacities(
     service: Service, request: dict[str, Any]
 ) -> dict[str, Any]:
     """Share the traffic out differently, at once."""
-    return {"EndpointArn": _hosting(service).reweigh(request)}
+    return {"EndpointArn": service.hosting.reweigh(request)}
 
 
-@operation("sagemaker", "ListEndpoints")
+@operation("sagemaker", "ListEndpoints", threaded=True)
 def list_endpoints(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List endpoints, the newest first."""
     bodies, token = listing.page(
@@ -63,5 +58,5 @@ def list_endpoints(service: Service, request: dict[str, Any]) -> dict[str, Any]:
 async def delete_endpoint(service: Service, request: dict[str, Any]) -> None:
     """Take an endpoint out of service; its configuration and models stay."""
     name = request["EndpointName"]
-    _hosting(service).delete(name)
+    service.hosting.delete(name)
     drop_tags(service, service.arn(_KIND, name))

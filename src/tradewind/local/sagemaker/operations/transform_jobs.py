@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tradewind.local.sagemaker import listing, shapes
 from tradewind.local.sagemaker.operations.tags import set_tags
 from tradewind.local.sagemaker.registry import operation
-from tradewind.local.sagemaker.transform import Transforms
 from tradewind.local.sagemaker.transform.jobs import KIND
 
 if TYPE_CHECKING:
     from tradewind.local.sagemaker.service import Service
 
 
-def _transforms(service: Service) -> Transforms:
-    return cast("Transforms", service.transforms)
-
-
 @operation("sagemaker", "CreateTransformJob")
 async def create_transform_job(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Begin a job."""
-    arn = _transforms(service).create(request)
+    arn = service.transforms.create(request)
     set_tags(service, arn, request.get("Tags"))
     return {"TransformJobArn": arn}
 
@@ -29,17 +24,17 @@ async def create_transform_job(service: Service, request: dict[str, Any]) -> dic
 @operation("sagemaker", "DescribeTransformJob")
 def describe_transform_job(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """Show one job."""
-    body = _transforms(service).find(request["TransformJobName"])
+    body = service.transforms.find(request["TransformJobName"])
     return shapes.pick("sagemaker", "DescribeTransformJobResponse", body)
 
 
 @operation("sagemaker", "StopTransformJob")
 async def stop_transform_job(service: Service, request: dict[str, Any]) -> None:
     """End a job early; the objects it has finished stay."""
-    _transforms(service).request_stop(request["TransformJobName"])
+    service.transforms.request_stop(request["TransformJobName"])
 
 
-@operation("sagemaker", "ListTransformJobs")
+@operation("sagemaker", "ListTransformJobs", threaded=True)
 def list_transform_jobs(service: Service, request: dict[str, Any]) -> dict[str, Any]:
     """List jobs, the newest first."""
     bodies, token = listing.page(
