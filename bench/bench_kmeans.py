@@ -76,20 +76,30 @@ def peer(data: Path, k: int, batch: int) -> None:
 
 def run(command: list[str], **options: Any) -> tuple[str, dict[str, float]]:
     """Run a process; its output, and what it took: seconds and peak of resident memory."""
-    begun = time.perf_counter()
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
-    ) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    begun, peak = time.perf_counter(), 0
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, **options) as process,
+    ):
+        status = Path(f"/proc/{process.pid}/status")
+        # Not ru_maxrss: a process begins with its parent's.
+        while True:
+            ended, code, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            lines = status.read_text().splitlines()
+            peak = max([peak, *(int(x.split()[1]) for x in lines if x.startswith("VmHWM"))])
+            time.sleep(0.01)
+        process.returncode = os.waitstatus_to_exitcode(code)
+        seconds = time.perf_counter() - begun
+        output.seek(0)
+        said = output.read()
     if process.returncode:
-        sys.exit(f"{command} failed:\n{output}")
-    return output, {
-        "seconds": time.perf_counter() - begun,
+        sys.exit(f"{command} failed:\n{said}")
+    return said, {
+        "seconds": seconds,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1024,
+        "peak_mb": peak / 1024,
     }
 
 

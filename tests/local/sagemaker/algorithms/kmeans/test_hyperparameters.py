@@ -119,8 +119,8 @@ def test_missing_and_unknown_ones():
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_auto_is_what_sagemaker_logs_for_few_clusters_and_bounded_for_many(k, features):
     parsed = Hyperparameters.parse({"k": str(k), "feature_dim": str(features)})
-    assert 2 <= parsed.center_factor <= 10
+    assert 3 <= parsed.center_factor <= 10
     assert 3 <= parsed.num_trials <= 10
-    assert k * parsed.center_factor <= max(4096, 2 * k)
+    assert k * parsed.center_factor <= max(1024, 3 * k)
     if k <= 10:
         assert parsed.center_factor == 10
