@@ -65,7 +65,8 @@ class TrainOperator(SageMakerTrainingOperator):
         job = result["Training"]
         self._show_log(job["TrainingJobName"])
         if job["TrainingJobStatus"] != "Completed":
-            raise AirflowException(
+            # Somebody stopped it, or it took too long: it would not be otherwise again.
+            raise AirflowFailException(
                 f"The training job {job['TrainingJobName']} is {job['TrainingJobStatus']} "
                 f"({job['SecondaryStatus']}), not Completed: its model is not used."
             )

@@ -1,11 +1,13 @@
 """The whole DAG, run by Airflow on the local systems: several dates at once, and dates again."""
 
 import contextlib
+import gzip
 import io
 import json
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 
 import numpy as np
@@ -248,13 +250,11 @@ def test_an_endpoint_that_never_came_up_is_made_anew(place, start):
     assert place.in_service() == model
 
 
-def test_a_hostile_data_set_fails_the_run_at_once(place, start):
-    import gzip
-
-    place.s3.put_object(
-        Bucket=place.source, Key=SAMPLE_KEY, Body=gzip.compress(b"cos\nsystem\n(S'true'\ntR.")
-    )
+def test_what_no_retry_can_help_fails_at_once_and_says_why(place, start):
     airflow = start(place.environment)
+    good = place.s3.get_object(Bucket=place.source, Key=SAMPLE_KEY)["Body"].read()
+    hostile = gzip.compress(b"cos\nsystem\n(S'true'\ntR.")
+    place.s3.put_object(Bucket=place.source, Key=SAMPLE_KEY, Body=hostile)
     # No logical date: the run belongs to the day it is triggered for.
     result = airflow.run(None)
     assert result["state"] == "failed"
@@ -262,3 +262,30 @@ def test_a_hostile_data_set_fails_the_run_at_once(place, start):
     assert "asks for os.system" in airflow.log
     (date,) = place.state()
     assert place.state()[date] == ["mnist.pkl.gz"]
+
+    place.s3.put_object(Bucket=place.source, Key=SAMPLE_KEY, Body=good)
+    # More clusters than pictures: SageMaker's word for it is in the task's log.
+    result = airflow.run("2026-01-01", k=5000)
+    assert result["tasks"]["sagemaker_train_model"] == "failed"
+    assert "SageMaker resource failed because ClientError" in airflow.log
+
+    airflow.send(date="2026-01-02", conf={"epochs": 1000})
+    _when_training(place.sagemaker, model_name(place.name, "2026-01-02"))
+    place.sagemaker.stop_training_job(TrainingJobName=model_name(place.name, "2026-01-02"))
+    result = airflow.receive()
+    assert result["tasks"]["sagemaker_train_model"] == "failed"
+    assert "is Stopped (Stopped), not Completed: its model is not used" in airflow.log
+    assert place.in_service() is None
+
+
+def _when_training(sagemaker, job):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with contextlib.suppress(sagemaker.exceptions.ClientError):
+            if (
+                sagemaker.describe_training_job(TrainingJobName=job)["SecondaryStatus"]
+                == "Training"
+            ):
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{job} does not begin to train")
