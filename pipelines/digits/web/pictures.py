@@ -132,7 +132,7 @@ def _on_ground(image: Image.Image) -> NDArray[np.float32]:
     seen = colours[alpha[:, :, 0] > 0.5]
     if not len(seen):
         return np.ones_like(colours)
-    luminance = seen @ np.array([0.299, 0.587, 0.114], np.float32)
+    luminance = (seen * np.array([0.299, 0.587, 0.114], np.float32)).sum(axis=1)
     low, high = np.percentile(luminance, [2, 98])
     if high - low > 0.35:
         # The opaque part has paper and ink of its own: continue its paper.
@@ -190,14 +190,15 @@ def _difference(colours: NDArray[np.float32]) -> tuple[NDArray[np.float32], floa
         near = (np.abs(residual) < min(max(4 * spread, 0.08), 0.2)).all(axis=1)
         if near.sum() < max(12, 0.2 * len(values)):
             break
-        fitted = np.linalg.lstsq(terms[near, :degree_terms], values[near], rcond=None)[0]
         weights = np.zeros((6, channels))
-        weights[:degree_terms] = fitted
-        residual = values - terms @ weights
+        weights[:degree_terms] = _fitted(terms[near, :degree_terms], values[near])
+        residual = values - np.einsum("nt,tc->nc", terms, weights)
         spread = 1.4826 * float(np.median(np.abs(residual[near])))
 
-    full = _terms(np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :])
-    surface = (full @ weights).clip(0, 1).astype(np.float32)
+    down, across = np.linspace(-1, 1, height)[:, None, None], np.linspace(-1, 1, width)[:, None]
+    one, row, column, both, row2, column2 = weights
+    surface = one + row * down + row2 * down**2 + (column * across + column2 * across**2)
+    surface = (surface + both * (down * across)).clip(0, 1).astype(np.float32)
     signed = colours - surface
     # The third power lets the far pixels, the ink, outvote the many near ones.
     sign = np.float32(1 if float((signed * signed * signed).sum(dtype=np.float64)) > 0 else -1)
@@ -212,9 +213,20 @@ def _difference(colours: NDArray[np.float32]) -> tuple[NDArray[np.float32], floa
 
 def _terms(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Terms of a surface of the second degree, on the last axis; the first three are a plane."""
-    rows, columns = np.broadcast_arrays(rows, columns)
-    ones = np.ones(rows.shape)
-    return np.stack([ones, rows, columns, rows * columns, rows**2, columns**2], axis=-1)
+    return np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], -1)
+
+
+def _fitted(terms: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares by the normal equations.
+
+    The terms are few and of the same size, so that is exact enough; and einsum, unlike a product of
+    matrices, does not wake a pool of threads, which on a busy machine takes far longer than this.
+    """
+    square = np.einsum("ni,nj->ij", terms, terms)
+    # A little on the diagonal: a picture of one column has terms that depend on each other.
+    square[np.diag_indices_from(square)] += 1e-9 * len(terms)
+    weights: NDArray[np.float64] = np.linalg.solve(square, np.einsum("ni,nc->ic", terms, values))
+    return weights
 
 
 def _without_specks(ink: NDArray[np.float32]) -> NDArray[np.float32]:
