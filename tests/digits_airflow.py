@@ -2,7 +2,7 @@
 
     {"date": "2026-01-01", "conf": {...}}  ->  {"state": "success", "tasks": {"...": "success"}}
     {"date": null}                             a run without a logical date
-    {"look": true}                         ->  what the DAG folder holds
+    {"look": {"NAME": "value"}}            ->  what the DAG folder holds, with these variables set
 
 Everything that Airflow prints goes to stderr. The process ends with its stdin.
 """
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 
@@ -99,7 +100,10 @@ def main() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = look() if request.get("look") else run(request["date"], request.get("conf") or {})
+        if "look" in request:
+            answer = look(request["look"])
+        else:
+            answer = run(request["date"], request.get("conf") or {})
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -113,23 +117,22 @@ def run(date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
     return {"state": str(done.state), "tasks": tasks}
 
 
-def look() -> dict[str, Any]:
+def look(variables: dict[str, str]) -> dict[str, Any]:
     import socket
+
+    from airflow.utils.file import list_py_file_paths
 
     def refuse(*_: Any) -> None:
         raise AssertionError("the DAG file opened a connection while it was read")
 
-    with_connect, socket.socket.connect = socket.socket.connect, refuse  # type: ignore[assignment]
-    try:
+    with patch.object(socket.socket, "connect", refuse), patch.dict(os.environ, variables):
         bag = _bag()
-    finally:
-        socket.socket.connect = with_connect  # type: ignore[method-assign]
     dag = bag.dags.get("digits")
     return {
         "errors": {str(path): error for path, error in bag.import_errors.items()},
         "dags": sorted(bag.dags),
         "files": sorted(
-            str(Path(each.fileloc).relative_to(PIPELINES)) for each in bag.dags.values()
+            str(Path(each).relative_to(PIPELINES)) for each in list_py_file_paths(PIPELINES)
         ),
         "tasks": {
             each.task_id: {

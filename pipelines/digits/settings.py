@@ -88,7 +88,7 @@ _PARAMETERS: dict[str, tuple[Any, str, dict[str, Any], str]] = {
         "What all keys in it begin with; the date follows.",
     ),
     "source_bucket": (
-        "",
+        None,
         "string",
         {},
         "Bucket of the data set. Empty: AWS's public samples in the connection's region.",
@@ -101,7 +101,7 @@ _PARAMETERS: dict[str, tuple[Any, str, dict[str, Any], str]] = {
         "Role, by name or ARN, with which SageMaker reads and writes the bucket.",
     ),
     "image": (
-        "",
+        None,
         "string",
         {},
         "Image that trains and serves. Empty: the built-in k-means of the connection's region.",
@@ -172,7 +172,9 @@ def parameters(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
                 value = {"string": str, "integer": int, "number": float}[kind](text)
             except ValueError:
                 raise SetupError(f"{variable} must be of type {kind}, it is {text!r}.") from None
-        found[name] = Param(value, type=kind, description=description, **schema)
+        # The form that starts a run demands an entry where null is not allowed.
+        allowed = ["null", kind] if default is None else kind
+        found[name] = Param(value, type=allowed, description=description, **schema)
     return found
 
 
