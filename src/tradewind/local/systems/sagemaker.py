@@ -12,16 +12,7 @@ from tradewind.local.system import AWS_REGION, Context, Offer, System
 __all__ = ["SYSTEM", "SageMaker"]
 
 _ACCOUNT = "123456789012"
-_MODULES = (
-    "botocore",
-    "httptools",
-    "httpx",
-    "obstore",
-    "sklearn",
-    "starlette",
-    "threadpoolctl",
-    "uvicorn",
-)
+_MODULES = ("botocore", "httptools", "httpx", "obstore", "uvicorn")
 
 # What the service answers: boto3's service name, which keys an Airflow connection's service_config,
 # and the suffix of AWS_ENDPOINT_URL_..., which is botocore's service id.
