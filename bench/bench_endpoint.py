@@ -4,8 +4,9 @@
 
 The service and S3 run as `tradewind up` starts them; the load comes from a third process, on the
 same cores. At a steady rate latency counts from the moment a request was due, so that a stall
-shows in all requests it delays. The model is k-means with 256 centres of 784 features, as the
-digits application deploys it. Ends with one line of JSON.
+shows in all requests it delays; "late p99" is how late the machine itself woke the load, which is
+in the figures before it. The model is k-means with 256 centres of 784 features, as the digits
+application deploys it. Ends with one line of JSON.
 
 Bounds: p99 under 20 ms at 50 requests/s over one kept connection; 400 requests/s with 16 clients.
 """
