@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 import obstore
@@ -30,7 +31,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError
 from obstore.store import S3Store
 
 from tradewind.errors import TradewindError
-from tradewind.local import up
+from tradewind.local import Systems, up
 
 MB = 1 << 20
 BIG = 256 * MB
@@ -49,7 +50,7 @@ class Server:
     pids: list[int] = field(default_factory=list)
     start_seconds: tuple[float, float] | None = None
 
-    def boto(self, secret: str | None = None, **config):
+    def boto(self, secret: str | None = None, **config: Any) -> Any:
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -76,7 +77,7 @@ class Server:
         return sum(psutil.Process(pid).memory_info().rss for pid in self.pids)
 
 
-def status_of(call: Callable[[], object]) -> str:
+def status_of(call: Callable[[], Any]) -> str:
     """The HTTP status of a call, as the client saw it."""
     try:
         answer = call()
@@ -99,17 +100,17 @@ class Checks:
         self.s3.put_object(Bucket=BUCKET, Key="checks/big", Body=self.big)
         self.s3.upload_fileobj(io.BytesIO(self.big), BUCKET, "checks/parts")
 
-    def download_file_of_put_object(self):
+    def download_file_of_put_object(self) -> Any:
         return self._download(self.s3, "checks/big")
 
-    def download_file_of_upload_file(self):
+    def download_file_of_upload_file(self) -> Any:
         return self._download(self.s3, "checks/parts")
 
-    def download_file_when_required(self):
+    def download_file_when_required(self) -> Any:
         client = self.server.boto(response_checksum_validation="when_required")
         return self._download(client, "checks/big") and self._download(client, "checks/parts")
 
-    def ranges_boto3(self):
+    def ranges_boto3(self) -> Any:
         seen = set()
         for key, content in (("small", self.small), ("big", self.big), ("parts", self.big)):
             try:
@@ -123,7 +124,7 @@ class Checks:
                 seen.add(str(error.response["ResponseMetadata"]["HTTPStatusCode"]))
         return ", ".join(sorted(seen))
 
-    def ranges_obstore(self):
+    def ranges_obstore(self) -> Any:
         store = self.server.store()
         for key, content in (("small", self.small), ("big", self.big), ("parts", self.big)):
             if bytes(obstore.get_range(store, f"checks/{key}", start=5, end=105)) != content[5:105]:
@@ -131,7 +132,7 @@ class Checks:
         ranges = obstore.get_ranges(store, "checks/big", starts=[0, 9 * MB], ends=[10, 9 * MB + 10])
         return [bytes(part) for part in ranges] == [self.big[:10], self.big[9 * MB : 9 * MB + 10]]
 
-    def metadata_and_type(self):
+    def metadata_and_type(self) -> Any:
         self.s3.put_object(
             Bucket=BUCKET,
             Key="checks/meta",
@@ -142,11 +143,11 @@ class Checks:
         head = self.s3.head_object(Bucket=BUCKET, Key="checks/meta")
         return head["ContentType"] == "text/csv" and head["Metadata"] == {"own": "1"}
 
-    def etag_is_md5(self):
+    def etag_is_md5(self) -> Any:
         head = self.s3.head_object(Bucket=BUCKET, Key="checks/small")
         return head["ETag"].strip('"') == hashlib.md5(self.small).hexdigest()
 
-    def copy_and_delete(self):
+    def copy_and_delete(self) -> Any:
         self.s3.copy_object(
             Bucket=BUCKET, Key="checks/copy", CopySource={"Bucket": BUCKET, "Key": "checks/small"}
         )
@@ -158,7 +159,7 @@ class Checks:
         gone2 = status_of(lambda: self.s3.head_object(Bucket=BUCKET, Key="checks/copy2")) == "404"
         return same and gone and gone2
 
-    def multipart_abort_and_list(self):
+    def multipart_abort_and_list(self) -> Any:
         upload = self.s3.create_multipart_upload(Bucket=BUCKET, Key="checks/abort")["UploadId"]
         self.s3.upload_part(
             Bucket=BUCKET, Key="checks/abort", UploadId=upload, PartNumber=1, Body=b"x" * 5 * MB
@@ -173,7 +174,7 @@ class Checks:
             and upload not in [one["UploadId"] for one in after]
         )
 
-    def listing_in_pages(self):
+    def listing_in_pages(self) -> Any:
         for number in range(12):
             self.s3.put_object(Bucket=BUCKET, Key=f"pages/{number % 3}/{number:02}", Body=b"")
         pages = self.s3.get_paginator("list_objects_v2").paginate(
@@ -186,19 +187,19 @@ class Checks:
             and len(folders["CommonPrefixes"]) == 3
         )
 
-    def key_and_key_as_prefix(self):
+    def key_and_key_as_prefix(self) -> Any:
         self.s3.put_object(Bucket=BUCKET, Key="both", Body=b"a")
         self.s3.put_object(Bucket=BUCKET, Key="both/below", Body=b"b")
         return self.s3.get_object(Bucket=BUCKET, Key="both")["Body"].read() == b"a"
 
-    def if_none_match_put(self):
+    def if_none_match_put(self) -> Any:
         return status_of(
             lambda: self.s3.put_object(
                 Bucket=BUCKET, Key="checks/small", Body=self.small, IfNoneMatch="*"
             )
         )
 
-    def if_none_match_completion(self):
+    def if_none_match_completion(self) -> Any:
         key = "checks/parts"
         upload = self.s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
         part = self.s3.upload_part(
@@ -214,20 +215,20 @@ class Checks:
             )
         )
 
-    def wrong_secret(self):
+    def wrong_secret(self) -> Any:
         return status_of(lambda: self.server.boto("wrong").list_objects_v2(Bucket=BUCKET))
 
-    def wrong_md5(self):
+    def wrong_md5(self) -> Any:
         return status_of(
             lambda: self.s3.put_object(
                 Bucket=BUCKET, Key="checks/md5", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg=="
             )
         )
 
-    def missing_bucket(self):
+    def missing_bucket(self) -> Any:
         return status_of(lambda: self.s3.head_bucket(Bucket="not-there-at-all"))
 
-    def _download(self, client, key):
+    def _download(self, client: Any, key: str) -> bool:
         target = io.BytesIO()
         client.download_fileobj(BUCKET, key, target)
         return target.getvalue() == self.big
@@ -311,7 +312,7 @@ def started(name: str) -> Iterator[Server]:
                 yield server
 
 
-def _server(name, systems) -> Server:
+def _server(name: str, systems: Systems) -> Server:
     environment = systems.environment
     return Server(
         name,
