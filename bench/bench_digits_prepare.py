@@ -17,6 +17,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -60,7 +61,7 @@ def picture(
     return file.getvalue()
 
 
-FORMS: dict[str, dict[str, float | int]] = {
+FORMS: dict[str, dict[str, Any]] = {
     "40 pixels": {"size": 40},
     "100 pixels": {"size": 100},
     "200 pixels": {},
