@@ -8,6 +8,7 @@ import sys
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from web_server import PIPELINES, served
 
@@ -51,3 +52,12 @@ def test_a_wrong_setting_is_told():
     assert ended.returncode == 1
     assert "TRADEWIND_DIGITS_MAX_BYTES" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_servers_find_the_application_by_its_name():
+    from digits.web import app as module
+
+    assert isinstance(module.app, Starlette)
+    assert module.app is module.app
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = module.nothing
