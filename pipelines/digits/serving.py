@@ -148,7 +148,8 @@ def remove_older(
         if layout.model_date(each["ModelName"], endpoint=run.endpoint)
     ]
     dates = sorted({_date(name) for name in [*models, model, *serving]}, reverse=True)
-    oldest = dates[:keep][-1]
+    # As long as fewer dates have models, all stay: a run of an older one may be about to make its.
+    oldest = dates[keep - 1] if len(dates) >= keep else ""
 
     def replaced(name: str) -> bool:
         if name == model or name in serving:

@@ -206,6 +206,17 @@ def test_a_job_that_a_parallel_run_may_wait_for_stays(account, sagemaker, hook, 
     assert account.has()["list_training_jobs"] == [waited_for]
 
 
+def test_a_date_whose_model_is_about_to_be_made_is_not_too_old(account, sagemaker, hook, s3):
+    job = account.job("2026-01-01")
+    put_report(s3, account.run("2026-01-01").layout, job, 0.9)
+    model, config = account.model("2026-01-02")
+    for keep in (2, 3):
+        removed = serving.remove_older(
+            sagemaker, hook, account.run("2026-01-02"), model=model, config=config, keep=keep
+        )
+        assert removed == []
+
+
 def test_a_newer_job_of_the_same_date_stays(account, sagemaker, hook):
     model, config = account.model("2026-01-01")
     account.job("2026-01-01")
