@@ -17,7 +17,7 @@ PACKAGES = {
     "chromium": "chromium",
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "docker.io": "dockerd",
-    "busybox-static": "busybox",
+    "iproute2": "ip",
 }
 
 
