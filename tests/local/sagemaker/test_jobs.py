@@ -363,6 +363,10 @@ def test_a_finished_job_can_be_removed(tmp_path: Path) -> None:
         ({"TrainingJobName": "no_good"}, "Value 'no_good' at 'trainingJobName' failed to satisfy"),
         ({"RoleArn": "sagemaker-role-of-mine"}, "at 'roleArn'"),
         ({"OutputDataConfig": {"S3OutputPath": "/tmp/x"}}, "at 'outputDataConfig.s3OutputPath'"),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://bucket/x", "CompressionType": "NONE"}},
+            "CompressionType NONE is not offered",
+        ),
         ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "InstanceCount must be specified"),
         (
             {"AlgorithmSpecification": {"TrainingInputMode": "File"}},

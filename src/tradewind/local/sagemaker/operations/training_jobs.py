@@ -74,6 +74,11 @@ def _check(request: dict[str, Any]) -> None:
     for member in ("InstanceType", "InstanceCount"):
         if resources.get(member) is None:
             raise ValidationException(f"ResourceConfig.{member} must be specified.")
+    if (request.get("OutputDataConfig") or {}).get("CompressionType") == "NONE":
+        raise ValidationException(
+            "OutputDataConfig.CompressionType NONE is not offered by the local SageMaker: "
+            "artefacts are always model.tar.gz; leave it out or give GZIP."
+        )
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
     if len(set(names)) < len(names):
         raise ValidationException(
