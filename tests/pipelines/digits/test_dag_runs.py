@@ -13,10 +13,10 @@ import uuid
 import numpy as np
 import pytest
 
-from digits.layout import SAMPLE_KEY, Layout, config_name, model_date, model_name
+from digits.layout import SAMPLE_KEY, Layout, model_date, model_name
 from digits.sample import bundled_digits, write_dataset
 from digits_airflow import airflow_environment, driver
-from digits_helpers import IMAGE, ROLE, Hook, client, make_bucket
+from digits_helpers import IMAGE, Hook, client, make_bucket
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -223,31 +223,47 @@ def test_dates_at_once_and_dates_again(place, start):
     assert dates["job"] == ["2026-01-03", "2026-01-04", "2026-01-05"]
 
 
-def test_an_endpoint_that_never_came_up_is_made_anew(place, start):
-    """As an attempt leaves it whose model could not be loaded."""
-    model = model_name(place.name, "2026-01-01")
-    place.s3.put_object(Bucket=place.name, Key="broken.tar.gz", Body=b"not a model")
-    place.sagemaker.create_model(
-        ModelName=f"{place.name}-2025-12-31",
-        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{place.name}/broken.tar.gz"},
-        ExecutionRoleArn=ROLE,
-    )
-    config = config_name(f"{place.name}-2025-12-31", "")
-    place.sagemaker.create_endpoint_config(
-        EndpointConfigName=config,
-        ProductionVariants=[
-            {
-                "VariantName": "broken",
-                "ModelName": f"{place.name}-2025-12-31",
-                "InitialInstanceCount": 1,
-                "InstanceType": "ml.m5.large",
-            }
-        ],
-    )
-    place.sagemaker.create_endpoint(EndpointName=place.name, EndpointConfigName=config)
+def _break(place, date):
+    """Has a model of that date that no endpoint can load; returns its name."""
+    model = model_name(place.name, date)
+    key = place.layout.artifact_key(model)
+    place.s3.put_object(Bucket=place.name, Key=key, Body=b"not a model")
+    report = {
+        "model": model,
+        "image": IMAGE,
+        "artifact": place.layout.uri(key),
+        "verdict": {"passed": True},
+    }
+    key = place.layout.report_key(date)
+    place.s3.put_object(Bucket=place.name, Key=key, Body=json.dumps(report).encode())
+    return model
+
+
+def test_a_model_that_does_not_come_up(place, start):
     airflow = start(place.environment)
+    broken = _break(place, "2025-12-31")
+    airflow.send(date="2025-12-31", only="sagemaker_deploy_model")
+    assert airflow.receive()["state"] == "failed"
+    endpoint = place.sagemaker.describe_endpoint(EndpointName=place.name)
+    assert endpoint["EndpointStatus"] == "Failed"
+
+    # The endpoint that never came up is made anew, for the next model.
     succeeded(airflow, airflow.run("2026-01-01"))
-    assert place.in_service() == model
+    good = model_name(place.name, "2026-01-01")
+    assert place.in_service() == good
+
+    # Where there is something to go back to, SageMaker goes back, and the task says so.
+    broken = _break(place, "2026-01-02")
+    airflow.send(date="2026-01-02", only="sagemaker_deploy_model")
+    assert airflow.receive()["state"] == "failed"
+    assert place.in_service() == good
+    assert f"SageMaker took {config_of(place, broken)} back" in airflow.log
+    assert place.recognised()[0] == good
+
+
+def config_of(place, model):
+    (config,) = place.sagemaker.list_endpoint_configs(NameContains=model)["EndpointConfigs"]
+    return config["EndpointConfigName"]
 
 
 def test_what_no_retry_can_help_fails_at_once_and_says_why(place, start):
