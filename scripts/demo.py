@@ -78,6 +78,8 @@ def _play(
     stack: ExitStack, state: Path, result: dict[str, Any], *, once: bool, began: float
 ) -> None:
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(PIPELINES)
+    # Here SageMaker is done in a second or two; on AWS it takes minutes.
+    os.environ.setdefault("TRADEWIND_DIGITS_CHECK_SECONDS", "1")
     state.mkdir(parents=True, exist_ok=True)
     with phase("S3, SageMaker and Airflow are up"):
         systems = stack.enter_context(up(SYSTEMS, data=state / "data", ports=_ports(once=once)))

@@ -9,8 +9,10 @@ completed or aborted. It removes them with the object, but not when another obje
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from swift.common.internal_client import InternalClient
+if TYPE_CHECKING:  # Swift brings eventlet, which is not for a process that has its own event loop.
+    from swift.common.internal_client import InternalClient
 
 __all__ = ["orphaned", "sweep"]
 
