@@ -52,7 +52,9 @@ def main() -> int:
         help="folder that all state is kept in (default: .tradewind/demo)",
     )
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: where a shell started this in the background it is ignored otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     sys.path.insert(0, str(PIPELINES))
     began = time.monotonic()
     result: dict[str, Any] = {"dag": DAG, "state": "not run"}
