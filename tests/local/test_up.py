@@ -230,9 +230,10 @@ def test_stop_sweeps_what_the_process_left(tmp_path: Path) -> None:
 
 def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
     children = Children("s9", tmp_path / "logs")
-    child = children.start(["sh", "-c", "trap '' TERM; echo deaf >&2; while :; do sleep 1; done"])
+    script = "trap '' TERM; echo deaf >&2; while :; do sleep 1; done"
+    child = children.start(["sh", "-c", script], grace=0.2)
     assert wait_until(lambda: "deaf" in child.log.read_text(), seconds=10)
-    child.stop(grace=0.2)
+    child.stop()
     assert child.process.returncode == -signal.SIGKILL
 
 

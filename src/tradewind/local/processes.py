@@ -178,12 +178,14 @@ class Child:
         process: The process, leader of a process group of its own.
         log: The file that takes what it prints on stderr.
         output: The file that takes its stdout; the log itself when it is not kept apart.
+        grace: Seconds between the polite signal and the one that cannot be refused.
     """
 
     system: str
     process: subprocess.Popen[bytes]
     log: Path
     output: Path
+    grace: float = _GRACE_SECONDS
 
     @property
     def pid(self) -> int:
@@ -250,18 +252,14 @@ class Child:
         self.wait_ready(lambda: len(lines()) > 1, seconds=seconds)
         return str(json.loads(lines()[0])["endpoint"])
 
-    def stop(self, grace: float = _GRACE_SECONDS) -> None:
-        """End it and all that is left of its process group.
-
-        Args:
-            grace: Seconds between the polite signal and the one that cannot be refused.
-        """
+    def stop(self) -> None:
+        """End it and all that is left of its process group."""
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
             # Not waited for yet, the ended process keeps its id, and with it that of the group,
             # from being given to somebody else before the group is swept.
-            wait_until(self._is_zombie, seconds=grace)
+            wait_until(self._is_zombie, seconds=self.grace)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
@@ -295,6 +293,7 @@ class Children:
         cwd: Path | None = None,
         separate_output: bool = False,
         death_signal: signal.Signals = signal.SIGKILL,
+        grace: float = _GRACE_SECONDS,
     ) -> Child:
         """Start a process in a process group of its own, so that Ctrl-C does not reach it.
 
@@ -306,6 +305,7 @@ class Children:
             cwd: Its working directory.
             separate_output: Keep its stdout in a file of its own, ``<name>.out``.
             death_signal: What the kernel sends it when this process is gone.
+            grace: Seconds it may take to end when it is asked to.
 
         Returns:
             The process.
@@ -337,7 +337,7 @@ class Children:
                 start_new_session=True,
                 pass_fds=self._keep_open,
             )
-        child = Child(system=self._system, process=process, log=log, output=output)
+        child = Child(self._system, process, log, output, grace)
         self.all.append(child)
         return child
 
@@ -346,7 +346,11 @@ class Children:
         return next((child for child in self.all if child.ended()), None)
 
     def stop(self) -> None:
-        """End all processes, the last started first."""
+        """End all processes: all are asked to, then awaited, the last started first."""
+        for child in reversed(self.all):
+            if child.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGTERM)
         while self.all:
             self.all[-1].stop()
             self.all.pop()

@@ -65,10 +65,20 @@ class Airflow(System):
             name="api-server",
             environment=surroundings,
         )
-        for part in ("scheduler", "dag-processor", "triggerer"):
-            # Without their log servers: the API server reads the files itself.
-            quiet = [] if part == "dag-processor" else ["--skip-serve-logs"]
-            context.children.start([program, part, *quiet], name=part, environment=surroundings)
+        # Without their log servers: the API server reads the files itself.
+        for part, *quiet in (
+            ("scheduler", "--skip-serve-logs"),
+            ("dag-processor",),
+            ("triggerer", "--skip-serve-logs"),
+        ):
+            context.children.start(
+                [program, part, *quiet],
+                name=part,
+                environment=surroundings,
+                # The triggerer waits ten seconds for its own child, which mostly does not hear it.
+                # Its triggers are in the database; they go on with the next one.
+                grace=2.0 if part == "triggerer" else 10.0,
+            )
         server.wait_ready(
             lambda: context.children.ended() is not None or _healthy(url),
             seconds=context.start_timeout,
