@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -35,11 +34,6 @@ def bucket(local_sagemaker: Systems) -> str:
 
 @pytest.mark.airflow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(
-    importlib.util.find_spec("aiobotocore") is None,
-    reason="deferrable operators need aiobotocore: "
-    "pip install 'apache-airflow-providers-amazon[aiobotocore]'",
-)
 def test_the_official_operators(local_sagemaker: Systems, bucket: str, tmp_path: Path) -> None:
     environment = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     environment |= local_sagemaker.environment | {

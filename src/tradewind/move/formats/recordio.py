@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.formats import _protobuf as pb
+from tradewind.move.formats._recordio_rows import HEADER, Gather, frames_like, parse
 
 __all__ = [
     "CHUNK_BYTES",
@@ -49,9 +50,7 @@ CHUNK_BYTES = 8 << 20
 MAX_RECORD_BYTES = 64 << 20
 
 _MAGIC = 0xCED7230A
-_HEADER = 8
 _LENGTH_BITS = (1 << 29) - 1
-_PIECE_VALUES = 1 << 16
 
 Array: TypeAlias = NDArray[Any]
 Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -183,7 +182,7 @@ def _encode(features: Array, labels: Array | None) -> Bytes:
         length += label.width
     parts.insert(0, _frame_header(length))
     parts.append(bytes(-length % 4))
-    out = np.empty((len(features), _HEADER + length + -length % 4), dtype=np.uint8)
+    out = np.empty((len(features), HEADER + length + -length % 4), dtype=np.uint8)
     column = 0
     for part in parts:
         block = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
@@ -262,17 +261,18 @@ def decode(
 
 
 def _decode(chunks: Iterable[Bytes], batch_size: int, max_record_bytes: int) -> Iterator[Batch]:
-    gather = _Gather(batch_size)
+    gather = Gather(batch_size)
     rest = b""
     base = 0  # the stream's offset of the first byte of `data`
     for chunk in chunks:
         data = b"".join((rest, chunk)) if rest else bytes(chunk)
         at = 0
         while (size := _frame_size(data, at, base, max_record_bytes)) is not None:
-            row = _parse(data, at, base)
-            run = _run(data, at, size, row)
-            yield from gather.add(row, run, base + at)
-            at += size * len(run)
+            row = parse(data, at, base)
+            frames = frames_like(data, at, size, row)
+            for rows in gather.add(row, frames, base + at):
+                yield Batch(*rows)
+            at += size * len(frames)
         rest = data[at:]
         base += at
     if rest:
@@ -281,7 +281,8 @@ def _decode(chunks: Iterable[Bytes], batch_size: int, max_record_bytes: int) -> 
             "it was cut off, fetch it again",
             offset=base,
         )
-    yield from gather.rest()
+    for rows in gather.rest():
+        yield Batch(*rows)
 
 
 def _frame_size(data: bytes, at: int, base: int, most: int) -> int | None:
@@ -293,7 +294,7 @@ def _frame_size(data: bytes, at: int, base: int, most: int) -> int | None:
             f"{_MAGIC.to_bytes(4, 'little').hex()}",
             offset=base + at,
         )
-    if left < _HEADER:
+    if left < HEADER:
         return None
     length = int.from_bytes(data[at + 4 : at + 8], "little")
     if length > _LENGTH_BITS:
@@ -307,163 +308,9 @@ def _frame_size(data: bytes, at: int, base: int, most: int) -> int | None:
             f"RecordIO: a record says it is {length} bytes long, over the limit of {most}",
             offset=base + at,
         )
-    size = _HEADER + length + -length % 4
+    size = HEADER + length + -length % 4
     if left < size:
         return None
-    if any(data[at + _HEADER + length : at + size]):
+    if any(data[at + HEADER + length : at + size]):
         raise CorruptDataError("RecordIO: a record's padding is not zero", offset=base + at)
     return size
-
-
-class _Row(NamedTuple):
-    """Where one record's values lie, relative to its frame."""
-
-    dtype: np.dtype[Any]
-    columns: int
-    values: slice | None  # None: not in one piece of fixed width
-    raw: bytes  # the packed values
-    label_dtype: np.dtype[Any] | None
-    label: slice | None
-    label_raw: bytes
-
-
-def _parse(data: bytes, at: int, base: int) -> _Row:
-    offset = base + at
-    length = int.from_bytes(data[at + 4 : at + 8], "little")
-    begin = at + _HEADER
-    try:
-        record = pb.parse_record(data, begin, begin + length)
-    except pb.MalformedError as error:
-        raise CorruptDataError(f"RecordIO: a record is not sound: {error}", offset=offset) from None
-    except pb.UnsupportedError as error:
-        raise InputError(f"RecordIO: {error} (at byte offset {offset})") from None
-    values, label = record.values, record.label
-    if label is not None and label.count != 1:
-        raise InputError(
-            f"RecordIO: a label of {label.count} values, expected one (at byte offset {offset})"
-        )
-    return _Row(
-        dtype=values.dtype,
-        columns=values.count,
-        values=_within(values, at),
-        raw=values.raw(data),
-        label_dtype=None if label is None else label.dtype,
-        label=None if label is None else _within(label, at),
-        label_raw=b"" if label is None else label.raw(data),
-    )
-
-
-def _within(tensor: pb.Tensor, at: int) -> slice | None:
-    """The tensor's bytes relative to the frame, where they lie in one piece of fixed width."""
-    if tensor.dtype.kind == "i" or len(tensor.pieces) != 1:
-        return None
-    start, stop = tensor.pieces[0]
-    return slice(start - at, stop - at)
-
-
-def _run(data: bytes, at: int, size: int, row: _Row) -> Array:
-    """The frames from ``at`` on that equal the first but for the values, as rows of bytes."""
-    whole = (len(data) - at) // size
-    frames = np.frombuffer(data, np.uint8, whole * size, at).reshape(whole, size)
-    if row.values is None or (row.label_dtype is not None and row.label is None):
-        return frames[:1]
-    edges = [0, row.values.start, row.values.stop]
-    if row.label is not None:
-        edges += [row.label.start, row.label.stop]
-    edges = [*sorted(edges), size]
-    fixed = list(zip(edges[::2], edges[1::2], strict=True))
-    # In windows that double, so that rows of which each differs do not cost the chunk each.
-    done, window = 1, 8
-    while done < whole:
-        block = frames[done : done + window]
-        same = np.ones(len(block), dtype=bool)
-        for start, stop in fixed:
-            same &= (block[:, start:stop] == frames[0, start:stop]).all(axis=1)
-        if not same.all():
-            done += int(np.argmin(same))
-            break
-        done += len(block)
-        window *= 2
-    return frames[:done]
-
-
-class _Gather:
-    """Collects rows into batches of one size."""
-
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.first: _Row | None = None
-        self.features: list[Array] = []
-        self.labels: list[Array] = []
-        self.count = 0
-        self.raw: list[tuple[bytes, bytes]] = []
-
-    def add(self, row: _Row, run: Array, offset: int) -> Iterator[Batch]:
-        first = self.first or row
-        self.first = first
-        if (row.dtype, row.columns, row.label_dtype) != (
-            first.dtype,
-            first.columns,
-            first.label_dtype,
-        ):
-            raise CorruptDataError(
-                f"RecordIO: a record of {_say(row)} follows records of {_say(first)}",
-                offset=offset,
-            )
-        if row.values is None or (row.label_dtype is not None and row.label is None):
-            self.raw.append((row.raw, row.label_raw))
-            self.count += 1
-            if self.count == self.batch_size:
-                yield self._emit()
-            return
-        while len(run):
-            take = run[: self.batch_size - self.count]
-            run = run[len(take) :]
-            self._flush()
-            self.features.append(_column(take, row.values, row.dtype))
-            if row.label is not None and row.label_dtype is not None:
-                self.labels.append(_column(take, row.label, row.label_dtype).reshape(-1))
-            self.count += len(take)
-            if self.count == self.batch_size:
-                yield self._emit()
-
-    def rest(self) -> Iterator[Batch]:
-        if self.count:
-            yield self._emit()
-
-    def _flush(self) -> None:
-        """Turn the rows gathered one by one into arrays."""
-        if not self.raw or self.first is None:
-            return
-        # In pieces, since unpacking takes some twenty times the memory of what it unpacks.
-        step = max(1, _PIECE_VALUES // self.first.columns)
-        for at in range(0, len(self.raw), step):
-            piece = self.raw[at : at + step]
-            values = b"".join(value for value, _ in piece)
-            self.features.append(pb.unpack(values, self.first.dtype).reshape(len(piece), -1))
-        if self.first.label_dtype is not None:
-            labels = b"".join(label for _, label in self.raw)
-            self.labels.append(pb.unpack(labels, self.first.label_dtype))
-        self.raw.clear()
-
-    def _emit(self) -> Batch:
-        self._flush()
-        features = self.features[0] if len(self.features) == 1 else np.concatenate(self.features)
-        labels: Array | None = None
-        if self.labels:
-            labels = self.labels[0] if len(self.labels) == 1 else np.concatenate(self.labels)
-        self.features, self.labels, self.count = [], [], 0
-        return Batch(features, labels)
-
-
-def _column(frames: Array, where: slice, dtype: np.dtype[Any]) -> Array:
-    return (
-        np.ascontiguousarray(frames[:, where])
-        .view(dtype.newbyteorder("<"))
-        .astype(dtype, copy=False)
-    )
-
-
-def _say(row: _Row) -> str:
-    label = "no label" if row.label_dtype is None else f"a {row.label_dtype} label"
-    return f"{row.columns} {row.dtype} values and {label}"
