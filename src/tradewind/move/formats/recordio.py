@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.formats import _protobuf as pb
-from tradewind.move.formats._recordio_rows import HEADER, Gather, frames_like, parse
+from tradewind.move.formats import _recordio_rows as records
 
 __all__ = [
     "CHUNK_BYTES",
@@ -182,7 +182,7 @@ def _encode(features: Array, labels: Array | None) -> Bytes:
         length += label.width
     parts.insert(0, _frame_header(length))
     parts.append(bytes(-length % 4))
-    out = np.empty((len(features), HEADER + length + -length % 4), dtype=np.uint8)
+    out = np.empty((len(features), records.HEADER + length + -length % 4), dtype=np.uint8)
     column = 0
     for part in parts:
         block = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
@@ -261,15 +261,15 @@ def decode(
 
 
 def _decode(chunks: Iterable[Bytes], batch_size: int, max_record_bytes: int) -> Iterator[Batch]:
-    gather = Gather(batch_size)
+    gather = records.Gather(batch_size)
     rest = b""
     base = 0  # the stream's offset of the first byte of `data`
     for chunk in chunks:
         data = b"".join((rest, chunk)) if rest else bytes(chunk)
         at = 0
         while (size := _frame_size(data, at, base, max_record_bytes)) is not None:
-            row = parse(data, at, base)
-            frames = frames_like(data, at, size, row)
+            row = records.parse(data, at, base)
+            frames = records.frames_like(data, at, size, row)
             for rows in gather.add(row, frames, base + at):
                 yield Batch(*rows)
             at += size * len(frames)
@@ -294,7 +294,7 @@ def _frame_size(data: bytes, at: int, base: int, most: int) -> int | None:
             f"{_MAGIC.to_bytes(4, 'little').hex()}",
             offset=base + at,
         )
-    if left < HEADER:
+    if left < records.HEADER:
         return None
     length = int.from_bytes(data[at + 4 : at + 8], "little")
     if length > _LENGTH_BITS:
@@ -308,9 +308,9 @@ def _frame_size(data: bytes, at: int, base: int, most: int) -> int | None:
             f"RecordIO: a record says it is {length} bytes long, over the limit of {most}",
             offset=base + at,
         )
-    size = HEADER + length + -length % 4
+    size = records.HEADER + length + -length % 4
     if left < size:
         return None
-    if any(data[at + HEADER + length : at + size]):
+    if any(data[at + records.HEADER + length : at + size]):
         raise CorruptDataError("RecordIO: a record's padding is not zero", offset=base + at)
     return size
