@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 import tradewind
+from processes import gone
 from tradewind.local.processes import free_port, wait_until
 from tradewind.local.system import find_systems
 
@@ -38,13 +39,6 @@ def answers(endpoint: str) -> bool:
     except urllib.error.URLError:
         return False
     return True
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.fixture

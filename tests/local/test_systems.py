@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 import tradewind.local.systems
+from processes import gone
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems, up
 from tradewind.local.folders import credentials_of
@@ -68,7 +69,7 @@ def test_a_life_from_start_to_stop(name: str, data) -> None:
         secret = credentials_of(data).secret_access_key
         assert not [process for process in started if secret in " ".join(process.cmdline())]
         says_when_it_ends_by_itself(systems, running.pids[-1])
-    assert not [process for process in started if process.is_running()]
+    assert [process for process in started if not gone(process.pid)] == []
     assert running.folder.parent == data
     for path in data.rglob("*"):
         if path.is_file():

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from processes import gone
 from tradewind.errors import InputError, SetupError
 from tradewind.local import up
 from tradewind.local.folders import claim_folder
@@ -39,13 +40,6 @@ def as_nobody(tmp_path: Path) -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_environment_and_ports(data: Path) -> None:
