@@ -25,4 +25,4 @@ def test_airflow_providers_list_shows_it(tmp_path: Path):
     listed = json.loads(done.stdout[done.stdout.index("[") :])
     (row,) = [row for row in listed if row["package_name"] == "tradewind"]
     assert row["version"] == __version__
-    assert "exactly once" in row["description"]
+    assert "SageMaker" in row["description"]

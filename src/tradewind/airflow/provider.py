@@ -19,8 +19,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "tradewind",
         "name": "Tradewind",
         "description": (
-            "Moves data between systems in flat memory, runs work on them exactly once, "
-            "leaves nothing behind, and brings those systems to one machine to try it all."
+            "For pipelines whose data and heavy work live in other systems: brings those systems "
+            "to one machine (S3, SageMaker), and streams the formats they need."
         ),
         "versions": [__version__],
     }
