@@ -69,7 +69,7 @@ def test_a_life_from_start_to_stop(name: str, data) -> None:
         secret = credentials_of(data).secret_access_key
         assert not [process for process in started if secret in " ".join(process.cmdline())]
         says_when_it_ends_by_itself(systems, running.pids[-1])
-    assert [process for process in started if not gone(process.pid)] == []
+    assert wait_until(lambda: all(gone(process.pid) for process in started), seconds=5), started
     assert running.folder.parent == data
     for path in data.rglob("*"):
         if path.is_file():

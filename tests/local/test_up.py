@@ -222,6 +222,17 @@ def test_stop_sweeps_what_the_process_left(tmp_path: Path) -> None:
     assert wait_until(lambda: gone(left), seconds=10)
 
 
+def test_stop_sweeps_what_a_process_left_that_ended_by_itself(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    child = children.start(["sh", "-c", "sleep 60 & echo $! >&2; exit 3"])
+    assert wait_until(child.ended, seconds=10)
+    assert child.describe_end() == "ended with status 3"
+    left = int(child.log.read_text())
+    assert not gone(left)
+    children.stop()
+    assert wait_until(lambda: gone(left), seconds=10)
+
+
 def test_stop_kills_what_does_not_listen(tmp_path: Path) -> None:
     children = Children("s9", tmp_path / "logs")
     script = "trap '' TERM; echo deaf >&2; while :; do sleep 1; done"

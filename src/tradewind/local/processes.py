@@ -194,7 +194,7 @@ class Child:
 
     def ended(self) -> bool:
         """Whether it has ended."""
-        return self.process.poll() is not None
+        return self._status() is not None
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -207,7 +207,7 @@ class Child:
 
     def describe_end(self) -> str:
         """How it ended, for a message."""
-        status = self.process.poll()
+        status = self._status()
         if status is None:
             return "is running"
         if status < 0:
@@ -257,15 +257,23 @@ class Child:
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
-            # Not waited for yet, the ended process keeps its id, and with it that of the group,
-            # from being given to somebody else before the group is swept.
-            wait_until(self._is_zombie, seconds=self.grace)
+            wait_until(self.ended, seconds=self.grace)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _is_zombie(self) -> bool:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    def _status(self) -> int | None:
+        """The exit status as `subprocess` spells it, None while it runs.
+
+        Looked at without waiting for the process: so it keeps its id, and with it that of its
+        group, from being given to somebody else before `stop` has swept the group.
+        """
+        if self.process.returncode is not None:
+            return self.process.returncode
+        end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if end is None:
+            return None
+        return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
 
 class Children:
