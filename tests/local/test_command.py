@@ -194,7 +194,7 @@ def test_exec_with_ctrl_c_on_a_terminal(data: Path) -> None:
         "def end(*_): print('times:', len(times), flush=True); sys.exit(5)\n"
         "signal.signal(signal.SIGINT, interrupt)\n"
         "signal.signal(signal.SIGTERM, end)\n"
-        "print('ready', flush=True)\n"
+        "print('handlers are set', flush=True)\n"
         "while True: time.sleep(0.01)\n"
     )
     command = [*TRADEWIND, "up", "s3", *ANY, "--data", str(data), "--exec", sys.executable, "-c"]
@@ -208,11 +208,12 @@ def test_exec_with_ctrl_c_on_a_terminal(data: Path) -> None:
     assert process.stdout is not None
     shown = b""
     with process:
-        while b"ready" not in shown:
-            shown += process.stdout.read(1000)
-        process.stdin.write(b"\x03")
-        while b"interrupted" not in shown:
-            shown += process.stdout.read(1000)
+        for words, answer in ((b"handlers are set", b"\x03"), (b"interrupted", b"")):
+            while words not in shown:
+                read = process.stdout.read(1000)
+                assert read, f"it ended before it said {words!r}: {shown!r}"
+                shown += read
+            process.stdin.write(answer)
         # Handed on, and so after whatever else would be.
         psutil.Process(process.pid).children()[0].terminate()
         while read := process.stdout.read(1000):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
@@ -127,6 +128,8 @@ class _Signals:
 
     def __init__(self) -> None:
         self._command: subprocess.Popen[bytes] | None = None
+        self._starting = False
+        self._missed: int | None = None
         self._stopping = False
         self._restore = ExitStack()
 
@@ -137,9 +140,14 @@ class _Signals:
     def __exit__(self, *_: object) -> None:
         self._restore.close()
 
-    def hand_on_to(self, command: subprocess.Popen[bytes]) -> None:
-        """From now on signals are the command's."""
-        self._command = command
+    def hand_on_to(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Start a command whose signals are its own from now on; those of the start come after."""
+        self._starting = True
+        command = self._command = start()
+        self._starting = False
+        if self._missed is not None:
+            command.send_signal(self._missed)
+        return command
 
     def ignore(self) -> None:
         """From now on all is being stopped anyway."""
@@ -147,6 +155,9 @@ class _Signals:
 
     def _take(self, number: int, _: FrameType | None) -> None:
         if self._stopping:
+            return
+        if self._starting:
+            self._missed = number
             return
         if self._command is None:
             self._stopping = True
@@ -166,8 +177,8 @@ def _execute(command: list[str], systems: Systems, signals: _Signals, *, quiet: 
     if not quiet:
         where = ", ".join(f"{system.name} at {system.endpoint}" for system in systems.values())
         print(f"tradewind: {where}", file=sys.stderr, flush=True)
-    process = spawn(bind_to_parent(command), env=systems.full_environment())
-    signals.hand_on_to(process)
+    environment = systems.full_environment()
+    process = signals.hand_on_to(lambda: spawn(bind_to_parent(command), env=environment))
     try:
         while True:
             with suppress(subprocess.TimeoutExpired):
