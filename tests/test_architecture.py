@@ -16,8 +16,9 @@ SRC = ROOT / "src"
 MAY_IMPORT = {
     "tradewind": set(),
     "tradewind.errors": set(),
-    "tradewind.move": {"tradewind.errors"},
-    "tradewind.airflow": {"tradewind", "tradewind.errors", "tradewind.move"},
+    "tradewind.owner": {"tradewind.errors"},
+    "tradewind.move": {"tradewind.errors", "tradewind.owner"},
+    "tradewind.airflow": {"tradewind", "tradewind.errors", "tradewind.move", "tradewind.owner"},
     "tradewind.local": {"tradewind.errors", "tradewind.move"},
     "tradewind.cli": {"tradewind", "tradewind.errors", "tradewind.local", "tradewind.move"},
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow"},

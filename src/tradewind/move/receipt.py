@@ -1,0 +1,73 @@
+"""What a move did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Receipt", "Stored", "StoredObject"]
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One published object or table, as its system describes it.
+
+    Args:
+        uri: Where it stands, without any secret.
+        bytes: Its size; for a table what was sent to it. None where unknown.
+        rows: Rows in it, None where nobody counted.
+        etag: What its store calls this version of it; None for a table.
+        checksum: ``algorithm:hex`` of its bytes; None where there is none.
+    """
+
+    uri: str
+    bytes: int | None = None
+    rows: int | None = None
+    etag: str | None = None
+    checksum: str | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a target holds after publishing.
+
+    Args:
+        objects: All that is published now, in the order of the data.
+        rows: Rows that the target itself counted; None where it cannot (an object store).
+        removed: URIs of what an earlier publication had and this one has not.
+        manifest: Where the list of the objects stands, None for a single one.
+    """
+
+    objects: tuple[StoredObject, ...]
+    rows: int | None = None
+    removed: tuple[str, ...] = ()
+    manifest: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a move did.
+
+    Args:
+        source: Where from.
+        target: Where to.
+        owner: Whose effect it is.
+        rows: Rows moved, None where the bytes passed through uncounted.
+        bytes: Bytes published, as written (compressed, say).
+        seconds: How long it took.
+        peak_memory: The most memory this process has ever held, in bytes.
+        stored: What stands on the target.
+    """
+
+    source: str
+    target: str
+    owner: str
+    rows: int | None
+    bytes: int
+    seconds: float
+    peak_memory: int
+    stored: Stored
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all of it in JSON's types: what becomes the XCom and ``--json``."""
+        return asdict(self)

@@ -1,0 +1,87 @@
+"""What a source is: where data comes from. One file a system in ``tradewind/move/sources/``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from tradewind.move.batches import Batches
+    from tradewind.move.format import Format
+
+__all__ = ["Encoded", "Source"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Data in a format that their system has written itself.
+
+    Args:
+        chunks: The bytes, in pieces of some megabytes. Closing it early ends the reading.
+        columns: Names of the columns, where they are known before the first byte is read.
+        rows: Tells how many rows there were, once `chunks` is exhausted; None where the source
+            cannot know without parsing.
+    """
+
+    chunks: Iterator[bytes]
+    columns: tuple[str, ...] | None = None
+    rows: Callable[[], int | None] = lambda: None
+
+
+class Source(ABC):
+    """Where data comes from. Nothing is opened before it is asked for.
+
+    A source can be read once or again; each reading is one consistent snapshot, and reading the
+    same data again gives the same rows in the same order where the system allows it.
+    """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Name system and object in one line, without any secret: for messages and receipts."""
+
+    @abstractmethod
+    def batches(self) -> Batches:
+        """Read typed record batches in the types of `tradewind.move.types`.
+
+        Returns:
+            Batches of some megabytes, a few in memory at a time. Where they begin and end depends
+            on the data alone, never on timing, so that a retry writes the same bytes. Closing
+            them ends the reading on the other system too.
+
+        Raises:
+            InputError: Query, table, document or such is wrong.
+            SetupError: Connection, credentials or permissions are wrong.
+            RetryError: The system or the way to it is in trouble.
+        """
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Read bytes that the system can write itself in this format: the shortest way.
+
+        Args:
+            format: The format asked for, with its options.
+
+        Returns:
+            The bytes, or None where the system cannot write exactly this; then `batches` is used.
+
+        Raises:
+            TradewindError: As `batches`.
+        """
+        return None
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make the source that a URI of the command line names.
+
+        Args:
+            uri: Scheme, host, path; secrets come from the environment instead.
+            options: What else was asked for, by the name of the argument, like ``query``.
+
+        Returns:
+            The source.
+
+        Raises:
+            InputError: The URI or an option is wrong, or one is missing.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no URI")

@@ -1,0 +1,145 @@
+"""What an object store is. One file a store in ``tradewind/move/stores/``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = ["ObjectInfo", "Store", "Unfinished", "Upload"]
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object, as its store describes it.
+
+    Args:
+        key: Its name within the bucket, container or folder.
+        size: Bytes.
+        etag: What the store calls this version of it, without quotes; None where it has none.
+        modified: When it was written, with a zone.
+        content_type: Its media type; listings leave it out.
+        content_encoding: Like ``gzip``; listings leave it out.
+        metadata: User metadata with lower-case keys; listings leave it out.
+        checksum: ``algorithm:hex`` where the store tells one.
+    """
+
+    key: str
+    size: int
+    etag: str | None = None
+    modified: datetime | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    checksum: str | None = None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Something invisible that an upload has left on the store: a multipart upload, a staged file.
+
+    Args:
+        key: The object that it would have become.
+        id: What the store calls it.
+        started: When it was begun, with a zone; None where the store does not say.
+    """
+
+    key: str
+    id: str
+    started: datetime | None = None
+
+
+class Upload(ABC):
+    """An object being written. Nothing of it is visible before `complete`."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Hand over the next bytes, of any length; waits while enough is on its way."""
+
+    @abstractmethod
+    def complete(self) -> ObjectInfo:
+        """Make the object visible, whole, and check what the store says it has.
+
+        Returns:
+            The object, with the checksum of its bytes.
+
+        Raises:
+            InputError: The object exists, or another version of it than was expected.
+            RetryError: The upload was taken over (aborted by another attempt), or what is stored
+                is not what was sent.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove all that was sent. May be called again, and after `complete` does nothing."""
+
+
+class Store(ABC):
+    """One bucket, container or folder of an object store."""
+
+    @abstractmethod
+    def uri(self, key: str = "") -> str:
+        """Name an object, or the bucket itself, without any secret."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Look whether the bucket is there and may be used.
+
+        Raises:
+            SetupError: It is missing, or the credentials are refused.
+            RetryError: The store does not answer.
+        """
+
+    @abstractmethod
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe one object; None where there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
+
+    @abstractmethod
+    def read(self, key: str, *, etag: str | None = None) -> Iterator[bytes]:
+        """Read one object in pieces of some megabytes, going on after a broken connection.
+
+        Args:
+            key: The object.
+            etag: The version that is wanted; another one is a `RetryError`. The one that the first
+                answer shows, when not given: an object replaced meanwhile is never mixed.
+        """
+
+    @abstractmethod
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+        replaces: str | None = None,
+    ) -> Upload:
+        """Begin to write an object.
+
+        Args:
+            key: The object.
+            content_type: Its media type.
+            content_encoding: Like ``gzip``.
+            metadata: User metadata.
+            create_only: `Upload.complete` fails where the object exists by then.
+            replaces: `Upload.complete` fails where the object has another ETag by then; where the
+                store has no such condition it is looked up just before.
+        """
+
+    @abstractmethod
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        """List what uploads to keys that begin with `prefix` have left unfinished."""
+
+    @abstractmethod
+    def discard(self, left: Unfinished) -> None:
+        """Remove what an upload has left. An upload still going on then fails to complete."""
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are not there count as deleted."""

@@ -1,0 +1,73 @@
+"""What a target is: where data are published. One file a kind in ``tradewind/move/targets/``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.flow import Flow
+    from tradewind.move.receipt import Stored
+    from tradewind.owner import Owner
+
+__all__ = ["Target"]
+
+
+class Target(ABC):
+    """Where data are published: visible at once and whole, or not at all."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Name system and object in one line, without any secret: for messages and receipts."""
+
+    @abstractmethod
+    def publish(self, flow: Flow, owner: Owner) -> Stored:
+        """Publish all that flows, atomically.
+
+        What earlier attempts of the same owner have left unfinished is removed first. Whatever
+        may refuse (a missing bucket, ``replace=False``) does so before `flow` is asked for data.
+        When anything is raised in between, also `KeyboardInterrupt`, nothing of it is visible and
+        what was begun is removed; where the process dies instead, the next attempt removes it.
+
+        Args:
+            flow: The data; read at most once.
+            owner: Whose effect this is.
+
+        Returns:
+            What now stands on the target, as the target's system says it.
+
+        Raises:
+            InputError: The data or the target's arguments are wrong.
+            SetupError: Connection, credentials, permissions, or a missing bucket or table.
+            RetryError: The system or the way to it is in trouble, or another attempt took over.
+        """
+
+    def plan(self, schema: pa.Schema | None) -> list[str]:
+        """Say what `publish` would do, for a dry run; touches nothing.
+
+        Args:
+            schema: The columns that would flow; None where they pass through unparsed.
+
+        Returns:
+            Lines for a person.
+        """
+        return [f"publish to {self.describe()}"]
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make the target that a URI of the command line names.
+
+        Args:
+            uri: Scheme, host, path; secrets come from the environment instead.
+            options: What else was asked for, by the name of the argument.
+
+        Returns:
+            The target.
+
+        Raises:
+            InputError: The URI or an option is wrong, or one is missing.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no URI")

@@ -1,0 +1,77 @@
+"""The one pump: from a source to a target, bounded, counted, whole or not at all."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from tradewind.errors import RetryError
+from tradewind.move.flow import Flow, Progress, Transform
+from tradewind.move.receipt import Receipt
+from tradewind.move.source import Source
+from tradewind.move.target import Target
+from tradewind.owner import Owner
+
+__all__ = ["transfer"]
+
+
+def transfer(
+    source: Source,
+    target: Target,
+    owner: Owner,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+    transform: Transform | None = None,
+) -> Receipt:
+    """Move all that a source has to a target: visible at once and whole, or not at all.
+
+    Memory: what the source reads ahead (see its class), one batch being encoded, and the parts
+    that the target has on their way (see its class); independent of the number of rows.
+
+    Args:
+        source: Where from.
+        target: Where to.
+        owner: The task run that this is an effect of. What its earlier attempts left unfinished is
+            removed; the same move by the same owner gives the same result.
+        progress: Is told about once a second how far it is; called in this thread.
+        stop: Ends the move with `CancelledError` soon after it is set, from any thread.
+        transform: Changes each batch on its way.
+
+    Returns:
+        What was done.
+
+    Raises:
+        TradewindError: As `Source.batches` and `Target.publish`; nothing is visible then.
+        RetryError: The target counts other rows than the source gave.
+    """
+    began = time.monotonic()
+    flow = Flow(source, progress=progress, stop=stop, transform=transform)
+    stored = target.publish(flow, owner)
+    if None not in (flow.rows, stored.rows) and flow.rows != stored.rows:
+        # Targets that count verify before they publish; this is the belt to those braces.
+        raise RetryError(
+            f"{target.describe()} counts {stored.rows} rows, {source.describe()} gave {flow.rows}. "
+            "Look at the target before trying again."
+        )
+    rows = flow.rows if flow.rows is not None else stored.rows
+    sizes = [stored_object.bytes for stored_object in stored.objects]
+    return Receipt(
+        source=source.describe(),
+        target=target.describe(),
+        owner=str(owner),
+        rows=rows,
+        bytes=sum(size for size in sizes if size is not None),
+        seconds=round(time.monotonic() - began, 3),
+        peak_memory=peak_memory(),
+        stored=stored,
+    )
+
+
+def peak_memory() -> int:
+    """Tell the most memory that this process has ever held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
