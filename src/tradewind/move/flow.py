@@ -31,7 +31,7 @@ class Progress:
     """How far a move has come.
 
     Args:
-        rows: Rows read so far; None where the bytes pass through uncounted.
+        rows: Rows handed on so far; None where the bytes pass through uncounted.
         bytes: Bytes read so far: encoded ones, or those of Arrow batches where the target takes
             batches.
         seconds: Since the move began.
@@ -74,7 +74,7 @@ class Flow:
 
     @property
     def rows(self) -> int | None:
-        """Rows read so far; for bytes passed through what their source says at the end."""
+        """Rows handed on so far; for bytes passed through what their source says at the end."""
         return self._encoded.rows() if self._encoded is not None else self._rows
 
     @property
@@ -92,8 +92,9 @@ class Flow:
 
         def generate() -> Iterator[pa.RecordBatch]:
             for batch in source:
-                self._count(batch.num_rows, batch.nbytes)
-                yield batch if self._transform is None else self._transform(batch)
+                changed = batch if self._transform is None else self._transform(batch)
+                self._count(changed.num_rows, batch.nbytes)
+                yield changed
             self._tell()
 
         return Batches(schema, generate(), on_close=source.close)
