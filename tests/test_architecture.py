@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "tradewind.move": {"tradewind.errors", "tradewind.owner"},
     "tradewind.airflow": {"tradewind", "tradewind.errors", "tradewind.move", "tradewind.owner"},
     "tradewind.local": {"tradewind.errors", "tradewind.move"},
-    "tradewind.cli": {"tradewind", "tradewind.errors", "tradewind.local", "tradewind.move"},
+    "tradewind.commands": {"tradewind.errors", "tradewind.move", "tradewind.owner"},
+    "tradewind.cli": {"tradewind", "tradewind.commands", "tradewind.errors", "tradewind.local"},
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow"},
 }
 

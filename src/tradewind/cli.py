@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tradewind import __version__
+from tradewind.commands.move import register_move
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
+    register_move,
     register_up,
 )
 """One function a command. It adds a parser and sets its default ``run``, which takes the parsed

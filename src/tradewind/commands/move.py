@@ -1,0 +1,281 @@
+"""``tradewind move``: from one system to another, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tradewind.commands.progress import ProgressLine
+from tradewind.errors import InputError
+from tradewind.move.progress import size_text
+from tradewind.owner import Owner
+
+if TYPE_CHECKING:
+    from tradewind.move.receipt import Receipt
+    from tradewind.move.source import Source
+    from tradewind.move.target import Target
+
+__all__ = ["register_move"]
+
+CONNECTION = "connection"
+"""The scheme that stands for an Airflow connection: ``connection:postgres_default``."""
+
+_EPILOG = """\
+examples:
+  tradewind move --from postgresql://app@db.example/shop --query "SELECT * FROM listings" \\
+                 --to s3://bucket/listings.parquet
+  tradewind move --from connection:my_mongo --set-from collection=orders --to orders.jsonl.zst
+  tradewind move --from 's3://bucket/2026-01/*.csv.gz' \\
+                 --to postgresql://app@db.example/shop --set-to table=listings --set-to mode=replace
+  tradewind move --dry-run ...
+
+Passwords come from the environment, as the systems' own tools read them (PGPASSWORD, MYSQL_PWD,
+AWS_PROFILE or AWS_ACCESS_KEY_ID, ...), or from an Airflow connection (connection:ID, with
+Airflow's settings or AIRFLOW_CONN_ID in the environment).
+
+exit status: 0 all is moved; 1 something failed, and nothing of it is visible; 2 the command line,
+the query or the data are wrong; 128 + n ended by signal n, and nothing of it is visible.
+"""
+
+
+def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``move``.
+
+    Args:
+        commands: The parsers of all commands.
+    """
+    parser = commands.add_parser(
+        "move",
+        help="move data from one system to another, whole or not at all",
+        description="Stream data from one system to another in flat memory. What is published is "
+        "visible at once and whole; when anything fails, nothing of it is.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--from", dest="source", required=True, metavar="URI", help="where from")
+    parser.add_argument("--to", dest="target", required=True, metavar="URI", help="where to")
+    query = parser.add_mutually_exclusive_group()
+    query.add_argument("--query", metavar="TEXT", help="SQL, or a filter for MongoDB as JSON")
+    query.add_argument("--query-file", type=Path, metavar="FILE", help="a file with the query")
+    parser.add_argument("--format", metavar="NAME", help="csv, jsonl, parquet, ...: by name if not")
+    parser.add_argument("--compression", metavar="NAME", help="gzip or zstd: by the name if not")
+    parser.add_argument(
+        "--no-replace", action="store_true", help="refuse where the target object exists"
+    )
+    for side in ("from", "to"):
+        parser.add_argument(
+            f"--set-{side}",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"any other option of the {'source' if side == 'from' else 'target'}; repeatable",
+        )
+    parser.add_argument("--dry-run", action="store_true", help="show schema and plan, move nothing")
+    parser.add_argument("--json", action="store_true", help="print the receipt as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    source = _source(arguments)
+    target = _target(arguments)
+    if arguments.dry_run:
+        _show_plan(source, target, as_json=arguments.json)
+        return 0
+    from tradewind.move.flow import CancelledError
+    from tradewind.move.transfer import transfer
+
+    # The same line typed again is the same owner, so that it removes what a killed one has left.
+    owner = Owner("tradewind move", source.describe(), target.describe())
+    line = ProgressLine(sys.stderr, quiet=arguments.quiet or not sys.stderr.isatty())
+    with _Stop() as stop:
+        try:
+            with closing(line):
+                receipt = transfer(source, target, owner, progress=line.show, stop=stop.event)
+        except CancelledError:
+            print("Stopped; nothing of it is visible.", file=sys.stderr)
+            return 128 + stop.signal
+    if arguments.json:
+        print(json.dumps(receipt.as_dict()))
+    else:
+        print(_receipt_text(receipt))
+    return 0
+
+
+# ------------------------------------------------------------------------------- source and target
+
+
+def _source(arguments: argparse.Namespace) -> Source:
+    from tradewind.move.registry import SOURCES, load
+
+    options = _options(arguments.set_from)
+    query = arguments.query
+    if arguments.query_file is not None:
+        try:
+            query = arguments.query_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"move: the file {arguments.query_file}: {error}") from error
+    if query is not None:
+        options["query"] = query
+    uri = _uri(arguments.source)
+    scheme = urlsplit(uri).scheme
+    made: Source
+    if scheme == CONNECTION:
+        made = _connections().source_of_connection(_connection_id(uri), options)
+    else:
+        made = load(SOURCES, _plain(scheme), what="source").from_uri(uri, options)
+    return made
+
+
+def _target(arguments: argparse.Namespace) -> Target:
+    from tradewind.move.registry import TARGETS, load
+
+    options = _options(arguments.set_to)
+    for name in ("format", "compression"):
+        if getattr(arguments, name) is not None:
+            options[name] = getattr(arguments, name)
+    if arguments.no_replace:
+        options["replace"] = "false"
+    uri = _uri(arguments.target)
+    scheme = urlsplit(uri).scheme
+    made: Target
+    if scheme == CONNECTION:
+        made = _connections().target_of_connection(_connection_id(uri), options)
+    else:
+        made = load(TARGETS, _plain(scheme), what="target").from_uri(uri, options)
+    return made
+
+
+def _connections() -> Any:
+    """Import Airflow, which takes seconds, where a connection is asked for and only there."""
+    return importlib.import_module("tradewind.airflow.connections")
+
+
+def _uri(text: str) -> str:
+    """Turn a path without a scheme into a URI of this machine's files."""
+    if "://" in text or text.startswith(f"{CONNECTION}:"):
+        return text
+    return f"file://{Path(text).absolute()}" + ("/" * text.endswith("/"))
+
+
+def _plain(scheme: str) -> str:
+    """Strip a driver, as in ``postgresql+psycopg2``, and know the usual short forms."""
+    short = {"postgres": "postgresql", "mariadb": "mysql", "gcs": "gs", "wasb": "az", "s3a": "s3"}
+    bare = scheme if scheme == "mongodb+srv" else scheme.partition("+")[0]
+    return short.get(bare, bare)
+
+
+def _connection_id(uri: str) -> str:
+    return uri.partition(":")[2].strip("/")
+
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"move: {pair!r} is not of the form NAME=VALUE.")
+        if name in options:
+            raise InputError(f"move: the option {name!r} is given twice.")
+        options[name] = value
+    return options
+
+
+# --------------------------------------------------------------------------------- plan and receipt
+
+
+def _show_plan(source: Source, target: Target, *, as_json: bool) -> None:
+    from tradewind.move.types import logical_type
+
+    with closing(source.batches()) as batches:
+        schema = batches.schema
+    columns = [
+        {"name": field.name, "type": logical_type(field) or str(field.type)} for field in schema
+    ]
+    steps = [f"read {source.describe()}", *target.plan(schema)]
+    if as_json:
+        print(json.dumps({"columns": columns, "plan": steps}))
+        return
+    print(_table([(column["name"], column["type"]) for column in columns], head=("column", "type")))
+    print("\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))
+    print("\nNothing was moved.")
+
+
+def _receipt_text(receipt: Receipt) -> str:
+    facts: list[tuple[str, Any]] = [
+        ("from", receipt.source),
+        ("to", receipt.target),
+        ("rows", "not counted" if receipt.rows is None else f"{receipt.rows:,}"),
+        ("size", f"{size_text(receipt.bytes)} ({receipt.bytes:,} bytes)"),
+        ("time", f"{receipt.seconds:.1f} s"),
+        ("peak memory", size_text(receipt.peak_memory)),
+    ]
+    if receipt.stored.manifest:
+        facts.append(("manifest", receipt.stored.manifest))
+    facts += [("removed", uri) for uri in receipt.stored.removed[:10]]
+    if len(receipt.stored.removed) > 10:
+        facts.append(("removed", f"... {len(receipt.stored.removed)} in all"))
+    text = _table([(name, str(value)) for name, value in facts])
+    objects = [
+        (
+            stored.uri,
+            "" if stored.rows is None else f"{stored.rows:,}",
+            "" if stored.bytes is None else f"{stored.bytes:,}",
+            stored.etag or "",
+            stored.checksum or "",
+        )
+        for stored in receipt.stored.objects[:20]
+    ]
+    text += "\n\n" + _table(objects, head=("published", "rows", "bytes", "etag", "checksum"))
+    if len(receipt.stored.objects) > 20:
+        text += f"\n... {len(receipt.stored.objects)} in all"
+    return text
+
+
+def _table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None = None) -> str:
+    lines = [head, *rows] if head else rows
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    if head:
+        lines = [head, tuple("-" * width for width in widths), *rows]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+# ------------------------------------------------------------------------------------------ signals
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM end the move in order; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signal = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> _Stop:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._restore.callback(signal.signal, number, signal.signal(number, self._take))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore.close()
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self.event.is_set():
+            raise KeyboardInterrupt
+        self.signal = number
+        self.event.set()
