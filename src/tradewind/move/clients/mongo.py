@@ -1,0 +1,205 @@
+"""MongoDB: how to reach it, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from tradewind.errors import (
+    InputError,
+    MissingExtraError,
+    RetryError,
+    SetupError,
+    TradewindError,
+)
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+__all__ = ["MongoConnection", "named_errors"]
+
+_SERVER_SELECTION_MS = 10_000
+
+# Codes of the server: https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
+_REFUSED = {13: "no permission", 18: "credentials refused", 8000: "credentials refused"}
+_PASSING = {
+    6: "HostUnreachable",
+    7: "HostNotFound",
+    43: "CursorNotFound",
+    89: "NetworkTimeout",
+    91: "ShutdownInProgress",
+    112: "WriteConflict",
+    136: "CappedPositionLost",
+    175: "QueryPlanKilled",
+    189: "PrimarySteppedDown",
+    237: "CursorKilled",
+    239: "SnapshotTooOld",
+    246: "SnapshotUnavailable",
+    262: "ExceededTimeLimit",
+    279: "ClientDisconnect",
+    9001: "SocketException",
+    10107: "NotWritablePrimary",
+    11600: "InterruptedAtShutdown",
+    11601: "Interrupted",
+    11602: "InterruptedDueToReplStateChange",
+    13388: "StaleConfig",
+    13435: "NotPrimaryNoSecondaryOk",
+    13436: "NotPrimaryOrSecondary",
+}
+_REMEDIES = {
+    43: "The server gave up the cursor, as it does after 10 minutes without a request or when it "
+    "is killed. Try again.",
+    237: "Somebody killed the cursor. Try again.",
+    239: "The read took longer than the server keeps a snapshot. Raise the server's parameter "
+    "minSnapshotHistoryWindowInSeconds, or read with snapshot=False.",
+    246: "The server cannot give that snapshot. Try again, or read with snapshot=False.",
+    50: "It exceeded max_time. Raise it, or help the query with an index.",
+    292: "A stage needs more memory than the server grants. Pass allow_disk_use=True.",
+    16819: "A stage needs more memory than the server grants. Pass allow_disk_use=True.",
+    96: "A sort may need more memory than the server grants: pass allow_disk_use=True.",
+    20: "If the server cannot read from a snapshot, pass snapshot=False.",
+    72: "Correct the options of the query; where the collection cannot be read from a snapshot, "
+    "pass snapshot=False.",
+}
+
+
+@dataclass(frozen=True)
+class MongoConnection:
+    """How to reach a MongoDB deployment.
+
+    Args:
+        uri: Its connection string, with read preference, TLS and the like as MongoDB defines them
+            (https://www.mongodb.com/docs/manual/reference/connection-string/).
+        options: Further arguments of `pymongo.MongoClient`, like ``tlsCAFile`` or ``password``.
+    """
+
+    uri: str = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_uri(cls, uri: str) -> Self:
+        """Take a connection string; ``MONGODB_PASSWORD`` is its user's password if it has none."""
+        user = re.match(r"mongodb(?:\+srv)?://([^/@]*)@", uri)
+        password = os.environ.get("MONGODB_PASSWORD")
+        if password and user and ":" not in user[1]:
+            return cls(uri, {"password": password})
+        return cls(uri)
+
+    @property
+    def address(self) -> str:
+        """Hosts and ports, without user and password."""
+        found = re.match(r"mongodb(?:\+srv)?://(?:[^/?]*@)?([^/?]*)", self.uri)
+        return found[1] if found and found[1] else "an address that is not a MongoDB URI"
+
+    @property
+    def database(self) -> str | None:
+        """The database that the URI names, if it does."""
+        found = re.match(r"mongodb(?:\+srv)?://[^/?]*/([^?]+)", self.uri)
+        return found[1] if found else None
+
+    def __repr__(self) -> str:
+        return f"MongoConnection({self.address!r})"
+
+    def open(self) -> MongoClient[dict[str, Any]]:
+        """Make a client; it connects when it is used.
+
+        Raises:
+            InputError: The URI is wrong.
+            SetupError: An option is wrong, or a host of an SRV record is not known.
+            MissingExtraError: PyMongo is not installed.
+        """
+        try:
+            from pymongo import MongoClient
+        except ImportError as error:
+            raise MissingExtraError(
+                "pymongo", extra="mongo", purpose="Reading from MongoDB"
+            ) from error
+        options = {
+            "appname": "tradewind",
+            "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
+            **self.options,
+        }
+        if "serverselectiontimeoutms" in self.uri.lower():
+            options.pop("serverSelectionTimeoutMS")
+        with named_errors(f"MongoDB at {self.address}"):
+            return MongoClient(self.uri, **options)
+
+
+@contextmanager
+def named_errors(where: str) -> Iterator[None]:
+    """Give MongoDB's errors our names.
+
+    Args:
+        where: System and object, for messages.
+
+    Raises:
+        RetryError: Network, a restart, a lost cursor.
+        SetupError: Credentials, permissions, TLS, no server there.
+        InputError: All else that the server refuses; bytes that are not BSON.
+    """
+    from bson.errors import BSONError
+    from pymongo import errors
+
+    try:
+        yield
+    except TradewindError:
+        raise
+    except errors.OperationFailure as error:
+        raise _refusal(where, error) from error
+    except errors.ServerSelectionTimeoutError as error:
+        raise _unreached(where, error) from error
+    except (errors.AutoReconnect, errors.WaitQueueTimeoutError, errors.NetworkTimeout) as error:
+        raise RetryError(
+            f"{where}: the connection broke ({_short(error)}). Nothing of it was published; "
+            "try again."
+        ) from error
+    except (errors.ConfigurationError, errors.InvalidURI) as error:
+        raise SetupError(
+            f"{where}: the connection's settings are wrong ({_short(error)}). Correct its URI or "
+            "options."
+        ) from error
+    except (BSONError, errors.InvalidOperation, TypeError, ValueError, UnicodeError) as error:
+        raise InputError(
+            f"{where}: {_short(error)}. Correct the query, or the document that holds it."
+        ) from error
+    except errors.PyMongoError as error:
+        raise RetryError(f"{where}: {_short(error)}. Try again.") from error
+
+
+def _refusal(where: str, error: Any) -> TradewindError:
+    code, text = error.code or 0, _short(error)
+    remedy = _REMEDIES.get(code)
+    if code in _REFUSED:
+        return SetupError(
+            f"{where}: {_REFUSED[code]} ({text}). Correct user and password, or grant the user "
+            "the role 'read' on the database."
+        )
+    if code in _PASSING or error.has_error_label("TransientTransactionError"):
+        return RetryError(f"{where}: {text}. {remedy or 'Try again.'}")
+    return InputError(f"{where}: {text}. {remedy or 'Correct the query.'}")
+
+
+def _unreached(where: str, error: Exception) -> TradewindError:
+    text = str(error)
+    if "SSL" in text or "certificate" in text.lower():
+        return SetupError(
+            f"{where}: TLS failed ({_short(error)}). Correct tls, tlsCAFile or the host name in "
+            "the URI."
+        )
+    return RetryError(
+        f"{where}: no server answers ({_short(error)}). Look whether it runs and whether host, "
+        "port and replica set in the URI are right."
+    )
+
+
+def _short(error: Exception) -> str:
+    """The message without its tail of topology, full text of the reply and URIs."""
+    details = getattr(error, "details", None)
+    text = str((details or {}).get("errmsg") or error)
+    text = re.split(r", (?:full error:|Timeout: |Topology Description:)", text)[0]
+    text = re.sub(r"//[^/@\s]*@", "//***@", text)
+    return text if len(text) <= 300 else f"{text[:297]}..."

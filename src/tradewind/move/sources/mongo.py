@@ -1,0 +1,365 @@
+"""Reading from MongoDB: a query or an aggregation pipeline, as JSON lines or as typed columns."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+
+from tradewind.errors import InputError, SetupError
+from tradewind.move.batches import Batches
+from tradewind.move.clients.mongo import MongoConnection, named_errors
+from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
+from tradewind.move.format import Format
+from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._ahead import ahead
+from tradewind.move.sources._bson_lines import BsonLines, split
+from tradewind.move.sources._extended_json import BsonValues
+
+__all__ = ["MongoSource"]
+
+_BLOCK = 1 << 20
+_LINES_BLOCK = 2 << 20
+_SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
+_WRITING_STAGES = {"$out", "$merge"}
+
+
+class MongoSource(Source):
+    """Documents of one MongoDB collection.
+
+    The documents are read from one snapshot where the server offers that: a replica set or sharded
+    cluster of MongoDB 5.0 or newer. A standalone server does not; there a document that is changed
+    while it is read may be met before or after the change, and one that moves in the order of the
+    index used may be met twice or not at all. Without `sort` the order is the server's natural one.
+
+    Memory: two replies of the server (16 MB each, less with `batch_size`), and a block of 2 MB as
+    BSON with its columns and JSON, about 60 MB in all; for typed batches 4 MB of documents as
+    Python objects (some 40 MB) instead of the block.
+
+    Args:
+        connection: The deployment. Its URI may name the read preference.
+        database: The database.
+        collection: The collection or view.
+        query: What to find; all when not given.
+        projection: Fields to give: a list of names, or MongoDB's own form.
+        sort: ``[("field", 1), ...]`` or ``{"field": 1}``.
+        limit: The most documents to read; 0 is all.
+        hint: The index to use, as for `sort` or by name.
+        pipeline: An aggregation pipeline instead of `query`, `projection` and `sort`.
+        batch_size: Documents in a reply of the server; as many as fit into 16 MB when not given.
+        allow_disk_use: Whether stages that need much memory may use the server's disk.
+        max_time: Seconds of work on the server after which it gives up; None is no limit.
+        snapshot: Whether to read from one snapshot: True asks for it, False does without, None
+            takes it where it is offered. A server keeps a snapshot for five minutes by default
+            (``minSnapshotHistoryWindowInSeconds``); a longer read ends with an error.
+        missing_ok: Whether a collection that is not there counts as an empty one.
+        json: Extended JSON: ``relaxed`` for people and most programs, ``canonical`` keeps the exact
+            BSON type of every number and date.
+        schema: Columns and types of the batches; what the first documents have when not given. A
+            format that is asked for JSON lines then gets them from the batches.
+        sample: How many documents to look at where no schema is given.
+        unknown: What to do with fields that the schema does not have: ``error``, or ``extra`` keeps
+            them as JSON in a column ``_extra``.
+        transform: Is handed an iterator of the documents (dicts as PyMongo decodes them) and gives
+            what takes their place, as `MongoToS3Operator.transform` does.
+    """
+
+    def __init__(
+        self,
+        connection: MongoConnection,
+        *,
+        database: str,
+        collection: str,
+        query: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | Sequence[str] | None = None,
+        sort: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        limit: int = 0,
+        hint: str | Sequence[tuple[str, Any]] | None = None,
+        pipeline: Sequence[Mapping[str, Any]] | None = None,
+        batch_size: int | None = None,
+        allow_disk_use: bool = False,
+        max_time: float | None = None,
+        snapshot: bool | None = None,
+        missing_ok: bool = False,
+        json: Literal["relaxed", "canonical"] = "relaxed",
+        schema: pa.Schema | None = None,
+        sample: int = 1000,
+        unknown: Unknown = "error",
+        transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]] | None = None,
+    ) -> None:
+        self.connection = connection
+        self.database = database
+        self.collection = collection
+        self.query = query
+        self.projection = projection
+        self.sort = sort
+        self.limit = limit
+        self.hint = hint
+        self.pipeline = pipeline
+        self.batch_size = batch_size
+        self.allow_disk_use = allow_disk_use
+        self.max_time = max_time
+        self.snapshot = snapshot
+        self.missing_ok = missing_ok
+        self.json = json
+        self.schema = schema
+        self.sample = sample
+        self.unknown = unknown
+        self.transform = transform
+        self._check()
+
+    def _check(self) -> None:
+        if self.json not in ("relaxed", "canonical"):
+            raise InputError(f"json={self.json!r} is not known. Choose 'relaxed' or 'canonical'.")
+        if self.pipeline is None:
+            return
+        for name in ("query", "projection", "sort", "limit", "hint"):
+            if getattr(self, name):
+                raise InputError(
+                    f"A pipeline takes the place of {name}=. Say it as a stage of the pipeline."
+                )
+        for stage in self.pipeline:
+            if isinstance(stage, Mapping) and stage.keys() & _WRITING_STAGES:
+                raise InputError(
+                    f"The pipeline has a stage {next(iter(stage))}, which writes. Remove it: a "
+                    "source only reads, and the target publishes."
+                )
+
+    def describe(self) -> str:
+        """Name the deployment and the collection."""
+        return f"MongoDB at {self.connection.address}: {self.database}.{self.collection}"
+
+    def batches(self) -> Batches:
+        """Read typed record batches; see `tradewind.move.documents` for the columns."""
+        values = BsonValues(canonical=self.json == "canonical")
+        blocks = self._blocks()
+        try:
+            return typed_batches(
+                blocks,
+                values,
+                schema=self.schema,
+                sample=self.sample,
+                unknown=self.unknown,
+                on_close=blocks.close,
+            )
+        except BaseException:
+            blocks.close()
+            raise
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Read extended JSON lines; any other format is written from typed batches."""
+        if self.schema is not None or format.name != "jsonl" or format != type(format)():
+            return None
+        counted = [0]
+        return Encoded(self._lines(counted), rows=lambda: counted[0])
+
+    def _lines(self, counted: list[int]) -> Iterator[bytes]:
+        if self.transform is not None:
+            values = BsonValues(canonical=self.json == "canonical")
+            blocks = self._blocks()
+            try:
+                documents = (one for block in blocks for one in block.documents)
+                for piece, count in json_lines(documents, values.dumps_any):
+                    counted[0] += count
+                    yield piece
+            finally:
+                blocks.close()
+            return
+        lines = BsonLines(canonical=self.json == "canonical")
+        raw = self._raw()
+        try:
+            for reply in raw:
+                for part, starts in split(reply, _LINES_BLOCK):
+                    with named_errors(self.describe()):
+                        piece = lines.encode(part, starts)
+                    counted[0] += len(starts)
+                    yield piece
+        finally:
+            raw.close()
+
+    def _blocks(self) -> Generator[Block, None, None]:
+        """Decode documents, in blocks whose borders depend on the documents alone."""
+        from bson import decode_all
+        from bson.codec_options import CodecOptions, DatetimeConversion
+
+        options: CodecOptions[dict[str, Any]] = CodecOptions(
+            document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+        )
+        raw = self._raw()
+
+        def decoded() -> Iterator[Block]:
+            rest: list[dict[str, Any]] = []
+            size = 0
+            for reply in raw:
+                # Replies end where time and server will have it; blocks must not.
+                for part, starts in split(reply, _BLOCK // 8):
+                    with named_errors(self.describe()):
+                        documents = decode_all(part, options)
+                    ends = [*starts[1:].tolist(), len(part)]
+                    begin = 0
+                    for document, end in zip(documents, ends, strict=True):
+                        rest.append(document)
+                        size += end - begin
+                        begin = end
+                        if size >= _BLOCK:
+                            yield Block(rest, size)
+                            rest, size = [], 0
+            if rest:
+                yield Block(rest, size)
+
+        try:
+            if self.transform is None:
+                yield from decoded()
+            else:
+                yield from _transformed(decoded(), self.transform)
+        finally:
+            raw.close()
+
+    def _raw(self) -> Generator[bytes, None, None]:
+        """Read the server's replies, one ahead of the reader."""
+        return ahead(self._replies(), name=self.describe())
+
+    def _replies(self) -> Iterator[bytes]:
+        where = self.describe()
+        with ExitStack() as stack, named_errors(where):
+            client = stack.enter_context(self.connection.open())
+            hello = client.admin.command("hello")
+            collection = client[self.database][self.collection]
+            if not self.missing_ok:
+                self._look_for(collection.database)
+            options: dict[str, Any] = {}
+            if self._takes_snapshot(hello):
+                from pymongo.read_concern import ReadConcern
+
+                options["session"] = stack.enter_context(client.start_session(snapshot=True))
+                collection = collection.with_options(read_concern=ReadConcern())
+            cursor = stack.enter_context(self._cursor(collection, options))
+            for reply in cursor:
+                yield bytes(reply)
+
+    def _cursor(self, collection: Any, options: dict[str, Any]) -> Any:
+        milliseconds = None if self.max_time is None else max(1, round(self.max_time * 1000))
+        if self.pipeline is not None:
+            if milliseconds is not None:
+                options["maxTimeMS"] = milliseconds
+            if self.batch_size:
+                options["batchSize"] = self.batch_size
+            return collection.aggregate_raw_batches(
+                list(self.pipeline), allowDiskUse=self.allow_disk_use, **options
+            )
+        sort = self.sort
+        return collection.find_raw_batches(
+            dict(self.query or {}),
+            self.projection,
+            sort=list(sort.items()) if isinstance(sort, Mapping) else sort or None,
+            limit=self.limit,
+            hint=self.hint,
+            batch_size=self.batch_size or 0,
+            allow_disk_use=self.allow_disk_use or None,
+            max_time_ms=milliseconds,
+            **options,
+        )
+
+    def _takes_snapshot(self, hello: Mapping[str, Any]) -> bool:
+        offered = ("setName" in hello or hello.get("msg") == "isdbgrid") and (
+            hello.get("maxWireVersion", 0) >= _SNAPSHOT_WIRE_VERSION
+        )
+        if self.snapshot and not offered:
+            raise SetupError(
+                f"{self.describe()}: the server offers no snapshot. Run it as a replica set of "
+                "MongoDB 5.0 or newer, or read with snapshot=None."
+            )
+        return offered and self.snapshot is not False
+
+    def _look_for(self, database: Any) -> None:
+        from pymongo.errors import OperationFailure
+
+        try:
+            found = database.list_collection_names(
+                filter={"name": self.collection}, authorizedCollections=True
+            )
+        except OperationFailure as error:
+            if error.code == 13:  # may read it, but not list it
+                return
+            raise
+        if not found:
+            raise SetupError(
+                f"{self.describe()}: there is no such collection. Correct database and "
+                "collection, grant the user the role 'read', or pass missing_ok=True where it may "
+                "not be there yet."
+            )
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make the source of ``mongodb://host/database``.
+
+        Args:
+            uri: A MongoDB URI with a database; its password comes from ``MONGODB_PASSWORD``.
+            options: ``collection``, and as JSON ``query`` (a list is a pipeline), ``projection``,
+                ``sort``; ``json``; ``batch_size``, ``limit``, ``max_time``.
+
+        Raises:
+            InputError: An option is missing or not JSON.
+        """
+        connection = MongoConnection.from_uri(uri)
+        database = options.get("database") or connection.database
+        if not database or not options.get("collection"):
+            raise InputError(
+                f"MongoDB at {connection.address}: no collection was named. Give the database in "
+                "the URI (mongodb://host/database) and the collection with the option collection."
+            )
+        parsed: dict[str, Any] = {}
+        for name in ("query", "projection", "sort", "pipeline"):
+            if options.get(name):
+                parsed[name] = _extended(name, options[name])
+        if isinstance(parsed.get("query"), list):
+            parsed["pipeline"] = parsed.pop("query")
+        if "json" in options:
+            parsed["json"] = options["json"]
+        for name, kind in (("batch_size", int), ("limit", int), ("max_time", float)):
+            if options.get(name):
+                try:
+                    parsed[name] = kind(options[name])
+                except ValueError:
+                    raise InputError(f"{name}={options[name]!r} is not a number.") from None
+        return cls(connection, database=database, collection=options["collection"], **parsed)
+
+
+def _extended(name: str, text: str) -> Any:
+    from bson import json_util
+    from bson.errors import BSONError
+
+    try:
+        return json_util.loads(text)
+    except (json_module.JSONDecodeError, BSONError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} is not MongoDB's extended JSON: {error}. Write it like "
+            '{"price": {"$gt": 100}}.'
+        ) from error
+
+
+def _transformed(
+    blocks: Iterator[Block], transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]]
+) -> Iterator[Block]:
+    """Let a user's function change documents; the size of those it gives is guessed."""
+    read = [0, 0]
+
+    def documents() -> Iterator[Any]:
+        for block in blocks:
+            read[0] += len(block.documents)
+            read[1] += block.size
+            yield from block.documents
+
+    gathered: list[Document] = []
+    size = 0.0
+    for document in transform(documents()):
+        gathered.append(document)
+        size += read[1] / max(1, read[0])
+        if size >= _BLOCK:
+            yield Block(gathered, int(size))
+            gathered, size = [], 0.0
+    if gathered:
+        yield Block(gathered, int(size))
