@@ -18,12 +18,22 @@ MAY_IMPORT = {
     "tradewind.errors": set(),
     "tradewind.owner": {"tradewind.errors"},
     "tradewind.move": {"tradewind.errors", "tradewind.owner"},
-    "tradewind.airflow": {"tradewind", "tradewind.errors", "tradewind.move", "tradewind.owner"},
+    "tradewind.run": {"tradewind.errors", "tradewind.owner"},
+    "tradewind.airflow": {
+        "tradewind",
+        "tradewind.errors",
+        "tradewind.move",
+        "tradewind.owner",
+        "tradewind.run",
+    },
     "tradewind.local": {"tradewind.errors", "tradewind.move"},
     "tradewind.commands": {"tradewind.errors", "tradewind.move", "tradewind.owner"},
     "tradewind.cli": {"tradewind", "tradewind.commands", "tradewind.errors", "tradewind.local"},
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow"},
 }
+
+#: What is used without Airflow.
+LIBRARIES = ("tradewind.move", "tradewind.run", "tradewind.local")
 
 
 def modules() -> dict[str, Path]:
@@ -64,7 +74,11 @@ def test_a_room_imports_only_what_it_may(module: str):
 
 @pytest.mark.parametrize(
     "module",
-    sorted(name for name in modules() if name.startswith(("tradewind.move", "tradewind.local"))),
+    sorted(
+        name
+        for name in modules()
+        if name.startswith(("tradewind.move", "tradewind.run", "tradewind.local"))
+    ),
 )
 def test_the_library_knows_nothing_of_airflow(module: str):
     assert not [name for name in imports(modules()[module]) if name.split(".")[0] == "airflow"]

@@ -1,0 +1,1 @@
+"""Running work on other systems, exactly once: a library that knows nothing of Airflow."""

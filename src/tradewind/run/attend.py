@@ -1,0 +1,280 @@
+"""The one life of outside work, for every backend: claim or attend, log, wait, collect, remove."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.owner import Owner
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    LogLine,
+    Sight,
+    Status,
+    WorkFailedError,
+)
+
+__all__ = ["Ask", "LeftError", "Memory", "Outcome", "StoppedError", "attend"]
+
+WorkT = TypeVar("WorkT")
+
+RESULT_LIMIT = 1 << 20
+"""The most bytes that a result may have, when nothing else is said: it becomes an XCom."""
+
+_CURSOR_SECONDS = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+_FIRST_WAIT = 0.05
+
+
+class StoppedError(TradewindError):
+    """A person has ended the task: the work was stopped and removed."""
+
+
+class LeftError(TradewindError):
+    """The worker is going away: the work goes on, and the next attempt attends it."""
+
+
+class Ask(StrEnum):
+    """What is asked of an attendant while it waits."""
+
+    GO_ON = "go on"
+    STOP = "stop"
+    """A person has ended the task: stop the work and remove it."""
+    LEAVE = "leave"
+    """The worker goes away: leave the work to the retry."""
+
+
+class Memory(Protocol):
+    """What an attempt tells the next one of the same task run.
+
+    Where it is lost, log lines are repeated, and work that was collected and removed while the
+    task was not told yet is run again.
+    """
+
+    def get(self, key: str) -> str | None:
+        """Read what was set, None where nothing was."""
+
+    def set(self, key: str, value: str) -> None:
+        """Remember, durably when this returns."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How work has ended that has succeeded.
+
+    Args:
+        name: What it was called on its system.
+        result: What it handed back; None where it handed back nothing.
+        attended: Whether it had been started by an earlier attempt.
+    """
+
+    name: str
+    result: str | None
+    attended: bool
+
+
+def attend(
+    backend: Backend[WorkT],
+    owner: Owner,
+    work: WorkT,
+    *,
+    log: Callable[[LogLine], None],
+    memory: Memory,
+    ask: Callable[[], Ask] = lambda: Ask.GO_ON,
+    tell: Mapping[str, str] | None = None,
+    look_seconds: float = 1.0,
+    patience: float = 300.0,
+    result_limit: int = RESULT_LIMIT,
+) -> Outcome:
+    """Run work exactly once, whoever calls this how often for the same owner.
+
+    The first call starts it; later ones attend what is running, or collect what has ended. Work
+    that failed is told once and never attended again: the next call starts anew.
+
+    Memory: one line of the log.
+
+    Args:
+        backend: The system that runs it.
+        owner: Whose work it is: decides the name.
+        work: What is to run.
+        log: Takes each line that it writes, once.
+        memory: Is handed from an attempt to the next.
+        ask: Is asked about every `look_seconds` what to do.
+        tell: What the work finds in its environment.
+        look_seconds: The longest time between two looks at it; the first ones are closer together.
+        patience: How long the system may be out of reach, in seconds, before this gives up and
+            leaves the work to the next attempt.
+        result_limit: The most bytes that its result may have.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        WorkFailedError: It failed; nothing of it is left.
+        StoppedError: It was asked to stop; nothing of it is left.
+        LeftError: It was asked to leave; the work goes on.
+        RetryError: The system stayed out of reach; the work goes on if it ran.
+        TradewindError: As `Backend`.
+    """
+    notes = _Notes(memory, owner)
+    if (outcome := notes.outcome()) is not None:
+        # An earlier attempt has collected it, and died before its task was told.
+        backend.remove(outcome.name)
+        return outcome
+    number, started = _claim(backend, owner, work, notes, tell or {})
+    name = backend.name_of(owner, number)
+    life = _Life(backend, name, log, notes, ask, look_seconds, patience)
+    sight = life.wait()
+    if sight.status is Status.ABSENT and (outcome := notes.outcome()) is not None:
+        # Another attempt of the same owner, believed dead, was quicker.
+        return outcome
+    if sight.status is not Status.SUCCEEDED:
+        notes.set("failed", str(number))
+        backend.remove(name)
+        reason = sight.reason or "it failed, and its system does not say why"
+        raise WorkFailedError(f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code)
+    try:
+        found = backend.result(name, limit=result_limit)
+    except InputError:
+        # It would be as wrong the next time.
+        notes.set("failed", str(number))
+        backend.remove(name)
+        raise
+    result = None if found is None else found.decode(errors="replace")
+    notes.set("done", json.dumps([name, result]))
+    backend.remove(name)
+    return Outcome(name, result, attended=not started)
+
+
+class _Notes:
+    """What is remembered of one owner: another life of the same task reads none of it."""
+
+    def __init__(self, memory: Memory, owner: Owner) -> None:
+        self._memory = memory
+        self._prefix = f"tradewind.{owner.digest}."
+
+    def get(self, key: str) -> str | None:
+        return self._memory.get(self._prefix + key)
+
+    def set(self, key: str, value: str) -> None:
+        self._memory.set(self._prefix + key, value)
+
+    def outcome(self) -> Outcome | None:
+        done = self.get("done")
+        if done is None:
+            return None
+        name, result = json.loads(done)
+        return Outcome(name, result, attended=True)
+
+
+def _claim(
+    backend: Backend[WorkT], owner: Owner, work: WorkT, notes: _Notes, tell: Mapping[str, str]
+) -> tuple[int, bool]:
+    """Find the piece of work to attend, or start the next one.
+
+    Returns:
+        Its number, and whether this call has started it.
+    """
+    failed = int(notes.get("failed") or 0)
+    there = {piece.number: piece for piece in backend.list(owner)}
+    last = max((failed, *there))
+    if last > failed and there[last].sight.status is not Status.FAILED:
+        return last, False
+    for number, piece in there.items():
+        # Told by the attempt that attended it, or failed while nobody did: never attended again.
+        if piece.sight.status is Status.FAILED or number <= failed:
+            backend.remove(piece.name)
+    number = last + 1
+    try:
+        backend.start(owner, number, work, tell=tell)
+    except AlreadyStartedError:
+        return number, False
+    return number, True
+
+
+class _Life:
+    """A piece of work from its start to its end, seen by one attendant."""
+
+    def __init__(
+        self,
+        backend: Backend[WorkT],
+        name: str,
+        log: Callable[[LogLine], None],
+        notes: _Notes,
+        ask: Callable[[], Ask],
+        look_seconds: float,
+        patience: float,
+    ) -> None:
+        self._backend = backend
+        self._name = name
+        self._log = log
+        self._notes = notes
+        self._ask = ask
+        self._look_seconds = look_seconds
+        self._patience = patience
+        self._cursor = self._recall()
+        self._kept = time.monotonic()
+
+    def wait(self) -> Sight:
+        """Stay until the work has ended, or is asked to stop or to be left."""
+        trouble_since: float | None = None
+        pause, wait = _FIRST_PAUSE, _FIRST_WAIT
+        while True:
+            self._obey()
+            try:
+                sight = self._backend.look(self._name)
+                self._read(wait=0 if sight.status.ended else wait)
+            except RetryError as error:
+                now = time.monotonic()
+                trouble_since = trouble_since or now
+                if now - trouble_since > self._patience:
+                    raise RetryError(
+                        f"{error} That has gone on for {self._patience:.0f} s; the work "
+                        f"{self._name} may go on, and the next attempt attends it."
+                    ) from error
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            trouble_since, pause = None, _FIRST_PAUSE
+            # Short work is not kept waiting by the calm with which long work is looked at.
+            wait = min(self._look_seconds, 1.5 * wait)
+            if sight.status.ended:
+                return sight
+            if sight.status is Status.ABSENT:
+                return Sight(Status.ABSENT, "it is gone: somebody else has removed it")
+
+    def _obey(self) -> None:
+        asked = self._ask()
+        if asked is Ask.STOP:
+            self._backend.stop(self._name)
+            self._backend.remove(self._name)
+            raise StoppedError(f"{self._backend.name}: {self._name} was stopped and removed.")
+        if asked is Ask.LEAVE:
+            self._keep()
+            raise LeftError(
+                f"{self._backend.name}: {self._name} goes on; the next attempt attends it."
+            )
+
+    def _read(self, *, wait: float) -> None:
+        for line in self._backend.logs(self._name, self._cursor, wait=wait):
+            self._log(line)
+            self._cursor = line.cursor
+            if time.monotonic() - self._kept > _CURSOR_SECONDS:
+                self._keep()
+                self._obey()
+
+    def _keep(self) -> None:
+        if self._cursor is not None:
+            self._notes.set("cursor", f"{self._name}\n{self._cursor}")
+        self._kept = time.monotonic()
+
+    def _recall(self) -> str | None:
+        name, _, cursor = (self._notes.get("cursor") or "").partition("\n")
+        return cursor if name == self._name else None

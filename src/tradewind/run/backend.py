@@ -1,0 +1,200 @@
+"""What a backend is: an outside system that runs work under a name.
+
+Everything rests on one property of such systems: a name can be claimed once. So the name is chosen
+before the work is submitted, from its owner alone, and claiming the name *is* the submission. Who
+comes second (a retry, another worker) is told that the name is taken, and attends what is there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from tradewind.errors import TradewindError
+from tradewind.owner import Owner
+
+__all__ = [
+    "AlreadyStartedError",
+    "Backend",
+    "LogLine",
+    "Piece",
+    "Sight",
+    "Status",
+    "WorkFailedError",
+]
+
+WorkT = TypeVar("WorkT")
+
+
+class AlreadyStartedError(TradewindError):
+    """The name is taken: the work under it was started before, and is to be attended."""
+
+
+class WorkFailedError(TradewindError):
+    """The work has run, and has failed.
+
+    Args:
+        message: What failed where, in words.
+        exit_code: What it ended with; None where there is none.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Status(StrEnum):
+    """How far a piece of work is."""
+
+    ABSENT = "absent"
+    """There is none of that name."""
+    PENDING = "pending"
+    """It is accepted and has not begun."""
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self in (Status.SUCCEEDED, Status.FAILED)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a look at a piece of work shows.
+
+    Args:
+        status: How far it is.
+        reason: Why it failed or is pending, in words a person can act on; None otherwise.
+        exit_code: What it ended with, where its system knows.
+    """
+
+    status: Status
+    reason: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that the work has written.
+
+    Args:
+        text: Without the line's end. Bytes that are no UTF-8 are replaced.
+        cursor: Where to go on after this line: what `Backend.logs` takes.
+        time: When it was written, where the system knows.
+    """
+
+    text: str
+    cursor: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of work that Tradewind has on a system.
+
+    Args:
+        name: What it is called there.
+        owner: `Owner.digest` of whose it is.
+        title: The owner in words.
+        number: Which piece of that owner it is, counted from 1.
+        sight: How far it is.
+        started: When, where the system knows.
+    """
+
+    name: str
+    owner: str
+    title: str
+    number: int
+    sight: Sight
+    started: datetime | None = None
+
+
+class Backend(ABC, Generic[WorkT]):
+    """An outside system that runs work.
+
+    All methods raise `SetupError` where connection, credentials or permissions are wrong,
+    `RetryError` where the system is in trouble that may pass, and `InputError` where the work
+    itself can never run (an unknown image, say): each at once, with system, object and remedy.
+    They may be called from several threads.
+    """
+
+    name: str
+    """What the system is called in messages, like ``docker``."""
+
+    @abstractmethod
+    def name_of(self, owner: Owner, number: int) -> str:
+        """Spell the name of an owner's piece of work as this system can.
+
+        Args:
+            owner: Whose work it is.
+            number: Which piece, counted from 1; the next one after each that has failed.
+        """
+
+    @abstractmethod
+    def start(self, owner: Owner, number: int, work: WorkT, *, tell: Mapping[str, str]) -> None:
+        """Claim the name and start, as one step that cannot be half done.
+
+        Args:
+            owner: Whose work it is; kept on the system, for `list`.
+            number: Which piece.
+            work: What is to run.
+            tell: What the work finds in its environment: owner, logical date, data interval.
+
+        Raises:
+            AlreadyStartedError: The name is taken.
+        """
+
+    @abstractmethod
+    def look(self, name: str) -> Sight:
+        """Tell how far a piece of work is."""
+
+    @abstractmethod
+    def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        """Read what the work has written since.
+
+        Args:
+            name: The piece of work.
+            after: Cursor of the last line known; None for all from the beginning.
+            wait: How long to wait for more, in seconds, before the iterator ends.
+
+        Yields:
+            Whole lines in order, each once; the last one without a line's end only when the work
+            has ended.
+        """
+
+    @abstractmethod
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        """Fetch what the work has handed back.
+
+        Args:
+            name: A piece of work that has succeeded.
+            limit: The most bytes that are taken.
+
+        Returns:
+            What it wrote into the file that ``TRADEWIND_RESULT`` names; None where it wrote none.
+
+        Raises:
+            InputError: It is larger than `limit`.
+        """
+
+    @abstractmethod
+    def stop(self, name: str) -> None:
+        """End the work with all it has started: one quick call, which may be repeated."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Take away all there is of a piece of work; ends it first. May be repeated."""
+
+    @abstractmethod
+    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+        """Tell of all work that Tradewind has there, in as few calls as the system allows.
+
+        Args:
+            owner: Only this one's.
+        """

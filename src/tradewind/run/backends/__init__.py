@@ -1,0 +1,1 @@
+"""Systems that run work: one file a system."""

@@ -1,0 +1,432 @@
+"""Detached work in a job folder: what a process and a process over SSH have in common.
+
+A piece of work is a folder on the machine that runs it, and a supervisor, a small POSIX shell that
+belongs to a session of its own (``setsid``), so that neither the death of the worker nor the end of
+a connection reaches it::
+
+    ROOT/.NAME.NONCE/      made by whoever starts it, complete before anything runs
+        command            what runs, a shell script of mode 0600
+        environment        what it finds in its environment; read, then deleted
+        owner              digest, number and title of whose it is
+        process            the supervisor's pid, its start time, the machine's boot id
+        log                stdout and stderr of the work
+        result             what TRADEWIND_RESULT names
+        exit               the exit status, written when it has ended
+    ROOT/NAME              a symbolic link to that folder: the claim
+
+The supervisor itself claims the name, and then runs the work: making a link succeeds once. So
+nobody can die between the claim and the start. A supervisor whose name is taken takes its folder
+away and ends. A process that is gone without an ``exit`` has vanished (killed, or the machine was
+restarted): that is a failure, not an endless wait. A pid that another process has by now is
+recognised by its start time.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tradewind.errors import InputError, SetupError
+from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+
+__all__ = ["Command", "JobFolderBackend", "Shell"]
+
+_CHUNK = 1 << 20
+_POLL_SECONDS = 0.05
+_KILL_AFTER_SECONDS = 5
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A shell command to run.
+
+    Args:
+        script: What ``sh`` runs: one line or a whole script.
+        environment: Variables it finds besides those of the account that runs it. Never shown.
+        folder: Where it runs; the account's home when not given.
+    """
+
+    script: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    folder: str | None = None
+
+
+class Shell(ABC):
+    """How scripts reach the machine that runs the work."""
+
+    @abstractmethod
+    def run(self, script: str) -> str:
+        """Run a script by a POSIX shell there, and return what it prints.
+
+        Raises:
+            SetupError: The machine cannot be used, or the script failed.
+            RetryError: The machine is out of reach.
+        """
+
+    @abstractmethod
+    def read(self, path: str, start: int, limit: int) -> bytes:
+        """Read a part of a file there.
+
+        Args:
+            path: Path of the file, an absolute one or one from the account's home.
+            start: First byte.
+            limit: The most bytes to return.
+
+        Returns:
+            The bytes; none past the end, or where there is no such file.
+        """
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Pass time between two reads."""
+
+
+class JobFolderBackend(Backend[Command]):
+    """Runs shell commands, each in a job folder.
+
+    Memory: one megabyte of log.
+
+    Args:
+        shell: How scripts reach the machine.
+        root: Folder that holds the job folders; made when missing, for its account alone.
+        where: What the machine is called in messages.
+    """
+
+    def __init__(self, shell: Shell, *, root: str, where: str) -> None:
+        self._shell = shell
+        self._root = root
+        self._where = where
+
+    def _call(self, script: str, *arguments: str) -> str:
+        quoted = " ".join(map(shlex.quote, arguments))
+        return self._shell.run(f"set -- {quoted}\n{script}").strip("\n")
+
+    def name_of(self, owner: Owner, number: int) -> str:
+        """Spell a name: as file names go."""
+        return f"{owner.name(limit=100)}-{number}"
+
+    def start(self, owner: Owner, number: int, work: Command, *, tell: Mapping[str, str]) -> None:
+        """Prepare the folder, and let a supervisor claim the name and start."""
+        environment = {**tell, **work.environment}
+        for variable in environment:
+            if not _VARIABLE.fullmatch(variable):
+                raise InputError(
+                    f"{self._where}: {variable!r} cannot name an environment variable. "
+                    "Use letters, digits and underscores."
+                )
+        for text in (work.script, work.folder or "", *environment.values()):
+            if "\0" in text:
+                raise InputError(f"{self._where}: a command cannot hold a NUL character.")
+        name = self.name_of(owner, number)
+        exports = "".join(
+            f"export {variable}={shlex.quote(value)}\n" for variable, value in environment.items()
+        )
+        answer = self._call(
+            _START,
+            self._root,
+            name,
+            f".{name}.{secrets.token_hex(4)}",
+            work.folder or "",
+            work.script,
+            exports,
+            f"{owner.digest} {number} {one_line(str(owner))}",
+            _SUPERVISE,
+        )
+        if answer == "taken":
+            raise AlreadyStartedError(f"{self._where}: the job {name} has been started before.")
+        if answer == "no folder":
+            raise InputError(
+                f"{self._where}: there is no folder {work.folder} to run in. Create it, or name "
+                "another one."
+            )
+        if answer != "started":
+            raise SetupError(
+                f"{self._where}: the job {name} could not be started in {self._root}: "
+                f"{answer or 'no answer'}. It needs a POSIX shell, setsid and a writable folder."
+            )
+
+    def look(self, name: str) -> Sight:
+        """Look at the folder and at the process."""
+        return self._sight(self._call(_LOOK_AT_ONE, f"{self._root}/{name}"))
+
+    def _sight(self, told: str) -> Sight:
+        if told == "absent":
+            return Sight(Status.ABSENT)
+        if told == "running":
+            return Sight(Status.RUNNING)
+        if told == "vanished":
+            return Sight(
+                Status.FAILED,
+                f"its process on {self._where} is gone and left no exit status: it was killed "
+                "(out of memory?), or the machine was restarted",
+            )
+        code = int(told.removeprefix("exit "))
+        if code == 0:
+            return Sight(Status.SUCCEEDED, exit_code=0)
+        return Sight(Status.FAILED, f"on {self._where} {in_words(code)}", exit_code=code)
+
+    def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        """Read whole lines from a byte offset on; the offset after a line is its cursor."""
+        path = f"{self._root}/{name}/log"
+        start = int(after or 0)
+        rest = b""
+        waited = 0.0
+        while True:
+            data = self._shell.read(path, start + len(rest), _CHUNK)
+            if data:
+                # Seen whole lines are handed on; an unfinished one waits for its end.
+                lines = (rest + data).split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    start += len(line) + 1
+                    yield LogLine(line.decode(errors="replace"), str(start))
+                if len(data) == _CHUNK:
+                    continue
+            if rest and self.look(name).status is not Status.RUNNING:
+                more = self._shell.read(path, start + len(rest), _CHUNK)
+                if not more:
+                    start += len(rest)
+                    yield LogLine(rest.decode(errors="replace"), str(start))
+                    return
+                continue
+            if waited >= wait:
+                return
+            # Soon at first, more calmly later.
+            pause = min(max(_POLL_SECONDS, waited / 4), wait - waited)
+            self._shell.wait(pause)
+            waited += pause
+
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        """Read the file ``result``."""
+        folder = f"{self._root}/{name}"
+        if not self._call('[ -f "$1" ] && echo yes', f"{folder}/result"):
+            return None
+        data = self._shell.read(f"{folder}/result", 0, limit + 1)
+        if len(data) > limit:
+            raise InputError(
+                f"{self._where}: the result of {name} is larger than {limit:,} bytes. Write it to "
+                "a store, and hand back where it stands."
+            )
+        return data
+
+    def stop(self, name: str) -> None:
+        """Send SIGTERM to the whole session, and SIGKILL to what is left of it soon after."""
+        self._call(_STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
+
+    def remove(self, name: str) -> None:
+        """End what still runs by SIGKILL, and delete the folder and what failed starts left."""
+        self._call(_REMOVE, self._root, name)
+
+    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+        """Look at all job folders in one call."""
+        for line in self._call(_LIST, self._root).splitlines():
+            name, status, started, digest, number, title = line.split("\t", 5)
+            if owner is None or owner.digest == digest:
+                yield Piece(
+                    name=name,
+                    owner=digest,
+                    title=title,
+                    number=int(number),
+                    sight=self._sight(status),
+                    started=datetime.fromtimestamp(int(started), UTC) if started else None,
+                )
+
+
+def one_line(text: str) -> str:
+    """Make a text fit into one line of a file."""
+    return " ".join(text.split())
+
+
+def in_words(code: int) -> str:
+    """Say what a shell's exit status means.
+
+    Args:
+        code: The status; above 128 it is that of a process ended by a signal.
+    """
+    if code > 128:
+        try:
+            name = signal.Signals(code - 128).name
+        except ValueError:
+            return f"it ended with exit status {code}"
+        hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
+        return f"it was ended by {name}{hint}, exit status {code}"
+    hint = {126: " (the command cannot be run)", 127: " (there is no such command)"}.get(code, "")
+    return f"it ended with exit status {code}{hint}"
+
+
+# ------------------------------------------------------------------------------------- the scripts
+# POSIX sh, run with the arguments that `JobFolderBackend._call` sets. They print one word or line.
+
+#: What tells a process from a later one of the same pid, and this start of the machine from others.
+_IDENTITY = r"""
+identity() {
+  if [ -r "/proc/$1/stat" ]; then
+    told=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)
+    began=$(echo "$told" | cut -d' ' -f20)
+    # A zombie is a process that nobody has asked for its end yet.
+    case $told in Z*|X*) began= ;; esac
+    [ -n "$began" ] && echo "$1 $began $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
+  else
+    began=$(ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' '_')
+    [ -n "$began" ] && echo "$1 $began"
+  fi
+}
+"""
+
+_SUPERVISE = (
+    _IDENTITY
+    + r"""
+root=$1 name=$2 hidden=$3 folder=$4
+identity $$ > "$root/$hidden/process"
+if ! cd "${folder:-${HOME:-/}}" 2>/dev/null; then
+  rm -rf "${root:?}/$hidden"
+  echo "no folder"
+  exit
+fi
+# -n: a link that is there already is not followed into its folder.
+if ! ln -sn "$hidden" "$root/$name" 2>/dev/null; then
+  rm -rf "${root:?}/$hidden"
+  echo taken
+  exit
+fi
+echo started
+exec >/dev/null
+trap : TERM HUP INT
+job=$root/$hidden
+(
+  trap - TERM HUP INT
+  . "$job/environment"
+  rm -f "$job/environment"
+  TRADEWIND_RESULT=$job/result
+  export TRADEWIND_RESULT
+  exec sh "$job/command"
+) > "$job/log" 2>&1 < /dev/null &
+work=$!
+# A signal to this shell ends `wait` early; when the work ends is for the work to decide.
+wait "$work"
+code=$?
+while kill -0 "$work" 2>/dev/null; do
+  wait "$work"
+  code=$?
+done
+wait "$work" 2>/dev/null
+again=$?
+[ "$again" = 127 ] || code=$again
+echo "$code" > "$job/exit.new"
+mv "$job/exit.new" "$job/exit"
+"""
+)
+
+_START = r"""
+umask 077
+root=$1 name=$2 hidden=$3 folder=$4 command=$5 environment=$6 owner=$7 supervise=$8
+job=$root/$hidden
+if ! command -v setsid >/dev/null; then echo "the program setsid is missing"; exit; fi
+if ! { mkdir -p "$root" && mkdir "$job"; } 2>/dev/null; then echo "it cannot be made"; exit; fi
+if ! {
+  printf '%s\n' "$command" > "$job/command" &&
+  printf '%s\n' "$environment" > "$job/environment" &&
+  printf '%s\n' "$owner" > "$job/owner" &&
+  : > "$job/log"
+} 2>/dev/null; then
+  rm -rf "$job"
+  echo "it cannot be written to (is the disk full?)"
+  exit
+fi
+# This ends when the supervisor has answered and closed the pipe.
+setsid sh -c "$supervise" tradewind "$root" "$name" "$hidden" "$folder" </dev/null 2>/dev/null &
+"""
+
+_LOOK = (
+    _IDENTITY
+    + r"""
+look() {
+  if [ ! -e "$1/owner" ]; then echo absent; return; fi
+  pid= rest=
+  read -r pid rest 2>/dev/null < "$1/process"
+  if [ -e "$1/exit" ]; then echo "exit $(cat "$1/exit")"
+  elif [ -n "$pid" ] && [ "$(identity "$pid")" = "$pid $rest" ]; then echo running
+  elif [ -e "$1/exit" ]; then echo "exit $(cat "$1/exit")"
+  else echo vanished; fi
+}
+members() {
+  if command -v pgrep >/dev/null; then pgrep -s "$1"
+  else ps -e -o pid= -o sess= | while read -r one session; do
+    [ "$session" = "$1" ] && echo "$one"
+  done; fi
+}
+end() {
+  for one in $(members "$1"); do
+    [ "$one" = "$1" ] || kill "-$2" "$one" 2>/dev/null
+  done
+}
+"""
+)
+
+_LOOK_AT_ONE = _LOOK + 'look "$1"\n'
+
+_STOP = (
+    _LOOK
+    + r"""
+[ "$(look "$1")" = running ] || exit 0
+read -r pid rest < "$1/process"
+end "$pid" TERM
+job=$1 seconds=$2
+(
+  while [ "$seconds" -gt 0 ] && [ "$(look "$job")" = running ]; do
+    sleep 1
+    seconds=$((seconds - 1))
+  done
+  [ "$(look "$job")" = running ] && end "$pid" KILL
+) >/dev/null 2>&1 </dev/null &
+"""
+)
+
+_REMOVE = (
+    _LOOK
+    + r"""
+root=$1 name=$2
+hidden=$(readlink "$root/$name")
+seen=$(look "$root/$name")
+if [ "$seen" = vanished ]; then
+  # Its supervisor was killed and what it supervised was not. The session's number may be another's
+  # by now, so each process is asked for the mark in its environment.
+  read -r pid rest < "$root/$name/process"
+  for one in $(members "$pid"); do
+    tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
+      grep -qx "TRADEWIND_RESULT=$root/$hidden/result" && kill -KILL "$one"
+  done
+fi
+if [ "$seen" = running ]; then
+  read -r pid rest < "$root/$name/process"
+  # Those that are being forked meanwhile are met in another round.
+  while [ -n "$(members "$pid" | grep -vx "$pid")" ]; do end "$pid" KILL; done
+  kill -KILL "$pid" 2>/dev/null
+fi
+[ -n "$hidden" ] && rm -rf "${root:?}/$hidden"
+rm -f "${root:?}/$name"
+exit 0
+"""
+)
+
+_LIST = (
+    _LOOK
+    + r"""
+cd "$1" 2>/dev/null || exit 0
+for name in *; do
+  [ -h "$name" ] && [ -e "$name/owner" ] || continue
+  read -r digest number title < "$name/owner"
+  began=$(stat -c %Y "$name/command" 2>/dev/null || stat -f %m "$name/command" 2>/dev/null)
+  printf '%s\t%s\t%s\t%s\t%s\t%s\n' \
+    "$name" "$(look "$name")" "$began" "$digest" "$number" "$title"
+done
+"""
+)

@@ -1,0 +1,210 @@
+"""What every backend does, whatever its system: the suite that each one's tests inherit.
+
+A subclass has a fixture ``backend`` and says by `work` how its system runs a shell script.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tradewind.errors import InputError
+from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Sight, Status
+
+DEADLINE = 60.0
+
+
+def until_ended(backend: Backend[Any], name: str, deadline: float = DEADLINE) -> Sight:
+    end = time.monotonic() + deadline
+    while True:
+        sight = backend.look(name)
+        if sight.status.ended or sight.status is Status.ABSENT:
+            return sight
+        assert time.monotonic() < end, f"{name} is still {sight}"
+        list(backend.logs(name, None, wait=0.1))
+
+
+def until_logged(backend: Backend[Any], name: str, text: str) -> LogLine:
+    end = time.monotonic() + DEADLINE
+    cursor = None
+    while time.monotonic() < end:
+        for line in backend.logs(name, cursor, wait=0.2):
+            cursor = line.cursor
+            if line.text == text:
+                return line
+    raise AssertionError(f"{name} never wrote {text!r}")
+
+
+class BackendConformance:
+    """Tests that pass for every backend."""
+
+    def work(self, script: str, **environment: str) -> Any:
+        """Make work that runs a shell script with these variables in its environment."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def owner(self) -> Owner:
+        return Owner("conformance", uuid.uuid4().hex, "work")
+
+    @pytest.fixture
+    def start(self, backend: Backend[Any], owner: Owner) -> Iterator[Any]:
+        """Starts a script as the owner's next piece; all pieces are removed at the end."""
+        names: list[str] = []
+
+        def start(script: str, number: int = 1, *, tell: dict[str, str] | None = None, **env: str):
+            names.append(backend.name_of(owner, number))
+            backend.start(owner, number, self.work(script, **env), tell=tell or {})
+            return names[-1]
+
+        yield start
+        for name in names:
+            backend.remove(name)
+
+    def test_work_runs_and_is_seen_to_succeed(self, backend, start):
+        name = start("echo hello; echo world >&2")
+        assert until_ended(backend, name) == Sight(Status.SUCCEEDED, exit_code=0)
+        lines = [line.text for line in backend.logs(name, None, wait=0)]
+        assert sorted(lines) == ["hello", "world"]
+
+    def test_nothing_is_there_before_and_after(self, backend, owner, start):
+        name = backend.name_of(owner, 1)
+        assert backend.look(name).status is Status.ABSENT
+        start("true")
+        until_ended(backend, name)
+        backend.remove(name)
+        backend.remove(name)
+        assert backend.look(name).status is Status.ABSENT
+        assert list(backend.list(owner)) == []
+        backend.stop(name)
+
+    def test_a_failure_tells_its_exit_code(self, backend, start):
+        sight = until_ended(backend, start("exit 3"))
+        assert (sight.status, sight.exit_code) == (Status.FAILED, 3)
+        assert "exit status 3" in (sight.reason or "")
+
+    def test_a_signal_is_told_in_words(self, backend, start):
+        sight = until_ended(backend, start("kill -KILL $$"))
+        assert sight.status is Status.FAILED
+        assert "SIGKILL" in (sight.reason or "")
+
+    def test_a_name_is_claimed_once(self, backend, owner, start):
+        name = start("sleep 60")
+        with pytest.raises(AlreadyStartedError):
+            start("echo other")
+        assert backend.look(name).status in (Status.RUNNING, Status.PENDING)
+
+    def test_a_name_stays_taken_when_its_work_has_ended(self, backend, start):
+        until_ended(backend, start("true"))
+        with pytest.raises(AlreadyStartedError):
+            start("true")
+
+    def test_of_many_that_start_at_the_same_instant_one_does(self, backend, owner, start):
+        together = threading.Barrier(4)
+        told: list[str] = []
+
+        def try_it() -> None:
+            together.wait()
+            try:
+                start("echo once; sleep 60")
+                told.append("started")
+            except AlreadyStartedError:
+                told.append("taken")
+
+        threads = [threading.Thread(target=try_it) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(told) == ["started", "taken", "taken", "taken"]
+        name = backend.name_of(owner, 1)
+        until_logged(backend, name, "once")
+        assert [line.text for line in backend.logs(name, None, wait=0.2)] == ["once"]
+        assert [piece.name for piece in backend.list(owner)] == [name]
+
+    def test_stop_ends_the_work_and_all_it_has_started(self, backend, start):
+        name = start("sh -c 'sleep 300 & echo child; wait' & echo ready; wait")
+        until_logged(backend, name, "child")
+        backend.stop(name)
+        backend.stop(name)
+        sight = until_ended(backend, name)
+        assert sight.status is Status.FAILED
+        assert "SIG" in (sight.reason or "")
+
+    def test_work_that_ignores_the_request_is_stopped_all_the_same(self, backend, start):
+        name = start("trap '' TERM INT; echo ready; while :; do sleep 1; done")
+        until_logged(backend, name, "ready")
+        backend.stop(name)
+        assert until_ended(backend, name).status is Status.FAILED
+
+    def test_remove_ends_what_still_runs(self, backend, owner, start):
+        name = start("echo ready; sleep 300")
+        until_logged(backend, name, "ready")
+        backend.remove(name)
+        assert backend.look(name).status is Status.ABSENT
+        assert list(backend.list(owner)) == []
+
+    def test_the_log_goes_on_from_a_cursor_without_loss_or_repetition(self, backend, start):
+        name = start("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.2; done")
+        seen: list[str] = []
+        cursor = None
+        while not backend.look(name).status.ended:
+            for line in backend.logs(name, cursor, wait=0.1):
+                seen.append(line.text)
+                cursor = line.cursor
+                break
+        seen += [line.text for line in backend.logs(name, cursor, wait=0)]
+        assert seen == [f"line {number}" for number in range(1, 7)]
+
+    def test_odd_lines_arrive_whole(self, backend, start):
+        script = r"printf 'no end'; sleep 0.3; printf ' yet\n\n'; printf 'caf\303\251 \377\n'; "
+        script += "head -c 300000 /dev/zero | tr '\\0' x; echo; printf last"
+        name = start(script)
+        until_ended(backend, name)
+        lines = [line.text for line in backend.logs(name, None, wait=0)]
+        assert lines == ["no end yet", "", "caf\u00e9 \ufffd", "x" * 300_000, "last"]
+
+    def test_a_flood_is_whole(self, backend, start):
+        name = start("seq 1 200000")
+        until_ended(backend, name)
+        count = 0
+        for count, line in enumerate(backend.logs(name, None, wait=0), 1):
+            assert line.text == str(count)
+        assert count == 200_000
+
+    def test_a_result_is_handed_back(self, backend, start):
+        name = start("""printf '{"rows": 3}' > "$TRADEWIND_RESULT" """)
+        until_ended(backend, name)
+        assert backend.result(name, limit=100) == b'{"rows": 3}'
+        with pytest.raises(InputError, match="larger than 5 bytes"):
+            backend.result(name, limit=5)
+
+    def test_no_result_is_none(self, backend, start):
+        name = start("true")
+        until_ended(backend, name)
+        assert backend.result(name, limit=100) is None
+
+    def test_the_environment_arrives_as_it_is(self, backend, start):
+        odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
+        name = start('printf "%s\\n" "$ODD" "$TOLD"', tell={"TOLD": "2026-01-01"}, ODD=odd)
+        until_ended(backend, name)
+        assert [line.text for line in backend.logs(name, None, wait=0)] == [odd, "2026-01-01"]
+
+    def test_the_list_says_whose_each_piece_is(self, backend, owner, start):
+        start("sleep 60", 1)
+        start("exit 1", 2)
+        until_ended(backend, backend.name_of(owner, 2))
+        pieces = {piece.number: piece for piece in backend.list(owner)}
+        assert set(pieces) == {1, 2}
+        assert pieces[1].owner == owner.digest
+        assert pieces[1].title == str(owner)
+        assert pieces[1].sight.status in (Status.RUNNING, Status.PENDING)
+        assert pieces[1].started is not None
+        assert pieces[2].sight.status is Status.FAILED
+        assert {piece.name for piece in pieces.values()} <= {p.name for p in backend.list()}
+        assert list(backend.list(Owner("somebody", "else", "work"))) == []

@@ -1,0 +1,134 @@
+"""Processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from conformance import BackendConformance, until_ended, until_logged
+
+from processes import gone
+from tradewind.errors import InputError, SetupError
+from tradewind.local.processes import wait_until
+from tradewind.owner import Owner
+from tradewind.run.backend import Status
+from tradewind.run.backends.process import Command, ProcessBackend
+
+
+class TestConformance(BackendConformance):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> ProcessBackend:
+        return ProcessBackend(tmp_path / "jobs")
+
+    def work(self, script: str, **environment: str) -> Command:
+        return Command(script, environment)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "jobs"
+
+
+@pytest.fixture
+def backend(root: Path) -> ProcessBackend:
+    return ProcessBackend(root)
+
+
+OWNER = Owner("dag", "run", "task")
+
+
+def supervisor(root: Path, name: str) -> int:
+    return int((root / name / "process").read_text().split()[0])
+
+
+def test_a_vanished_process_is_a_failure_and_its_children_are_ended(
+    backend: ProcessBackend, root: Path
+):
+    backend.start(OWNER, 1, Command("echo $$; echo ready; sleep 60"), tell={})
+    name = backend.name_of(OWNER, 1)
+    until_logged(backend, name, "ready")
+    work = int(next(backend.logs(name, None, wait=0)).text)
+    os.kill(supervisor(root, name), signal.SIGKILL)
+    sight = until_ended(backend, name)
+    assert sight.status is Status.FAILED
+    assert "left no exit status" in (sight.reason or "")
+    assert not gone(work)
+    backend.remove(name)
+    assert wait_until(lambda: gone(work), seconds=10)
+
+
+def test_a_pid_that_another_process_has_by_now_is_not_taken_for_it(
+    backend: ProcessBackend, root: Path
+):
+    backend.start(OWNER, 1, Command("true"), tell={})
+    name = backend.name_of(OWNER, 1)
+    until_ended(backend, name)
+    job = root / name
+    (job / "exit").unlink()
+    (job / "process").write_text(f"{os.getpid()} 1 another-start-of-this-machine\n")
+    assert backend.look(name).status is Status.FAILED
+    backend.remove(name)
+    assert not job.exists()
+
+
+def test_nothing_is_left_of_a_start_that_came_second(backend: ProcessBackend, root: Path):
+    from tradewind.run.backend import AlreadyStartedError
+
+    backend.start(OWNER, 1, Command("true"), tell={})
+    with pytest.raises(AlreadyStartedError):
+        backend.start(OWNER, 1, Command("true"), tell={})
+    assert len([path for path in root.iterdir() if path.name.startswith(".")]) == 1
+    until_ended(backend, backend.name_of(OWNER, 1))
+    backend.remove(backend.name_of(OWNER, 1))
+    assert list(root.iterdir()) == []
+
+
+def test_files_are_for_their_account_alone_and_secrets_do_not_stay(
+    backend: ProcessBackend, root: Path
+):
+    backend.start(OWNER, 1, Command("echo $TOKEN", {"TOKEN": "s3cret"}), tell={})
+    name = backend.name_of(OWNER, 1)
+    until_ended(backend, name)
+    assert (root / name).resolve().stat().st_mode & 0o077 == 0
+    files = [path for path in (root / name).resolve().iterdir() if path.name != "log"]
+    assert not [path for path in files if b"s3cret" in path.read_bytes()]
+    assert "s3cret" not in repr(Command("true", {"TOKEN": "s3cret"}))
+    backend.remove(name)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (Command("true", {"A-B": "1"}), "'A-B' cannot name an environment variable"),
+        (Command("echo \0"), "NUL"),
+        (Command("true", folder="/nowhere/at/all"), "no folder /nowhere/at/all"),
+    ],
+)
+def test_what_can_never_run_is_refused_at_once(
+    backend: ProcessBackend, root: Path, command: Command, message: str
+):
+    with pytest.raises(InputError, match=message):
+        backend.start(OWNER, 1, command, tell={})
+    assert not root.exists() or list(root.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match="cannot be made"):
+        ProcessBackend(tmp_path / "file" / "jobs").start(OWNER, 1, Command("true"), tell={})
+
+
+def test_a_command_that_is_not_there_says_so(backend: ProcessBackend):
+    backend.start(OWNER, 1, Command("no-such-command-at-all"), tell={})
+    sight = until_ended(backend, backend.name_of(OWNER, 1))
+    assert sight.exit_code == 127
+    assert "there is no such command" in (sight.reason or "")
+    backend.remove(backend.name_of(OWNER, 1))
+
+
+def test_work_runs_in_the_folder_asked_for(backend: ProcessBackend, tmp_path: Path):
+    backend.start(OWNER, 1, Command("pwd", folder=str(tmp_path)), tell={})
+    until_logged(backend, backend.name_of(OWNER, 1), str(tmp_path))
+    backend.remove(backend.name_of(OWNER, 1))

@@ -1,0 +1,218 @@
+"""The life of outside work: once, attended through deaths, stopped when asked, cleaned up."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import InputError, RetryError
+from tradewind.local.processes import wait_until
+from tradewind.owner import Owner
+from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
+from tradewind.run.backend import LogLine, Sight, Status, WorkFailedError
+from tradewind.run.backends.process import Command, ProcessBackend
+
+OWNER = Owner("dag", "run", "task")
+
+
+class Notebook(dict[str, str]):
+    """What Airflow's task state store is for: kept from an attempt to the next."""
+
+    def set(self, key: str, value: str) -> None:
+        self[key] = value
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> ProcessBackend:
+    return ProcessBackend(tmp_path / "jobs")
+
+
+@pytest.fixture
+def memory() -> Notebook:
+    return Notebook()
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """A file that the work adds a line to each time it runs."""
+    return tmp_path / "ran"
+
+
+class Attempt:
+    """One attempt at a piece of work; what it logged is kept."""
+
+    def __init__(self, backend: ProcessBackend, memory: Notebook, owner: Owner = OWNER) -> None:
+        self.backend, self.memory, self.owner = backend, memory, owner
+        self.lines: list[str] = []
+        self.asked = Ask.GO_ON
+        self.on_line = lambda _: None
+
+    def log(self, line: LogLine) -> None:
+        self.lines.append(line.text)
+        self.on_line(line)
+
+    def run(self, script: str, **options) -> Outcome:
+        return attend(
+            self.backend,
+            self.owner,
+            Command(script),
+            log=self.log,
+            memory=self.memory,
+            ask=lambda: self.asked,
+            look_seconds=0.2,
+            **options,
+        )
+
+
+def test_work_runs_once_and_nothing_is_left(backend, memory, ran, tmp_path):
+    attempt = Attempt(backend, memory)
+    outcome = attempt.run(f"echo x >> {ran}; echo hello; echo 42 > $TRADEWIND_RESULT")
+    assert outcome == Outcome(backend.name_of(OWNER, 1), "42\n", attended=False)
+    assert attempt.lines == ["hello"]
+    assert ran.read_text() == "x\n"
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_retry_attends_what_a_dead_worker_has_started(backend, memory, ran):
+    script = f"echo x >> {ran}; echo one; sleep 0.5; echo two"
+    backend.start(OWNER, 1, Command(script), tell={})
+    attempt = Attempt(backend, memory)
+    assert attempt.run(script).attended
+    assert attempt.lines == ["one", "two"]
+    assert ran.read_text() == "x\n"
+
+
+def test_a_retry_collects_what_has_ended_meanwhile(backend, memory, ran):
+    script = f"echo x >> {ran}; echo 1 > $TRADEWIND_RESULT"
+    backend.start(OWNER, 1, Command(script), tell={})
+    name = backend.name_of(OWNER, 1)
+    assert wait_until(lambda: backend.look(name).status is Status.SUCCEEDED, seconds=30)
+    assert Attempt(backend, memory).run(script) == Outcome(name, "1\n", attended=True)
+    assert ran.read_text() == "x\n"
+
+
+def test_collected_work_is_not_run_again_when_the_task_was_not_told(backend, memory, ran):
+    script = f"echo x >> {ran}; echo 1 > $TRADEWIND_RESULT"
+    first = Attempt(backend, memory).run(script)
+    again = Attempt(backend, memory).run(script)
+    assert (again.name, again.result) == (first.name, first.result)
+    assert ran.read_text() == "x\n"
+
+
+def test_a_clear_starts_anew(backend, memory, ran):
+    script = f"echo x >> {ran}"
+    Attempt(backend, memory).run(script)
+    Attempt(backend, memory, Owner("dag", "run", "task", life=1)).run(script)
+    assert ran.read_text() == "x\nx\n"
+
+
+def test_failed_work_is_told_with_its_log_and_removed(backend, memory, tmp_path):
+    attempt = Attempt(backend, memory)
+    with pytest.raises(WorkFailedError, match="exit status 7") as caught:
+        attempt.run("echo reason; exit 7")
+    assert caught.value.exit_code == 7
+    assert attempt.lines == ["reason"]
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_failed_work_is_never_attended_again(backend, memory, ran):
+    script = f"echo x >> {ran}; [ $(wc -l < {ran}) -ge 2 ]"
+    with pytest.raises(WorkFailedError):
+        Attempt(backend, memory).run(script)
+    assert not Attempt(backend, memory).run(script).attended
+    assert ran.read_text() == "x\nx\n"
+
+
+def test_work_that_failed_while_nobody_looked_is_started_anew(backend, memory, ran):
+    script = f"echo x >> {ran}; [ $(wc -l < {ran}) -ge 2 ]"
+    backend.start(OWNER, 1, Command(script), tell={})
+    name = backend.name_of(OWNER, 1)
+    assert wait_until(lambda: backend.look(name).status is Status.FAILED, seconds=30)
+    assert Attempt(backend, memory).run(script).name == backend.name_of(OWNER, 2)
+    assert list(backend.list()) == []
+
+
+def test_asked_to_stop_it_stops_and_removes_the_work(backend, memory, tmp_path):
+    attempt = Attempt(backend, memory)
+
+    def stop(_: LogLine) -> None:
+        attempt.asked = Ask.STOP
+
+    attempt.on_line = stop
+    with pytest.raises(StoppedError):
+        attempt.run("echo ready; sleep 300")
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_asked_to_leave_it_leaves_the_work_to_the_next_attempt(backend, memory, ran, tmp_path):
+    go = tmp_path / "go"
+    script = f"echo x >> {ran}; echo one; while [ ! -e {go} ]; do sleep 0.1; done; echo two"
+    first = Attempt(backend, memory)
+
+    def leave(_: LogLine) -> None:
+        first.asked = Ask.LEAVE
+
+    first.on_line = leave
+    with pytest.raises(LeftError):
+        first.run(script)
+    go.touch()
+    second = Attempt(backend, memory)
+    assert second.run(script).attended
+    assert first.lines + second.lines == ["one", "two"], "no line is lost or repeated"
+    assert ran.read_text() == "x\n"
+
+
+def test_two_attempts_at_once_run_one_piece_of_work(backend, memory, ran):
+    script = f"echo x >> {ran}; sleep 1; echo 5 > $TRADEWIND_RESULT"
+    outcomes: list[Outcome] = []
+    together = threading.Barrier(2)
+
+    def attempt() -> None:
+        together.wait()
+        outcomes.append(Attempt(backend, memory).run(script))
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [outcome.result for outcome in outcomes] == ["5\n", "5\n"]
+    assert ran.read_text() == "x\n"
+
+
+def test_a_result_that_is_too_large_is_an_error_and_nothing_is_left(backend, memory, tmp_path):
+    with pytest.raises(InputError, match="larger than 10 bytes"):
+        Attempt(backend, memory).run("seq 100 > $TRADEWIND_RESULT", result_limit=10)
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+class Flaky(ProcessBackend):
+    """Out of reach for the first looks."""
+
+    def __init__(self, root: Path, failures: int) -> None:
+        super().__init__(root)
+        self.failures = failures
+
+    def look(self, name: str) -> Sight:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise RetryError("this machine: out of reach.")
+        return super().look(name)
+
+
+def test_trouble_that_passes_is_waited_out(tmp_path, memory, ran):
+    backend = Flaky(tmp_path / "jobs", failures=2)
+    Attempt(backend, memory).run(f"echo x >> {ran}")
+    assert ran.read_text() == "x\n"
+
+
+def test_trouble_that_stays_leaves_the_work_to_the_next_attempt(tmp_path, memory, ran):
+    backend = Flaky(tmp_path / "jobs", failures=10**9)
+    script = f"echo x >> {ran}"
+    with pytest.raises(RetryError, match="the next attempt attends it"):
+        Attempt(backend, memory).run(script, patience=0)
+    backend.failures = 0
+    Attempt(backend, memory).run(script)
+    assert ran.read_text() == "x\n"
