@@ -1,0 +1,504 @@
+"""A session with PostgreSQL for synchronous code: asyncpg on an event loop in a thread of its own.
+
+Between the two stand bounded queues. Each session knows the server by our name and our settings:
+ISO dates, UTC, ISO intervals, hexadecimal bytes, floats to the last digit, UTF-8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.move.clients.postgres import PostgresConnection, client_library
+from tradewind.move.clients.postgres_errors import translated
+
+__all__ = ["Column", "CopyIn", "CopyOut", "Session"]
+
+_T = TypeVar("_T")
+
+_SETTINGS = (
+    "SET datestyle TO 'ISO, YMD'; SET timezone TO 'UTC'; SET intervalstyle TO 'iso_8601'; "
+    "SET bytea_output TO 'hex'; SET extra_float_digits TO 3; SET client_encoding TO 'UTF8'; "
+    "SET standard_conforming_strings TO on; SET xmloption TO content; "
+    # A scan that joins another one's middle, or workers that race, would give another order each
+    # time; a retry shall give the same bytes.
+    "SET synchronize_seqscans TO off; SET max_parallel_workers_per_gather TO 0"
+)
+_CLOSING = 10.0
+"""Seconds that ending a session in order may take."""
+_AHEAD = 2
+"""Pieces that wait between the loop's thread and the reader or writer."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result, as the server describes it.
+
+    Args:
+        name: Its name.
+        oid: Its type; of a domain the base type.
+        modifier: The type's modifier (``atttypmod``), -1 without.
+    """
+
+    name: str
+    oid: int
+    modifier: int
+
+
+class Session:
+    """One connection to a server, used by one thread at a time.
+
+    Args:
+        connection: Where to.
+        name: What the server calls it: its ``application_name``.
+        settings: Further settings of the session, by name.
+
+    Raises:
+        SetupError: Host, credentials or permissions are wrong.
+        RetryError: The server is not there, or in trouble.
+    """
+
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        *,
+        name: str,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        asyncpg = client_library()
+        self.connection = connection
+        self.system = connection.system
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"tradewind-{name}", daemon=True
+        )
+        self._link: Any = None
+        self._turn = asyncio.Lock()
+        self._thread.start()
+        keywords = connection.keywords()
+        keywords["server_settings"] = {**keywords["server_settings"], "application_name": name}
+        try:
+            # Unnamed statements, nothing cached: so poolers that hand on transactions work too.
+            self._link = self._wait(asyncpg.connect(**keywords, statement_cache_size=0))
+            self._keep_alive()
+            self.execute(_SETTINGS)
+            for setting, value in (settings or {}).items():
+                self.fetch("SELECT set_config($1, $2, false)", setting, value)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def version(self) -> int:
+        """The server's version: 150018 for 15.18."""
+        found = self._link.get_server_version()
+        return int(found.major) * 10_000 + int(found.minor)
+
+    @property
+    def server_encoding(self) -> str:
+        """How the database encodes text."""
+        return str(self._link.get_settings().server_encoding)
+
+    @property
+    def pid(self) -> int:
+        """The server's process that serves this session."""
+        return int(self._link.get_server_pid())
+
+    def execute(self, sql: str) -> str:
+        """Run statements without parameters.
+
+        Args:
+            sql: One or several.
+
+        Returns:
+            The last one's command tag.
+
+        Raises:
+            TradewindError: As the server says.
+        """
+        return str(self._wait(self._link.execute(sql), query=sql))
+
+    def fetch(self, sql: str, *parameters: Any) -> list[Any]:
+        """Run a small query.
+
+        Args:
+            sql: With ``$1``.
+            parameters: In the types that asyncpg asks for.
+
+        Returns:
+            All rows.
+
+        Raises:
+            TradewindError: As the server says.
+        """
+        return list(self._wait(self._link.fetch(sql, *parameters), query=sql))
+
+    def describe(self, query: str) -> tuple[Column, ...]:
+        """Ask the server for the columns of a query, without running it.
+
+        Args:
+            query: One statement.
+
+        Returns:
+            Its columns.
+
+        Raises:
+            InputError: The query is wrong or gives no rows.
+            TradewindError: As the server says.
+        """
+        columns = self._wait(self._describe(query), query=query)
+        if columns is None:
+            raise InputError(f"{self.system}: the query gives no rows. Give a SELECT statement.")
+        return columns
+
+    async def _describe(self, query: str) -> tuple[Column, ...] | None:
+        # asyncpg reads the types' modifiers (precision and scale of a numeric) and forgets them;
+        # so its bytes are read along the way.
+        transport = self._link._transport
+        tap = _Tap(transport.get_protocol())
+        transport.set_protocol(tap)
+        try:
+            await self._link.prepare(query)
+        finally:
+            transport.set_protocol(tap.protocol)
+        return tap.columns()
+
+    def copy_out(self, sql: str, *, piece: int, ahead: int = _AHEAD) -> CopyOut:
+        """Begin ``COPY ... TO STDOUT``; after the one that was begun before.
+
+        Args:
+            sql: The statement.
+            piece: Bytes that a piece should have.
+            ahead: How many pieces may wait to be read.
+
+        Returns:
+            The pieces. Close them before anything else is asked of this session.
+        """
+        return CopyOut(self, sql, piece, ahead)
+
+    def copy_in(self, table: str, columns: tuple[str, ...], options: dict[str, Any]) -> CopyIn:
+        """Begin ``COPY ... FROM STDIN``.
+
+        Args:
+            table: Quoted, qualified name.
+            columns: Names of the columns, not quoted.
+            options: Of COPY, as SQL writes their values.
+        """
+        return CopyIn(self, table, columns, options)
+
+    def close(self) -> None:
+        """End it: what still runs on the server is cancelled there. May be called again."""
+        if not self._thread.is_alive():
+            return
+        if self._link is not None:
+            with contextlib.suppress(Exception):
+                self._run(self._end()).result(_CLOSING + 5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSING)
+        if not self._thread.is_alive():
+            _finish(self._loop)
+
+    async def _end(self) -> None:
+        try:
+            await self._link.close(timeout=_CLOSING)
+        except BaseException:
+            self._link.terminate()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def translated(self, error: BaseException, query: str | None = None) -> TradewindError:
+        """Tell an error of this session in our own terms; see `postgres_errors`."""
+        return translated(error, self.system, query=query)
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _Running[_T]:
+        return _Running(self._loop, work)
+
+    def _wait(self, work: Coroutine[Any, Any, _T], *, query: str | None = None) -> _T:
+        async def run() -> _T:  # what asyncpg.connect returns is awaitable and no coroutine
+            return await work
+
+        running = self._run(run())
+        try:
+            return running.result()
+        except (TradewindError, KeyboardInterrupt, SystemExit):
+            running.cancel()
+            raise
+        except BaseException as error:
+            raise self.translated(error, query) from error
+
+    def _keep_alive(self) -> None:
+        """Notice a server that is gone without a word, as libpq does."""
+        options = self.connection.options
+        found = self._link._transport.get_extra_info("socket")
+        if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        if options.get("keepalives", "1") == "0":
+            return
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, option, default in (
+            ("keepalives_idle", "TCP_KEEPIDLE", 60),
+            ("keepalives_interval", "TCP_KEEPINTVL", 15),
+            ("keepalives_count", "TCP_KEEPCNT", 8),
+            # Bytes that nobody acknowledges end the connection too.
+            ("tcp_user_timeout", "TCP_USER_TIMEOUT", 180_000),
+        ):
+            if hasattr(socket, option):
+                number = int(float(options.get(name, default)))
+                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), number)
+
+
+class CopyOut:
+    """Bytes of a ``COPY ... TO STDOUT``, read ahead in a thread.
+
+    Memory: the pieces that may wait, and one that is being gathered.
+    """
+
+    def __init__(self, session: Session, sql: str, piece: int, ahead: int) -> None:
+        self._session = session
+        self._sql = sql
+        self._piece = piece
+        self._ready: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(ahead)
+        self.rows: int | None = None
+        """How many there were, once all is read."""
+        self._running = session._run(self._copy())
+
+    async def _copy(self) -> None:
+        pieces: list[bytes] = []
+        size = 0
+
+        async def hand_on() -> None:
+            nonlocal size
+            await self._room.acquire()
+            self._ready.put(b"".join(pieces))
+            pieces.clear()
+            size = 0
+
+        async def take(data: bytes) -> None:
+            nonlocal size
+            pieces.append(data)
+            size += len(data)
+            if size >= self._piece:
+                await hand_on()
+
+        try:
+            # The statement is complete: asyncpg's own ways to write one know too few options.
+            async with self._session._turn:
+                tag = await self._session._link._copy_out(self._sql, take, None)
+            if pieces:
+                await hand_on()
+            self.rows = int(tag.rpartition(" ")[2])
+        finally:
+            self._ready.put(None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while (piece := self._ready.get()) is not None:
+                self._session._loop.call_soon_threadsafe(self._room.release)
+                yield piece
+            try:
+                self._running.result()
+            except BaseException as error:
+                raise self._session.translated(error, self._sql) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End it; on the server too. May be called again."""
+        if self._running.done() or not self._session._thread.is_alive():
+            return
+        self._running.cancel()
+        with contextlib.suppress(Exception):
+            self._running.result(_CLOSING)
+
+
+class CopyIn:
+    """Bytes on their way into a ``COPY ... FROM STDIN``.
+
+    Memory: `_AHEAD` pieces that wait, and one that is being sent.
+    """
+
+    def __init__(
+        self, session: Session, table: str, columns: tuple[str, ...], options: dict[str, Any]
+    ) -> None:
+        from tradewind.move.clients.postgres_sql import quoted
+
+        names = ", ".join(map(quoted, columns))
+        written = ", ".join(f"{name} {value}" for name, value in options.items())
+        self.sql = f"COPY {table} ({names}) FROM STDIN ({written})"
+        self.size = 0
+        self._session = session
+        self._room = threading.Semaphore(_AHEAD)
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._running = session._run(self._copy())
+        # Whoever waits for room shall wake when there is nobody left to make some.
+        self._running.on_end(self._room.release)
+
+    async def _copy(self) -> int:
+        async def give() -> Any:
+            while (piece := await self._pieces.get()) is not None:
+                self._room.release()
+                for start in range(0, len(piece), _MESSAGE):
+                    yield piece[start : start + _MESSAGE]
+
+        tag = await self._session._link._copy_in(self.sql, give(), None)
+        return int(tag.rpartition(" ")[2])
+
+    def write(self, piece: bytes) -> None:
+        """Send bytes; waits while enough is on its way.
+
+        Raises:
+            TradewindError: As the server says, perhaps about earlier bytes.
+        """
+        if not piece:
+            return
+        self._room.acquire()
+        if self._running.done():
+            self.finish()
+            raise RetryError(f"{self._session.system}: COPY ended too early. Try again.")
+        self.size += len(piece)
+        self._session._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+
+    def finish(self) -> int:
+        """Send the end.
+
+        Returns:
+            The rows that the server counted.
+
+        Raises:
+            TradewindError: As the server says.
+        """
+        self._session._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
+        try:
+            return self._running.result()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise self._session.translated(error) from error
+
+    def abort(self) -> None:
+        """Take it back: nothing of it is written. May be called again."""
+        if self._running.done() or not self._session._thread.is_alive():
+            return
+        self._running.cancel()
+        with contextlib.suppress(Exception):
+            self._running.result(_CLOSING)
+
+
+_MESSAGE = 1 << 18
+"""Bytes in one message of COPY: enough to be cheap, few enough that sending copies little."""
+
+
+class _Running(Generic[_T]):
+    """A coroutine on the loop of another thread.
+
+    What `asyncio.run_coroutine_threadsafe` returns says that it is done as soon as it is cancelled;
+    this one when it has ended.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
+        self._loop = loop
+        self._outcome: Future[_T] = Future()
+        self._task: asyncio.Task[_T] | None = None
+
+        def start() -> None:
+            self._task = loop.create_task(work)
+            self._task.add_done_callback(self._end)
+
+        loop.call_soon_threadsafe(start)
+
+    def _end(self, task: asyncio.Task[_T]) -> None:
+        if task.cancelled():
+            self._outcome.set_exception(RetryError("It was taken back."))
+        elif (error := task.exception()) is not None:
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(task.result())
+
+    def done(self) -> bool:
+        return self._outcome.done()
+
+    def result(self, timeout: float | None = None) -> _T:
+        return self._outcome.result(timeout)
+
+    def on_end(self, call: Callable[[], object]) -> None:
+        self._outcome.add_done_callback(lambda _: call())
+
+    def cancel(self) -> None:
+        def cancel() -> None:
+            if self._task is not None:
+                self._task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
+
+
+class _Tap:
+    """Stands before a protocol and keeps a copy of what the server says to it."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self._data = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        self.protocol.data_received(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.protocol, name)
+
+    def columns(self) -> tuple[Column, ...] | None:
+        """Find the first RowDescription.
+
+        https://www.postgresql.org/docs/current/protocol-message-formats.html
+        """
+        data = bytes(self._data)
+        at = 0
+        while at + 5 <= len(data):
+            (length,) = struct.unpack_from("!i", data, at + 1)
+            if data[at : at + 1] == b"T":
+                return _columns(data, at + 5)
+            at += 1 + length
+        return None
+
+
+def _columns(data: bytes, at: int) -> tuple[Column, ...]:
+    (count,) = struct.unpack_from("!h", data, at)
+    at += 2
+    columns = []
+    for _ in range(count):
+        end = data.index(b"\0", at)
+        _, _, oid, _, modifier, _ = struct.unpack_from("!IhIhih", data, end + 1)
+        columns.append(Column(data[at:end].decode(), oid, modifier))
+        at = end + 19
+    return tuple(columns)
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    """Let what is left on a stopped loop end, and close it."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

@@ -1,0 +1,442 @@
+"""PostgreSQL as a source: CSV that the server writes itself, or typed record batches."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import pyarrow.csv
+
+from tradewind.errors import InputError, RetryError
+from tradewind.move.batches import Batches
+from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.clients.postgres_session import Column, CopyOut, Session
+from tradewind.move.clients.postgres_sql import bind, quoted, statement
+from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._postgres_split import key_conditions, page_queries
+from tradewind.move.sources._postgres_types import Reading, readings, unescaped
+from tradewind.move.types import UnfitValueError
+
+if TYPE_CHECKING:
+    from tradewind.move.format import Format
+
+__all__ = ["PostgresSource"]
+
+_PIECE = 4 << 20
+_RANGE_PIECE = 1 << 20
+_RANGE_AHEAD = 16
+_NULL = "\b"
+"""What stands for NULL in COPY's text format: a value's own backspace is written as an escape."""
+
+
+class PostgresSource(Source):
+    r"""What a query gives, read in one snapshot (``REPEATABLE READ READ ONLY``).
+
+    CSV is written by the server (``COPY ... TO STDOUT``). Anything else comes as record batches in
+    the types of `tradewind.move.types`, parsed from COPY's text format.
+
+    A retry gives the same bytes where the query gives its rows in the same order: scans start at
+    the table's beginning and no parallel workers race, unless `settings` allow them.
+
+    Memory: for each connection about 4 pieces of 4 MB; for batches two blocks of `block` bytes and
+    their Arrow form beside; with a split up to 17 MB for each of 2 x `connections` ranges. The
+    longest row comes on top. Whatever the number of rows.
+
+    Args:
+        connection: The server and database.
+        query: One statement that gives rows.
+        parameters: Values for the query's ``%(name)s`` (a mapping), ``%s`` or ``$1`` (a sequence);
+            see `tradewind.move.clients.postgres_sql.bind`.
+        statement_timeout: Seconds that the query may take, with the time to read it.
+        split: Reads ranges one by one, by several connections at once: ``ctid`` splits one table
+            into ranges of its pages (``SELECT ... FROM table [WHERE ...]``); the name of a column
+            of the result (number, date, timestamp) splits any query by that, and orders by it.
+        connections: How many connections read the ranges, all in the same snapshot.
+        settings: Further settings of the session, like
+            ``{"max_parallel_workers_per_gather": "4"}``.
+        block: Bytes of text in one batch; a longer row is a batch of its own.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        query: str,
+        *,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        statement_timeout: float | None = None,
+        split: str | None = None,
+        connections: int = 1,
+        settings: Mapping[str, str] | None = None,
+        block: int = _PIECE,
+    ) -> None:
+        if connections < 1:
+            raise InputError(f"PostgreSQL: {connections} connections cannot read. Give 1 or more.")
+        if connections > 1 and split is None:
+            raise InputError(
+                "PostgreSQL: several connections need a split. Give split='ctid' or a column."
+            )
+        if statement_timeout is not None and statement_timeout <= 0:
+            raise InputError("PostgreSQL: statement_timeout is a number of seconds above 0.")
+        if block < 1:
+            raise InputError("PostgreSQL: block is a number of bytes above 0.")
+        self.connection = connection
+        self.query = query
+        self.parameters = parameters
+        self.split = split
+        self.connections = connections
+        self._block = block
+        self._settings = dict(settings or {})
+        if statement_timeout is not None:
+            self._settings["statement_timeout"] = f"{max(1, round(statement_timeout * 1000))}ms"
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make one from ``postgresql://user@host:port/database`` and options.
+
+        Args:
+            uri: See `PostgresConnection.from_uri`.
+            options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
+                ``split``, ``connections``.
+
+        Raises:
+            InputError: Something of it is wrong.
+        """
+        given = dict(options)
+        query, table = given.pop("query", None), given.pop("table", None)
+        if (query is None) == (table is None):
+            raise InputError("PostgreSQL: give either a query or a table.")
+        if table is not None:
+            query = f"SELECT * FROM {quoted(*table.split('.'))}"  # noqa: S608
+        keywords: dict[str, Any] = {}
+        try:
+            if "parameters" in given:
+                keywords["parameters"] = json.loads(given.pop("parameters"))
+            if "statement_timeout" in given:
+                keywords["statement_timeout"] = float(given.pop("statement_timeout"))
+            if "connections" in given:
+                keywords["connections"] = int(given.pop("connections"))
+        except ValueError as error:
+            raise InputError(f"PostgreSQL: an option cannot be read: {error}.") from error
+        if "split" in given:
+            keywords["split"] = given.pop("split")
+        if given:
+            raise InputError(
+                f"PostgreSQL: there is no option {', '.join(sorted(given))}. Choose from: "
+                "query, table, parameters, statement_timeout, split, connections."
+            )
+        return cls(PostgresConnection.from_uri(uri), query or "", **keywords)
+
+    def describe(self) -> str:
+        """Name server, database and query."""
+        words = " ".join(self.query.split())
+        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}"
+
+    def batches(self) -> Batches:
+        """Read typed record batches; see `Source.batches`."""
+        reading = _Reading(self)
+        try:
+            columns = readings(reading.session, reading.columns)
+            names = [column.field.name for column in columns]
+            for name in names:
+                if names.count(name) > 1:
+                    raise InputError(
+                        f"{self.connection.system}: the query gives {names.count(name)} columns "
+                        f"of the name {name!r}. Name them apart with AS."
+                    )
+            statements = reading.statements(
+                [column.select for column in columns], f"FORMAT text, NULL E'{_NULL}'"
+            )
+        except BaseException:
+            reading.close()
+            raise
+        schema = pa.schema([column.field for column in columns])
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            parser = _Parser(columns, schema)
+            rows = 0
+            with contextlib.closing(reading):
+                for block in _blocks(reading.pieces(statements), self._block):
+                    batch = parser.parse(block)
+                    rows += batch.num_rows
+                    yield batch
+                if rows != reading.rows:
+                    raise RetryError(
+                        f"{self.connection.system}: the server counted {reading.rows} rows, and "
+                        f"{rows} arrived. Try again."
+                    )
+
+        return Batches(schema, generate(), on_close=reading.close)
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Read CSV that the server writes, in each dialect that its COPY knows."""
+        options = _copy_options(format)
+        if options is None:
+            return None
+        reading = _Reading(self)
+        try:
+            if reading.session.server_encoding == "SQL_ASCII":
+                # The server does not know what its bytes mean; batches check that it is UTF-8.
+                reading.close()
+                return None
+            columns = readings(reading.session, reading.columns)
+            statements = reading.statements([column.native for column in columns], options)
+        except BaseException:
+            reading.close()
+            raise
+        return Encoded(
+            _Chunks(reading, statements),
+            columns=tuple(column.name for column in reading.columns),
+            rows=lambda: reading.rows,
+        )
+
+
+def _copy_options(format: Format) -> str | None:
+    """Write a CSV format as options of COPY, None where COPY cannot write exactly that."""
+    if format.name != "csv":
+        return None
+    from tradewind.move.formats.csv import CsvFormat
+
+    if not isinstance(format, CsvFormat):
+        return None
+    same = CsvFormat(
+        delimiter=format.delimiter, quote=format.quote, header=format.header, null=format.null
+    )
+    texts = (format.delimiter, format.quote, format.null)
+    if format != same or not all(text.isprintable() or text == "\t" for text in texts):
+        return None
+    if format.quote in format.null or format.delimiter in format.null:
+        return None
+    if any(len(text.encode()) != 1 for text in (format.delimiter, format.quote)):
+        return None
+    delimiter, quote, null = (text.replace("'", "''") for text in texts)
+    return (
+        f"FORMAT csv, HEADER {'true' if format.header else 'false'}, DELIMITER '{delimiter}', "
+        f"QUOTE '{quote}', ESCAPE '{quote}', NULL '{null}'"
+    )
+
+
+class _Reading:
+    """One reading of a source: its sessions, all in one snapshot."""
+
+    def __init__(self, source: PostgresSource) -> None:
+        self._source = source
+        self._query = statement(bind(source.query, source.parameters))
+        self._sessions: list[Session] = []
+        self._copies: deque[CopyOut] = deque()
+        self.rows = 0
+        self._complete = False
+        try:
+            self.session = self._open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self.columns: tuple[Column, ...] = self.session.describe(self._query)
+            if not self.columns:
+                raise InputError(f"{self.session.system}: the query gives no columns. Select some.")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, begin: str) -> Session:
+        source = self._source
+        session = Session(source.connection, name="tradewind:source", settings=source._settings)
+        self._sessions.append(session)
+        session.execute(begin)
+        return session
+
+    def statements(self, selects: list[str], options: str) -> list[str]:
+        """Write the COPY statements that read all, in order."""
+        split = self._source.split
+        # Whatever the columns are called, twice the same or not at all: within they are c0, c1, ...
+        inner = tuple(f"c{number}" for number in range(len(self.columns)))
+        listed = ", ".join(map(quoted, inner))
+        chosen = ", ".join(
+            f"{select.format(quoted(name))} AS {quoted(column.name)}"
+            for select, name, column in zip(selects, inner, self.columns, strict=True)
+        )
+        plain = all(select == "{}" for select in selects)
+
+        def wrapped(query: str, rest: str = "") -> str:
+            return f"SELECT {chosen} FROM (\n{query}\n) AS source({listed}){rest}"  # noqa: S608
+
+        if split is None:
+            queries = [self._query if plain else wrapped(self._query)]
+        elif split == "ctid":
+            queries = page_queries(self.session, self._query)
+            queries = queries if plain else [wrapped(query) for query in queries]
+        else:
+            names = [column.name for column in self.columns]
+            if names.count(split) != 1:
+                raise InputError(
+                    f"{self.session.system}: split={split!r} is not a column of the query's "
+                    f"result. Choose from: {', '.join(names)}."
+                )
+            at = names.index(split)
+            conditions = key_conditions(
+                self.session, self._query, inner, inner[at], self.columns[at].oid
+            )
+            queries = [
+                wrapped(self._query, f" WHERE {condition} ORDER BY {quoted(inner[at])}")
+                for condition in conditions
+            ]
+        first = f"COPY (\n{queries[0]}\n) TO STDOUT ({options})"
+        others = options.replace("HEADER true", "HEADER false")
+        return [first, *(f"COPY (\n{query}\n) TO STDOUT ({others})" for query in queries[1:])]
+
+    def pieces(self, statements: list[str]) -> Iterator[bytes]:
+        """Run the statements, several at once; give their bytes in order."""
+        size, ahead = (_PIECE, 2) if len(statements) == 1 else (_RANGE_PIECE, _RANGE_AHEAD)
+        wanted = min(self._source.connections, len(statements))
+        if wanted > 1:
+            snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
+            while len(self._sessions) < wanted:
+                other = self._open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                other.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        # Each session has a range being read and the next one in line: so it rests only when
+        # enough is waiting for whoever writes.
+        todo = deque(enumerate(statements))
+        while todo or self._copies:
+            while todo and len(self._copies) < 2 * wanted:
+                number, sql = todo.popleft()
+                session = self._sessions[number % wanted]
+                self._copies.append(session.copy_out(sql, piece=size, ahead=ahead))
+            copy = self._copies[0]
+            yield from copy
+            self.rows += copy.rows or 0
+            self._copies.popleft()
+        for session in self._sessions:
+            session.execute("COMMIT")
+
+    def close(self) -> None:
+        """End all of it on the server."""
+        while self._copies:
+            self._copies.pop().close()
+        while self._sessions:
+            self._sessions.pop().close()
+
+
+class _Chunks(Generator[bytes, None, None]):
+    """The bytes of a reading. Unlike a generator, it ends the reading also if it never began."""
+
+    def __init__(self, reading: _Reading, statements: list[str]) -> None:
+        self._reading = reading
+        self._pieces = reading.pieces(statements)
+
+    def send(self, value: None) -> bytes:
+        try:
+            return next(self._pieces)
+        except BaseException:
+            self._reading.close()
+            raise
+
+    def throw(self, *error: Any) -> bytes:
+        self.close()
+        raise error[0]
+
+    def close(self) -> None:
+        self._reading.close()
+
+    def __del__(self) -> None:
+        self._reading.close()
+
+
+def _blocks(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Cut a stream of lines at the last line's end within `size` bytes, wherever pieces end."""
+    left = b""
+    for piece in pieces:
+        data = left + piece if left else piece
+        begin = 0
+        while len(data) - begin >= size:
+            end = data.rfind(b"\n", begin, begin + size) + 1
+            if not end:
+                end = data.find(b"\n", begin + size) + 1
+            if not end:
+                break
+            yield data[begin:end]
+            begin = end
+        left = data[begin:] if begin else data
+    if left:
+        yield left
+
+
+class _Parser:
+    """Turns lines of COPY's text format into record batches."""
+
+    def __init__(self, columns: tuple[Reading, ...], schema: pa.Schema) -> None:
+        self._columns = columns
+        self._schema = schema
+        names = [str(number) for number in range(len(columns))]
+        self._names = names
+        self._parse = pa.csv.ParseOptions(
+            delimiter="\t",
+            quote_char=False,
+            double_quote=False,
+            escape_char=False,
+            newlines_in_values=False,
+            ignore_empty_lines=False,
+        )
+        self._convert = pa.csv.ConvertOptions(
+            column_types={name: column.parse for name, column in zip(names, columns, strict=True)},
+            null_values=[_NULL],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+        )
+
+    def parse(self, block: bytes) -> pa.RecordBatch:
+        """Parse whole lines.
+
+        Raises:
+            UnfitValueError: A value has no room in its column's type.
+        """
+        try:
+            table = pa.csv.read_csv(
+                pa.py_buffer(block),
+                read_options=pa.csv.ReadOptions(
+                    column_names=self._names, block_size=len(block) + 1, use_threads=False
+                ),
+                parse_options=self._parse,
+                convert_options=self._convert,
+            )
+        except pa.ArrowInvalid as error:
+            raise self._unfit(error) from error
+        escapes = b"\\" in block
+        arrays = []
+        for column, chunked in zip(self._columns, table.columns, strict=True):
+            array = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+            if escapes and pa.types.is_string(column.parse):
+                array = unescaped(array)
+            if column.convert is not None:
+                try:
+                    array = column.convert(array)
+                except pa.ArrowInvalid as error:
+                    raise column.unfit(_value(str(error))) from error
+            arrays.append(array)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _unfit(self, error: pa.ArrowInvalid) -> UnfitValueError:
+        text = str(error)
+        found = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?", text)
+        if found is None:
+            raise error
+        column = self._columns[int(found[1])]
+        if "invalid UTF8" in text:
+            return UnfitValueError(
+                column.field.name,
+                "(bytes)",
+                where="text in UTF-8",
+                remedy="The database does not know its encoding (SQL_ASCII): "
+                f"convert it in the query, convert_from({column.field.name}::bytea, 'LATIN1').",
+            )
+        return column.unfit(_value(text))
+
+
+def _value(message: str) -> str:
+    """Find the value in a message of Arrow."""
+    found = re.search(r"(?:invalid value |string:? ?)'(.*?)'(?: |$|\n)", message, re.DOTALL)
+    return found[1] if found else message
