@@ -42,7 +42,8 @@ bench: test-environment  ## every measurement in bench/, one after the other
 
 pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
-	  pyproject.toml --extra local --extra digits --output-file requirements/demo.txt
+	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
+	  --output-file requirements/demo.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  pyproject.toml --extra local --extra digits --group dev \
 	  --constraints requirements/demo.txt --output-file requirements/dev.txt

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.errors import SetupError
 from tradewind.local import Systems, up
+from tradewind.local.system import find_systems
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,34 @@ def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System
     """A running SageMaker and the S3 server it works on, as ``tradewind up sagemaker`` starts."""
     with up(["sagemaker"], data=tmp_path_factory.mktemp("local-sagemaker")) as systems:
         yield systems
+
+
+def started(name: str, folders: pytest.TempPathFactory) -> Iterator[Systems]:
+    """One system, or a skip that says what to install."""
+    try:
+        find_systems()[name].check()
+    except SetupError as error:
+        pytest.skip(str(error))
+    with up([name], data=folders.mktemp(f"local-{name}")) as systems:
+        yield systems
+
+
+@pytest.fixture(scope="session")
+def local_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running PostgreSQL: ``local_postgres.environment`` has PGHOST, PGPORT and the others."""
+    yield from started("postgres", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def local_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running MariaDB: MYSQL_HOST, MYSQL_TCP_PORT, MYSQL_USER, MYSQL_PWD, MYSQL_DATABASE."""
+    yield from started("mariadb", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def local_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running MongoDB, a replica set of one: MONGODB_URI, MONGODB_PASSWORD."""
+    yield from started("mongodb", tmp_path_factory)
 
 
 @pytest.fixture

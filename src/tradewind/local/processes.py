@@ -15,15 +15,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from tradewind.errors import SetupError
 
 __all__ = [
+    "Account",
     "Child",
     "Children",
     "bind_to_parent",
@@ -34,19 +37,25 @@ __all__ = [
     "wait_until",
 ]
 
-# Runs before the program itself, in the same process. PR_SET_PDEATHSIG survives the exec; the look
-# at the parent's id closes the gap in which the parent died before the request was made. A
-# preexec_fn could do the same but is unsafe in a process with threads.
+# Runs before the program itself, in the same process. PR_SET_PDEATHSIG survives the exec, but not a
+# change of the user, which therefore comes first; the look at the parent's id closes the gap in
+# which the parent died before the request was made. A preexec_fn could do the same but is unsafe in
+# a process with threads.
 _BOUND = """\
 import ctypes, os, signal, sys
-parent, death_signal = int(sys.argv[1]), int(sys.argv[2])
+parent, death_signal, account = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+if account:
+    user, group = map(int, account.split(":"))
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
 ctypes.CDLL(None, use_errno=True).prctl(1, death_signal)
 if os.getppid() != parent:
     os.kill(os.getpid(), signal.SIGKILL)
 try:
-    os.execvp(sys.argv[3], sys.argv[3:])
+    os.execvp(sys.argv[4], sys.argv[4:])
 except OSError as error:
-    sys.stderr.write(f"{sys.argv[3]}: {error.strerror}\\n")
+    sys.stderr.write(f"{sys.argv[4]}: {error.strerror}\\n")
     os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 """
 
@@ -59,14 +68,30 @@ _GRACE_SECONDS = 10.0
 _TAIL_BYTES = 2000
 
 
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine, as whom root lets a program run that refuses root.
+
+    Args:
+        user: Id of the user.
+        group: Id of the user's group.
+    """
+
+    user: int
+    group: int
+
+
 def bind_to_parent(
-    command: Sequence[str], death_signal: signal.Signals = signal.SIGKILL
+    command: Sequence[str],
+    death_signal: signal.Signals = signal.SIGKILL,
+    account: Account | None = None,
 ) -> list[str]:
     """Wrap a command so that its process ends when this process does.
 
     Args:
         command: Program and arguments.
         death_signal: What the kernel sends it when this process is gone.
+        account: Whose process it shall be; this process must be root's then.
 
     Returns:
         The command to start; the command itself where the kernel has no such request.
@@ -74,7 +99,8 @@ def bind_to_parent(
     if sys.platform != "linux":
         return list(command)
     me = str(os.getpid())
-    return [sys.executable, "-I", "-S", "-c", _BOUND, me, str(int(death_signal)), *command]
+    whose = f"{account.user}:{account.group}" if account else ""
+    return [sys.executable, "-I", "-S", "-c", _BOUND, me, str(int(death_signal)), whose, *command]
 
 
 def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
@@ -179,6 +205,7 @@ class Child:
         log: The file that takes what it prints on stderr.
         output: The file that takes its stdout; the log itself when it is not kept apart.
         grace: Seconds between the polite signal and the one that cannot be refused.
+        stop_signal: The polite signal.
     """
 
     system: str
@@ -186,6 +213,7 @@ class Child:
     log: Path
     output: Path
     grace: float = _GRACE_SECONDS
+    stop_signal: signal.Signals = signal.SIGTERM
 
     @property
     def pid(self) -> int:
@@ -252,11 +280,16 @@ class Child:
         self.wait_ready(lambda: len(lines()) > 1, seconds=seconds)
         return str(json.loads(lines()[0])["endpoint"])
 
+    def ask_to_end(self) -> None:
+        """Send the polite signal, unless it has ended."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, self.stop_signal)
+
     def stop(self) -> None:
         """End it and all that is left of its process group."""
         if self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+            self.ask_to_end()
             wait_until(self.ended, seconds=self.grace)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -301,7 +334,11 @@ class Children:
         cwd: Path | None = None,
         separate_output: bool = False,
         death_signal: signal.Signals = signal.SIGKILL,
+        stop_signal: signal.Signals = signal.SIGTERM,
         grace: float = _GRACE_SECONDS,
+        account: Account | None = None,
+        keep_open: Sequence[int] = (),
+        typed: str = "",
     ) -> Child:
         """Start a process in a process group of its own, so that Ctrl-C does not reach it.
 
@@ -313,7 +350,11 @@ class Children:
             cwd: Its working directory.
             separate_output: Keep its stdout in a file of its own, ``<name>.out``.
             death_signal: What the kernel sends it when this process is gone.
+            stop_signal: What asks it to end.
             grace: Seconds it may take to end when it is asked to.
+            account: Whose process it shall be; this process must be root's then.
+            keep_open: Further file descriptors it inherits.
+            typed: What it reads on its stdin.
 
         Returns:
             The process.
@@ -335,19 +376,50 @@ class Children:
                     f"{self._system}: cannot write its log {log}: {error.strerror}. "
                     "Make the folder writable, or choose another with --data."
                 ) from error
+            stdin: IO[bytes] | int = subprocess.DEVNULL
+            if typed:
+                stdin = files.enter_context(tempfile.TemporaryFile())
+                stdin.write(typed.encode())
+                stdin.seek(0)
             process = spawn(
-                bind_to_parent(command, death_signal),
-                stdin=subprocess.DEVNULL,
+                bind_to_parent(command, death_signal, account),
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 env={**inherited, **past_proxies(os.environ), **(environment or {})},
                 cwd=cwd,
                 start_new_session=True,
-                pass_fds=self._keep_open,
+                pass_fds=(*self._keep_open, *keep_open),
             )
-        child = Child(self._system, process, log, output, grace)
+        child = Child(self._system, process, log, output, grace, stop_signal)
         self.all.append(child)
         return child
+
+    def run(
+        self, command: Sequence[str], *, name: str, purpose: str, seconds: float, **options: Any
+    ) -> None:
+        """Run a program to its end.
+
+        Args:
+            command: Program and arguments.
+            name: What its log file is called.
+            purpose: What it is to do, for the message, like ``make its database``.
+            seconds: How long it may take.
+            options: As for `start`.
+
+        Raises:
+            SetupError: It failed or took too long; with the last lines of its log.
+        """
+        child = self.start(command, name=name, **options)
+        in_time = wait_until(child.ended, seconds=seconds)
+        how = child.describe_end() if in_time else f"took more than {seconds:.0f} s"
+        child.stop()
+        self.all.remove(child)
+        if how != "ended with status 0":
+            raise SetupError(
+                f"{self._system}: could not {purpose}: {Path(command[0]).name} {how}. "
+                f"Its log is {child.log} and ends with:\n{child.tail()}"
+            )
 
     def ended(self) -> Child | None:
         """The first process that has ended, if any."""
@@ -356,9 +428,7 @@ class Children:
     def stop(self) -> None:
         """End all processes: all are asked to, then awaited, the last started first."""
         for child in reversed(self.all):
-            if child.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGTERM)
+            child.ask_to_end()
         while self.all:
             self.all[-1].stop()
             self.all.pop()
