@@ -31,6 +31,8 @@ RESULT_LIMIT = 1 << 20
 _CURSOR_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _FIRST_WAIT = 0.05
+#: Airflow gives a task that is being killed some five seconds.
+_GRACE_SECONDS = 2.0
 
 
 class StoppedError(TradewindError):
@@ -186,6 +188,8 @@ def _claim(
     there = {piece.number: piece for piece in backend.list(owner)}
     last = max((failed, *there))
     if last > failed and there[last].sight.status is not Status.FAILED:
+        if there[last].sight.status is Status.PENDING:
+            backend.resume(there[last].name)
         return last, False
     for number, piece in there.items():
         # Told by the attempt that attended it, or failed while nobody did: never attended again.
@@ -254,6 +258,10 @@ class _Life:
         asked = self._ask()
         if asked is Ask.STOP:
             self._backend.stop(self._name)
+            # A moment to end in order; then it is ended.
+            last = time.monotonic() + _GRACE_SECONDS
+            while not self._is_over() and time.monotonic() < last:
+                time.sleep(_FIRST_WAIT)
             self._backend.remove(self._name)
             raise StoppedError(f"{self._backend.name}: {self._name} was stopped and removed.")
         if asked is Ask.LEAVE:
@@ -261,6 +269,10 @@ class _Life:
             raise LeftError(
                 f"{self._backend.name}: {self._name} goes on; the next attempt attends it."
             )
+
+    def _is_over(self) -> bool:
+        status = self._backend.look(self._name).status
+        return status.ended or status is Status.ABSENT
 
     def _read(self, *, wait: float) -> None:
         for line in self._backend.logs(self._name, self._cursor, wait=wait):

@@ -150,6 +150,14 @@ class Backend(ABC, Generic[WorkT]):
             AlreadyStartedError: The name is taken.
         """
 
+    def resume(self, name: str) -> None:
+        """Begin what was claimed and not begun, as after a death in between; may be repeated.
+
+        Args:
+            name: A piece of work that is pending. Systems where claim and start are one step have
+                nothing to do.
+        """
+
     @abstractmethod
     def look(self, name: str) -> Sight:
         """Tell how far a piece of work is."""

@@ -26,7 +26,6 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from datetime import UTC, datetime
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backends._words import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 
@@ -243,23 +243,6 @@ class JobFolderBackend(Backend[Command]):
 def one_line(text: str) -> str:
     """Make a text fit into one line of a file."""
     return " ".join(text.split())
-
-
-def in_words(code: int) -> str:
-    """Say what a shell's exit status means.
-
-    Args:
-        code: The status; above 128 it is that of a process ended by a signal.
-    """
-    if code > 128:
-        try:
-            name = signal.Signals(code - 128).name
-        except ValueError:
-            return f"it ended with exit status {code}"
-        hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
-        return f"it was ended by {name}{hint}, exit status {code}"
-    hint = {126: " (the command cannot be run)", 127: " (there is no such command)"}.get(code, "")
-    return f"it ended with exit status {code}{hint}"
 
 
 # ------------------------------------------------------------------------------------- the scripts

@@ -1,0 +1,325 @@
+"""A container engine, spoken to over its HTTP API: Docker, or podman's service for it.
+
+Protocol: the Docker Engine API, https://docs.docker.com/reference/api/engine/version/v1.41/, which
+podman serves too. No version is asked for unless one is given: what is used is the same in all.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "Engine",
+    "EngineRefusedError",
+    "RegistryLogin",
+    "as_environment",
+    "host_config",
+    "messages",
+    "size_of",
+]
+
+
+class EngineRefusedError(InputError):
+    """The engine said no.
+
+    Args:
+        message: What it said, with system, object and remedy.
+        status: Its HTTP status.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """Who pulls an image from a registry.
+
+    Args:
+        registry: Its address; the engine's usual one when empty.
+        username: Login.
+        password: Secret.
+        email: For registries that want one.
+    """
+
+    registry: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    email: str = ""
+
+    def header(self) -> str:
+        """Spell it as the header ``X-Registry-Auth``."""
+        told = {
+            "username": self.username,
+            "password": self.password,
+            "email": self.email,
+            "serveraddress": self.registry,
+        }
+        return base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+
+
+class Engine:
+    """A client of one container engine. May be used from several threads.
+
+    Args:
+        url: ``unix:///var/run/docker.sock``, ``tcp://host:2375`` or ``https://host:2376``.
+        tls: For TLS, what `ssl.create_default_context` gives, with the client's certificate.
+        api_version: Like ``1.41``; the engine's own when not given.
+        timeout: How long an answer may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        url: str = "unix:///var/run/docker.sock",
+        *,
+        tls: ssl.SSLContext | None = None,
+        api_version: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingExtraError("httpx", extra="docker", purpose="Docker") from error
+        self._httpx = httpx
+        self.url = url
+        parts = urlsplit(url)
+        prefix = f"/v{api_version.removeprefix('v')}" if api_version not in (None, "auto") else ""
+        transport = None
+        if parts.scheme == "unix":
+            transport = httpx.HTTPTransport(uds=parts.path, retries=1)
+            base = f"http://engine{prefix}"
+        elif parts.scheme in ("tcp", "http", "https"):
+            scheme = "https" if tls is not None or parts.scheme == "https" else "http"
+            base = f"{scheme}://{parts.netloc}{prefix}"
+        else:
+            raise SetupError(
+                f"Docker: {url!r} is no address of an engine. Use unix:///path/to/docker.sock, "
+                "tcp://host:port or https://host:port."
+            )
+        self._client = httpx.Client(
+            base_url=base,
+            transport=transport,
+            verify=tls if tls is not None else True,
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        fine: tuple[int, ...] = (),
+        timeout: float | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        """Send a request.
+
+        Args:
+            method: HTTP's.
+            path: Under the API's root.
+            what: What it is about, for messages, like ``the image 'x'``.
+            fine: Statuses from 300 on that are no error.
+            timeout: Seconds that this answer may take instead.
+            request: What httpx takes: ``params``, ``json``, ``content``, ``headers``.
+
+        Raises:
+            EngineRefusedError: It said no (400 to 499).
+            RetryError: It failed (500 to 599) or cannot be reached just now.
+            SetupError: It is not there, or may not be used by this account.
+        """
+        if timeout is not None:
+            request["timeout"] = timeout
+        with self._named(what):
+            response = self._client.request(method, path, **request)
+        if response.status_code >= 300 and response.status_code not in fine:
+            self._raise(response.status_code, response.content, what)
+        return response
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, *, what: str, **request: Any
+    ) -> Iterator[httpx.Response]:
+        """Send a request whose answer is read in pieces; see `ask`."""
+        with self._named(what), self._client.stream(method, path, **request) as response:
+            if response.status_code >= 300:
+                self._raise(response.status_code, response.read(), what)
+            yield response
+
+    @contextmanager
+    def stream_or_none(
+        self, method: str, path: str, *, what: str, **request: Any
+    ) -> Iterator[httpx.Response | None]:
+        """Send a request as `stream` does; gives None where there is no such thing."""
+        try:
+            with self.stream(method, path, what=what, **request) as response:
+                yield response
+        except EngineRefusedError as error:
+            if error.status != 404:
+                raise
+            yield None
+
+    def pull(
+        self, image: str, login: RegistryLogin | None, *, platform: str | None
+    ) -> Iterator[str]:
+        """Pull an image, telling what the engine says on the way.
+
+        Args:
+            image: Name, with tag or digest; ``latest`` when it has none.
+            login: Who pulls.
+            platform: Like ``linux/arm64``; the engine's own when not given.
+
+        Yields:
+            What it is at, a line for each change of a layer's state.
+
+        Raises:
+            InputError: The registry has no such image, or refuses the login.
+        """
+        last = image.rpartition("/")[2]
+        params = {"fromImage": image if ":" in last or "@" in last else f"{image}:latest"}
+        if platform:
+            params["platform"] = platform
+        headers = {"X-Registry-Auth": login.header()} if login else {}
+        what = f"the image {image!r}"
+        told: dict[str, str] = {}
+        with self.stream(
+            "POST", "/images/create", what=what, params=params, headers=headers, timeout=None
+        ) as response:
+            for line in response.iter_lines():
+                if not line.strip():
+                    continue
+                news = json.loads(line)
+                if "error" in news:
+                    raise InputError(
+                        f"Docker at {self.url}: {what} cannot be pulled: {news['error']}. "
+                        "Check its name and tag, and the login of its registry."
+                    )
+                state, layer = news.get("status", ""), news.get("id", "")
+                if told.get(layer) != state:
+                    told[layer] = state
+                    yield f"{layer}: {state}" if layer else state
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        httpx = self._httpx
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise SetupError(
+                f"Docker at {self.url}: it cannot be reached for {what} ({error}). Start the "
+                "engine, check the address, and let this account use its socket."
+            ) from error
+        except httpx.HTTPError as error:
+            raise RetryError(
+                f"Docker at {self.url}: the connection broke at {what} "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+    def _raise(self, status: int, body: bytes, what: str) -> None:
+        try:
+            said = json.loads(body)
+            message = str(said.get("message") or said.get("cause") or said)
+        except ValueError:
+            message = body.decode(errors="replace")[:500]
+        text = f"Docker at {self.url}: {what}: {message.rstrip('.')} (status {status})."
+        if status in (401, 403):
+            raise SetupError(f"{text} Check who may use the engine.")
+        if status >= 500:
+            raise RetryError(text)
+        raise EngineRefusedError(text, status=status)
+
+
+def messages(chunks: Iterator[bytes], *, tty: bool) -> Iterator[list[tuple[int, bytes]]]:
+    """Split a stream of a container's output into the engine's messages.
+
+    Args:
+        chunks: What the engine sends.
+        tty: Whether the container has a terminal: then there are no frames, only lines.
+
+    Yields:
+        Those of one chunk: stream (1 stdout, 2 stderr) and bytes, each a line, or 16 KiB of a
+        longer one.
+    """
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk if rest else chunk
+        found: list[tuple[int, bytes]] = []
+        if tty:
+            *lines, rest = data.split(b"\n")
+            found = [(1, line.removesuffix(b"\r") + b"\n") for line in lines]
+        else:
+            at, size = 0, len(data)
+            while size - at >= 8:
+                # Header: stream, three zeros, length of the message (big endian).
+                end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+                if end > size:
+                    break
+                found.append((data[at], data[at + 8 : end]))
+                at = end
+            rest = data[at:]
+        if found:
+            yield found
+    if tty and rest:
+        yield [(1, rest)]
+
+
+def host_config(
+    *,
+    network_mode: str | None,
+    mem_limit: str | int | None,
+    cpus: float | None,
+    shm_size: str | int | None,
+) -> dict[str, Any]:
+    """Spell limits as the API does.
+
+    Args:
+        network_mode: ``host``, ``bridge``, ``none``, a network's name.
+        mem_limit: Bytes, or like ``512m``.
+        cpus: Cores, may be a fraction.
+        shm_size: As `mem_limit`.
+    """
+    config: dict[str, Any] = {}
+    if network_mode:
+        config["NetworkMode"] = network_mode
+    if mem_limit is not None:
+        config["Memory"] = size_of(mem_limit)
+    if cpus is not None:
+        config["NanoCpus"] = int(cpus * 1e9)
+    if shm_size is not None:
+        config["ShmSize"] = size_of(shm_size)
+    return config
+
+
+def size_of(text: str | int) -> int:
+    """Read a size as ``docker run`` takes it: ``b``, ``k``, ``m``, ``g``, powers of 1024."""
+    if isinstance(text, int):
+        return text
+    number = text.strip().lower().removesuffix("b") or "0"
+    power = {"k": 1, "m": 2, "g": 3, "t": 4}.get(number[-1:], 0)
+    try:
+        return int(float(number[:-1] if power else number) * 1024**power)
+    except ValueError:
+        raise InputError(f"Docker: {text!r} is no size. Write it like 512m or 2g.") from None
+
+
+def as_environment(variables: Mapping[str, str]) -> list[str]:
+    """Spell variables as the API does."""
+    return [f"{name}={value}" for name, value in variables.items()]

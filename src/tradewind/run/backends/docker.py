@@ -1,0 +1,562 @@
+"""Containers of any engine with the Docker API.
+
+The claim is the container's name, which is unique on its engine. A container is prepared under a
+name of no account, with all that it needs, and then renamed to the name that it claims: that
+succeeds once. It is started after that; where the attempt dies in between, the next one finds a
+container that was created and not started, and starts it (`DockerBackend.resume`).
+"""
+
+from __future__ import annotations
+
+import io
+import queue
+import secrets
+import shlex
+import socket
+import tarfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backends._engine import (
+    Engine,
+    EngineRefusedError,
+    RegistryLogin,
+    as_environment,
+    host_config,
+    messages,
+)
+from tradewind.run.backends._words import in_words
+
+__all__ = ["Container", "DockerBackend", "Engine", "RegistryLogin"]
+
+_OWNER, _NUMBER, _TITLE = "tradewind.owner", "tradewind.number", "tradewind.title"
+_RESULT_FOLDER = "tradewind"
+_RESULT = f"/{_RESULT_FOLDER}/result"
+_STOP_SECONDS = 5
+_LINES_AHEAD = 64
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container to run; names are those of Airflow's DockerOperator.
+
+    Args:
+        image: Name of the image, with tag or digest.
+        command: What runs in it: words, or a line that is split as a shell does.
+        entrypoint: Instead of the image's own.
+        environment: Variables.
+        private_environment: Variables that are never shown.
+        mounts: Mounts as the API spells them: ``{"Type": "bind", "Source": ..., "Target": ...}``.
+        network_mode: ``host``, ``bridge``, ``none``, or a network's name.
+        mem_limit: The most memory: bytes, or like ``512m``.
+        cpus: Cores it may use, may be a fraction.
+        shm_size: Size of ``/dev/shm``.
+        user: Who runs it, ``name`` or ``uid:gid``.
+        working_dir: Where it runs.
+        pull: ``missing``, ``always`` or ``never``.
+        login: Who pulls the image.
+        platform: Like ``linux/arm64``.
+        tty: Whether it gets a terminal.
+        config: Anything else of the API's container config, as it spells it.
+        host_config: Anything else of the API's host config, as it spells it.
+    """
+
+    image: str
+    command: str | Sequence[str] | None = None
+    entrypoint: str | Sequence[str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    private_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mounts: Sequence[Mapping[str, Any]] = ()
+    network_mode: str | None = None
+    mem_limit: str | int | None = None
+    cpus: float | None = None
+    shm_size: str | int | None = None
+    user: str | None = None
+    working_dir: str | None = None
+    pull: str = "missing"
+    login: RegistryLogin | None = None
+    platform: str | None = None
+    tty: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    host_config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DockerBackend(Backend[Container]):
+    """Runs containers.
+
+    Memory: what the engine sends at once, and 64 such pieces of a log read ahead.
+
+    Args:
+        engine: The engine.
+        say: Takes a line for each step of a pull.
+    """
+
+    name = "docker"
+
+    def __init__(self, engine: Engine, *, say: Callable[[str], None] = lambda _: None) -> None:
+        self._engine = engine
+        self._say = say
+        self._followers: dict[str, _Follower] = {}
+
+    def name_of(self, owner: Owner, number: int) -> str:
+        """Spell a name: as container names go, and as host names do."""
+        return f"{owner.name(limit=58)}-{number}"
+
+    # ------------------------------------------------------------------------------------ start
+
+    def start(self, owner: Owner, number: int, work: Container, *, tell: Mapping[str, str]) -> None:
+        """Pull, prepare, claim by renaming, start."""
+        name = self.name_of(owner, number)
+        self._pull(work)
+        prepared = f"{name}-{secrets.token_hex(4)}"
+        self._create(prepared, owner, number, work, tell)
+        try:
+            self._engine.ask(
+                "POST",
+                f"/containers/{prepared}/rename",
+                what=f"the container {name}",
+                params={"name": name},
+            )
+        except EngineRefusedError as error:
+            self._delete(prepared)
+            if error.status == 409:
+                raise AlreadyStartedError(
+                    f"Docker at {self._engine.url}: the container {name} was started before."
+                ) from error
+            raise
+        except BaseException:
+            self._delete(prepared)
+            raise
+        try:
+            self._begin(name)
+        except InputError:
+            # It can never run; a broken connection is another matter.
+            self._delete(name)
+            raise
+
+    def resume(self, name: str) -> None:
+        """Start a container that was claimed and not started."""
+        told = self._inspect(name)
+        # Starting a container that has ended would run it a second time.
+        if told is not None and told["State"]["Status"] == "created":
+            self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        try:
+            self._engine.ask(
+                "POST", f"/containers/{name}/start", what=f"the container {name}", fine=(304,)
+            )
+        except RetryError as error:
+            told = self._inspect(name)
+            if told is not None and told["State"]["Status"] == "created":
+                # The engine answers 500 to what its runtime refuses.
+                raise InputError(
+                    f"{error} Check command, mounts, ports and limits of the container."
+                ) from error
+            raise
+
+    def _pull(self, work: Container) -> None:
+        if work.pull not in ("missing", "always", "never"):
+            raise InputError(f"Docker: pull is {work.pull!r}; use missing, always or never.")
+        what = f"the image {work.image!r}"
+        there = self._engine.ask("GET", f"/images/{work.image}/json", what=what, fine=(404,))
+        if there.status_code != 404 and work.pull != "always":
+            return
+        if work.pull == "never":
+            raise InputError(
+                f"Docker at {self._engine.url}: {what} is not there, and it is not to be pulled. "
+                "Build or load it on that engine."
+            )
+        for line in self._engine.pull(work.image, work.login, platform=work.platform):
+            self._say(line)
+
+    def _create(
+        self, prepared: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
+    ) -> None:
+        environment = {
+            **tell,
+            **work.environment,
+            **work.private_environment,
+            "TRADEWIND_RESULT": _RESULT,
+        }
+        limits = host_config(
+            network_mode=work.network_mode,
+            mem_limit=work.mem_limit,
+            cpus=work.cpus,
+            shm_size=work.shm_size,
+        )
+        config: dict[str, Any] = {
+            **work.config,
+            "Image": work.image,
+            "Env": as_environment(environment),
+            "Tty": work.tty,
+            "Labels": {
+                **work.config.get("Labels", {}),
+                _OWNER: owner.digest,
+                _NUMBER: str(number),
+                _TITLE: str(owner),
+            },
+            "HostConfig": {"Mounts": list(work.mounts), **limits, **work.host_config},
+        }
+        for key, value in (("Cmd", work.command), ("Entrypoint", work.entrypoint)):
+            if value is not None:
+                config[key] = shlex.split(value) if isinstance(value, str) else list(value)
+        texts = {"User": work.user, "WorkingDir": work.working_dir}
+        config |= {key: text for key, text in texts.items() if text is not None}
+        params = {"name": prepared}
+        if work.platform:
+            params["platform"] = work.platform
+        self._engine.ask(
+            "POST",
+            "/containers/create",
+            what=f"a container of the image {work.image!r}",
+            params=params,
+            json=config,
+        )
+        try:
+            # Where any user of the container may hand back a result.
+            self._engine.ask(
+                "PUT",
+                f"/containers/{prepared}/archive",
+                what=f"the container {prepared}",
+                params={"path": "/"},
+                content=_folder_archive(),
+                headers={"Content-Type": "application/x-tar"},
+            )
+        except (EngineRefusedError, RetryError):
+            if not work.host_config.get("ReadonlyRootfs"):
+                self._delete(prepared)
+                raise
+
+    # -------------------------------------------------------------------------------- look, list
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        response = self._engine.ask(
+            "GET", f"/containers/{name}/json", what=f"the container {name}", fine=(404,)
+        )
+        if response.status_code == 404:
+            return None
+        told: dict[str, Any] = response.json()
+        return told
+
+    def look(self, name: str) -> Sight:
+        """Inspect the container."""
+        told = self._inspect(name)
+        if told is None:
+            return Sight(Status.ABSENT)
+        state = told["State"]
+        status = str(state["Status"]).lower()
+        if status in ("created", "configured", "initialized"):
+            return Sight(Status.PENDING, "it is created and not started")
+        if status in ("running", "restarting", "paused", "stopping"):
+            return Sight(Status.RUNNING)
+        code = int(state.get("ExitCode") or 0)
+        if state.get("OOMKilled"):
+            limit = told.get("HostConfig", {}).get("Memory")
+            of = f" of {limit / 2**20:.0f} MiB" if limit else ""
+            reason = f"it used more memory than its limit{of} and was killed, exit status {code}"
+            return Sight(Status.FAILED, reason, code)
+        if code == 0 and not state.get("Error"):
+            return Sight(Status.SUCCEEDED, exit_code=0)
+        error = f": {state['Error']}" if state.get("Error") else ""
+        return Sight(Status.FAILED, in_words(code) + error, code)
+
+    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+        """Ask for all containers with our label: one call, and one more for each that has ended."""
+        label = _OWNER if owner is None else f"{_OWNER}={owner.digest}"
+        response = self._engine.ask(
+            "GET",
+            "/containers/json",
+            what="its containers",
+            params={"all": "true", "filters": f'{{"label": ["{label}"]}}'},
+        )
+        for told in response.json():
+            labels = told["Labels"]
+            name = told["Names"][0].lstrip("/") if told.get("Names") else told["Id"]
+            if not name.endswith(f"-{labels[_OWNER]}-{labels[_NUMBER]}"):
+                continue  # prepared by an attempt that died before its claim
+            running = str(told["State"]).lower() == "running"
+            sight = Sight(Status.RUNNING) if running else self.look(name)
+            if sight.status is not Status.ABSENT:
+                yield Piece(
+                    name=name,
+                    owner=labels[_OWNER],
+                    title=labels.get(_TITLE, ""),
+                    number=int(labels[_NUMBER]),
+                    sight=sight,
+                    started=_created(told.get("Created")),
+                )
+
+    # ------------------------------------------------------------------------------------- logs
+
+    def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        """Follow the log over one connection that stays open from call to call.
+
+        A cursor is the engine's timestamp of a line, to the nanosecond, and how many lines before
+        it have the same one.
+        """
+        follower = self._followers.pop(name, None)
+        if follower is None or follower.cursor != after:
+            if follower is not None:
+                follower.close()
+            told = self._inspect(name)
+            if told is None:
+                return
+            follower = _Follower(self._engine, name, after, tty=bool(told["Config"].get("Tty")))
+        try:
+            # What has ended has a last line: that is waited for.
+            ended = wait == 0 and self.look(name).status.ended
+            while (lines := follower.take(None if ended else wait)) is not None:
+                for line in lines:
+                    follower.cursor = line.cursor
+                    yield line
+                if not lines:
+                    self._followers[name] = follower
+                    return
+            follower.close()
+        except BaseException:
+            follower.close()
+            raise
+
+    # --------------------------------------------------------------------- result, stop, remove
+
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        """Fetch the file from the container's file system."""
+        path = f"/{_RESULT_FOLDER}/result"
+        with self._engine.stream_or_none(
+            "GET",
+            f"/containers/{name}/archive",
+            what=f"the result of {name}",
+            params={"path": path},
+        ) as response:
+            if response is None:
+                return None
+            reader = _Reader(response.iter_bytes(1 << 16))
+            with tarfile.open(fileobj=reader, mode="r|") as archive:
+                for member in archive:
+                    if member.size > limit:
+                        raise InputError(
+                            f"Docker at {self._engine.url}: the result of {name} is larger than "
+                            f"{limit:,} bytes. Write it to a store, and hand back where it stands."
+                        )
+                    file = archive.extractfile(member)
+                    if file is not None:
+                        content: bytes = file.read()
+                        return content
+        return None
+
+    def stop(self, name: str) -> None:
+        """Ask the engine to stop it: SIGTERM, and SIGKILL after five seconds."""
+        try:
+            self._engine.ask(
+                "POST",
+                f"/containers/{name}/stop",
+                what=f"the container {name}",
+                params={"t": str(_STOP_SECONDS)},
+                fine=(304, 404),
+                timeout=1.0,
+            )
+        except RetryError:
+            # It answers when the container has ended, and goes on stopping when nobody waits.
+            self._engine.ask("GET", "/_ping", what="a sign of life")
+
+    def remove(self, name: str) -> None:
+        """Kill and delete it, with its anonymous volumes, and what died before its claim."""
+        follower = self._followers.pop(name, None)
+        if follower is not None:
+            follower.close()
+        told = self._inspect(name)
+        self._delete(name)
+        if told is not None:
+            self._delete_prepared(name, told["Config"]["Labels"])
+
+    def _delete_prepared(self, name: str, labels: Mapping[str, str]) -> None:
+        wanted = f'{{"label": ["{_OWNER}={labels[_OWNER]}", "{_NUMBER}={labels[_NUMBER]}"]}}'
+        response = self._engine.ask(
+            "GET",
+            "/containers/json",
+            what="its containers",
+            params={"all": "true", "filters": wanted},
+        )
+        for other in response.json():
+            if str(other["State"]).lower() == "created" and f"/{name}" not in other["Names"]:
+                self._delete(other["Id"])
+
+    def _delete(self, name: str) -> None:
+        self._engine.ask(
+            "DELETE",
+            f"/containers/{name}",
+            what=f"the container {name}",
+            params={"force": "true", "v": "true"},
+            fine=(404, 409),  # gone, or being removed by somebody else
+        )
+
+
+class _Follower:
+    """One open connection to a container's log, read by a thread of its own."""
+
+    def __init__(self, engine: Engine, name: str, after: str | None, *, tty: bool) -> None:
+        self.cursor = after
+        self._engine = engine
+        self._name = name
+        self._tty = tty
+        self._lines: queue.Queue[list[LogLine] | BaseException | None] = queue.Queue(_LINES_AHEAD)
+        self._closed = threading.Event()
+        self._response: Any = None
+        self._thread = threading.Thread(target=self._read, args=(after,), daemon=True)
+        self._thread.start()
+
+    def take(self, wait: float | None) -> list[LogLine] | None:
+        """Take the next lines: none when there are none in time, None when there will be no more.
+
+        Args:
+            wait: Seconds; None waits for the end of the log.
+        """
+        try:
+            found = self._lines.get(timeout=wait) if wait != 0 else self._lines.get_nowait()
+        except queue.Empty:
+            return []
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def close(self) -> None:
+        """End the connection and its thread."""
+        self._closed.set()
+        response = self._response
+        if response is not None:
+            # A read that waits for bytes does not hear a close; it hears a shutdown.
+            connection = response.extensions["network_stream"].get_extra_info("socket")
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        while self._thread.is_alive():
+            try:
+                self._lines.get_nowait()
+            except queue.Empty:
+                self._thread.join(0.01)
+
+    def _read(self, after: str | None) -> None:
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1"}
+        stamp, _, count = (after or "").partition("/")
+        if stamp:
+            # The engine takes seconds with a fraction, and gives what is not older.
+            params["since"] = _seconds(stamp)
+        try:
+            with self._engine.stream(
+                "GET",
+                f"/containers/{self._name}/logs",
+                what=f"the log of {self._name}",
+                params=params,
+                timeout=None,
+            ) as response:
+                self._response = response
+                chunks = response.iter_raw()
+                for lines in _lines(messages(chunks, tty=self._tty), stamp, int(count or 0)):
+                    self._lines.put(lines)
+                    if self._closed.is_set():
+                        return
+            self._lines.put(None)
+        except TradewindError as error:
+            if not self._closed.is_set():
+                self._lines.put(error)
+        except Exception as error:
+            if not self._closed.is_set():
+                self._lines.put(RetryError(f"{self._engine.url}: the log broke off: {error!r}."))
+
+
+def _lines(
+    batches: Iterator[list[tuple[int, bytes]]], stamp: str, count: int
+) -> Iterator[list[LogLine]]:
+    """Make lines of messages, without those up to a cursor.
+
+    Args:
+        batches: Messages, each ``TIMESTAMP TEXT``; a line of more than 16 KiB comes in several, of
+            which all but the last have no line's end.
+        stamp: Timestamp of the last line known; empty for none.
+        count: How many lines of that timestamp are known.
+    """
+    begun: dict[int, tuple[str, list[bytes]]] = {}
+    skip, at, same = count, stamp, 0
+
+    def line(moment: str, text: bytes) -> LogLine | None:
+        nonlocal skip, at, same
+        if moment == stamp and skip:
+            skip -= 1
+            same = count - skip
+            return None
+        same = same + 1 if moment == at else 1
+        at = moment
+        return LogLine(
+            text.decode(errors="replace"), f"{moment}/{same}", datetime.fromisoformat(moment)
+        )
+
+    for batch in batches:
+        made: list[LogLine] = []
+        for channel, message in batch:
+            moment, _, text = message.partition(b" ")
+            if not text.endswith(b"\n"):
+                begun.setdefault(channel, (moment.decode(), []))[1].append(text)
+                continue
+            text = text[:-1]
+            first = moment.decode()
+            if channel in begun:
+                first, parts = begun.pop(channel)
+                text = b"".join([*parts, text])
+            if (whole := line(first, text)) is not None:
+                made.append(whole)
+        if made:
+            yield made
+    for first, parts in begun.values():
+        if (whole := line(first, b"".join(parts))) is not None:
+            yield [whole]
+
+
+def _seconds(stamp: str) -> str:
+    """Spell a timestamp as the engine takes it: seconds, a point, nanoseconds."""
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return f"{seconds}.{fraction.ljust(9, '0')}"
+
+
+class _Reader(io.RawIOBase):
+    """Pieces of bytes as a file that is read once."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        part = self._rest[: len(buffer)]
+        self._rest = self._rest[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _created(seconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(seconds), UTC) if isinstance(seconds, int) else None
+
+
+def _folder_archive() -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        member = tarfile.TarInfo(_RESULT_FOLDER)
+        member.type, member.mode = tarfile.DIRTYPE, 0o777
+        archive.addfile(member)
+    return target.getvalue()

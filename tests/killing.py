@@ -1,0 +1,91 @@
+"""Killing a worker by SIGKILL at chosen points of its work; see `killing_worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+WORKER = Path(__file__).with_name("killing_worker.py")
+
+
+class Worker:
+    """A process that carries out orders in children, each of which can be made to die.
+
+    Args:
+        actions: File with the functions it carries out.
+        package: Package whose executed lines are the points to die at.
+        environment: Variables besides those of this process.
+    """
+
+    def __init__(
+        self, actions: Path, package: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER), str(actions), package],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        self._answer()
+
+    def run(self, action: str, *, die_at: int = 0, **arguments: Any) -> dict[str, Any]:
+        """Carry out an action in a child of its own.
+
+        Returns:
+            ``answer`` and ``points``; or ``signal`` when it was killed; or ``error``, ``message``.
+        """
+        assert self._process.stdin is not None
+        order = {"action": action, "die_at": die_at, "arguments": arguments}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the worker has ended with status {self._process.wait(10)}"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def spread(points: int, count: int) -> list[int]:
+    """Choose points to die at: half of them over all, half over the last quarter.
+
+    Most lines are executed for each piece of data; claim, publish and cleanup are few, and at the
+    end.
+
+    Args:
+        points: How many there are.
+        count: How many to choose.
+    """
+    half = count // 2
+    early = [1 + points * index // half for index in range(half)]
+    begin = points * 3 // 4
+    late = [begin + (points - begin) * index // (count - half) + 1 for index in range(count - half)]
+    return sorted({min(point, points) for point in early + late})

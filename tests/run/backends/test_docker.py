@@ -1,0 +1,208 @@
+"""Containers of a real Docker engine, which the tests start."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance import BackendConformance, until_ended, until_logged
+
+from container_engine import Engine as EngineOfTests
+from container_engine import docker_engine
+from tradewind.errors import InputError, SetupError
+from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Status
+from tradewind.run.backends.docker import Container, DockerBackend, Engine
+
+pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
+
+IMAGE = "tradewind-tests/busybox:1"
+BUSYBOX = Path("/bin/busybox")
+
+
+def busybox_root() -> bytes:
+    """A tar of a root file system with nothing but busybox."""
+    if not BUSYBOX.exists():
+        pytest.skip("busybox is missing: apt-get install busybox-static")
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        archive.add(BUSYBOX.resolve(), "bin/busybox")
+        for name in (
+            "sh",
+            "sleep",
+            "seq",
+            "head",
+            "tr",
+            "kill",
+            "printf",
+            "id",
+            "pwd",
+            "cat",
+            "wc",
+        ):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        for name in ("tmp", "dev", "proc", "sys", "etc"):
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o777
+            archive.addfile(folder)
+    return target.getvalue()
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[EngineOfTests]:
+    with docker_engine() as daemon:
+        name, _, tag = IMAGE.partition(":")
+        daemon.import_image(name, tag, busybox_root())
+        yield daemon
+        assert daemon.containers() == [], "every test leaves nothing behind"
+
+
+@pytest.fixture
+def engine(daemon: EngineOfTests) -> Iterator[Engine]:
+    engine = Engine(daemon.address)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def backend(engine: Engine) -> DockerBackend:
+    return DockerBackend(engine)
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner("docker", uuid.uuid4().hex, "work")
+
+
+MISSING = {"Type": "bind", "Source": "/no/where", "Target": "/x"}
+
+
+def shell(script: str, **options) -> Container:
+    return Container(IMAGE, ["sh", "-c", script], network_mode="none", **options)
+
+
+class TestConformance(BackendConformance):
+    def work(self, script: str, **environment: str) -> Container:
+        return shell(script, environment=environment)
+
+
+def test_a_container_that_was_claimed_and_not_started_is_started_once(
+    backend: DockerBackend, owner: Owner, monkeypatch: pytest.MonkeyPatch
+):
+    def die(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "_begin", die)
+    with pytest.raises(KeyboardInterrupt):
+        backend.start(owner, 1, shell("echo ran"), tell={})
+    monkeypatch.undo()
+    name = backend.name_of(owner, 1)
+    assert backend.look(name).status is Status.PENDING
+    backend.resume(name)
+    until_ended(backend, name)
+    backend.resume(name)
+    assert [line.text for line in backend.logs(name, None, wait=0)] == ["ran"]
+    backend.remove(name)
+
+
+def test_what_died_before_its_claim_is_removed(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(backend, "_delete", lambda name: None)
+    backend.start(owner, 1, shell("true"), tell={})
+    with pytest.raises(AlreadyStartedError):
+        backend.start(owner, 1, shell("true"), tell={})
+    monkeypatch.undo()
+    assert len(daemon.containers()) == 2
+    assert len(list(backend.list(owner))) == 1
+    until_ended(backend, backend.name_of(owner, 1))
+    backend.remove(backend.name_of(owner, 1))
+    assert daemon.containers() == []
+
+
+def test_too_much_memory_is_told(backend: DockerBackend, owner: Owner):
+    script = (
+        "head -c 200m /dev/zero | tail -c 199m >/dev/null; x=$(head -c 100m /dev/zero | tr '\\0' x)"
+    )
+    backend.start(owner, 1, shell(script, mem_limit="16m"), tell={})
+    sight = until_ended(backend, backend.name_of(owner, 1))
+    assert sight.status is Status.FAILED
+    assert "more memory than its limit of 16 MiB" in (sight.reason or "")
+    backend.remove(backend.name_of(owner, 1))
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (Container("tradewind-tests/none:1", "true", pull="never"), "is not there, and it is not"),
+        (Container(IMAGE, ["/no/such/program"], network_mode="none"), "no such file"),
+        (Container(IMAGE, ["true"], mounts=[MISSING]), "/no/where"),
+        (Container(IMAGE, ["true"], mem_limit="much"), "'much' is no size"),
+        (Container("UPPER CASE", ["true"]), "UPPER CASE"),
+        (Container(IMAGE, ["true"], pull="sometimes"), "missing, always or never"),
+    ],
+)  # fmt: skip
+def test_what_can_never_run_is_refused_at_once_and_nothing_is_left(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests, work: Container, message: str
+):
+    with pytest.raises(InputError, match=message):
+        backend.start(owner, 1, work, tell={})
+    assert daemon.containers() == []
+
+
+# httpcore leaves the socket of a refused connection to the garbage collector, which warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_engine_that_is_not_there_is_told():
+    backend = DockerBackend(Engine("unix:///no/such/docker.sock"))
+    with pytest.raises(SetupError, match=r"docker\.sock: it cannot be reached"):
+        backend.look("x")
+    with pytest.raises(SetupError, match="no address of an engine"):
+        Engine("ftp://host")
+
+
+def test_private_values_are_not_shown():
+    work = shell("true", private_environment={"TOKEN": "s3cret"})
+    assert "s3cret" not in repr(work)
+
+
+def test_user_folder_and_entrypoint(backend: DockerBackend, owner: Owner):
+    work = Container(
+        IMAGE,
+        ["id -u; pwd; echo done > $TRADEWIND_RESULT"],
+        entrypoint=["sh", "-c"],
+        user="1234",
+        working_dir="/tmp",
+        network_mode="none",
+        cpus=0.5,
+    )
+    backend.start(owner, 1, work, tell={})
+    name = backend.name_of(owner, 1)
+    assert until_ended(backend, name).status is Status.SUCCEEDED
+    assert [line.text for line in backend.logs(name, None, wait=0)] == ["1234", "/tmp"]
+    assert backend.result(name, limit=100) == b"done\n"
+    backend.remove(name)
+
+
+def test_a_terminal_s_log_is_read_too(backend: DockerBackend, owner: Owner):
+    backend.start(owner, 1, shell("echo one; echo two", tty=True), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    lines = list(backend.logs(name, None, wait=0))
+    assert [line.text for line in lines] == ["one", "two"]
+    assert [line.text for line in backend.logs(name, lines[0].cursor, wait=0)] == ["two"]
+    backend.remove(name)
+
+
+def test_lines_have_the_time_they_were_written(backend: DockerBackend, owner: Owner):
+    backend.start(owner, 1, shell("echo one"), tell={})
+    name = backend.name_of(owner, 1)
+    line = until_logged(backend, name, "one")
+    assert line.time is not None
+    assert line.time.tzinfo is not None
+    backend.remove(name)

@@ -1,0 +1,78 @@
+"""What the crash tests of running carry out in a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tradewind.owner import Owner
+from tradewind.run.attend import attend
+from tradewind.run.backend import LogLine
+
+ACTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def action(function: Callable[..., Any]) -> Callable[..., Any]:
+    ACTIONS[function.__name__] = function
+    return function
+
+
+def warm() -> None:
+    """Import what the actions need; open nothing."""
+    import tradewind.run.backends.docker
+    import tradewind.run.backends.process  # noqa: F401
+
+
+class FileMemory:
+    """What Airflow's task state store is for, as a file that is replaced whole."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def get(self, key: str) -> str | None:
+        found: str | None = self._all().get(key)
+        return found
+
+    def set(self, key: str, value: str) -> None:
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps({**self._all(), key: value}))
+        new.replace(self._path)
+
+    def _all(self) -> dict[str, str]:
+        return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
+
+
+def _attend(backend: Any, run: str, work: Any, memory: str, log: str) -> str | None:
+    with open(log, "a") as file:
+
+        def write(line: LogLine) -> None:
+            file.write(f"{line.text}\n")
+            file.flush()
+
+        owner = Owner("faults", run, "work")
+        outcome = attend(
+            backend, owner, work, log=write, memory=FileMemory(memory), look_seconds=0.2
+        )
+    return outcome.result
+
+
+@action
+def process(root: str, run: str, script: str, memory: str, log: str) -> str | None:
+    from tradewind.run.backends.process import Command, ProcessBackend
+
+    return _attend(ProcessBackend(root), run, Command(script), memory, log)
+
+
+@action
+def docker(engine: str, image: str, run: str, script: str, memory: str, log: str, folder: str):
+    from tradewind.run.backends.docker import Container, DockerBackend, Engine
+
+    work = Container(
+        image,
+        ["sh", "-c", script],
+        network_mode="none",
+        mounts=[{"Type": "bind", "Source": folder, "Target": folder}],
+    )
+    return _attend(DockerBackend(Engine(engine)), run, work, memory, log)

@@ -1,0 +1,62 @@
+"""A worker is killed at points spread over the whole life of its work: it runs exactly once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from killing import Worker, spread
+
+ACTIONS = Path(__file__).with_name("faults_actions.py")
+
+#: Appends to a file each time it runs, writes a log, hands back a result.
+SCRIPT = "echo x >> {ran}; for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done; "
+SCRIPT += "echo 42 > $TRADEWIND_RESULT"
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(ACTIONS, "tradewind.run") as worker:
+        yield worker
+
+
+def check_it_runs_once(worker: Worker, action: str, folder: Path, points: int, **options) -> None:
+    """Kill an attempt at each point, try again until one ends, and look at what has happened."""
+
+    def arguments(name: str) -> dict:
+        (folder / name).mkdir()
+        return {
+            "run": name,
+            "script": SCRIPT.format(ran=folder / name / "ran"),
+            "memory": str(folder / name / "memory"),
+            "log": str(folder / name / "log"),
+            **options,
+        }
+
+    whole = worker.run(action, **arguments("whole"))
+    assert whole["answer"] == "42\n", whole
+    for point in spread(whole["points"], points):
+        name = f"{point}-{uuid.uuid4().hex[:6]}"
+        given = arguments(name)
+        first = worker.run(action, die_at=point, **given)
+        # How often the work is looked at is a matter of time, and so is the number of points.
+        assert first == {"signal": 9} or first["answer"] == "42\n", first
+        again = worker.run(action, **given)
+        assert again.get("answer") == "42\n", (point, again)
+        assert (folder / name / "ran").read_text() == "x\n", f"killed at {point}"
+        lines = (folder / name / "log").read_text().split("\n")[:-1]
+        assert set(lines) == {f"line {number}" for number in range(1, 6)}
+
+
+def test_a_process_runs_once(worker: Worker, tmp_path: Path):
+    check_it_runs_once(worker, "process", tmp_path, 10, root=str(tmp_path / "jobs"))
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+@pytest.mark.long
+def test_a_process_runs_once_in_the_long_form(worker: Worker, tmp_path: Path):
+    check_it_runs_once(worker, "process", tmp_path, 50, root=str(tmp_path / "jobs"))
+    assert list((tmp_path / "jobs").iterdir()) == []
