@@ -264,6 +264,8 @@ def _int(value: Any, type_: pa.DataType) -> int:
 
 
 def _float(value: Any, type_: pa.DataType) -> float:
+    if hasattr(value, "of_text"):
+        return float(value)  # the nearest double is what a column of doubles means by a text
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refuse(value)
     try:

@@ -1,0 +1,439 @@
+"""Requests over HTTP that are made again, paced, redirected without secrets, and checked."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.clients.http import (
+    BearerAuth,
+    HeaderAuth,
+    HttpConnection,
+    load_httpx,
+    masked,
+    origin,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Answer", "Call", "HttpSession", "Streamed", "TryAgainError"]
+
+_Result = TypeVar("_Result")
+
+_SAFE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_EXCERPT = 200
+
+
+class TryAgainError(Exception):
+    """An attempt failed in a way that may pass.
+
+    Args:
+        reason: What happened, without a full stop.
+        wait: Seconds that the server asks to wait; None where it does not say.
+        unsent: Whether the request cannot have reached the server.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None, unsent: bool = False) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        self.unsent = unsent
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request.
+
+    Args:
+        method: ``GET`` or another.
+        url: The whole URL.
+        params: Query parameters that take the place of those of the URL.
+        body: What to send as JSON; None is nothing.
+        content: What to send as it is, instead of `body`.
+        headers: Beside those of the connection.
+        ends: Statuses that are handed on though they are errors.
+    """
+
+    method: str
+    url: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ends: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said.
+
+    Args:
+        status: HTTP's.
+        url: Where it came from, after redirects.
+        headers: With names in lower case.
+        body: The whole body, uncompressed.
+        encoding: The charset that the server names, if it does.
+    """
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    encoding: str | None
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """An answer in a stream.
+
+    Args:
+        answer: All but its body.
+        chunks: The body, uncompressed. Closing it early ends the request.
+    """
+
+    answer: Answer
+    chunks: Iterator[bytes]
+
+
+class HttpSession:
+    """Requests of one connection.
+
+    Args:
+        connection: Where to.
+    """
+
+    def __init__(self, connection: HttpConnection) -> None:
+        httpx = load_httpx()
+        self.connection = connection
+        self._httpx = httpx
+        self._next = 0.0
+        try:
+            self._client = httpx.Client(
+                verify=_context(connection),
+                proxy=connection.proxy,
+                timeout=httpx.Timeout(
+                    connection.read_timeout,
+                    connect=connection.connect_timeout,
+                ),
+                headers={"User-Agent": "tradewind"},
+            )
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            raise SetupError(
+                f"HTTP API at {masked(connection.base_url)}: the connection's settings are wrong "
+                f"({error}). Correct verify, cert or proxy."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def read(
+        self,
+        call: Call,
+        *,
+        limit: int,
+        check: Callable[[Answer], _Result],
+        streams: Callable[[httpx.Response], bool] = lambda response: False,
+    ) -> _Result | Streamed:
+        """Read an answer, whole or in a stream.
+
+        Args:
+            call: The request.
+            limit: The most bytes that a body may have that is read whole, uncompressed.
+            check: Makes the result of a whole answer; may raise `TryAgainError`.
+            streams: Looks at status and headers: whether to read it in a stream. Such a request is
+                made again only until its first bytes are there.
+
+        Returns:
+            What `check` made, or the stream.
+
+        Raises:
+            RetryError: All attempts failed.
+            InputError: The server refuses the request; the body is longer than `limit`.
+            SetupError: Credentials are refused; TLS failed.
+        """
+
+        def read(response: httpx.Response) -> _Result | Streamed:
+            if streams(response):
+                chunks = response.iter_bytes(1 << 16)
+                first = next(chunks, b"")
+                return Streamed(self.answer(response, b""), self._rest(response, first, chunks))
+            pieces: list[bytes] = []
+            size = 0
+            for piece in response.iter_bytes():
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise InputError(
+                        f"{self.named(response)}: the answer is longer than {limit:,} bytes. Ask "
+                        "for smaller pages, or raise the limit."
+                    )
+            return check(self.answer(response, b"".join(pieces)))
+
+        return self._retried(call, read)
+
+    def fetch(self, call: Call, *, limit: int, check: Callable[[Answer], _Result]) -> _Result:
+        """Read a whole answer; see `read`."""
+        result = self.read(call, limit=limit, check=check)
+        assert not isinstance(result, Streamed)  # noqa: S101
+        return result
+
+    def stream(self, call: Call) -> Iterator[bytes]:
+        """Read an answer in a stream; see `read`."""
+        result = self.read(
+            call, limit=0, check=lambda answer: answer, streams=lambda response: True
+        )
+        assert isinstance(result, Streamed)  # noqa: S101
+        yield from result.chunks
+
+    def _rest(
+        self, response: httpx.Response, piece: bytes, pieces: Iterator[bytes]
+    ) -> Iterator[bytes]:
+        size = 0
+        try:
+            while piece:
+                size += len(piece)
+                yield piece
+                try:
+                    piece = next(pieces, b"")
+                except self._httpx.HTTPError as error:
+                    raise RetryError(
+                        f"{self.named(response)}: the connection broke after {size:,} bytes "
+                        f"({_reason(error)}). Nothing of it was published; try again."
+                    ) from error
+        finally:
+            response.close()
+
+    def named(self, response: httpx.Response) -> str:
+        """Name the API and the request in a message."""
+        return f"HTTP API at {masked(str(response.url))}"
+
+    def answer(self, response: httpx.Response, body: bytes) -> Answer:
+        """Give what is known of a response whose body was read."""
+        return Answer(
+            response.status_code,
+            str(response.url),
+            {name.lower(): value for name, value in response.headers.items()},
+            body,
+            response.charset_encoding,
+        )
+
+    def _retried(self, call: Call, use: Callable[[httpx.Response], _Result]) -> _Result:
+        retries = self.connection.retries
+        again = retries.any_method or call.method.upper() in _SAFE
+        attempt = 0
+        while True:
+            attempt += 1
+            self._pace()
+            try:
+                return self._attempt(call, use)
+            except TryAgainError as error:
+                where = f"HTTP API at {masked(call.url)}"
+                too_long = error.wait is not None and error.wait > retries.longest
+                if attempt >= retries.attempts or too_long or not (again or error.unsent):
+                    why = (
+                        f"it asks to wait {error.wait:.0f} s"
+                        if too_long
+                        else f"after {attempt} attempt" + "s" * (attempt > 1)
+                    )
+                    hint = (
+                        ""
+                        if again
+                        else (
+                            f" A {call.method} is not made again by itself; if it changes nothing, "
+                            "allow it with Retries(any_method=True)."
+                        )
+                    )
+                    raise RetryError(f"{where}: {error} ({why}). Try again later.{hint}") from error
+                time.sleep(self._wait(attempt, error.wait))
+
+    def _wait(self, attempt: int, asked: float | None) -> float:
+        retries = self.connection.retries
+        if asked is not None:
+            return asked + random.uniform(0, retries.backoff)  # noqa: S311
+        return random.uniform(0, min(retries.longest, retries.backoff * 2 ** (attempt - 1)))  # noqa: S311
+
+    def _pace(self) -> None:
+        if self.connection.rate is None:
+            return
+        now = time.monotonic()
+        if self._next > now:
+            time.sleep(self._next - now)
+        self._next = max(now, self._next) + 1 / self.connection.rate
+
+    def _attempt(self, call: Call, use: Callable[[httpx.Response], _Result]) -> _Result:
+        errors = self._httpx
+        response: httpx.Response | None = None
+        done = False
+        try:
+            response = self._send(call)
+            self._check(response, call)
+            result = use(response)
+            done = True  # read to its end, or a stream's to close
+            return result
+        except (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout) as error:
+            if "CERTIFICATE" in str(error).upper() or "SSL" in str(error):
+                raise SetupError(
+                    f"HTTP API at {masked(call.url)}: TLS failed ({error}). Correct the address, "
+                    "or say with verify= which certificates to trust."
+                ) from error
+            raise TryAgainError(f"it cannot be reached ({_reason(error)})", unsent=True) from error
+        except (errors.UnsupportedProtocol, errors.InvalidURL) as error:
+            raise InputError(
+                f"{masked(call.url)!r} is not an HTTP address ({error}). Correct it."
+            ) from error
+        except errors.HTTPError as error:
+            raise TryAgainError(f"the connection broke ({_reason(error)})") from error
+        finally:
+            if response is not None and not done:
+                response.close()
+
+    def _send(self, call: Call) -> httpx.Response:
+        """Send a request and follow redirects by hand: httpx would take headers elsewhere."""
+        for _ in range(self.connection.redirects + 1):
+            request, auth = self._request(call)
+            response: httpx.Response = self._client.send(request, auth=auth, stream=True)
+            if response.status_code not in (301, 302, 303, 307, 308):
+                return response
+            response.close()
+            location = response.headers.get("location")
+            if location is None:
+                return response
+            call = self._redirected(call, response, str(response.url.join(location)))
+        raise InputError(
+            f"HTTP API at {masked(call.url)}: more than {self.connection.redirects} redirects. "
+            "Correct the address."
+        )
+
+    def _redirected(self, call: Call, response: httpx.Response, url: str) -> Call:
+        keeps = response.status_code in (307, 308) or call.method.upper() in ("GET", "HEAD")
+        if not keeps:
+            return replace(call, method="GET", url=url, params={}, body=None, content=None)
+        if origin(url) != self.connection.origin and (call.body or call.content):
+            raise SetupError(
+                f"{self.named(response)}: it redirects a {call.method} to {masked(url)}; what is "
+                "sent is meant for one host alone. Correct the address of the connection."
+            )
+        return replace(call, url=url, params={})
+
+    def _request(self, call: Call) -> tuple[httpx.Request, Any]:
+        httpx, connection = self._httpx, self.connection
+        url = httpx.URL(call.url)
+        params = url.params
+        for name, value in call.params.items():
+            params = params.remove(name)
+            for one in value if isinstance(value, list | tuple) else [value]:
+                params = params.add(name, one)
+        headers: dict[str, str] = {}
+        auth: Any = None
+        if origin(call.url) == connection.origin:
+            for name, value in connection.params.items():
+                params = params if name in params else params.add(name, value)
+            headers = {**connection.headers, **call.headers}
+            if isinstance(connection.auth, BearerAuth):
+                headers["Authorization"] = f"Bearer {connection.auth.token}"
+            elif isinstance(connection.auth, HeaderAuth):
+                headers[connection.auth.name] = connection.auth.value
+            else:
+                auth = connection.auth
+        if params != url.params:
+            url = url.copy_with(params=params)
+        request = self._client.build_request(
+            call.method.upper(), url, headers=headers, json=call.body, content=call.content
+        )
+        if origin(call.url) != connection.origin:
+            request.headers.pop("cookie", None)
+        return request, auth
+
+    def _check(self, response: httpx.Response, call: Call) -> None:
+        status = response.status_code
+        if response.is_success or status in call.ends:
+            return
+        said = self._said(response)
+        if status in _PASSING:
+            raise TryAgainError(
+                f"it answered {status} {response.reason_phrase}{said}", wait=_asked(response)
+            )
+        where = f"{self.named(response)}: it answered {status} {response.reason_phrase}{said}"
+        error: TradewindError
+        if status in (401, 403, 407):
+            error = SetupError(f"{where}. Correct the credentials of the connection.")
+        elif status == 404:
+            error = InputError(f"{where}. Correct the path.")
+        else:
+            error = InputError(f"{where}. Correct the request.")
+        raise error
+
+    def _said(self, response: httpx.Response) -> str:
+        try:
+            body = b""
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) >= 4 * _EXCERPT:
+                    break
+        except self._httpx.HTTPError:
+            return ""
+        text = self.excerpt(body)
+        return f": {text}" if text else ""
+
+    def excerpt(self, body: bytes) -> str:
+        """Give the first characters of a body in one line, without known secrets."""
+        text = self.connection.conceal(body[: 4 * _EXCERPT].decode("utf-8", "replace"))
+        text = " ".join(text.split())
+        text = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+        return repr(text[:_EXCERPT])[1:-1] + ("..." if len(text) > _EXCERPT else "")
+
+
+def _context(connection: HttpConnection) -> Any:
+    import ssl
+
+    verify = connection.verify
+    if connection.cert is None and not isinstance(verify, str):
+        return verify
+    if isinstance(verify, ssl.SSLContext):
+        context = verify
+    elif verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if connection.cert is not None:
+        files = (connection.cert,) if isinstance(connection.cert, str) else connection.cert
+        context.load_cert_chain(*files)
+    return context
+
+
+def _asked(response: httpx.Response) -> float | None:
+    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if value.isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return max(0.0, (moment - datetime.datetime.now(datetime.UTC)).total_seconds())
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,236 @@
+"""JSON as APIs send it: any charset, numbers to the last digit, HTML where JSON was promised."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from tradewind.errors import InputError
+from tradewind.move.clients.http_session import Answer, TryAgainError
+from tradewind.move.document_columns import Kind, Values
+from tradewind.move.documents import Block, load_orjson
+
+__all__ = ["JsonValues", "parsed", "record_blocks"]
+
+_BLOCK = 1 << 20
+
+# What orjson would change on its way through a double: more than 15 digits, large exponents.
+_RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}")
+_CUT = re.compile(r"unexpected end of data|EOF|Unterminated string|control character")
+_UTF8 = {None, "utf-8", "utf8", "us-ascii", "ascii"}
+
+
+class _Number(Decimal):
+    """A number of a JSON text that no double holds exactly."""
+
+    of_text = True
+
+
+class JsonValues(Values):
+    """What the values of an API's records are.
+
+    Args:
+        decimals: Whether every number with a fraction is kept as a decimal: where a schema has
+            decimal columns.
+    """
+
+    def __init__(self, *, decimals: bool = False) -> None:
+        orjson = load_orjson("http")
+        self._orjson = orjson
+        self._decimals = decimals
+        self._fragment = orjson.Fragment
+
+    def loads(self, text: bytes) -> Any:
+        """Read JSON in UTF-8, numbers to the last digit.
+
+        Raises:
+            json.JSONDecodeError: It is none.
+        """
+        if not self._decimals and _RISKY.search(text) is None:
+            return self._orjson.loads(text)
+        number: Callable[[str], Any] = _Number if self._decimals else _exact
+        return json.loads(text, parse_float=number, parse_constant=_refuse)
+
+    def dumps(self, value: Any) -> bytes:
+        """Write JSON."""
+        try:
+            text: bytes = self._orjson.dumps(value, self._foreign)
+        except TypeError:
+            # Integers of more than 64 bits: orjson has no way, the standard library no Decimal.
+            return self._orjson.dumps(self._large(value), self._foreign)  # type: ignore[no-any-return]
+        return text
+
+    def scalar_kind(self, value: Any) -> Kind:
+        """Tell the column that a scalar wants."""
+        return super().scalar_kind(Decimal(value) if isinstance(value, Decimal) else value)
+
+    def _foreign(self, value: Any) -> Any:
+        if isinstance(value, Decimal):
+            return self._fragment(str(value).encode())
+        raise TypeError(f"A {type(value).__name__} is no JSON")
+
+    def _large(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._large(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._large(one) for one in value]
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+            return self._fragment(str(value).encode())
+        return value
+
+
+def _exact(text: str) -> float | Decimal:
+    """Give a double where it tells the number, or else all digits."""
+    number = float(text)
+    exact = _Number(text)
+    return number if Decimal(repr(number)) == exact else exact
+
+
+def _refuse(text: str) -> Any:
+    raise json.JSONDecodeError(f"{text} is no JSON", text, 0)
+
+
+def _utf8(answer: Answer, where: str) -> bytes:
+    """Give the text of an answer in UTF-8 without byte order mark.
+
+    Raises:
+        InputError: It is not in the charset that the server names; or nobody knows that one.
+    """
+    body = answer.body
+    charset = answer.encoding and answer.encoding.lower()
+    if body[:3] == b"\xef\xbb\xbf":
+        body, charset = body[3:], None
+    elif charset in _UTF8 and (body[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in body[:4]):
+        charset = json.detect_encoding(body)
+    try:
+        text = body.decode(charset or "utf-8")
+    except LookupError:
+        raise InputError(
+            f"{where}: nobody here knows the charset {charset!r} that it names. Ask for JSON in "
+            "UTF-8."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: the text is not {charset or 'UTF-8'}, as "
+            f"{'the server says' if answer.encoding else 'JSON has to be'}: byte {error.start} is "
+            f"{body[error.start]:#04x}. Have the server send JSON in UTF-8."
+        ) from None
+    if charset in _UTF8:
+        return body
+    return text.encode()
+
+
+def parsed(answer: Answer, values: JsonValues, where: str, excerpt: Callable[[bytes], str]) -> Any:
+    """Read the JSON of an answer.
+
+    Args:
+        answer: The answer.
+        values: Reads JSON.
+        where: System and request, for messages.
+        excerpt: Gives the first characters of a body, fit to be shown.
+
+    Raises:
+        InputError: It is none.
+        TryAgainError: It ends in the middle.
+    """
+    text = _utf8(answer, where)
+    try:
+        return values.loads(text)
+    except ValueError as error:
+        kind = answer.headers.get("content-type", "none named")
+        start = text.lstrip()[:1]
+        if start in (b"{", b"[") and _CUT.search(str(error)):
+            raise TryAgainError(f"the JSON ends in the middle, after {len(text):,} bytes") from None
+        what = "HTML" if start == b"<" else "something else"
+        if start in (b"{", b"["):
+            what = f"broken JSON ({error})"
+        elif not text.strip():
+            what = "an empty body"
+        raise InputError(
+            f"{where}: status {answer.status} with {what} instead of JSON (content type {kind}). "
+            f"It begins with: {excerpt(text) or 'nothing'}. Correct the path, or the credentials "
+            "if it is a page to log in."
+        ) from None
+
+
+def record_blocks(
+    chunks: Iterable[bytes],
+    values: JsonValues,
+    where: str,
+    *,
+    charset: str | None,
+    limit: int,
+    excerpt: Callable[[bytes], str],
+) -> Iterator[Block]:
+    """Read newline-delimited JSON (https://github.com/ndjson/ndjson-spec), a record a line.
+
+    Args:
+        chunks: The text, in pieces of any length.
+        values: Reads JSON.
+        where: System and request, for messages.
+        charset: What the server says it is in; it must be UTF-8.
+        limit: The most bytes of a line.
+        excerpt: Gives the first characters of a text, fit to be shown.
+
+    Yields:
+        Blocks of about a megabyte, whose borders depend on the lines alone.
+
+    Raises:
+        InputError: A line is no object, or too long; another charset.
+    """
+    if charset and charset.lower() not in _UTF8:
+        raise InputError(
+            f"{where}: newline-delimited JSON in {charset} is not read. Have the server send UTF-8."
+        )
+    records: list[Any] = []
+    size = number = 0
+    for line in _lines(chunks, limit, where):
+        number += 1
+        text = line.strip(b"\x1e\r\t ")
+        if number == 1:
+            text = text.removeprefix(b"\xef\xbb\xbf")
+        if not text:
+            continue
+        try:
+            record = values.loads(text)
+        except ValueError as error:
+            what = "HTML" if text[:1] == b"<" else "broken JSON"
+            raise InputError(
+                f"{where}: line {number} is {what} ({error}). It begins with: {excerpt(text)}. "
+                "Have the server send an object a line."
+            ) from None
+        if not isinstance(record, dict):
+            raise InputError(
+                f"{where}: line {number} is a {type(record).__name__} where an object should be. "
+                "Have the server send an object a line, or pass lines=False."
+            )
+        records.append(record)
+        size += len(line)
+        if size >= _BLOCK:
+            yield Block(records, size)
+            records, size = [], 0
+    if records:
+        yield Block(records, size)
+
+
+def _lines(chunks: Iterable[bytes], limit: int, where: str) -> Iterator[bytes]:
+    rest: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        length += len(first)
+        if length > limit:
+            raise InputError(
+                f"{where}: a line is longer than {limit:,} bytes. Raise page_bytes, or correct "
+                "lines= if these are no lines."
+            )
+        if others:
+            yield b"".join(rest)
+            yield from others[:-1]
+            rest, length = [others[-1]], len(others[-1])
+    if length:
+        yield b"".join(rest)

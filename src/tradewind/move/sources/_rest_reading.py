@@ -1,0 +1,273 @@
+"""One reading of all pages of an API, with none lost and none repeated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import InputError, RetryError
+from tradewind.move.clients.http import masked
+from tradewind.move.clients.http_session import Answer, Call, HttpSession, Streamed
+from tradewind.move.documents import Block
+from tradewind.move.json_path import MISSING, JsonPath
+from tradewind.move.sources._rest_json import JsonValues, parsed, record_blocks
+from tradewind.move.sources._rest_paging import Pagination, Step, Turn
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Reading", "Request"]
+
+_LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq", "stream+json")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to read; see `tradewind.move.sources.rest.RestSource`."""
+
+    describe: str
+    url: str
+    method: str
+    params: Mapping[str, Any]
+    body: Any
+    headers: Mapping[str, str]
+    records: JsonPath
+    pagination: Pagination | None
+    total: JsonPath | None
+    total_header: str | None
+    lines: bool | None
+    max_pages: int
+    page_bytes: int
+    allow_repeats: bool
+
+
+@dataclass
+class _Page:
+    """A page that was read whole."""
+
+    answer: Answer
+    document: Any
+    records: list[Any]
+    total: int | None
+
+
+class Reading:
+    """One reading of all pages.
+
+    Args:
+        request: What to read.
+        http: Makes the requests.
+        values: Reads JSON.
+    """
+
+    def __init__(self, request: Request, http: HttpSession, values: JsonValues) -> None:
+        self._request = request
+        self._http = http
+        self._values = values
+        self._tokens: set[bytes] = set()
+        self._last: bytes | None = None
+        self._seen = 0
+        self._total: int | None = None
+
+    def blocks(self) -> Iterator[Block]:
+        """Read all records.
+
+        Yields:
+            A page, or a part of one that is newline-delimited JSON.
+
+        Raises:
+            InputError: A page is not what was said; pages go in circles; there are too many.
+            RetryError: The API is in trouble; it hands out fewer or more records than it declares.
+            SetupError: Credentials are refused.
+        """
+        request = self._request
+        pagination = request.pagination
+        step = pagination.first() if pagination is not None else Step()
+        number = 0
+        while True:
+            number += 1
+            if number > request.max_pages:
+                raise InputError(
+                    f"{request.describe}: there are more than {request.max_pages:,} pages. Raise "
+                    "max_pages if that is right, or correct the pagination."
+                )
+            turn = yield from self._page(self._call(step), number)
+            following = None if turn is None or pagination is None else pagination.after(turn)
+            if following is None:
+                break
+            if following.token is not None and not self._new(following.token):
+                raise InputError(
+                    f"{request.describe}: page {number} hands out as the next page "
+                    f"{self._shown(following)}, which was handed out before: the pages go in a "
+                    "circle. Correct the pagination."
+                )
+            step = following
+        if self._total is not None and self._seen != self._total:
+            raise RetryError(
+                f"{request.describe}: it declares {self._total:,} records and handed out "
+                f"{self._seen:,} in {number:,} pages. Perhaps they changed while they were read: "
+                "try again, or correct the pagination."
+            )
+
+    def _call(self, step: Step) -> Call:
+        request = self._request
+        return Call(
+            request.method,
+            step.url or request.url,
+            # An address that the API hands out is complete.
+            params=step.params if step.url else {**request.params, **step.params},
+            body={**(request.body or {}), **step.body} if step.body else request.body,
+            headers={"Accept": "application/json", **request.headers},
+            ends=frozenset() if request.pagination is None else request.pagination.ends,
+        )
+
+    def _page(self, call: Call, number: int) -> Generator[Block, None, Turn | None]:
+        request = self._request
+
+        def in_lines(response: httpx.Response) -> bool:
+            if request.lines is not None:
+                return request.lines
+            kind = response.headers.get("content-type", "").split(";")[0]
+            return kind.rpartition("/")[2].removeprefix("x-").lower() in _LINES_TYPES
+
+        page = self._http.read(
+            call,
+            limit=request.page_bytes,
+            check=lambda answer: self._parsed(answer, call, number),
+            streams=in_lines,
+        )
+        if isinstance(page, Streamed):
+            return (yield from self._streamed(page, number))
+        if page is None:
+            return None
+        self._declare(page.total, number)
+        self._look_for_repeat(page.records, number)
+        self._seen += len(page.records)
+        yield Block(page.records, len(page.answer.body), f"page {number}")
+        return self._turn(page.answer, page.document, len(page.records), number)
+
+    def _parsed(self, answer: Answer, call: Call, number: int) -> _Page | None:
+        request = self._request
+        if answer.status in call.ends:
+            return None
+        where = self._where(answer.url, number)
+        if answer.status == 204 or (answer.status == 200 and not answer.body and number > 1):
+            return _Page(answer, None, [], None)
+        document = parsed(answer, self._values, where, self._http.excerpt)
+        records = request.records.records(document)
+        if records is None:
+            raise InputError(
+                f"{where}: there are no records at {request.records.text} of the page, which "
+                f"{_shape(document)}. It begins with: {self._http.excerpt(answer.body)}. Correct "
+                "records=."
+            )
+        for record in records:
+            if not isinstance(record, dict):
+                raise InputError(
+                    f"{where}: at {request.records.text} there is a {type(record).__name__} where "
+                    "an object should be. Correct records=."
+                )
+        total: Any = _MISSING_TOTAL
+        if request.total is not None:
+            total = request.total.find(document)
+        elif request.total_header is not None:
+            total = answer.headers.get(request.total_header.lower(), MISSING)
+        return _Page(answer, document, records, self._number(total, where))
+
+    def _streamed(self, page: Streamed, number: int) -> Generator[Block, None, Turn]:
+        request = self._request
+        where = self._where(page.answer.url, number)
+        if request.total_header is not None:
+            found = page.answer.headers.get(request.total_header.lower(), MISSING)
+            self._declare(self._number(found, where), number)
+        digest = hashlib.blake2b(digest_size=16)
+        watched = request.pagination is not None and not request.allow_repeats
+        count = 0
+        chunks = page.chunks
+        try:
+            for block in record_blocks(
+                chunks,
+                self._values,
+                where,
+                charset=page.answer.encoding,
+                limit=request.page_bytes,
+                excerpt=self._http.excerpt,
+            ):
+                count += len(block.documents)
+                if watched:
+                    digest.update(self._values.dumps(block.documents))
+                yield Block(block.documents, block.size, f"page {number}")
+        finally:
+            if isinstance(chunks, Generator):
+                chunks.close()
+        if watched:
+            self._compare(digest.digest(), count, number)
+        self._seen += count
+        return self._turn(page.answer, None, count, number)
+
+    def _turn(self, answer: Answer, document: Any, records: int, number: int) -> Turn:
+        return Turn(number, answer.url, answer.headers, document, records, self._seen, self._total)
+
+    def _look_for_repeat(self, records: list[Any], number: int) -> None:
+        if self._request.pagination is None or self._request.allow_repeats:
+            return
+        digest = hashlib.blake2b(self._values.dumps(records), digest_size=16).digest()
+        self._compare(digest, len(records), number)
+
+    def _compare(self, digest: bytes, records: int, number: int) -> None:
+        if records and digest == self._last:
+            raise InputError(
+                f"{self._request.describe}: page {number} has the same {records:,} records as the "
+                "one before. Correct the pagination (perhaps the API does not know the "
+                "parameter), or pass allow_repeats=True if that is right."
+            )
+        self._last = digest
+
+    def _declare(self, total: int | None, number: int) -> None:
+        if total is None:
+            return
+        if self._total is not None and total != self._total:
+            raise RetryError(
+                f"{self._request.describe}: it declared {self._total:,} records, and on page "
+                f"{number} {total:,}: they change while they are read. Try again, or leave "
+                "total= out if the API cannot tell."
+            )
+        self._total = total
+
+    def _number(self, found: Any, where: str) -> int | None:
+        if found is _MISSING_TOTAL:
+            return None
+        if isinstance(found, str) and found.strip().isdigit():
+            return int(found)
+        if isinstance(found, int) and not isinstance(found, bool):
+            return found
+        place = self._request.total.text if self._request.total else self._request.total_header
+        raise InputError(
+            f"{where}: at {place} the number of all records should stand, and there is "
+            f"{found!r}. Correct total= or total_header=, or leave it out."
+        )
+
+    def _new(self, token: str) -> bool:
+        digest = hashlib.blake2b(token.encode(), digest_size=16).digest()
+        if digest in self._tokens:
+            return False
+        self._tokens.add(digest)
+        return True
+
+    def _where(self, url: str, number: int) -> str:
+        paged = f", page {number}" if self._request.pagination is not None else ""
+        return f"HTTP API at {masked(url)}{paged}"
+
+    def _shown(self, step: Step) -> str:
+        return masked(step.url) if step.url else f"a token of {len(step.token or '')} characters"
+
+
+_MISSING_TOTAL = object()
+
+
+def _shape(document: Any) -> str:
+    if isinstance(document, dict):
+        return f"has the members {', '.join(map(repr, list(document)[:10])) or 'none'}"
+    return f"is a {type(document).__name__}"

@@ -1,0 +1,233 @@
+"""Reading from an HTTP API, page by page; or one answer as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Self
+
+import pyarrow as pa
+
+from tradewind.errors import InputError
+from tradewind.move import types
+from tradewind.move.batches import Batches
+from tradewind.move.clients.http import HttpConnection, masked
+from tradewind.move.documents import Block, Unknown, json_lines, typed_batches
+from tradewind.move.format import Format
+from tradewind.move.json_path import JsonPath
+from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._rest_json import JsonValues
+from tradewind.move.sources._rest_paging import (
+    Cursor,
+    NextLink,
+    Offset,
+    Page,
+    Pagination,
+)
+from tradewind.move.sources._rest_reading import Reading, Request
+from tradewind.move.sources.http_body import HttpBodySource
+
+__all__ = ["Cursor", "HttpBodySource", "NextLink", "Offset", "Page", "Pagination", "RestSource"]
+
+_LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
+
+
+class RestSource(Source):
+    """Records of an HTTP API, as JSON or newline-delimited JSON, in one or many pages.
+
+    A page lost or repeated is an error: an address or token that is handed out twice, the same
+    records twice in a row, a total that the API declares and does not hand out or changes while it
+    is read, more than `max_pages` pages.
+
+    Numbers keep all their digits; of equal names in one object the last one counts.
+
+    Memory: one page as bytes and as Python objects, about ten times `page_bytes` at most (what a
+    page really has counts); newline-delimited JSON in pieces of 1 MB. Beside that 4 MB of records
+    as Python objects for typed batches.
+
+    Args:
+        connection: The API.
+        path: Path below the connection's address, or a whole URL.
+        method: ``GET``, or ``POST`` for APIs that search by it.
+        params: Query parameters.
+        body: What to send as JSON.
+        headers: Beside those of the connection.
+        records: Where in a page the records stand, as `tradewind.move.json_path` says; ``$`` for
+            a page that is a list itself. Newline-delimited JSON has a record a line.
+        pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; None for a
+            single page.
+        total: Where in a page the number of all records stands, like ``$.total``.
+        total_header: Name of the header with it, like ``X-Total-Count``.
+        lines: Whether pages are newline-delimited JSON; by their content type when None.
+        max_pages: The most pages; one more is an error.
+        page_bytes: The most bytes of a page, uncompressed, or of a line.
+        allow_repeats: Whether two pages in a row may have the same records.
+        schema: Columns and types of the batches; what the first records have when not given. A
+            format that is asked for JSON lines then gets them from the batches.
+        sample: How many records to look at where no schema is given.
+        unknown: What to do with fields that the schema does not have: ``error``, or ``extra`` keeps
+            them as JSON in a column ``_extra``.
+    """
+
+    def __init__(
+        self,
+        connection: HttpConnection,
+        path: str,
+        *,
+        method: str = "GET",
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        records: str = "$",
+        pagination: Pagination | None = None,
+        total: str | None = None,
+        total_header: str | None = None,
+        lines: bool | None = None,
+        max_pages: int = 10_000,
+        page_bytes: int = 16 << 20,
+        allow_repeats: bool = False,
+        schema: pa.Schema | None = None,
+        sample: int = 1000,
+        unknown: Unknown = "error",
+    ) -> None:
+        self.connection = connection
+        self.path = path
+        self.method = method
+        self.params = params
+        self.body = body
+        self.headers = headers
+        self.records = records
+        self.pagination = pagination
+        self.total = total
+        self.total_header = total_header
+        self.lines = lines
+        self.max_pages = max_pages
+        self.page_bytes = page_bytes
+        self.allow_repeats = allow_repeats
+        self.schema = schema
+        self.sample = sample
+        self.unknown = unknown
+        self._records = JsonPath(records)
+        self._total = None if total is None else JsonPath(total)
+
+    def describe(self) -> str:
+        """Name the API and the path."""
+        return f"HTTP API at {masked(self.connection.url(self.path))}"
+
+    def batches(self) -> Batches:
+        """Read typed record batches; see `tradewind.move.documents` for the columns."""
+        values = JsonValues(decimals=self.schema is not None and _has_decimals(self.schema))
+        blocks = self._blocks(values)
+        try:
+            return typed_batches(
+                blocks,
+                values,
+                schema=self.schema,
+                sample=self.sample,
+                unknown=self.unknown,
+                on_close=blocks.close,
+            )
+        except BaseException:
+            blocks.close()
+            raise
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Read the records as JSON lines; any other format is written from typed batches."""
+        if self.schema is not None or format.name != "jsonl" or format != type(format)():
+            return None
+        values = JsonValues()
+        counted = [0]
+
+        def chunks() -> Iterator[bytes]:
+            blocks = self._blocks(values)
+            try:
+                documents = (one for block in blocks for one in block.documents)
+                for piece, count in json_lines(documents, values.dumps):
+                    counted[0] += count
+                    yield piece
+            finally:
+                blocks.close()
+
+        return Encoded(chunks(), rows=lambda: counted[0])
+
+    def content(self) -> HttpBodySource:
+        """Read the answer of the first request as it is."""
+        return HttpBodySource(
+            self.connection,
+            self.path,
+            method=self.method,
+            params=self.params,
+            body=self.body,
+            headers=self.headers,
+        )
+
+    def _blocks(self, values: JsonValues) -> Generator[Block, None, None]:
+        with self.connection.open() as http:
+            yield from Reading(self._request(), http, values).blocks()
+
+    def _request(self) -> Request:
+        return Request(
+            describe=self.describe(),
+            url=self.connection.url(self.path),
+            method=self.method,
+            params=self.params or {},
+            body=self.body,
+            headers=self.headers or {},
+            records=self._records,
+            pagination=self.pagination,
+            total=self._total,
+            total_header=self.total_header,
+            lines=self.lines,
+            max_pages=self.max_pages,
+            page_bytes=self.page_bytes,
+            allow_repeats=self.allow_repeats,
+        )
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make the source of an address; see `HttpConnection.from_uri` for secrets.
+
+        Args:
+            uri: The whole address of the first page.
+            options: ``records``, ``total``, ``total_header``, ``max_pages``; and ``pagination``:
+                ``link``, ``page``, ``offset``, or ``link:$.next``, ``page:PARAM``,
+                ``offset:PARAM:LIMIT_PARAM:LIMIT``, ``cursor:$.next_cursor:PARAM``.
+
+        Raises:
+            InputError: An option is wrong.
+        """
+        arguments: dict[str, Any] = {
+            name: options[name] for name in ("records", "total", "total_header") if name in options
+        }
+        if "max_pages" in options:
+            try:
+                arguments["max_pages"] = int(options["max_pages"])
+            except ValueError:
+                raise InputError(f"max_pages={options['max_pages']!r} is no number.") from None
+        if options.get("pagination"):
+            arguments["pagination"] = _pagination(options["pagination"])
+        return cls(HttpConnection.from_uri(uri), "", **arguments)
+
+
+def _has_decimals(schema: pa.Schema) -> bool:
+    return any(
+        pa.types.is_decimal(field.type)
+        or pa.types.is_nested(field.type)
+        or types.logical_type(field) in ("decimal", "json")
+        for field in schema
+    )
+
+
+def _pagination(text: str) -> Pagination:
+    kind, *rest = text.split(":")
+    if kind == "link" and len(rest) <= 1:
+        return NextLink(*rest)
+    if kind == "page" and len(rest) <= 1:
+        return Page(rest[0]) if rest else Page()
+    if kind == "offset" and (not rest or (len(rest) == 3 and rest[2].isdigit())):
+        return Offset(rest[0], rest[1], int(rest[2])) if rest else Offset()
+    if kind == "cursor" and 1 <= len(rest) <= 2:
+        return Cursor(rest[0], param=rest[1] if len(rest) == 2 else "cursor")
+    raise InputError(
+        f"pagination={text!r} is not known. Choose link, link:$.next, page, page:PARAM, "
+        "offset, offset:PARAM:LIMIT_PARAM:LIMIT or cursor:$.next_cursor:PARAM."
+    )
