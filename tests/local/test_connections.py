@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -46,6 +47,7 @@ print(json.dumps({
 """
 
 AIRFLOW = """
+import importlib.util
 import json
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -148,3 +150,35 @@ def test_aws_cli_reaches_every_service(aws) -> None:
     assert "TrainingJobSummaries" in json.loads(aws("sagemaker", "list-training-jobs"))
     assert "logGroups" in json.loads(aws("logs", "describe-log-groups"))
     assert json.loads(aws("iam", "get-role", "--role-name", "any"))["Role"]["RoleName"] == "any"
+
+
+DATABASES = """
+import json, sys
+from airflow.providers.mongo.hooks.mongo import MongoHook
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+said = {}
+with MongoHook() as hook:
+    said["mongodb"] = hook.get_conn().get_default_database().command("ping")["ok"]
+said["postgres"] = PostgresHook().get_first("SELECT current_user")[0]
+if "mysql" in sys.argv:
+    from airflow.providers.mysql.hooks.mysql import MySqlHook
+    query = "SELECT current_user(), @@character_set_client"
+    said["mysql"] = MySqlHook(local_infile=True).get_first(query)
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.airflow
+def test_airflow_hooks_of_databases(
+    local_postgres: Systems, local_mongodb: Systems, local_mariadb: Systems, tmp_path: Path
+) -> None:
+    environment = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "True"}
+    for systems in (local_postgres, local_mongodb, local_mariadb):
+        offered = systems.environment
+        environment |= {name: offered[name] for name in offered if name.startswith("AIRFLOW_")}
+    environment |= {"PATH": os.environ["PATH"]}
+    compiled = importlib.util.find_spec("MySQLdb") is not None
+    command = [sys.executable, "-c", DATABASES, *["mysql"] * compiled]
+    said = json.loads(run(command, environment).splitlines()[-1])
+    assert said.pop("mysql", None) == (["tradewind@%", "utf8mb4"] if compiled else None)
+    assert said == {"mongodb": 1.0, "postgres": "tradewind"}

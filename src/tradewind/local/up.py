@@ -25,8 +25,11 @@ UNSET = (
     "AWS_SECURITY_TOKEN",
     "AWS_ENDPOINT_URL",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "PGHOSTADDR",
+    "PGSERVICE",
+    "PGSSLMODE",
 )
-"""Variables that would lead an AWS client elsewhere in spite of those that are set."""
+"""Variables that would lead a client elsewhere in spite of those that are set."""
 
 
 @dataclass(frozen=True)

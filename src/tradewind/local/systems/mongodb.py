@@ -158,7 +158,7 @@ def _join(client: MongoClient[dict[str, Any]], address: str) -> None:
 
 
 def _admit(client: MongoClient[dict[str, Any]], credentials: Credentials) -> None:
-    login = {"pwd": credentials.secret_access_key, "roles": ["root"]}
+    login: dict[str, Any] = {"pwd": credentials.secret_access_key, "roles": ["root"]}
     known = client.admin.command("usersInfo", USER)["users"]
     client.admin.command("updateUser" if known else "createUser", USER, **login)
 
