@@ -69,13 +69,19 @@ class Flow:
         self._interval = interval
         self._began = self._told = time.monotonic()
         self._rows = 0
+        self._read = False
         self._bytes = 0
         self._encoded: Encoded | None = None
 
     @property
     def rows(self) -> int | None:
-        """Rows handed on so far; for bytes passed through what their source says at the end."""
-        return self._encoded.rows() if self._encoded is not None else self._rows
+        """Rows handed on so far; for bytes passed through what their source says at the end.
+
+        None before anything was asked for: a target that finds its owner's work done reads nothing.
+        """
+        if self._encoded is not None:
+            return self._encoded.rows()
+        return self._rows if self._read else None
 
     @property
     def size(self) -> int:
@@ -84,6 +90,7 @@ class Flow:
 
     def batches(self) -> Batches:
         """Read typed batches; see `Source.batches`."""
+        self._read = True
         source = self.source.batches()
         schema = source.schema
         if self._transform is not None:
