@@ -16,12 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tradewind.errors import InputError
 
-__all__ = ["Token", "bind", "literal", "quoted", "statement", "tokens"]
+if TYPE_CHECKING:
+    from tradewind.move.format import Format
+
+__all__ = ["Token", "bind", "copy_dialect", "literal", "quoted", "statement", "tokens"]
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
@@ -283,3 +286,29 @@ def _text(value: str) -> str:
         raise InputError(f"A text parameter is not valid Unicode: {error}.") from error
     doubled = value.replace("'", "''")
     return f" E'{doubled.replace(chr(92), chr(92) * 2)}'" if "\\" in value else f"'{doubled}'"
+
+
+def copy_dialect(format: Format) -> dict[str, str] | None:
+    """Write a dialect of CSV as options of COPY.
+
+    Args:
+        format: Any format.
+
+    Returns:
+        Options and their values as SQL; None where it is not CSV, or not one that COPY knows.
+    """
+    from tradewind.move.formats.csv import CsvFormat
+
+    if not isinstance(format, CsvFormat):
+        return None
+    # COPY takes these for one character and refuses some as delimiters.
+    if format.delimiter in "\\.abcdefghijklmnopqrstuvwxyz0123456789" or "\0" in format.null:
+        return None
+    return {
+        "FORMAT": "csv",
+        "HEADER": "true" if format.header else "false",
+        "DELIMITER": _text(format.delimiter),
+        "QUOTE": _text(format.quote),
+        "ESCAPE": _text(format.escape or format.quote),
+        "NULL": _text(format.null),
+    }

@@ -1,5 +1,6 @@
 """PostgreSQL as a source: CSV that the server writes itself, or typed record batches."""
 
+# ruff: noqa: S608 - all names are quoted, all values literals
 from __future__ import annotations
 
 import contextlib
@@ -16,7 +17,7 @@ from tradewind.errors import InputError, RetryError
 from tradewind.move.batches import Batches
 from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.clients.postgres_session import Column, CopyOut, Session
-from tradewind.move.clients.postgres_sql import bind, quoted, statement
+from tradewind.move.clients.postgres_sql import bind, copy_dialect, quoted, statement
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._postgres_split import key_conditions, page_queries
 from tradewind.move.sources._postgres_types import Reading, readings, unescaped
@@ -114,7 +115,7 @@ class PostgresSource(Source):
         if (query is None) == (table is None):
             raise InputError("PostgreSQL: give either a query or a table.")
         if table is not None:
-            query = f"SELECT * FROM {quoted(*table.split('.'))}"  # noqa: S608
+            query = f"SELECT * FROM {quoted(*table.split('.'))}"
         keywords: dict[str, Any] = {}
         try:
             if "parameters" in given:
@@ -152,7 +153,8 @@ class PostgresSource(Source):
                         f"of the name {name!r}. Name them apart with AS."
                     )
             statements = reading.statements(
-                [column.select for column in columns], f"FORMAT text, NULL E'{_NULL}'"
+                [column.select for column in columns],
+                {"FORMAT": "text", "NULL": "E'\\b'"},
             )
         except BaseException:
             reading.close()
@@ -177,8 +179,8 @@ class PostgresSource(Source):
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read CSV that the server writes, in each dialect that its COPY knows."""
-        options = _copy_options(format)
-        if options is None:
+        options = copy_dialect(format)
+        if options is None or format.line_end != "\n":  # type: ignore[attr-defined]
             return None
         reading = _Reading(self)
         try:
@@ -187,6 +189,11 @@ class PostgresSource(Source):
                 reading.close()
                 return None
             columns = readings(reading.session, reading.columns)
+            if format.nested != "json" and any(c.native != "{}" for c in columns):  # type: ignore[attr-defined]
+                reading.close()
+                return None
+            if format.quoting == "all":  # type: ignore[attr-defined]
+                options["FORCE_QUOTE"] = "*"
             statements = reading.statements([column.native for column in columns], options)
         except BaseException:
             reading.close()
@@ -196,31 +203,6 @@ class PostgresSource(Source):
             columns=tuple(column.name for column in reading.columns),
             rows=lambda: reading.rows,
         )
-
-
-def _copy_options(format: Format) -> str | None:
-    """Write a CSV format as options of COPY, None where COPY cannot write exactly that."""
-    if format.name != "csv":
-        return None
-    from tradewind.move.formats.csv import CsvFormat
-
-    if not isinstance(format, CsvFormat):
-        return None
-    same = CsvFormat(
-        delimiter=format.delimiter, quote=format.quote, header=format.header, null=format.null
-    )
-    texts = (format.delimiter, format.quote, format.null)
-    if format != same or not all(text.isprintable() or text == "\t" for text in texts):
-        return None
-    if format.quote in format.null or format.delimiter in format.null:
-        return None
-    if any(len(text.encode()) != 1 for text in (format.delimiter, format.quote)):
-        return None
-    delimiter, quote, null = (text.replace("'", "''") for text in texts)
-    return (
-        f"FORMAT csv, HEADER {'true' if format.header else 'false'}, DELIMITER '{delimiter}', "
-        f"QUOTE '{quote}', ESCAPE '{quote}', NULL '{null}'"
-    )
 
 
 class _Reading:
@@ -249,7 +231,7 @@ class _Reading:
         session.execute(begin)
         return session
 
-    def statements(self, selects: list[str], options: str) -> list[str]:
+    def statements(self, selects: list[str], options: dict[str, str]) -> list[str]:
         """Write the COPY statements that read all, in order."""
         split = self._source.split
         # Whatever the columns are called, twice the same or not at all: within they are c0, c1, ...
@@ -262,7 +244,7 @@ class _Reading:
         plain = all(select == "{}" for select in selects)
 
         def wrapped(query: str, rest: str = "") -> str:
-            return f"SELECT {chosen} FROM (\n{query}\n) AS source({listed}){rest}"  # noqa: S608
+            return f"SELECT {chosen} FROM (\n{query}\n) AS source({listed}){rest}"
 
         if split is None:
             queries = [self._query if plain else wrapped(self._query)]
@@ -284,9 +266,12 @@ class _Reading:
                 wrapped(self._query, f" WHERE {condition} ORDER BY {quoted(inner[at])}")
                 for condition in conditions
             ]
-        first = f"COPY (\n{queries[0]}\n) TO STDOUT ({options})"
-        others = options.replace("HEADER true", "HEADER false")
-        return [first, *(f"COPY (\n{query}\n) TO STDOUT ({others})" for query in queries[1:])]
+        written = ", ".join(f"{name} {value}" for name, value in options.items())
+        others = written.replace("HEADER true", "HEADER false")
+        return [
+            f"COPY (\n{query}\n) TO STDOUT ({others if number else written})"
+            for number, query in enumerate(queries)
+        ]
 
     def pieces(self, statements: list[str]) -> Iterator[bytes]:
         """Run the statements, several at once; give their bytes in order."""

@@ -1,0 +1,441 @@
+"""One attempt to publish in a table of PostgreSQL: lock, check, copy, count, commit."""
+
+# ruff: noqa: S608 - all names are quoted, all values literals
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import time
+import uuid
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.clients.postgres_session import CopyIn, Session
+from tradewind.move.clients.postgres_sql import copy_dialect, quoted
+from tradewind.move.receipt import Stored, StoredObject
+from tradewind.move.source import Encoded
+from tradewind.move.targets._postgres_rows import COPY_OPTIONS, csv_rows
+from tradewind.move.targets._postgres_table import (
+    LEDGER,
+    Table,
+    TableColumn,
+    create_sql,
+    find_table,
+    lock_keys,
+    slice_sql,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.flow import Flow
+    from tradewind.move.formats.csv import CsvFormat
+    from tradewind.move.targets.postgres import PostgresTable
+    from tradewind.owner import Owner
+
+__all__ = ["Load"]
+
+_RESOLVE = 120.0
+"""Seconds to wait for a server that went away while it committed."""
+
+
+class Load:
+    """One attempt to publish."""
+
+    def __init__(self, target: PostgresTable, session: Session, owner: Owner) -> None:
+        self._target = target
+        self._session = session
+        self._owner = owner
+        self._attempt = uuid.uuid4().hex
+        self._system = session.system
+        self._table = find_table(session, target.schema, target.table)
+        self._slice: str | None = None
+        self._keys: tuple[str, ...] = target.keys
+        self._ledger = True
+
+    # ----------------------------------------------------------------------------- before reading
+
+    def begin(self) -> Stored | None:
+        """Take the table's lock and refuse what cannot work.
+
+        Returns:
+            What an earlier attempt of the owner has published, where that is all there is to do.
+        """
+        if not self._table.exists and not self._target.create:
+            raise self._missing()
+        self._make_ledger()
+        self._session.execute("BEGIN")
+        self._lock(self._session)
+        # Another load may have made or changed it while this one waited.
+        self._table = find_table(self._session, self._table.schema, self._table.name)
+        if self._target.mode == "append" and (rows := self._published()) is not None:
+            self._session.execute("ROLLBACK")
+            return self.stored(*rows)
+        if self._table.exists:
+            self._check()
+        elif not self._target.create:
+            raise self._missing()
+        return None
+
+    def _missing(self) -> SetupError:
+        return SetupError(
+            f"{self._system}, database {self._target.connection.database}: there is no table "
+            f"{self._table}. Create it, name it with its schema, or give create=True."
+        )
+
+    def _make_ledger(self) -> None:
+        """Make the ledger in a transaction of its own, so that nobody waits for it."""
+        name = quoted(self._table.schema, LEDGER)
+        if self._session.fetch("SELECT to_regclass($1) IS NOT NULL", name)[0][0]:
+            return
+        statement = (
+            f"CREATE TABLE IF NOT EXISTS {name} (owner text, target text, attempt text NOT NULL, "
+            "rows bigint NOT NULL, bytes bigint NOT NULL, "
+            "at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (owner, target))"
+        )
+        lock = "SELECT pg_advisory_xact_lock({}, {})".format(
+            *lock_keys(Table(self._table.schema, LEDGER))
+        )
+        try:
+            self._session.execute(f"BEGIN; {lock}; {statement}; COMMIT")
+        except SetupError as error:
+            self._session.execute("ROLLBACK")
+            self._ledger = False
+            if self._target.mode == "append":
+                raise SetupError(
+                    f"{error}\nTo append once, Tradewind keeps the table {LEDGER}. Let somebody "
+                    f"who may create it: {statement}; and grant SELECT, INSERT, UPDATE on it."
+                ) from error
+
+    def _lock(self, session: Session) -> None:
+        """End what dead attempts of this owner have left, and wait for other loads."""
+        first, second = lock_keys(self._table)
+        with contextlib.suppress(SetupError):  # of another user's session
+            # Only older ones: of two attempts that begin at once, the later one goes on.
+            session.fetch(
+                "SELECT pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l"
+                " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid,"
+                " (SELECT backend_start AS begun FROM pg_catalog.pg_stat_activity"
+                "  WHERE pid = pg_backend_pid()) AS own"
+                " WHERE l.locktype = 'advisory' AND l.objsubid = 2"
+                " AND l.classid::bigint = $1 AND l.objid::bigint = $2"
+                " AND a.datname = current_database() AND a.usename = current_user"
+                " AND a.application_name = $3"
+                " AND a.pid <> pg_backend_pid() AND a.backend_start < own.begun",
+                first & 0xFFFFFFFF,
+                second & 0xFFFFFFFF,
+                f"tradewind:{self._owner.digest}",
+            )
+        try:
+            session.fetch("SELECT pg_advisory_xact_lock($1, $2)", first, second)
+        except RetryError as error:
+            if "55P03" not in str(error):
+                raise
+            raise RetryError(
+                f"{self._system}: another load of {self._table} has not ended within "
+                f"{self._target.lock_timeout:.0f} s. Try again when it has."
+            ) from error
+
+    def _published(self, session: Session | None = None) -> tuple[int, int, str] | None:
+        rows = (session or self._session).fetch(
+            f"SELECT rows, bytes, attempt FROM {quoted(self._table.schema, LEDGER)}"
+            " WHERE owner = $1 AND target = $2",
+            self._owner.digest,
+            str(self._table),
+        )
+        return tuple(rows[0]) if rows else None
+
+    def _check(self) -> None:
+        target, table = self._target, self._table
+        rights = {"append": "INSERT", "replace": "INSERT DELETE", "upsert": "INSERT UPDATE SELECT"}
+        for right in rights[target.mode].split():
+            # Rights on single columns do: the server looks closer.
+            asked = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
+            if not self._session.fetch(f"SELECT {asked}($1::text, '{right}')", table.sql)[0][0]:
+                raise SetupError(
+                    f"{self._system}: the user {target.connection.user} has no permission to "
+                    f"{right} on {table}. GRANT {right} ON {table.sql} to it."
+                )
+        if target.slice is not None:
+            self._slice = slice_sql(table, target.slice, self._system)
+            self._session.execute(f"EXPLAIN DELETE FROM {table.sql} WHERE {self._slice}")
+        for name in target.columns or ():
+            column = table.column(name)
+            if column is None or column.generated:
+                raise InputError(
+                    f"{self._system}: {table} has no column {name!r} to write to. Choose from: "
+                    f"{', '.join(c.name for c in table.columns if not c.generated)}."
+                )
+        if target.mode == "upsert":
+            self._keys = target.keys or table.primary
+            if not self._keys:
+                raise InputError(
+                    f"{self._system}: {table} has no primary key. Give keys to upsert by."
+                )
+            if frozenset(self._keys) not in table.unique:
+                raise InputError(
+                    f"{self._system}: {', '.join(self._keys)} is not unique in {table}. "
+                    "Make a unique index over exactly these columns, or give other keys."
+                )
+
+    # ------------------------------------------------------------------------------ while reading
+
+    def read(self, flow: Flow) -> tuple[int, int]:
+        """Write all rows, and the ledger's line; see that none is missing.
+
+        Returns:
+            Rows and bytes.
+        """
+        shortest = self._shortest(flow)
+        if shortest is not None:
+            encoded, format, options = shortest
+            with _closing(encoded.chunks):
+                names, chunks = _columns(encoded, format)
+                columns = self._matched(names)
+                rows, size = self._write(columns, chunks, options)
+        else:
+            with flow.batches() as batches:
+                if not self._table.exists:
+                    self._make(batches.schema)
+                columns = self._matched(tuple(batches.schema.names))
+                chunks = csv_rows(batches, batches.schema, columns)
+                rows, size = self._write(columns, chunks, COPY_OPTIONS)
+        if flow.rows is not None and flow.rows != rows:
+            raise RetryError(
+                f"{self._system}: {flow.rows} rows were read and {rows} arrived in {self._table}. "
+                "Nothing of it is visible. Try again."
+            )
+        if self._ledger:
+            self._session.fetch(
+                f"INSERT INTO {quoted(self._table.schema, LEDGER)} AS old"
+                " (owner, target, attempt, rows, bytes) VALUES ($1, $2, $3, $4, $5)"
+                " ON CONFLICT (owner, target) DO UPDATE SET attempt = excluded.attempt,"
+                " rows = excluded.rows, bytes = excluded.bytes, at = now()",
+                self._owner.digest,
+                str(self._table),
+                self._attempt,
+                rows,
+                size,
+            )
+        return rows, size
+
+    def _shortest(self, flow: Flow) -> tuple[Encoded, CsvFormat, dict[str, str]] | None:
+        """Ask for CSV that passes through; arrays have another text there than here."""
+        if not self._table.exists or any(c.category == "A" for c in self._table.columns):
+            return None
+        from tradewind.move.formats.csv import CsvFormat
+
+        asked = [CsvFormat()]
+        own = getattr(flow.source, "format", None)
+        if isinstance(own, CsvFormat) and own not in asked:
+            asked.append(own)
+        for format in asked:
+            options = copy_dialect(format)
+            if options is not None and (encoded := flow.passed_through(format)) is not None:
+                return encoded, format, options
+        return None
+
+    def _make(self, schema: pa.Schema) -> None:
+        keys = self._keys
+        if missing := [key for key in keys if key not in schema.names]:
+            raise InputError(f"{self._system}: the data have no column {missing[0]!r}, a key.")
+        if self._target.columns is not None:
+            raise InputError(
+                f"{self._system}: {self._table} is to be created, so columns cannot be chosen. "
+                "Leave columns out, or create the table before."
+            )
+        self._session.execute(create_sql(self._table, schema, keys))
+        self._table = find_table(self._session, self._table.schema, self._table.name)
+        self._check()
+
+    def _matched(self, names: tuple[str, ...] | None) -> tuple[TableColumn, ...]:
+        """Find the table's column for each of the data's; without names they go by order."""
+        table, asked = self._table, self._target.columns
+        if names is None:
+            names = asked or tuple(c.name for c in table.columns if not c.generated)
+        if asked is not None:
+            if len(asked) != len(names):
+                raise InputError(
+                    f"{self._system}: columns names {len(asked)} columns of {table}, the data "
+                    f"have {len(names)}: {', '.join(names)}. Name one for each."
+                )
+            names = asked
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{self._system}: the data have the column {twice!r} twice. Name one.")
+        writable = {column.name: column for column in table.columns if not column.generated}
+        surplus = [name for name in names if name not in writable]
+        lacking = [c.name for c in table.columns if c.name not in names and not c.filled]
+        if surplus or (lacking and asked is None):
+            wrong = []
+            if surplus:
+                wrong.append(f"the data have {', '.join(map(repr, surplus))}, which it has not")
+            if lacking:
+                wrong.append(f"it has {', '.join(map(repr, lacking))}, which the data have not")
+            raise InputError(
+                f"{self._system}: the columns of {table} and of the data differ: "
+                f"{'; '.join(wrong)}. Select the same names, or give columns=[...]."
+            )
+        if lacking := [key for key in self._keys if key not in names]:
+            raise InputError(f"{self._system}: the data have no column {lacking[0]!r}, a key.")
+        return tuple(writable[name] for name in names)
+
+    def _write(
+        self, columns: tuple[TableColumn, ...], chunks: Iterator[bytes], options: Mapping[str, str]
+    ) -> tuple[int, int]:
+        names = tuple(column.name for column in columns)
+        table = self._table.sql
+        session = self._session
+        if self._target.mode == "replace":
+            session.execute(f"DELETE FROM {table} WHERE {self._slice or 'true'}")
+        if self._target.mode != "upsert":
+            copied = self._copy(session.copy_in(table, names, dict(options)), chunks)
+            if self._slice is not None:
+                self._check_slice(copied[0])
+            return copied
+        listed = ", ".join(map(quoted, names))
+        session.execute(
+            "CREATE TEMPORARY TABLE tradewind_rows ON COMMIT DROP AS "
+            f"SELECT {listed} FROM {table} WITH NO DATA"
+        )
+        rows, size = self._copy(session.copy_in("tradewind_rows", names, dict(options)), chunks)
+        self._merge(names, listed, rows)
+        return rows, size
+
+    def _copy(self, copy: CopyIn, chunks: Iterator[bytes]) -> tuple[int, int]:
+        try:
+            with _closing(chunks):
+                for chunk in chunks:
+                    copy.write(chunk)
+            return copy.finish(), copy.size
+        finally:
+            copy.abort()
+
+    def _check_slice(self, rows: int) -> None:
+        """See that the next replacement of this slice will find all of these rows."""
+        inside = self._session.fetch(
+            f"SELECT count(*) FROM {self._table.sql} WHERE ({self._slice})"
+            " AND xmin::text::bigint = txid_current() & 4294967295"
+        )[0][0]
+        if inside < rows:
+            raise InputError(
+                f"{self._system}: {rows - inside} of {rows} rows for {self._table} do not belong "
+                f"to the slice {self._slice}. Correct the query or the slice."
+            )
+
+    def _merge(self, names: tuple[str, ...], listed: str, rows: int) -> None:
+        keys = ", ".join(map(quoted, self._keys))
+        others = [name for name in names if name not in self._keys]
+        then = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
+        empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
+        if self._session.fetch(f"SELECT 1 FROM tradewind_rows WHERE {empty} LIMIT 1"):
+            raise InputError(
+                f"{self._system}: rows for {self._table} have NULL in a key "
+                f"({', '.join(self._keys)}), so they cannot be found again. Leave them out."
+            )
+        twice = self._session.fetch(
+            f"SELECT concat_ws(', ', {keys}) FROM tradewind_rows GROUP BY {keys}"
+            " HAVING count(*) > 1 LIMIT 1"
+        )
+        if twice:
+            raise InputError(
+                f"{self._system}: several rows for {self._table} have the same "
+                f"{', '.join(self._keys)}: {twice[0][0]}. Give each key once."
+            )
+        tag = self._session.execute(
+            f"INSERT INTO {self._table.sql} ({listed}) SELECT {listed} FROM tradewind_rows "
+            f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
+        )
+        if then and int(tag.rpartition(" ")[2]) != rows:
+            raise RetryError(
+                f"{self._system}: {rows} rows were to be written over {self._table}, {tag} were. "
+                "Look for rules and triggers on the table."
+            )
+
+    # ------------------------------------------------------------------------------ after reading
+
+    def commit(self) -> None:
+        """Make it visible. A connection lost meanwhile leaves it open whether that has happened."""
+        try:
+            tag = self._session.execute("COMMIT")
+        except RetryError as error:
+            if not self._ledger or not self._is_committed():
+                raise RetryError(
+                    f"{error}\nNothing of it is visible in {self._table}."
+                    if self._ledger
+                    else f"{error}\nWhether {self._table} has changed is unknown; a retry is safe."
+                ) from error
+            return
+        if tag != "COMMIT":
+            raise RetryError(f"{self._system}: {self._table} was rolled back. Try again.")
+
+    def _is_committed(self) -> bool:
+        """Ask the ledger, on a new connection, once the old one's transaction has ended."""
+        self._session.close()
+        end = time.monotonic() + _RESOLVE
+        pause = 0.1
+        while True:
+            try:
+                with self._target.session(self._owner) as session:
+                    session.execute("BEGIN")
+                    first, second = lock_keys(self._table)
+                    session.fetch("SELECT pg_advisory_xact_lock($1, $2)", first, second)
+                    found = self._published(session)
+                    return found is not None and found[2] == self._attempt
+            except TradewindError as error:
+                if time.monotonic() > end:
+                    raise RetryError(
+                        f"{self._system}: the connection was lost while {self._table} was being "
+                        "committed, and the server has not come back. A retry is safe: it looks "
+                        "first whether these rows are there."
+                    ) from error
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+    def stored(self, rows: int, size: int, _attempt: str = "") -> Stored:
+        """Say what stands there now."""
+        uri = f"{self._target.connection.uri}/{self._table}"
+        return Stored((StoredObject(uri, bytes=size, rows=rows),), rows=rows)
+
+
+def _columns(encoded: Encoded, format: CsvFormat) -> tuple[tuple[str, ...] | None, Iterator[bytes]]:
+    """Tell the names of the columns, by the header where the source does not know."""
+    if encoded.columns is not None or not format.header:
+        return encoded.columns, encoded.chunks
+    chunks = iter(encoded.chunks)
+    first = b""
+    for chunk in chunks:
+        first += chunk
+        if b"\n" in first:
+            break
+    try:
+        text = first.decode("utf-8-sig", errors="strict" if len(first) < 1 << 16 else "ignore")
+    except UnicodeDecodeError:
+        text = first.decode("utf-8-sig", errors="ignore")
+    lines = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=format.delimiter,
+        quotechar=format.quote,
+        escapechar=format.escape,
+        doublequote=format.escape is None,
+    )
+    row = next(lines, [])
+
+    def again() -> Generator[bytes, None, None]:
+        with _closing(chunks):
+            if first:
+                yield first
+            yield from chunks
+
+    return tuple(row), again()
+
+
+@contextlib.contextmanager
+def _closing(chunks: Iterator[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()

@@ -1,0 +1,255 @@
+"""Record batches as CSV that PostgreSQL's ``COPY ... FROM STDIN`` reads exactly.
+
+NULL is an unquoted nothing, every string is quoted; lists are array literals, bytes hexadecimal.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from tradewind.move.targets._postgres_table import TableColumn
+from tradewind.move.types import UnfitValueError, logical_type
+
+__all__ = ["COPY_OPTIONS", "csv_rows"]
+
+COPY_OPTIONS = {"FORMAT": "csv", "NULL": "''"}
+"""How COPY has to read it."""
+
+
+def csv_rows(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, columns: tuple[TableColumn, ...]
+) -> Iterator[bytes]:
+    """Write batches for COPY.
+
+    Args:
+        batches: The rows.
+        schema: Their schema.
+        columns: The table's columns that they go to, in the order of the schema.
+
+    Yields:
+        Some megabytes at a time, as the batches are.
+
+    Raises:
+        UnfitValueError: A value has no room in its column.
+    """
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed", batch_size=1 << 14)
+    names = [str(number) for number in range(len(schema))]
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        arrays = []
+        for field, array, column in zip(schema, batch.columns, columns, strict=True):
+            try:
+                arrays.append(_written(array, field, column))
+            except pa.ArrowInvalid as error:
+                raise UnfitValueError(
+                    field.name,
+                    str(error),
+                    where=f"{column.type} of PostgreSQL",
+                    remedy="Widen the table's column, or round the values before.",
+                ) from error
+        sink = pa.BufferOutputStream()
+        pa.csv.write_csv(pa.RecordBatch.from_arrays(arrays, names=names), sink, options)
+        written = sink.getvalue().to_pybytes()
+        if b"\0" in written:
+            raise _nul(arrays, schema)
+        yield written
+
+
+def _nul(arrays: list[pa.Array], schema: pa.Schema) -> UnfitValueError:
+    for field, array in zip(schema, arrays, strict=True):
+        if pa.types.is_string(array.type):
+            found = array.filter(pc.match_substring(array, "\0"))
+            if len(found):
+                return UnfitValueError(
+                    field.name,
+                    found[0].as_py(),
+                    where="text of PostgreSQL",
+                    remedy="It has no NUL character: take it out, or store bytes (bytea).",
+                )
+    raise AssertionError("no column holds the NUL that was written")
+
+
+def _written(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
+    """Turn one column into what the CSV writer writes as PostgreSQL reads it."""
+    array = _plain(array)
+    type_ = array.type
+    if column.category == "A" and pa.types.is_string(type_):
+        return _array_texts(array)
+    if column.is_json and (pa.types.is_nested(type_) or logical_type(field) != "json"):
+        return _json_texts(array)
+    if pa.types.is_list(type_) or pa.types.is_binary(type_) or pa.types.is_nested(type_):
+        return _texts(array)
+    if pa.types.is_decimal(type_) and column.scale is not None and type_.scale > column.scale:
+        # The server would round without a word.
+        return array.cast(pa.decimal256(76, column.scale))
+    return array
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Reduce the many types of Arrow to those that are written here."""
+    type_ = array.type
+    if isinstance(type_, pa.ExtensionType):
+        return _plain(array.storage)
+    if pa.types.is_dictionary(type_):
+        return _plain(array.dictionary_decode())
+    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return array.cast(pa.string())
+    if (
+        pa.types.is_large_binary(type_)
+        or pa.types.is_binary_view(type_)
+        or pa.types.is_fixed_size_binary(type_)
+    ):
+        return array.cast(pa.binary())
+    if (
+        pa.types.is_large_list(type_)
+        or pa.types.is_fixed_size_list(type_)
+        or pa.types.is_list_view(type_)
+        or pa.types.is_large_list_view(type_)
+    ):
+        return array.cast(pa.list_(type_.value_field))
+    if pa.types.is_float16(type_):
+        return array.cast(pa.float32())
+    if pa.types.is_timestamp(type_) and type_.unit == "ns":
+        return array.cast(pa.timestamp("us", type_.tz))
+    if pa.types.is_time64(type_) and type_.unit == "ns":
+        return array.cast(pa.time64("us"))
+    if pa.types.is_duration(type_):
+        micros = array.cast(pa.duration("us")).cast(pa.int64()).cast(pa.string())
+        return pc.binary_join_element_wise(micros, "microseconds", " ")
+    return array
+
+
+# -------------------------------------------------------------------------------------------- texts
+
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+
+
+def _hex(array: pa.Array) -> pa.Array:
+    if array.offset:
+        array = pa.concat_arrays([array, array.slice(0, 0)])
+    validity, offsets_buffer, data = array.buffers()
+    if data is None:
+        digits = array.cast(pa.string())
+    else:
+        offsets = np.frombuffer(offsets_buffer, np.int32)[: len(array) + 1]
+        written = _HEX[np.frombuffer(data, np.uint8)[: offsets[-1]]]
+        digits = pa.Array.from_buffers(
+            pa.string(),
+            len(array),
+            [validity, pa.py_buffer(offsets * np.int32(2)), pa.py_buffer(written)],
+            array.null_count,
+        )
+    return pc.binary_join_element_wise("\\x", digits, "")
+
+
+def _texts(array: pa.Array) -> pa.Array:
+    """Write each value as PostgreSQL's text for it."""
+    array = _plain(array)
+    type_ = array.type
+    if pa.types.is_string(type_):
+        return array
+    if pa.types.is_binary(type_):
+        return _hex(array)
+    if pa.types.is_list(type_):
+        return _lists(array)
+    if pa.types.is_nested(type_):
+        return _json_texts(array)
+    return array.cast(pa.string())
+
+
+def _lists(array: pa.Array) -> pa.Array:
+    if array.offset:
+        array = pa.concat_arrays([array, array.slice(0, 0)])
+    items = _texts(array.values)
+    if not pa.types.is_list(array.type.value_type):
+        escaped = pc.replace_substring(items, "\\", "\\\\")
+        escaped = pc.replace_substring(escaped, '"', '\\"')
+        items = pc.binary_join_element_wise('"', escaped, '"', "")
+    items = pc.fill_null(items, "NULL")
+    offsets = array.offsets
+    lists = pa.ListArray.from_arrays(
+        offsets, items, mask=array.is_null() if array.null_count else None
+    )
+    joined = pc.binary_join(lists, ",")
+    return pc.binary_join_element_wise("{", joined, "}", "")
+
+
+def _json_texts(array: pa.Array) -> pa.Array:
+    """Write each value as a JSON document."""
+    return pa.array(
+        [
+            None if value is None else json.dumps(value, default=_json, ensure_ascii=False)
+            for value in (_numbered(value) for value in array.to_pylist())
+        ],
+        pa.string(),
+    )
+
+
+def _numbered(value: Any) -> Any:
+    """Let decimals keep their digits: json knows floats only, so they become raw numbers."""
+    if isinstance(value, Decimal):
+        return _Raw(value)
+    if isinstance(value, list):
+        return [_numbered(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _numbered(item) for key, item in value.items()}
+    return value
+
+
+class _Raw(float):
+    """A number that is written with all its digits."""
+
+    def __new__(cls, value: Decimal) -> _Raw:
+        made = super().__new__(cls, value)
+        made._text = format(value, "f")
+        return made
+
+    _text: str
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(value)
+
+
+def _array_texts(array: pa.Array) -> pa.Array:
+    """Turn JSON texts of lists, as our CSV has them, into array literals; leave others alone."""
+    if not pc.any(pc.starts_with(array, "[")).as_py():
+        return array
+    return pa.array([_array_text(value) for value in array.to_pylist()], pa.string())
+
+
+def _array_text(value: str | None) -> str | None:
+    if value is None or not value.startswith("["):
+        return value
+    try:
+        items = json.loads(value, parse_float=str, parse_int=str)
+    except ValueError:
+        return value  # as "[0:1]={1,2}": the server reads it, or says what is wrong
+    return _literal(items)
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, list):
+        return "{" + ",".join(map(_literal, value)) + "}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
