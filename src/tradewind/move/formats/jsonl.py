@@ -1,0 +1,98 @@
+"""JSON lines: one JSON object a line, every number to its last digit.
+
+Numbers are numbers, decimals too; bytes are base64; points in time are ISO 8601, with ``Z`` where
+they have a zone; JSON columns stand as JSON, lists, structs and maps as arrays and objects.
+Sources: RFC 8259 (JSON), RFC 4648 (base64), ISO 8601, https://jsonlines.org.
+
+Memory: writing holds one piece of 4 MB and its text; reading a block of 4 MB, its text and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pyarrow as pa
+
+from tradewind.errors import InputError
+from tradewind.move.format import Format
+from tradewind.move.formats import _text as text
+from tradewind.move.formats._json_text import JsonStyle, row_strings
+
+if TYPE_CHECKING:
+    from tradewind.move.batches import Batches
+
+__all__ = ["JsonLinesFormat"]
+
+_GATHER = 4 << 20
+
+
+@dataclass(frozen=True)
+class JsonLinesFormat(Format):
+    """JSON lines.
+
+    Args:
+        decimals: ``number``, to the last digit, or ``string``, for readers whose numbers are
+            floats only.
+        nan: ``error``, or ``null`` to write NaN and the infinities as null: JSON has no such words.
+        omit_null: Whether to leave out members that are null.
+        max_record_bytes: The longest line that is believed when reading, in bytes.
+
+    Raises:
+        InputError: An option has a value that it cannot have.
+    """
+
+    decimals: str = "number"
+    nan: str = "error"
+    omit_null: bool = False
+    max_record_bytes: int = 64 << 20
+
+    name: ClassVar[str] = "jsonl"
+    extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
+    content_type: ClassVar[str] = "application/x-ndjson"
+
+    def __post_init__(self) -> None:
+        choices = {"decimals": ("number", "string"), "nan": ("error", "null")}
+        for option, allowed in choices.items():
+            if getattr(self, option) not in allowed:
+                raise InputError(
+                    f"JSON lines: {option} is {getattr(self, option)!r}; choose from "
+                    f"{', '.join(map(repr, allowed))}."
+                )
+
+    def encode(self, batches: Batches) -> Iterator[bytes]:
+        """Write records; see `Format.encode`."""
+        with batches:
+            names = batches.schema.names
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise InputError(
+                    f"Column {twice[0]!r}: JSON cannot hold two columns of one name. Rename one."
+                )
+            style = JsonStyle("JSON lines", self.decimals, self.nan, self.omit_null)
+            waiting: list[bytes] = []
+            size = 0
+            for batch in batches:
+                for piece in text.pieces(batch):
+                    written = text.data_of(row_strings(piece, style))[1].tobytes()
+                    waiting.append(written)
+                    size += len(written)
+                    if size >= _GATHER:
+                        yield b"".join(waiting)
+                        waiting, size = [], 0
+            if waiting:
+                yield b"".join(waiting)
+
+    def decode(self, chunks: Iterable[bytes], *, schema: pa.Schema | None = None) -> Batches:
+        """Read records; see `Format.decode`.
+
+        A member that `schema` does not name is left out, one that a line does not have is null.
+
+        Without a schema types are told from the first 4 MB: booleans, integers, floats that lose
+        nothing, text, lists of those, or else JSON. A later line that has another member, or a
+        value of another type, is an error that says so: give a schema then.
+        """
+        from tradewind.move.formats._json_read import read
+
+        return read(self, chunks, schema)

@@ -1,0 +1,277 @@
+"""Parquet: row groups of a fixed number of rows, whatever the batches are.
+
+Source: https://parquet.apache.org/docs/file-format/. The types of `tradewind.move.types` and their
+notes are kept in the Arrow schema that the file carries.
+
+Memory: writing holds one row group as Arrow batches and once more encoded; reading one batch, its
+row group's pages, and what Parquet's reader buffers. Ten columns of numbers and twenty of text in
+row groups of 100,000 rows are some 60 MB.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradewind.errors import InputError
+from tradewind.move.batches import Batches
+from tradewind.move.format import Format
+from tradewind.move.formats import _text as text
+from tradewind.move.types import UnfitValueError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+__all__ = ["ParquetFormat"]
+
+_COMPRESSIONS = ("none", "snappy", "gzip", "brotli", "lz4", "zstd")
+
+
+@dataclass(frozen=True)
+class ParquetFormat(Format):
+    """Parquet.
+
+    Args:
+        row_group_rows: Rows in each row group but the last.
+        row_group_bytes: A row group ends earlier when it holds so many bytes of Arrow data, which
+            bounds the memory of wide tables. Rows alone decide where, so it is the same each time.
+        compression: ``none``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``zstd``.
+        compression_level: What that compression takes; None for its own default.
+        dictionary: Whether to write repeated values once.
+        statistics: Whether to write the least and greatest value of each column and row group.
+
+    Raises:
+        InputError: An option has a value that it cannot have.
+    """
+
+    row_group_rows: int = 100_000
+    row_group_bytes: int = 32 << 20
+    compression: str = "zstd"
+    compression_level: int | None = None
+    dictionary: bool = True
+    statistics: bool = True
+
+    name: ClassVar[str] = "parquet"
+    extensions: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
+    content_type: ClassVar[str] = "application/vnd.apache.parquet"
+
+    def __post_init__(self) -> None:
+        if self.compression not in _COMPRESSIONS:
+            raise InputError(
+                f"Parquet: compression is {self.compression!r}; choose from "
+                f"{', '.join(_COMPRESSIONS)}."
+            )
+        if self.row_group_rows < 1 or self.row_group_bytes < 1:
+            raise InputError("Parquet: a row group needs at least one row and one byte.")
+
+    # ---------------------------------------------------------------------------------- write
+
+    def encode(self, batches: Batches) -> Iterator[bytes]:
+        """Write records; see `Format.encode`."""
+        import pyarrow.parquet as pq
+
+        with batches:
+            _check(batches.schema)
+            sink = _Sink()
+            try:
+                writer = pq.ParquetWriter(
+                    sink,
+                    batches.schema,
+                    version="2.6",
+                    compression=self.compression,
+                    compression_level=self.compression_level,
+                    use_dictionary=self.dictionary,
+                    write_statistics=self.statistics,
+                    store_schema=True,
+                )
+            except pa.ArrowInvalid as error:
+                raise InputError(f"Parquet: {error}. Change the option.") from None
+            yield from self._written(batches, writer, sink)
+
+    def _written(self, batches: Batches, writer: pq.ParquetWriter, sink: _Sink) -> Iterator[bytes]:
+        try:
+            for group in self._groups(batches):
+                _write(writer, group)
+                yield from sink.drain()
+        finally:
+            writer.close()
+        yield from sink.drain()
+
+    def _groups(self, batches: Batches) -> Iterator[pa.Table]:
+        """Gather rows into row groups; where they end depends on the rows alone."""
+        waiting: list[pa.RecordBatch] = []
+        rows = 0
+        size = 0
+        for batch in batches:
+            # Rows are looked at in steps of a fixed grid, so that cuts of the input do not matter.
+            while batch.num_rows:
+                room = min(self.row_group_rows - rows, _STEP - rows % _STEP)
+                taken = batch.slice(0, room)
+                batch = batch.slice(taken.num_rows)
+                waiting.append(taken)
+                rows += taken.num_rows
+                size += sum(map(_size, taken.columns))
+                full = rows >= self.row_group_rows
+                if full or (rows % _STEP == 0 and size >= self.row_group_bytes):
+                    yield pa.Table.from_batches(waiting, batches.schema)
+                    waiting, rows, size = [], 0, 0
+        if waiting:
+            yield pa.Table.from_batches(waiting, batches.schema)
+
+    # ----------------------------------------------------------------------------------- read
+
+    def decode(self, chunks: Iterable[bytes], *, schema: pa.Schema | None = None) -> Batches:
+        """Read records; see `Format.decode`.
+
+        Parquet's index stands at the end of a file, so the bytes are first written to a temporary
+        file, in the folder that ``TMPDIR`` names. `decode_file` needs none.
+        """
+        spool: IO[bytes] = tempfile.TemporaryFile(prefix="tradewind-parquet-")  # noqa: SIM115
+        try:
+            for chunk in chunks:
+                spool.write(chunk)
+            spool.seek(0)
+            return self.decode_file(spool, schema=schema, on_close=spool.close)
+        except BaseException:
+            spool.close()
+            raise
+
+    def decode_file(
+        self,
+        file: Any,
+        *,
+        schema: pa.Schema | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> Batches:
+        """Read records from a file that can be read anywhere, row group by row group.
+
+        Args:
+            file: A binary file with ``read``, ``seek`` and ``tell``, or a `pyarrow.NativeFile`.
+            schema: As in `Format.decode`: columns are found by name.
+            on_close: Called when the batches are closed.
+
+        Returns:
+            Batches; see `Format.decode`.
+
+        Raises:
+            CorruptDataError: The file is truncated or is not Parquet.
+            InputError: `schema` names a column that the file does not have.
+        """
+        from tradewind.move.formats._parquet_read import read
+
+        return read(file, schema, on_close)
+
+
+_STEP = 1024
+
+
+def _size(array: pa.Array) -> int:
+    """Bytes that values take: by their number and length alone, unlike Arrow's own ``nbytes``."""
+    kind = array.type
+    kinds = pa.types
+    if kinds.is_dictionary(kind):
+        return len(array) * kind.index_type.bit_width // 8
+    if kinds.is_fixed_size_binary(kind):
+        return len(array) * int(kind.byte_width)
+    if (
+        text.is_text(kind)
+        or kinds.is_binary(kind)
+        or kinds.is_large_binary(kind)
+        or kinds.is_binary_view(kind)
+    ):
+        return 4 * len(array) + int(pc.sum(pc.binary_length(array)).as_py() or 0)
+    if kinds.is_struct(kind):
+        return sum(map(_size, array.flatten()))
+    if kinds.is_map(kind):
+        return 4 * len(array) + _size(array.cast(pa.list_(_entry(kind))).flatten())
+    if kinds.is_nested(kind):
+        return 4 * len(array) + _size(array.flatten())
+    return len(array) * int(max(8, kind.bit_width)) // 8
+
+
+def _entry(kind: pa.DataType) -> pa.DataType:
+    return pa.struct([kind.key_field, kind.item_field])
+
+
+class _Sink(io.RawIOBase):
+    """What Parquet's writer writes to: kept until it is drained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[bytes] = []
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._waiting.append(piece)
+        self._at += len(piece)
+        return len(piece)
+
+    def drain(self) -> Iterator[bytes]:
+        """Hand on what was written, in pieces of at most 8 MB."""
+        whole = b"".join(self._waiting)
+        self._waiting = []
+        for start in range(0, len(whole), _PIECE):
+            yield whole[start : start + _PIECE]
+
+
+_PIECE = 8 << 20
+
+
+def _write(writer: pq.ParquetWriter, group: pa.Table) -> None:
+    try:
+        writer.write_table(group, row_group_size=max(1, group.num_rows))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        for name, column in zip(group.column_names, group.columns, strict=True):
+            if pa.types.is_temporal(column.type):
+                raise UnfitValueError(
+                    name, str(column.type), where="Parquet", remedy=f"Parquet says: {error}"
+                ) from None
+        raise InputError(f"Parquet: {error}. Convert the column first.") from None
+
+
+def _check(schema: pa.Schema) -> None:
+    """Refuse what Parquet cannot hold, or not so that others read it."""
+    names = schema.names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"Column {twice[0]!r}: Parquet cannot hold two columns of one name. Rename one."
+        )
+    if not names:
+        raise InputError("Parquet cannot hold a table without columns. Select at least one.")
+    for field in schema:
+        _check_type(field.name, field.type)
+
+
+def _check_type(column: str, kind: pa.DataType) -> None:
+    kinds = pa.types
+    if kinds.is_null(kind):
+        raise InputError(
+            f"Column {column!r}: it has no type, as all its values are null. Cast it in the query, "
+            "for example to text."
+        )
+    if (
+        kinds.is_interval(kind)
+        or kinds.is_union(kind)
+        or kinds.is_run_end_encoded(kind)
+        or (kinds.is_struct(kind) and kind.num_fields == 0)
+    ):
+        raise text.unfit_type(column, kind, "Parquet")
+    if kinds.is_dictionary(kind):
+        _check_type(column, kind.value_type)
+    elif kinds.is_nested(kind):
+        for index in range(kind.num_fields):
+            _check_type(column, kind.field(index).type)
