@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tradewind.errors import CorruptDataError
+from tradewind.move.sources._bson_columns import InvalidTextError
+from tradewind.move.sources._bson_shapes import Shape, UnknownShapeError
 from tradewind.move.sources._extended_json import BsonValues
 
 __all__ = ["BsonLines", "split"]
+
+_FEW = 64
+_TRIES = 6
+_MOST_SHAPES = 40
+_REST = 20
 
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -48,6 +56,9 @@ def split(reply: bytes, size: int) -> Iterator[tuple[bytes, Starts]]:
 class BsonLines:
     """Writes documents as lines of extended JSON.
 
+    Documents of shapes that come often are written by `_bson_shapes`, the others one by one; both
+    give the same bytes, so where the server cuts its replies makes no difference.
+
     Args:
         canonical: Whether JSON keeps the exact BSON type of every number and date.
     """
@@ -55,10 +66,14 @@ class BsonLines:
     def __init__(self, *, canonical: bool) -> None:
         from bson.codec_options import CodecOptions, DatetimeConversion
 
+        self._canonical = canonical
         self._values = BsonValues(canonical=canonical)
         self._options: CodecOptions[dict[str, Any]] = CodecOptions(
             document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
         )
+        self._shapes: list[Shape] = []
+        self._reach = 0
+        self._rest = 0
 
     def encode(self, part: bytes, starts: Starts) -> bytes:
         """Write documents.
@@ -70,9 +85,84 @@ class BsonLines:
         Returns:
             A line a document.
         """
+        if self._rest:
+            # Too few documents have a shape in common: look again only now and then.
+            self._rest -= 1
+            return b"".join(self._one_by_one(part, starts, np.append(starts[1:], len(part))))
+        try:
+            return self._by_shapes(part, starts)
+        except InvalidTextError:
+            return b"".join(self._one_by_one(part, starts, np.append(starts[1:], len(part))))
+
+    def _by_shapes(self, part: bytes, starts: Starts) -> bytes:
+        count = len(starts)
+        ends = np.append(starts[1:], len(part))
+        left = np.arange(count)
+        data = self._padded(part)
+        rows: list[Starts] = []
+        lines: list[pa.Array] = []
+        hits: dict[Shape, int] = {}
+
+        def match(shape: Shape) -> None:
+            nonlocal left
+            matched = shape.match(data, starts[left], ends[left])
+            hits[shape] = len(matched.rows)
+            if len(matched.rows):
+                rows.append(left[matched.rows])
+                lines.append(matched.lines)
+                left = np.delete(left, matched.rows)
+
+        for shape in self._shapes:
+            if len(left) >= _FEW:
+                match(shape)
+        tries = 0
+        while len(left) >= _FEW and tries < _TRIES:
+            # Not the first one left: what cannot be learned there stays there.
+            tries += 1
+            document = left[(len(left) * tries) // (_TRIES + 1)]
+            learned = self._learn(part[starts[document] : ends[document]])
+            if learned is not None:
+                if learned.reach > self._reach:
+                    self._reach = learned.reach
+                    data = self._padded(part)
+                match(learned)
+        kept = [shape for shape, hit in hits.items() if hit >= _FEW // 2]
+        self._shapes = sorted(kept, key=lambda shape: -hits[shape])[:_MOST_SHAPES]
+        if len(left) > count // 2:
+            self._rest = _REST
+        if len(left):
+            rows.append(left)
+            lines.append(pa.array(self._one_by_one(part, starts[left], ends[left]), pa.binary()))
+        if len(lines) == 1:
+            return _joined(lines[0])
+        order = np.empty(count, np.int64)
+        order[np.concatenate(rows)] = np.arange(count)
+        return _joined(pa.concat_arrays(lines).take(pa.array(order)))
+
+    def _padded(self, part: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return np.frombuffer(part + bytes(self._reach + 8), np.uint8)
+
+    def _learn(self, document: bytes) -> Shape | None:
+        try:
+            return Shape(document, canonical=self._canonical, key_text=self._values.dumps)
+        except UnknownShapeError:
+            return None
+
+    def _one_by_one(self, part: bytes, starts: Starts, ends: Starts) -> list[bytes]:
         from bson import decode_all
 
+        if len(starts) and int((ends - starts).sum()) != len(part):
+            part = b"".join(
+                [part[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+            )
         dumps = self._values.dumps
-        lines = [dumps(document) for document in decode_all(part, self._options)]
-        lines.append(b"")
-        return b"\n".join(lines)
+        return [dumps(document) + b"\n" for document in decode_all(part, self._options)]
+
+
+def _joined(lines: pa.Array) -> bytes:
+    """Give all lines in one piece."""
+    _, offsets, data = lines.buffers()
+    if data is None:
+        return b""
+    ends = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return data[int(ends[0]) : int(ends[-1])].to_pybytes()  # type: ignore[no-any-return]
