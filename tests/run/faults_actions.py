@@ -21,8 +21,12 @@ def action(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def warm() -> None:
     """Import what the actions need; open nothing."""
+    import asyncssh  # noqa: F401
+    import httpx  # noqa: F401
+
     import tradewind.run.backends.docker
-    import tradewind.run.backends.process  # noqa: F401
+    import tradewind.run.backends.process
+    import tradewind.run.backends.ssh  # noqa: F401
 
 
 class FileMemory:
@@ -66,13 +70,24 @@ def process(root: str, run: str, script: str, memory: str, log: str) -> str | No
 
 
 @action
-def docker(engine: str, image: str, run: str, script: str, memory: str, log: str, folder: str):
+def docker(engine: str, image: str, run: str, script: str, memory: str, log: str, shared: str):
     from tradewind.run.backends.docker import Container, DockerBackend, Engine
 
     work = Container(
         image,
         ["sh", "-c", script],
         network_mode="none",
-        mounts=[{"Type": "bind", "Source": folder, "Target": folder}],
+        mounts=[{"Type": "bind", "Source": shared, "Target": shared}],
     )
     return _attend(DockerBackend(Engine(engine)), run, work, memory, log)
+
+
+@action
+def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **rest: str):
+    from tradewind.run.backends.ssh import Command, SSHBackend, SSHConnection
+
+    connection = SSHConnection(
+        "127.0.0.1", username, port, key_file=key_file, known_hosts=known_hosts
+    )
+    work = Command(rest.pop("script"))
+    return _attend(SSHBackend(connection, root=root), work=work, **rest)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from busybox import IMAGE
+from container_engine import Engine
 from killing import Worker, spread
+from ssh_server import SSHServer
 
 ACTIONS = Path(__file__).with_name("faults_actions.py")
 
@@ -51,12 +54,45 @@ def check_it_runs_once(worker: Worker, action: str, folder: Path, points: int, *
         assert set(lines) == {f"line {number}" for number in range(1, 6)}
 
 
-def test_a_process_runs_once(worker: Worker, tmp_path: Path):
-    check_it_runs_once(worker, "process", tmp_path, 10, root=str(tmp_path / "jobs"))
+POINTS = [10, pytest.param(50, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("points", POINTS)
+def test_a_process_runs_once(worker: Worker, tmp_path: Path, points: int):
+    check_it_runs_once(worker, "process", tmp_path, points, root=str(tmp_path / "jobs"))
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
-@pytest.mark.long
-def test_a_process_runs_once_in_the_long_form(worker: Worker, tmp_path: Path):
-    check_it_runs_once(worker, "process", tmp_path, 50, root=str(tmp_path / "jobs"))
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.xdist_group("run-ssh")
+def test_a_process_over_ssh_runs_once(
+    worker: Worker, tmp_path: Path, server: SSHServer, points: int
+):
+    check_it_runs_once(
+        worker,
+        "ssh",
+        tmp_path,
+        points,
+        root=str(tmp_path / "jobs"),
+        port=server.port,
+        username=server.username,
+        key_file=str(server.key_file),
+        known_hosts=str(server.known_hosts),
+    )
     assert list((tmp_path / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.container
+@pytest.mark.xdist_group("run-docker")
+def test_a_container_runs_once(worker: Worker, tmp_path: Path, daemon: Engine, points: int):
+    check_it_runs_once(
+        worker,
+        "docker",
+        tmp_path,
+        points,
+        engine=daemon.address,
+        image=IMAGE,
+        shared=str(tmp_path),
+    )
+    assert daemon.containers() == []

@@ -2,65 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conformance import BackendConformance, until_ended, until_logged
 
+from busybox import IMAGE
 from container_engine import Engine as EngineOfTests
-from container_engine import docker_engine
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Status
 from tradewind.run.backends.docker import Container, DockerBackend, Engine
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
-
-IMAGE = "tradewind-tests/busybox:1"
-BUSYBOX = Path("/bin/busybox")
-
-
-def busybox_root() -> bytes:
-    """A tar of a root file system with nothing but busybox."""
-    if not BUSYBOX.exists():
-        pytest.skip("busybox is missing: apt-get install busybox-static")
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        archive.add(BUSYBOX.resolve(), "bin/busybox")
-        for name in (
-            "sh",
-            "sleep",
-            "seq",
-            "head",
-            "tr",
-            "kill",
-            "printf",
-            "id",
-            "pwd",
-            "cat",
-            "wc",
-        ):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            archive.addfile(link)
-        for name in ("tmp", "dev", "proc", "sys", "etc"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o777
-            archive.addfile(folder)
-    return target.getvalue()
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[EngineOfTests]:
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, busybox_root())
-        yield daemon
-        assert daemon.containers() == [], "every test leaves nothing behind"
 
 
 @pytest.fixture

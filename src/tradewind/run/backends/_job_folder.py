@@ -26,10 +26,12 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
@@ -38,7 +40,6 @@ from tradewind.run.backends._words import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 
-_CHUNK = 1 << 20
 _POLL_SECONDS = 0.05
 _KILL_AFTER_SECONDS = 5
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -72,21 +73,12 @@ class Shell(ABC):
         """
 
     @abstractmethod
-    def read(self, path: str, start: int, limit: int) -> bytes:
-        """Read a part of a file there.
-
-        Args:
-            path: Path of the file, an absolute one or one from the account's home.
-            start: First byte.
-            limit: The most bytes to return.
-
-        Returns:
-            The bytes; none past the end, or where there is no such file.
-        """
+    def size(self, path: str) -> int:
+        """Tell how large a file there is, in bytes; -1 where there is none."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> None:
-        """Pass time between two reads."""
+    def read(self, path: str, start: int) -> Iterator[bytes]:
+        """Read a file there from a byte on to its present end, in pieces of up to a megabyte."""
 
 
 class JobFolderBackend(Backend[Command]):
@@ -96,14 +88,21 @@ class JobFolderBackend(Backend[Command]):
 
     Args:
         shell: How scripts reach the machine.
-        root: Folder that holds the job folders; made when missing, for its account alone.
+        root: Folder that holds the job folders, from the account's home when it is relative; made
+            when missing, for its account alone.
         where: What the machine is called in messages.
     """
 
     def __init__(self, shell: Shell, *, root: str, where: str) -> None:
         self._shell = shell
-        self._root = root
+        self._asked_root = root
         self._where = where
+
+    @cached_property
+    def _root(self) -> str:
+        if self._asked_root.startswith("/"):
+            return self._asked_root
+        return f"{self._call('cd && pwd -P')}/{self._asked_root}"
 
     def _call(self, script: str, *arguments: str) -> str:
         quoted = " ".join(map(shlex.quote, arguments))
@@ -177,45 +176,38 @@ class JobFolderBackend(Backend[Command]):
         """Read whole lines from a byte offset on; the offset after a line is its cursor."""
         path = f"{self._root}/{name}/log"
         start = int(after or 0)
-        rest = b""
         waited = 0.0
         while True:
-            data = self._shell.read(path, start + len(rest), _CHUNK)
-            if data:
-                # Seen whole lines are handed on; an unfinished one waits for its end.
-                lines = (rest + data).split(b"\n")
-                rest = lines.pop()
-                for line in lines:
-                    start += len(line) + 1
-                    yield LogLine(line.decode(errors="replace"), str(start))
-                if len(data) == _CHUNK:
-                    continue
-            if rest and self.look(name).status is not Status.RUNNING:
-                more = self._shell.read(path, start + len(rest), _CHUNK)
-                if not more:
-                    start += len(rest)
-                    yield LogLine(rest.decode(errors="replace"), str(start))
-                    return
-                continue
+            # First whether it runs, then what it wrote: so the last line is seen as the last.
+            ended = self.look(name).status is not Status.RUNNING
+            rest = b""
+            if self._shell.size(path) > start:
+                for chunk in self._shell.read(path, start):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        start += len(line) + 1
+                        yield LogLine(line.decode(errors="replace"), str(start))
+            if ended:
+                if rest:
+                    yield LogLine(rest.decode(errors="replace"), str(start + len(rest)))
+                return
             if waited >= wait:
                 return
             # Soon at first, more calmly later.
             pause = min(max(_POLL_SECONDS, waited / 4), wait - waited)
-            self._shell.wait(pause)
+            time.sleep(pause)
             waited += pause
 
     def result(self, name: str, *, limit: int) -> bytes | None:
         """Read the file ``result``."""
-        folder = f"{self._root}/{name}"
-        if not self._call('[ -f "$1" ] && echo yes', f"{folder}/result"):
-            return None
-        data = self._shell.read(f"{folder}/result", 0, limit + 1)
-        if len(data) > limit:
+        path = f"{self._root}/{name}/result"
+        size = self._shell.size(path)
+        if size > limit:
             raise InputError(
                 f"{self._where}: the result of {name} is larger than {limit:,} bytes. Write it to "
                 "a store, and hand back where it stands."
             )
-        return data
+        return None if size < 0 else b"".join(self._shell.read(path, 0))
 
     def stop(self, name: str) -> None:
         """Send SIGTERM to the whole session, and SIGKILL to what is left of it soon after."""
@@ -325,7 +317,10 @@ if ! {
   exit
 fi
 # This ends when the supervisor has answered and closed the pipe.
-setsid sh -c "$supervise" tradewind "$root" "$name" "$hidden" "$folder" </dev/null 2>/dev/null &
+answer=$(
+  setsid sh -c "$supervise" tradewind "$root" "$name" "$hidden" "$folder" </dev/null 2>/dev/null &
+)
+echo "$answer"
 """
 
 _LOOK = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
@@ -12,6 +13,7 @@ from tradewind.run.backends._job_folder import Command, JobFolderBackend, Shell
 __all__ = ["Command", "ProcessBackend"]
 
 _SHELL_SECONDS = 60
+_CHUNK = 1 << 20
 
 
 class ProcessBackend(JobFolderBackend):
@@ -52,15 +54,16 @@ class LocalShell(Shell):
             ) from error
         return done.stdout
 
-    def read(self, path: str, start: int, limit: int) -> bytes:
-        """Read a part of a file."""
+    def size(self, path: str) -> int:
+        """Ask the file system."""
         try:
-            with open(path, "rb") as file:
-                file.seek(start)
-                return file.read(limit)
+            return os.stat(path).st_size
         except FileNotFoundError:
-            return b""
+            return -1
 
-    def wait(self, seconds: float) -> None:
-        """Pass time."""
-        time.sleep(seconds)
+    def read(self, path: str, start: int) -> Iterator[bytes]:
+        """Read a file from a byte on."""
+        with open(path, "rb") as file:
+            file.seek(start)
+            while chunk := file.read(_CHUNK):
+                yield chunk

@@ -1,0 +1,122 @@
+"""Processes of another machine, over a real sshd, which the tests start."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance import BackendConformance, until_ended, until_logged
+
+from ssh_server import SSHServer
+from tradewind.errors import RetryError, SetupError
+from tradewind.local.processes import free_port
+from tradewind.owner import Owner
+from tradewind.run.backend import Status
+from tradewind.run.backends.ssh import Command, SSHBackend, SSHConnection
+
+pytestmark = pytest.mark.xdist_group("run-ssh")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "jobs"
+
+
+@pytest.fixture
+def backend(connection: SSHConnection, root: Path) -> Iterator[SSHBackend]:
+    backend = SSHBackend(connection, root=str(root))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner("ssh", uuid.uuid4().hex, "work")
+
+
+class TestConformance(BackendConformance):
+    def work(self, script: str, **environment: str) -> Command:
+        return Command(script, environment)
+
+
+def test_work_survives_the_end_of_sshd_and_is_attended_again(
+    backend: SSHBackend, owner: Owner, server: SSHServer, tmp_path: Path
+):
+    go = tmp_path / "go"
+    script = f"echo one; while [ ! -e {go} ]; do sleep 0.1; done; echo two"
+    backend.start(owner, 1, Command(script), tell={})
+    name = backend.name_of(owner, 1)
+    first = until_logged(backend, name, "one")
+    server.stop()
+    with pytest.raises((RetryError, SetupError)):
+        backend.look(name)
+    go.touch()
+    server.start()
+    assert until_ended(backend, name).status is Status.SUCCEEDED
+    assert [line.text for line in backend.logs(name, first.cursor, wait=0)] == ["two"]
+    backend.remove(name)
+
+
+def test_a_key_itself_and_a_host_key_will_do(
+    connection: SSHConnection, server: SSHServer, root: Path, owner: Owner
+):
+    given = dataclasses.replace(
+        connection,
+        key_file=None,
+        private_key=server.key_file.read_text(),
+        known_hosts=None,
+        host_key=server.host_key,
+    )
+    backend = SSHBackend(given, root=str(root))
+    backend.start(owner, 1, Command("true"), tell={})
+    assert until_ended(backend, backend.name_of(owner, 1)).status is Status.SUCCEEDED
+    backend.remove(backend.name_of(owner, 1))
+    backend.close()
+
+
+def test_job_folders_are_found_from_the_account_s_home(
+    connection: SSHConnection, owner: Owner, monkeypatch: pytest.MonkeyPatch
+):
+    folder = f".tradewind-tests-{uuid.uuid4().hex}"
+    backend = SSHBackend(connection, root=folder)
+    backend.start(owner, 1, Command("echo here"), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    assert [line.text for line in backend.logs(name, None, wait=0)] == ["here"]
+    backend.remove(name)
+    backend._call('cd && rmdir "$1"', folder)
+    assert not (Path.home() / folder).exists()
+    backend.close()
+
+
+def refused(connection: SSHConnection, **changes) -> str:
+    backend = SSHBackend(dataclasses.replace(connection, **changes), root="/nowhere")
+    with pytest.raises(SetupError) as caught:
+        backend.look("x")
+    backend.close()
+    return str(caught.value)
+
+
+def test_wrong_ways_in_are_told_at_once(
+    connection: SSHConnection, server: SSHServer, tmp_path: Path
+):
+    other = str(server.folder / "other")
+    assert "the login is refused" in refused(connection, key_file=other)
+    (tmp_path / "empty").touch()
+    unknown = refused(connection, known_hosts=str(tmp_path / "empty"))
+    assert "its host key is not one that is trusted" in unknown
+    assert "cannot be reached" in refused(connection, port=free_port())
+    # An address that cannot be resolved, without asking a name server of the outside.
+    nowhere = {"family": socket.AF_INET6}
+    assert "cannot be reached" in refused(connection, options=nowhere)
+    assert "is not there" in refused(connection, key_file="/no/such/key")
+    assert "private key cannot be read" in refused(connection, key_file=None, private_key="x")
+
+
+def test_secrets_are_not_shown(connection: SSHConnection):
+    given = dataclasses.replace(connection, password="s3cret", passphrase="s3cret")
+    assert "s3cret" not in f"{given!r} {given}"
