@@ -1,1 +1,60 @@
-"""What Airflow sees of Tradewind: thin; the work is done in ``tradewind.move`` and its like."""
+"""What Airflow sees of Tradewind: operators that say what is moved, never how.
+
+Everything here is imported when it is first used, and the libraries of outside systems not before a
+task runs: this package costs a DAG file next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tradewind.airflow.descriptions import Http, MongoCollection, Objects, Sql, Table
+    from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
+    from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
+    from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
+    from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
+    from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
+    from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
+    from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
+    from tradewind.airflow.operators.transfer import TransferOperator
+
+__all__ = [
+    "Http",
+    "HttpToS3Operator",
+    "MongoCollection",
+    "MongoToS3Operator",
+    "Objects",
+    "S3CopyObjectOperator",
+    "S3ToSqlOperator",
+    "Sql",
+    "SqlToAzureBlobOperator",
+    "SqlToGCSOperator",
+    "SqlToS3Operator",
+    "Table",
+    "TransferOperator",
+]
+
+_HOME = {
+    **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "descriptions"),
+    "HttpToS3Operator": "operators.http_to_s3",
+    "MongoToS3Operator": "operators.mongo_to_s3",
+    "S3CopyObjectOperator": "operators.s3_copy_object",
+    "S3ToSqlOperator": "operators.s3_to_sql",
+    "SqlToAzureBlobOperator": "operators.sql_to_azure_blob",
+    "SqlToGCSOperator": "operators.sql_to_gcs",
+    "SqlToS3Operator": "operators.sql_to_s3",
+    "TransferOperator": "operators.transfer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,202 @@
+"""What all operators that move data have in common: one life cycle around `transfer`."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from tradewind.errors import InputError, RetryError
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+    from tradewind.airflow.lineage import Dataset
+    from tradewind.move.flow import Progress, Transform
+    from tradewind.move.receipt import Receipt
+    from tradewind.move.source import Source
+    from tradewind.move.target import Target
+    from tradewind.owner import Owner
+
+__all__ = ["Move", "MoveOperator", "ProgressLog"]
+
+
+@dataclass(frozen=True)
+class Move:
+    """What an operator has decided to move, after its templates are rendered.
+
+    Args:
+        source: Where from.
+        target: Where to.
+        transform: Changes each batch on its way.
+        inputs: What is read, for lineage.
+        outputs: What is written, for lineage; made from the receipt where empty.
+        query: The SQL that reads, for lineage.
+    """
+
+    source: Source
+    target: Target
+    transform: Transform | None = None
+    inputs: tuple[Dataset, ...] = ()
+    outputs: tuple[Dataset, ...] = ()
+    query: str | None = None
+
+
+class MoveOperator(BaseOperator):
+    """An operator that moves data: subclasses say what, in `plan_move`.
+
+    A task run takes effect once, whole or not at all, however often it is retried. Errors of the
+    input (a wrong query, argument or datum) fail at once, since no retry mends them; everything
+    else is left to the task's retries.
+
+    The receipt is the XCom: rows, bytes, and what stands on the target. Rows and bytes go to the
+    events of the task's asset outlets, to OpenLineage, and every 10 seconds to the task's log.
+    """
+
+    # What `execute` adds may hold locks: copies of a task share it.
+    shallow_copy_attrs = ("_stop", "_move", "_receipt")
+
+    _stop: threading.Event | None = None
+    _killed = False
+    _move: Move | None = None
+    _receipt: Receipt | None = None
+
+    @abstractmethod
+    def plan_move(self, context: Context) -> Move:
+        """Say what is to be moved, from the rendered fields; connects to nothing yet."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Move it.
+
+        Args:
+            context: Of the task run.
+
+        Returns:
+            The receipt, of bounded size.
+
+        Raises:
+            AirflowFailException: The input is wrong: no retry mends that.
+            TradewindError: Anything else; nothing is visible then.
+        """
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from tradewind.airflow.lineage import note_outlets, report_to_hooks
+        from tradewind.airflow.owner import owner_of
+        from tradewind.airflow.receipts import receipt_text, receipt_xcom
+
+        # Made here, not in __init__: an event holds a lock, and tasks are copied and pickled.
+        self._stop = threading.Event()
+        if self._killed:
+            self._stop.set()
+        owner = owner_of(context)
+        try:
+            self._move = self.plan_move(context)
+            receipt = self.run_move(self._move, owner, self._stop)
+        except InputError as error:
+            raise AirflowFailException(str(error)) from error
+        if self._killed:
+            # Airflow lets execute go on after SIGTERM, and would call this a success.
+            raise RetryError(
+                f"{self.task_id} was asked to stop when all was published already. A retry "
+                "publishes the same again."
+            )
+        self._receipt = receipt
+        self.log.info("%s", receipt_text(receipt))
+        note_outlets(context, self.outlets, receipt)
+        report_to_hooks(self, self._move, receipt)
+        return receipt_xcom(receipt)
+
+    def run_move(self, move: Move, owner: Owner, stop: threading.Event) -> Receipt:
+        """Pump. Subclasses that do not pump (copying within a store) have another way.
+
+        Args:
+            move: What `plan_move` said.
+            owner: Whose effect it is.
+            stop: Ends it.
+
+        Returns:
+            What was done.
+        """
+        from tradewind.move.transfer import transfer
+
+        self.log.info(
+            "Moving from %s to %s, for %s.", move.source.describe(), move.target.describe(), owner
+        )
+        return transfer(
+            move.source,
+            move.target,
+            owner,
+            progress=ProgressLog(self.log.info),
+            stop=stop,
+            transform=move.transform,
+        )
+
+    def on_kill(self) -> None:
+        """Ask the move to stop: one flag, since Airflow grants about five seconds."""
+        self._killed = True
+        if self._stop is not None:
+            self._stop.set()
+
+    def render_template_fields(
+        self, context: Context, jinja_env: jinja2.Environment | None = None
+    ) -> None:
+        """Render templates, in copies of nested descriptions: a retry renders them afresh."""
+        from tradewind.airflow.descriptions import Description
+
+        for name in self.template_fields:
+            value = getattr(self, name, None)
+            if isinstance(value, Description):
+                setattr(self, name, copy.copy(value))
+        super().render_template_fields(context, jinja_env)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage what was read and written, with rows and bytes.
+
+        Args:
+            task_instance: Of the task run.
+
+        Returns:
+            An ``OperatorLineage``; None where nothing was moved.
+        """
+        from tradewind.airflow.lineage import openlineage_facets
+
+        if self._move is None:
+            return None
+        return openlineage_facets(self._move, self._receipt)
+
+
+class ProgressLog:
+    """Writes a line of progress from time to time.
+
+    Args:
+        write: Takes the line, like ``log.info``.
+        seconds: From one line to the next.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        write: Callable[..., Any],
+        *,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = write
+        self._seconds = seconds
+        self._clock = clock
+        self._next = clock() + seconds
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        from tradewind.move.progress import progress_text
+
+        if self._clock() >= self._next:
+            self._next = self._clock() + self._seconds
+            self._write("%s", progress_text(progress))

@@ -1,0 +1,219 @@
+"""MongoDB and HTTP APIs from Airflow's connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tradewind.airflow.connections import find_connection
+from tradewind.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    from tradewind.move.clients.http import HttpConnection
+    from tradewind.move.clients.mongo import MongoConnection
+    from tradewind.move.sources.mongo import MongoSource
+
+__all__ = ["http_connection", "mongo_connection", "mongo_source"]
+
+
+def mongo_connection(conn_id: str) -> MongoConnection:
+    """Read a connection as ``MongoHook`` does, and by it.
+
+    Args:
+        conn_id: Its id.
+
+    Raises:
+        SetupError: It is missing or wrong, or the provider is not installed.
+    """
+    from tradewind.move.clients.mongo import MongoConnection
+
+    find_connection(conn_id)  # For its message, where there is none.
+    try:
+        from airflow.providers.mongo.hooks.mongo import MongoHook
+    except ImportError as error:
+        raise SetupError(
+            "A MongoDB connection needs Airflow's provider for it. Install it with: "
+            "pip install apache-airflow-providers-mongo"
+        ) from error
+    try:
+        hook = MongoHook(conn_id)
+    except Exception as error:
+        raise SetupError(f"The Airflow connection {conn_id!r}: {error}. Correct it.") from error
+    options = dict(hook.extras)
+    if hook.allow_insecure:
+        options["tlsAllowInvalidCertificates"] = True
+        options.setdefault("tls", True)
+    if "ssl" in options:
+        options["tls"] = options.pop("ssl")
+    for name in ("tls", "tlsAllowInvalidCertificates"):
+        if isinstance(options.get(name), str):
+            options[name] = options[name].lower() == "true"
+    return MongoConnection(hook.uri, options)
+
+
+def mongo_source(conn_id: str, *, database: str | None = None, **options: Any) -> MongoSource:
+    """Make the source of a collection.
+
+    Args:
+        conn_id: Id of the connection.
+        database: The database; the connection's when not given.
+        options: Further arguments of `MongoSource`.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: No database or collection is named.
+    """
+    from tradewind.move.sources.mongo import MongoSource
+
+    connection = mongo_connection(conn_id)
+    database = database or connection.database
+    if not database:
+        raise InputError(
+            f"{conn_id}: no database is named. Name it in the connection's schema, or as the "
+            "database."
+        )
+    if not options.get("collection"):
+        raise InputError(f"{conn_id}: no collection is named.")
+    return MongoSource(connection, database=database, **options)
+
+
+def http_connection(
+    conn_id: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    extra_options: Mapping[str, Any] | None = None,
+    auth_type: Any = None,
+    **options: Any,
+) -> HttpConnection:
+    """Read a connection as ``HttpHook`` does: what is in its extra are headers.
+
+    Args:
+        conn_id: Its id.
+        headers: Beside those of the connection.
+        extra_options: Of the hook: ``verify``, ``cert``, ``proxies``, ``timeout``,
+            ``max_redirects``, ``allow_redirects``.
+        auth_type: Like `requests.auth.HTTPBasicAuth`, or the httpx kind: called with login and
+            password, or without where the connection has no login.
+        options: Further arguments of `HttpConnection`.
+
+    Returns:
+        The connection.
+
+    Raises:
+        InputError: An option has no meaning here.
+        SetupError: The connection is missing or wrong.
+    """
+    from tradewind.move.clients.http import HttpConnection
+
+    connection = find_connection(conn_id)
+    extra = dict(connection.extra_dejson)
+    asked = {name: extra.pop(name) for name in _OPTIONS if name in extra}
+    asked.update(extra_options or {})
+    unknown = sorted(set(asked) - _OPTIONS)
+    if unknown:
+        raise InputError(
+            f"extra_options: {unknown[0]!r} has no meaning here. Choose from: "
+            f"{', '.join(sorted(_OPTIONS - _IGNORED))}."
+        )
+    if asked.get("srv_lookup"):
+        raise InputError(f"{conn_id}: srv_lookup is not supported. Name host and port instead.")
+    if asked.get("check_response") is False:
+        raise InputError(
+            "extra_options: check_response=False would store an error page as data. Leave it out."
+        )
+    timeout = asked.get("timeout")
+    if timeout is not None:
+        connect, read = timeout if isinstance(timeout, list | tuple) else (timeout, timeout)
+        options.setdefault("connect_timeout", float(connect))
+        options.setdefault("read_timeout", float(read))
+    verify = asked.get("verify", asked.get("verify_ssl"))
+    if verify is not None:
+        options["verify"] = verify
+    if asked.get("cert") is not None:
+        cert = asked["cert"]
+        options["cert"] = tuple(cert) if isinstance(cert, list) else cert
+    redirects = asked.get("max_redirects")
+    if asked.get("allow_redirects") is False:
+        redirects = 0
+    if redirects is not None:
+        options["redirects"] = int(redirects)
+    base = _base_url(connection)
+    proxies = asked.get("proxies", asked.get("proxy"))
+    if isinstance(proxies, Mapping):
+        proxies = proxies.get(urlsplit(base).scheme)
+    if proxies:
+        options["proxy"] = proxies
+    return HttpConnection(
+        base,
+        headers={**{name: str(value) for name, value in extra.items()}, **(headers or {})},
+        auth=_auth(connection.login, connection.password, auth_type),
+        **options,
+    )
+
+
+_IGNORED = {"stream", "trust_env", "check_response", "srv_lookup"}
+_OPTIONS = _IGNORED | {
+    "allow_redirects",
+    "cert",
+    "max_redirects",
+    "proxies",
+    "proxy",
+    "timeout",
+    "verify",
+    "verify_ssl",
+}
+
+
+def _base_url(connection: Any) -> str:
+    host = connection.host or ""
+    base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
+    return f"{base}:{connection.port}" if connection.port else base
+
+
+def _auth(login: str | None, password: str | None, auth_type: Any) -> Any:
+    name = getattr(auth_type, "__name__", None)
+    if auth_type is None or name == "HTTPBasicAuth":
+        return (login, password or "") if login else None
+    import httpx
+
+    if name == "HTTPDigestAuth":
+        return httpx.DigestAuth(login or "", password or "")
+    made = auth_type(login, password) if login else auth_type()
+    if isinstance(made, httpx.Auth) or not callable(made):
+        return made
+    return _RequestsAuth.of(made)
+
+
+class _RequestsAuth:
+    """Lets an auth of `requests`, which changes a request's headers, serve httpx."""
+
+    @staticmethod
+    def of(requests_auth: Any) -> Any:
+        import httpx
+
+        class Adapted(httpx.Auth):
+            def auth_flow(self, request: Any) -> Any:
+                prepared = _Prepared(request)
+                requests_auth(prepared)
+                yield request
+
+        return Adapted()
+
+
+class _Prepared:
+    """What auths of `requests` look at and change: headers, method, URL and body."""
+
+    def __init__(self, request: Any) -> None:
+        self.headers = request.headers
+        self.method = request.method
+        self.url = str(request.url)
+        self.body = request.content if request.method != "GET" else None
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        raise InputError(
+            "This auth_type answers challenges of the server, which is not supported. Use "
+            "HTTPDigestAuth, a subclass of httpx.Auth, or a header."
+        )

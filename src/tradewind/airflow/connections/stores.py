@@ -1,0 +1,70 @@
+"""Object stores from Airflow's connections, by the scheme of the URI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    from tradewind.move.store import Store
+
+__all__ = ["DEFAULT_CONNECTIONS", "store_of"]
+
+DEFAULT_CONNECTIONS = {
+    "s3": "aws_default",
+    "gs": "google_cloud_default",
+    "az": "wasb_default",
+    "file": None,
+}
+"""The connection of each scheme where none is named, as in the official operators."""
+
+_OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "wasb": "az", "wasbs": "az", "abfs": "az"}
+
+
+def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Store, str]:
+    """Make the store of an object.
+
+    Args:
+        uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key`` or ``file:///path``.
+        conn_id: The connection; the usual one of the scheme when not given.
+        options: Further arguments, as `tradewind.airflow.connections.aws.s3_store` and its like
+            take them.
+
+    Returns:
+        The store, and the key in it.
+
+    Raises:
+        InputError: The URI is wrong.
+        SetupError: The connection is missing or wrong.
+    """
+    parts = urlsplit(uri)
+    scheme = _OTHER_NAMES.get(parts.scheme, parts.scheme)
+    if scheme not in DEFAULT_CONNECTIONS:
+        raise InputError(
+            f"{uri!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
+        )
+    conn_id = conn_id or DEFAULT_CONNECTIONS[scheme]
+    # Not urlsplit's path: keys may hold '?' and '#'.
+    bucket, _, key = uri[len(parts.scheme) + 3 :].partition("/")
+    if scheme == "file":
+        from tradewind.move.stores.files import FileStore
+
+        store: Store
+        store, key = FileStore.from_uri(uri)
+        return store, key
+    if not bucket or not key:
+        raise InputError(f"{uri!r} names no object. Write {scheme}://bucket/key.")
+    if scheme == "s3":
+        from tradewind.airflow.connections.aws import s3_store
+
+        return s3_store(bucket, conn_id, **options), key
+    if scheme == "gs":
+        from tradewind.airflow.connections.google import gcs_store
+
+        return gcs_store(bucket, conn_id, **options), key
+    from tradewind.airflow.connections.azure import azure_store
+
+    # abfs://container@account.dfs.core.windows.net/key names the account too; the connection knows.
+    return azure_store(bucket.partition("@")[0], conn_id, **options), key

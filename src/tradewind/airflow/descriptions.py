@@ -1,0 +1,391 @@
+"""What `TransferOperator` is told: small descriptions of where data come from and go to.
+
+Each is a dataclass whose text fields are templates, also those within lists and dicts. They are
+made when the DAG file is read and touch nothing; the task makes sources and targets of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.airflow.lineage import Dataset
+    from tradewind.move.format import Format
+    from tradewind.move.source import Source
+    from tradewind.move.target import Target
+
+__all__ = ["Description", "Http", "MongoCollection", "Objects", "Sql", "Table"]
+
+
+@dataclass
+class Description:
+    """One side of a transfer."""
+
+    template_fields: ClassVar[tuple[str, ...]] = ()
+
+    def source(self) -> Source:
+        """Make the source, from rendered fields.
+
+        Raises:
+            InputError: Nothing can be read from this.
+        """
+        raise InputError(
+            f"{type(self).__name__} is no source. Read from Sql, MongoCollection, Http or Objects."
+        )
+
+    def target(self) -> Target:
+        """Make the target, from rendered fields.
+
+        Raises:
+            InputError: Nothing can be published to this.
+        """
+        raise InputError(f"{type(self).__name__} is no target. Publish to Objects or a Table.")
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name what is read or written, for lineage; empty where only the receipt knows."""
+        return ()
+
+    @property
+    def text(self) -> str | None:
+        """The SQL, for lineage."""
+        return None
+
+    def serialize(self) -> dict[str, Any]:
+        """Give what Airflow shows as the rendered field: all that is not at its default."""
+        shown: dict[str, Any] = {"kind": type(self).__name__}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            made = each.default_factory
+            if value != (each.default if made is MISSING else made()):
+                shown[each.name] = value
+        return shown
+
+
+@dataclass
+class Sql(Description):
+    """Rows of a query.
+
+    Args:
+        conn_id: An Airflow connection of any SQL database.
+        query: The SQL, or the name of a ``.sql`` file. (templated)
+        parameters: Bound to the query, with placeholders as the database's driver has them (``%s``
+            or ``%(name)s`` for PostgreSQL and MySQL, ``?`` or ``:name`` for SQLite). (templated)
+        statement_timeout: Seconds after which the database gives the query up.
+        split: How to read with several connections at once, see the source's class.
+        connections: How many connections.
+        hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "query", "parameters", "hook_params")
+
+    conn_id: str
+    query: str
+    parameters: Mapping[str, Any] | Sequence[Any] | None = None
+    statement_timeout: float | None = None
+    split: Any = None
+    connections: int = 1
+    hook_params: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The query."""
+        return self.query
+
+    def source(self) -> Source:
+        """Make the source of the connection's type."""
+        from tradewind.airflow.connections.sql import sql_source
+
+        options: dict[str, Any] = {}
+        if self.statement_timeout is not None:
+            options["statement_timeout"] = self.statement_timeout
+        if self.split is not None or self.connections != 1:
+            options.update(split=self.split, connections=self.connections)
+        return sql_source(
+            self.conn_id,
+            query=self.query,
+            parameters=self.parameters,
+            hook_params=self.hook_params,
+            **options,
+        )
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the tables that the query reads."""
+        from tradewind.airflow.connections.sql import database_of
+
+        return database_of(self.conn_id, self.hook_params).tables_of(self.query)
+
+
+@dataclass
+class MongoCollection(Description):
+    """Documents of a MongoDB collection.
+
+    Args:
+        conn_id: An Airflow connection of type ``mongo``.
+        collection: The collection. (templated)
+        database: The database; the connection's when not given. (templated)
+        query: What to find. (templated)
+        projection: Fields to give.
+        sort: ``[("field", 1), ...]``.
+        pipeline: An aggregation pipeline instead of the three. (templated)
+        batch_size: Documents in one reply of the server.
+        allow_disk_use: Whether a pipeline may use the server's disk.
+        json: ``relaxed`` or ``canonical`` extended JSON.
+        schema: Columns and types, for formats that have them; sampled when not given.
+        transform: Is handed an iterator of the documents and gives what takes their place.
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = (
+        "conn_id",
+        "collection",
+        "database",
+        "query",
+        "projection",
+        "pipeline",
+    )
+
+    conn_id: str
+    collection: str
+    database: str | None = None
+    query: Mapping[str, Any] | None = None
+    projection: Mapping[str, Any] | Sequence[str] | None = None
+    sort: Sequence[tuple[str, Any]] | Mapping[str, Any] | None = None
+    pipeline: Sequence[Mapping[str, Any]] | None = None
+    batch_size: int | None = None
+    allow_disk_use: bool = False
+    json: Literal["relaxed", "canonical"] = "relaxed"
+    schema: pa.Schema | None = None
+    transform: Callable[[Any], Any] | None = None
+
+    def source(self) -> Source:
+        """Make the source."""
+        from tradewind.airflow.connections.documents import mongo_source
+
+        options = {each.name: getattr(self, each.name) for each in fields(self)}
+        return mongo_source(options.pop("conn_id"), **options)
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the collection."""
+        from tradewind.airflow.connections.documents import mongo_connection
+        from tradewind.airflow.lineage import Dataset
+
+        connection = mongo_connection(self.conn_id)
+        database = self.database or connection.database
+        return (Dataset(f"mongodb://{connection.address}", f"{database}.{self.collection}"),)
+
+
+@dataclass
+class Http(Description):
+    """Records of an HTTP API.
+
+    Args:
+        conn_id: An Airflow connection of type ``http``.
+        endpoint: Path below the connection's address. (templated)
+        method: ``GET`` or another.
+        params: Query parameters. (templated)
+        body: What to send as JSON. (templated)
+        headers: Beside those of the connection. (templated)
+        records: JSON path of the records in an answer.
+        pagination: How to come to the next page, see `tradewind.move.sources.rest`.
+        schema: Columns and types; sampled when not given.
+        options: Further arguments of `RestSource`.
+        extra_options: As ``HttpHook`` has them: verify, timeout, ...
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = (
+        "conn_id",
+        "endpoint",
+        "params",
+        "body",
+        "headers",
+    )
+
+    conn_id: str
+    endpoint: str = ""
+    method: str = "GET"
+    params: Mapping[str, Any] | None = None
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+    records: str | None = None
+    pagination: Any = None
+    schema: pa.Schema | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    extra_options: Mapping[str, Any] | None = None
+
+    def source(self) -> Source:
+        """Make the source."""
+        from tradewind.airflow.connections.documents import http_connection
+        from tradewind.move.sources.rest import RestSource
+
+        options = dict(self.options)
+        for name in ("records", "pagination", "schema", "params", "body"):
+            if getattr(self, name) is not None:
+                options[name] = getattr(self, name)
+        connection = http_connection(
+            self.conn_id, headers=self.headers, extra_options=self.extra_options
+        )
+        return RestSource(connection, self.endpoint, method=self.method, **options)
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the endpoint."""
+        from tradewind.airflow.connections.documents import http_connection
+        from tradewind.airflow.lineage import Dataset
+
+        scheme, host, port = http_connection(self.conn_id, extra_options=self.extra_options).origin
+        path = self.endpoint.partition("?")[0].strip("/") or "/"
+        return (Dataset(f"{scheme}://{host}:{port}", path),)
+
+
+@dataclass
+class Objects(Description):
+    """Objects of a store: one, or with `parts` as many as it takes; to read also all of a prefix.
+
+    Args:
+        uri: ``s3://``, ``gs://``, ``az://`` or ``file://``. To read: an object, a prefix that ends
+            in ``/``, or a glob. To publish: an object, or a prefix with `parts`. (templated)
+        conn_id: The Airflow connection; ``aws_default``, ``google_cloud_default`` or
+            ``wasb_default`` when not given. (templated)
+        format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or one with options; by the name of
+            the object when not given. (templated)
+        compression: ``gzip``, ``zstd`` or ``none``; by the name when not given. (templated)
+        schema: Columns and types to read.
+        replace: Whether to replace an object that is there already.
+        parts: A `tradewind.move.targets.objects.Parts`, or its arguments as a dict: ``rows``,
+            ``bytes``, ``by``.
+        content_type: Media type of the object; the format's when not given.
+        metadata: User metadata of the object. (templated)
+        options: Further arguments of the store, like ``{"verify": False}`` for S3.
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = (
+        "uri",
+        "conn_id",
+        "format",
+        "compression",
+        "metadata",
+    )
+
+    uri: str
+    conn_id: str | None = None
+    format: str | Format | None = None
+    compression: str | None = None
+    schema: pa.Schema | None = None
+    replace: bool = True
+    parts: Any = None
+    content_type: str | None = None
+    metadata: Mapping[str, str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def source(self) -> Source:
+        """Make the source."""
+        from tradewind.airflow.connections.stores import store_of
+        from tradewind.move.sources.objects import ObjectSource
+
+        store, key = store_of(self.uri, self.conn_id, **self.options)
+        options: dict[str, Any] = {}
+        if self.compression is not None:
+            options["compression"] = None if self.compression == "none" else self.compression
+        return ObjectSource(
+            store, key, format=format_named(self.format), schema=self.schema, **options
+        )
+
+    def target(self) -> Target:
+        """Make the target."""
+        from tradewind.airflow.connections.stores import store_of
+        from tradewind.move.targets.objects import ObjectTarget, Parts
+
+        store, key = store_of(self.uri, self.conn_id, **self.options)
+        parts = self.parts
+        if isinstance(parts, Mapping):
+            given = dict(parts)
+            if isinstance(given.get("by"), str):
+                given["by"] = (given["by"],)
+            parts = Parts(**given)
+        return ObjectTarget(
+            store,
+            key,
+            format=format_named(self.format),
+            compression=self.compression,
+            replace=self.replace,
+            parts=parts,
+            content_type=self.content_type,
+            metadata=self.metadata,
+        )
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the object or prefix, also where it is to be written."""
+        from tradewind.airflow.lineage import dataset_of_uri
+
+        return (dataset_of_uri(self.uri),)
+
+
+@dataclass
+class Table(Description):
+    """A table to publish to.
+
+    Args:
+        conn_id: An Airflow connection of PostgreSQL, MySQL, MariaDB or SQLite.
+        table: The table, which has to be there unless `create`. (templated)
+        schema: The schema that it is in. (templated)
+        mode: ``append`` (once a task run, however often it is retried), ``replace`` (`slice`, or
+            all of it) or ``upsert`` (by `keys`).
+        slice: What ``replace`` replaces: values by column, like ``{"day": "{{ ds }}"}``, or an SQL
+            condition with its parameters. (templated)
+        keys: Columns that ``upsert`` tells rows apart by.
+        columns: Columns to fill, in the order of the data; by name when not given.
+        create: Whether to create the table where it is missing.
+        hook_params: Arguments of the official hook.
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "table", "schema", "slice")
+
+    conn_id: str
+    table: str
+    schema: str | None = None
+    mode: Literal["append", "replace", "upsert"] = "append"
+    slice: Any = None
+    keys: Sequence[str] = ()
+    columns: Sequence[str] | None = None
+    create: bool = False
+    hook_params: Mapping[str, Any] | None = None
+
+    def target(self) -> Target:
+        """Make the target of the connection's type."""
+        from tradewind.airflow.connections.sql import sql_table
+
+        options: dict[str, Any] = {}
+        for name in ("schema", "slice", "keys", "columns", "create"):
+            if getattr(self, name):
+                options[name] = getattr(self, name)
+        return sql_table(
+            self.conn_id, self.table, hook_params=self.hook_params, mode=self.mode, **options
+        )
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Name the table."""
+        from tradewind.airflow.connections.sql import database_of
+
+        return (database_of(self.conn_id, self.hook_params).table(self.table, self.schema),)
+
+
+def format_named(format: str | Format | None) -> Format | None:
+    """Make a format of its name.
+
+    Args:
+        format: A name, a format, or None.
+
+    Raises:
+        InputError: There is no such format.
+    """
+    if not isinstance(format, str):
+        return format
+    from tradewind.move.registry import FORMATS, load
+
+    name = {"json": "jsonl", "ndjson": "jsonl"}.get(format.lower(), format.lower())
+    made: Format = load(FORMATS, name, what="format")()
+    return made

@@ -1,0 +1,96 @@
+"""`TransferOperator`: from anywhere to anywhere."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.descriptions import Description
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind.move.flow import Transform
+    from tradewind.move.source import Source
+    from tradewind.move.target import Target
+
+__all__ = ["TransferOperator"]
+
+
+class TransferOperator(MoveOperator):
+    """Move data from one system to another in a stream: whole or not at all, once a task run.
+
+    ::
+
+        TransferOperator(
+            task_id="listings",
+            source=Sql("shop", "SELECT * FROM listings WHERE day = %(day)s",
+                       parameters={"day": "{{ ds }}"}),
+            target=Objects("s3://lake/listings/{{ ds }}.parquet"),
+        )
+
+    Args:
+        source: `Sql`, `MongoCollection`, `Http` or `Objects`; or any `Source` of your own.
+            (templated)
+        target: `Objects` or `Table`; or any `Target` of your own. (templated)
+        transform: Changes each record batch on its way: a function of a `pyarrow.RecordBatch` that
+            returns one, of the same schema for all.
+        kwargs: Of `BaseOperator`.
+
+    Raises:
+        InputError: Something that is no source or target is given as one.
+    """
+
+    template_fields: Sequence[str] = ("source", "target")
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"source": "json", "target": "json"}
+    ui_color = "#d7ecf5"
+
+    def __init__(
+        self,
+        *,
+        source: Description | Source,
+        target: Description | Target,
+        transform: Transform | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # Copies: rendering changes them in place, and mapped tasks are made with the same ones.
+        self.source = copy.copy(source) if isinstance(source, Description) else source
+        self.target = copy.copy(target) if isinstance(target, Description) else target
+        self.transform = transform
+        self._depend_on_xcoms()
+        _check_side(source, "source", "batches")
+        _check_side(target, "target", "publish")
+
+    def plan_move(self, context: Context) -> Move:
+        """Make source and target of their descriptions."""
+        source, target = self.source, self.target
+        return Move(
+            source=source.source() if isinstance(source, Description) else source,
+            target=target.target() if isinstance(target, Description) else target,
+            transform=self.transform,
+            inputs=source.datasets() if isinstance(source, Description) else (),
+            outputs=target.datasets() if isinstance(target, Description) else (),
+            query=source.text if isinstance(source, Description) else None,
+        )
+
+    def _depend_on_xcoms(self) -> None:
+        """Find outputs of other tasks in the descriptions: Airflow looks into operators only."""
+        from airflow.sdk.definitions.xcom_arg import XComArg
+
+        for side in (self.source, self.target):
+            for name in getattr(side, "template_fields", ()):
+                XComArg.apply_upstream_relationship(self, getattr(side, name))
+
+
+def _check_side(side: Any, name: str, method: str) -> None:
+    if isinstance(side, Description):
+        if getattr(type(side), name) is getattr(Description, name):
+            getattr(side, name)()  # Says what may stand there.
+    elif not callable(getattr(side, method, None)):
+        kinds = "Sql, MongoCollection, Http or Objects" if name == "source" else "Objects or Table"
+        raise InputError(f"{name}={side!r} is no {name}. Give {kinds} of tradewind.airflow.")
