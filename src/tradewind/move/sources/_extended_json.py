@@ -26,7 +26,7 @@ __all__ = ["BsonValues"]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
-_INT32 = range(-(1 << 31), (1 << 31) - 1)  # as json_util has it, without the last one
+_INT32 = range(-(1 << 31), 1 << 31)
 _FLAGS = (
     (re.IGNORECASE, "i"),
     (re.LOCALE, "l"),
