@@ -50,14 +50,15 @@ class Reading:
         field: What it becomes.
         parse: What Arrow's reader parses its text as.
         select: The expression to select for typed reading, ``{}`` being the column.
-        native: The same for CSV that the server writes.
+        native: The same for CSV that the server writes; None where the server would write other
+            text than our formats do.
         convert: Turns the parsed column into the field's type; None where it is that already.
     """
 
     field: pa.Field
     parse: pa.DataType
     select: str = "{}"
-    native: str = "{}"
+    native: str | None = "{}"
     convert: Callable[[pa.Array], pa.Array] | None = None
 
     def unfit(self, value: object) -> UnfitValueError:
@@ -244,7 +245,16 @@ def _list_reading(name: str, element: Reading) -> Reading:
             mask=text.is_null() if text.null_count else None,
         )
 
-    reading = Reading(field(name, type_), pa.string(), native="array_to_json({})", convert=convert)
+    # Of the rest (bytes, numbers with NaN, times with zones) PostgreSQL's JSON differs from ours.
+    same = pa.types.is_integer(element.field.type) or pa.types.is_boolean(element.field.type)
+    if pa.types.is_string(element.field.type):
+        same = logical_type(element.field) in (None, "enum", "uuid")
+    reading = Reading(
+        field(name, type_),
+        pa.string(),
+        native="array_to_json({})" if same else None,
+        convert=convert,
+    )
     return reading
 
 

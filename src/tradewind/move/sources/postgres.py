@@ -145,6 +145,9 @@ class PostgresSource(Source):
         reading = _Reading(self)
         try:
             columns = readings(reading.session, reading.columns)
+            if reading.session.server_encoding == "SQL_ASCII" and self.query.isascii():
+                # The server does not know what its bytes mean. Nor do we, but we know the column.
+                reading.session.execute("SET LOCAL client_encoding TO 'SQL_ASCII'")
             names = [column.field.name for column in columns]
             for name in names:
                 if names.count(name) > 1:
@@ -179,22 +182,28 @@ class PostgresSource(Source):
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read CSV that the server writes, in each dialect that its COPY knows."""
+        from tradewind.move.formats.csv import CsvFormat
+
         options = copy_dialect(format)
-        if options is None or format.line_end != "\n":  # type: ignore[attr-defined]
+        if not isinstance(format, CsvFormat) or options is None or format.line_end != "\n":
             return None
+        if format.escape is not None or (format.quoting == "all" and format.header):
+            return None  # COPY quotes fewer values, and no names
+        if format.quoting == "all":
+            options["FORCE_QUOTE"] = "*"
         reading = _Reading(self)
         try:
             if reading.session.server_encoding == "SQL_ASCII":
                 # The server does not know what its bytes mean; batches check that it is UTF-8.
                 reading.close()
                 return None
-            columns = readings(reading.session, reading.columns)
-            if format.nested != "json" and any(c.native != "{}" for c in columns):  # type: ignore[attr-defined]
+            natives = [column.native for column in readings(reading.session, reading.columns)]
+            selects = [native for native in natives if native is not None]
+            nested = selects != ["{}"] * len(natives)
+            if len(selects) < len(natives) or (nested and format.nested != "json"):
                 reading.close()
                 return None
-            if format.quoting == "all":  # type: ignore[attr-defined]
-                options["FORCE_QUOTE"] = "*"
-            statements = reading.statements([column.native for column in columns], options)
+            statements = reading.statements(selects, options)
         except BaseException:
             reading.close()
             raise
