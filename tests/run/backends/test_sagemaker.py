@@ -1,0 +1,202 @@
+"""Jobs of the local SageMaker, which really trains.
+
+The work here is a request, not a shell script, so the shared suite is passed in its own words.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from conformance import until_ended
+
+from sagemaker_service import KMEANS, ROLE
+from tradewind.errors import InputError, SetupError
+from tradewind.local import Systems
+from tradewind.move.formats import recordio
+from tradewind.owner import Owner
+from tradewind.run.attend import attend
+from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
+from tradewind.run.backends.sagemaker import TRANSFORM, TUNING, SageMakerBackend
+
+Memory = type("Memory", (dict,), {"set": dict.__setitem__})
+
+
+@pytest.fixture(scope="module")
+def session(local_sagemaker: Systems) -> boto3.Session:
+    environment = local_sagemaker.environment
+    patch = pytest.MonkeyPatch()
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    yield boto3.Session()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def bucket(session: boto3.Session) -> str:
+    name = f"run-{uuid.uuid4().hex[:8]}"
+    s3 = session.client("s3")
+    s3.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": session.region_name}
+    )
+    rows = np.random.default_rng(1).random((200, 4), dtype=np.float32)
+    body = b"".join(bytes(chunk) for chunk in recordio.encode([(rows, None)]))
+    s3.put_object(Bucket=name, Key="train/data.pbr", Body=body)
+    return name
+
+
+@pytest.fixture
+def backend(session: boto3.Session) -> SageMakerBackend:
+    return SageMakerBackend(session)
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner("sagemaker", uuid.uuid4().hex, "train")
+
+
+def training(bucket: str, **hyperparameters: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/train/"}
+    return {
+        "AlgorithmSpecification": {"TrainingImage": KMEANS, "TrainingInputMode": "File"},
+        "RoleArn": ROLE,
+        "HyperParameters": {"k": "3", "feature_dim": "4", **hyperparameters},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": "ml.m5.large",
+            "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }
+
+
+def run(backend: SageMakerBackend, owner: Owner, work: dict, lines: list[LogLine], memory=None):
+    return attend(
+        backend,
+        owner,
+        work,
+        log=lines.append,
+        memory=Memory() if memory is None else memory,
+        tell={"TRADEWIND_OWNER": str(owner)},
+        look_seconds=0.2,
+    )
+
+
+def test_a_job_trains_and_its_description_is_the_result(backend, owner, bucket):
+    lines: list[LogLine] = []
+    outcome = run(backend, owner, training(bucket), lines)
+    told = json.loads(outcome.result)
+    assert told["TrainingJobName"] == backend.name_of(owner, 1)
+    assert told["ModelArtifacts"]["S3ModelArtifacts"].startswith(f"s3://{bucket}/models/")
+    texts = [line.text for line in lines]
+    assert [text for text in texts if "#quality_metric" in text or "#progress_metric" in text]
+    assert lines[0].time.tzinfo is not None
+
+
+def test_a_retry_does_not_train_again(backend, owner, bucket):
+    backend.start(owner, 1, training(bucket), tell={})
+    outcome = run(backend, owner, training(bucket), [])
+    assert outcome.attended
+    again = run(backend, owner, training(bucket), [])
+    assert again.name == outcome.name
+    assert [piece.number for piece in backend.list(owner)] == [1]
+
+
+def test_a_name_is_claimed_once_and_for_ever(backend, owner, bucket):
+    backend.start(owner, 1, training(bucket), tell={})
+    with pytest.raises(AlreadyStartedError):
+        backend.start(owner, 1, training(bucket), tell={})
+    until_ended(backend, backend.name_of(owner, 1))
+    with pytest.raises(AlreadyStartedError):
+        backend.start(owner, 1, training(bucket), tell={})
+
+
+def test_of_two_that_start_at_the_same_instant_one_does(backend, owner, bucket):
+    together, names = threading.Barrier(2), []
+
+    def attempt() -> None:
+        together.wait()
+        names.append(run(backend, owner, training(bucket), []).name)
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == [backend.name_of(owner, 1)] * 2
+
+
+def test_a_failed_job_is_told_and_the_next_has_another_name(backend, owner, bucket):
+    memory = Memory()
+    # More features than the data have: found out by the algorithm, not by the request's check.
+    wrong = training(bucket, feature_dim="5")
+    with pytest.raises(WorkFailedError, match="feature_dim"):
+        run(backend, owner, wrong, [], memory)
+    assert run(backend, owner, training(bucket), [], memory).name == backend.name_of(owner, 2)
+
+
+def test_a_log_goes_on_from_a_cursor(backend, owner, bucket):
+    backend.start(owner, 1, training(bucket), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    lines = list(backend.logs(name, None, wait=0))
+    middle = len(lines) // 2
+    rest = list(backend.logs(name, lines[middle].cursor, wait=0))
+    assert [line.text for line in rest] == [line.text for line in lines[middle + 1 :]]
+    assert list(backend.logs(name, lines[-1].cursor, wait=0)) == []
+
+
+def test_a_job_is_stopped(backend, owner, bucket):
+    backend.start(owner, 1, training(bucket, epochs="1000000"), tell={})
+    name = backend.name_of(owner, 1)
+    pieces = [piece for piece in backend.list() if piece.name == name]
+    assert [(piece.owner, piece.title) for piece in pieces] == [(owner.digest, str(owner))]
+    backend.stop(name)
+    backend.stop(name)
+    sight = until_ended(backend, name)
+    assert (sight.status, sight.reason) == (Status.FAILED, "it was stopped")
+    backend.remove(name)
+
+
+def test_what_is_not_there_is_absent(backend, owner):
+    name = backend.name_of(owner, 1)
+    assert backend.look(name).status is Status.ABSENT
+    backend.stop(name)
+    backend.remove(name)
+    assert list(backend.logs(name, None, wait=0)) == []
+
+
+@pytest.mark.parametrize("change", [{"ResourceConfig": {}}, {"HyperParameters": {"k": 3}}])
+def test_a_wrong_request_is_refused_at_once(backend, owner, bucket, change):
+    with pytest.raises(InputError, match=r"(?s)SageMaker in eu-west-1: .*Correct the job"):
+        backend.start(owner, 1, {**training(bucket), **change}, tell={})
+
+
+def test_a_missing_role_or_bucket_is_told(backend, owner, bucket):
+    work = training(bucket)
+    work["OutputDataConfig"] = {"S3OutputPath": "s3://no-such-bucket-at-all/models"}
+    with pytest.raises((InputError, WorkFailedError), match="no-such-bucket-at-all"):
+        run(backend, owner, work, [])
+
+
+def test_a_service_that_is_not_there_is_told(session, owner):
+    options = {"endpoint_url": "http://127.0.0.1:9"}
+    backend = SageMakerBackend(session, client_options=options)
+    with pytest.raises(SetupError, match="cannot be reached"):
+        backend.look("x")
+
+
+def test_each_kind_of_job_is_called_as_boto3_calls_it(session):
+    client = session.client("sagemaker")
+    for kind in (TRANSFORM, TUNING):
+        for verb in ("create", "describe", "stop", "list"):
+            assert hasattr(client, kind.operation(verb))
+    owner = Owner("a-dag-with-a-long-name", "scheduled__2026-01-01T00:00:00", "tune")
+    assert len(SageMakerBackend(session, TUNING).name_of(owner, 1)) <= 32
