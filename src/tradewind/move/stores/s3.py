@@ -1,0 +1,355 @@
+"""S3, and servers that speak its API: AWS, MinIO, Ceph, Swift, rclone."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import islice
+from random import uniform
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.move.store import ObjectInfo, Store, Unfinished
+from tradewind.move.stores._s3_errors import ConditionError, code_of, told, translated
+from tradewind.move.stores._s3_upload import S3Upload
+
+__all__ = ["S3Store"]
+
+MIB = 1 << 20
+_LEAST_PART = 5 * MIB
+_PIECE = 4 * MIB
+_READ_ATTEMPTS = 6
+_LONGEST_PAUSE = 8.0
+_DELETED_AT_ONCE = 1_000
+_ENCRYPTION = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
+
+
+class S3Store(Store):
+    """One bucket of S3.
+
+    It needs the permissions s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject,
+    s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts.
+
+    Memory: an upload holds (`connections` + 1) x `part_bytes`: 40 MiB by default. Parts grow once
+    an object passes 1,000 of them, because S3 takes 10,000: beyond 8 GB with the default they have
+    16 MiB, beyond 25 GB 32 MiB, and so on to 8 TiB (see `_s3_upload.part_size`); larger
+    `part_bytes` put that off. Reading holds one piece of 4 MiB.
+
+    Bodies are not hashed for the signature over TLS or loopback, where the CRC32 that each carries
+    protects them from accidents and the way from people; set ``payload_signing_enabled`` in the
+    configuration to have it anyway.
+
+    Args:
+        bucket: Its name.
+        session: A `boto3.Session`, whose credentials may renew themselves; boto3's own chain of
+            environment, profile and role when not given.
+        client_options: Arguments of ``session.client``: ``endpoint_url``, ``region_name``,
+            ``verify``, ``config`` (`botocore.config.Config`; it overrules what is set here).
+        part_bytes: Bytes of a part of an upload; 5 MiB or more.
+        connections: Parts that are on their way at once.
+        extra_args: What boto3 calls so: options of new objects, like ``ServerSideEncryption``,
+            ``SSEKMSKeyId``, ``ACL``, ``Tagging``, ``StorageClass``, ``CacheControl``.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        session: Any = None,
+        client_options: Mapping[str, Any] | None = None,
+        part_bytes: int = 8 * MIB,
+        connections: int = 4,
+        extra_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not bucket or "/" in bucket:
+            raise InputError(f"S3: {bucket!r} is no name of a bucket. Write s3://bucket/key.")
+        if part_bytes < _LEAST_PART:
+            raise InputError(f"S3: part_bytes is {part_bytes}; S3 takes {_LEAST_PART} or more.")
+        if connections < 1:
+            raise InputError(f"S3: {connections} connections cannot write. Give 1 or more.")
+        self.bucket = bucket
+        self.part_bytes = part_bytes
+        self.connections = connections
+        self._session = session
+        self._client_options = dict(client_options or {})
+        self._extra_args = dict(extra_args or {})
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.bucket!r})"
+
+    @classmethod
+    def from_uri(
+        cls, uri: str, *, endpoint_url: str | None = None, region_name: str | None = None
+    ) -> tuple[Self, str]:
+        """Make the store of ``s3://bucket/key``; credentials come from boto3's own chain.
+
+        Args:
+            uri: Bucket and key, which is taken as it is.
+            endpoint_url: Where the server is, when it is not AWS; also ``AWS_ENDPOINT_URL_S3``.
+            region_name: The bucket's region; also ``AWS_DEFAULT_REGION``.
+
+        Returns:
+            The store, and the key; empty where the URI names the bucket alone.
+
+        Raises:
+            InputError: The URI is wrong.
+        """
+        scheme, _, rest = uri.partition("://")
+        bucket, _, key = rest.partition("/")
+        if scheme not in ("s3", "s3a", "s3n") or not bucket:
+            raise InputError(f"{uri!r} names no object of S3. Write s3://bucket/key.")
+        given = {"endpoint_url": endpoint_url, "region_name": region_name}
+        options = {name: value for name, value in given.items() if value is not None}
+        return cls(bucket, client_options=options), key
+
+    # -------------------------------------------------------------------------------- what S3 needs
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client, which threads share."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> Any:
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError as error:
+            raise MissingExtraError("boto3", extra="s3", purpose="S3") from error
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            connect_timeout=10,
+            read_timeout=60,
+            tcp_keepalive=True,
+            max_pool_connections=self.connections + 4,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            user_agent_extra="tradewind",
+        )
+        options = dict(self._client_options)
+        if options.get("config") is not None:
+            config = config.merge(options["config"])
+        options["config"] = config
+        try:
+            with translated(f"s3://{self.bucket}", "connect"):
+                client = (self._session or boto3.Session()).client("s3", **options)
+        except ValueError as error:  # an endpoint that is no URL
+            raise SetupError(
+                f"s3://{self.bucket}: {error}. Correct endpoint_url or the region."
+            ) from error
+        s3 = dict(client.meta.config.s3 or {})
+        if "payload_signing_enabled" not in s3 and _is_safe(client.meta.endpoint_url):
+            client.meta.config.s3 = {**s3, "payload_signing_enabled": False}
+        return client
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads that send parts."""
+        return ThreadPoolExecutor(self.connections, thread_name_prefix="tradewind writes to S3")
+
+    @property
+    def part_arguments(self) -> dict[str, Any]:
+        """Those of the extra arguments that each request to an object wants again."""
+        return {name: self._extra_args[name] for name in _ENCRYPTION if name in self._extra_args}
+
+    def describe(self, key: str = "") -> str:
+        """Name an object and its server, for messages."""
+        endpoint = str(self._client_options.get("endpoint_url") or "")
+        if self._client is not None:
+            endpoint = self._client.meta.endpoint_url
+        # User and password may stand in a URL of one's own.
+        host = endpoint.rpartition("@")[2] if "@" in endpoint else urlsplit(endpoint).netloc
+        return self.uri(key) + (f" at {host}" if host else "")
+
+    # ---------------------------------------------------------------------------- the store's verbs
+
+    def uri(self, key: str = "") -> str:
+        """Name an object: ``s3://bucket/key``."""
+        return f"s3://{self.bucket}/{key}" if key else f"s3://{self.bucket}"
+
+    def check(self) -> None:
+        """Look whether the bucket is there and may be listed."""
+        with translated(self.describe(), "look at the bucket"):
+            # Not HEAD, whose refusals come without a reason.
+            self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe one object; None where there is none."""
+        from botocore.exceptions import ClientError
+
+        with translated(self.describe(key), "look at the object"):
+            try:
+                answer = self.client.head_object(Bucket=self.bucket, Key=key, **self.part_arguments)
+            except ClientError as error:
+                if code_of(error) in ("404", "NoSuchKey", "NotFound"):
+                    return None
+                raise
+        return _info(key, answer)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
+        for page in self._pages("list_objects_v2", prefix, "list objects"):
+            for entry in page.get("Contents", ()):
+                yield ObjectInfo(
+                    key=entry["Key"],
+                    size=entry["Size"],
+                    etag=entry.get("ETag", "").strip('"') or None,
+                    modified=entry.get("LastModified"),
+                )
+
+    def _pages(self, operation: str, prefix: str, doing: str) -> Iterator[dict[str, Any]]:
+        pages = iter(
+            self.client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix)
+        )
+        while True:
+            with translated(self.describe(prefix), doing):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def read(self, key: str, *, etag: str | None = None) -> Iterator[bytes]:
+        """Read one object in pieces of 4 MiB; see `Store.read`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError
+
+        where = self.describe(key)
+        done, size, failures = 0, None, 0
+        while size is None or done < size:
+            arguments: dict[str, Any] = {"Bucket": self.bucket, "Key": key, **self.part_arguments}
+            if done:
+                arguments["Range"] = f"bytes={done}-"
+            if etag is not None:
+                arguments["IfMatch"] = f'"{etag}"'
+            body = None
+            try:
+                answer = self.client.get_object(**arguments)
+                body = answer["Body"]
+                found = answer.get("ETag", "").strip('"') or None
+                if etag is not None and found != etag:
+                    raise _replaced(where)
+                etag = found
+                if size is None:
+                    size = int(answer["ContentLength"])
+                elif answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                    raise RetryError(f"{where}: the server sends the whole where a part is wanted.")
+                while piece := body.read(_PIECE):
+                    done += len(piece)
+                    failures = 0
+                    yield piece
+                if done < size:
+                    raise ConnectionError(f"{size - done} bytes are missing")
+            except ClientError as error:
+                failed = told(error, where, "read")
+                if isinstance(failed, ConditionError):
+                    raise _replaced(where) from error
+                # What botocore itself gives up after its retries stays given up.
+                raise failed from error
+            except (BotoCoreError, HTTPError, OSError) as error:
+                failures += 1
+                failed = told(error, where, "read")
+                if failures >= _READ_ATTEMPTS or not isinstance(failed, RetryError):
+                    raise failed from error
+                time.sleep(uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**failures)))  # noqa: S311
+            finally:
+                if body is not None:
+                    body.close()
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+        replaces: str | None = None,
+    ) -> S3Upload:
+        """Begin to write an object; see `Store.upload`."""
+        if not key:
+            raise InputError(f"{self.uri()}: the object has no key. Write s3://bucket/key.")
+        arguments = dict(self._extra_args)
+        arguments["Metadata"] = {**arguments.get("Metadata", {}), **(metadata or {})}
+        if content_type is not None:
+            arguments["ContentType"] = content_type
+        if content_encoding is not None:
+            arguments["ContentEncoding"] = content_encoding
+        return S3Upload(self, key, arguments=arguments, create_only=create_only, replaces=replaces)
+
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        """List multipart uploads to keys that begin with `prefix`."""
+        for page in self._pages("list_multipart_uploads", prefix, "list multipart uploads"):
+            for entry in page.get("Uploads") or ():
+                # Not every server minds the prefix.
+                if entry["Key"].startswith(prefix):
+                    yield Unfinished(entry["Key"], entry["UploadId"], entry.get("Initiated"))
+
+    def discard(self, left: Unfinished) -> None:
+        """Abort a multipart upload; one that is not there is aborted already."""
+        from botocore.exceptions import ClientError
+
+        where = {"Bucket": self.bucket, "Key": left.key, "UploadId": left.id}
+        with translated(self.describe(left.key), "abort an upload"):
+            try:
+                self.client.abort_multipart_upload(**where)
+            except ClientError as error:
+                if code_of(error) not in ("NoSuchUpload", "NoSuchKey", "404"):
+                    raise
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects, a thousand a request."""
+        rest = iter(keys)
+        while some := list(islice(rest, _DELETED_AT_ONCE)):
+            with translated(self.describe(), "delete objects"):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
+                )
+            for failed in answer.get("Errors", ()):
+                if failed.get("Code") in ("NoSuchKey", "404"):
+                    continue
+                kind = SetupError if failed.get("Code") == "AccessDenied" else RetryError
+                raise kind(
+                    f"{self.describe(failed.get('Key', ''))}: cannot delete the object: S3 answers "
+                    f"{failed.get('Code')} ({failed.get('Message')}). Allow s3:DeleteObject there, "
+                    "or try again."
+                )
+
+
+def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        key=key,
+        size=int(answer["ContentLength"]),
+        etag=answer.get("ETag", "").strip('"') or None,
+        modified=answer.get("LastModified"),
+        content_type=answer.get("ContentType"),
+        content_encoding=answer.get("ContentEncoding") or None,
+        metadata={name.lower(): text for name, text in answer.get("Metadata", {}).items()},
+    )
+
+
+def _replaced(where: str) -> RetryError:
+    return RetryError(f"{where}: the object was replaced while it was read. Try again.")
+
+
+def _is_safe(endpoint: str) -> bool:
+    """Whether nobody between here and there can change what is sent."""
+    parts = urlsplit(endpoint)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    return False
