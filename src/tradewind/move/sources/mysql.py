@@ -1,0 +1,317 @@
+"""MySQL and MariaDB as a source: one stream of rows in one snapshot, as typed record batches."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from tradewind.errors import InputError
+from tradewind.move.batches import Batches
+from tradewind.move.clients.mysql import MySQLConnection, Session, bound, quoted
+from tradewind.move.clients.mysql_sql import statement, wrapped
+from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._mysql_types import MySQLReading, mysql_reading, refuse_choice
+
+if TYPE_CHECKING:
+    from tradewind.move.format import Format
+
+__all__ = ["MySQLSource"]
+
+_BATCH = 4 << 20
+_ROWS = 8192
+_FETCH = 512
+_PART = 512
+_ROOM = 1 << 20
+_SMALL = 1024
+"""Values of columns that are declared shorter are not measured one by one."""
+
+
+class MySQLSource(Source):
+    """What a query gives, read in one snapshot (``WITH CONSISTENT SNAPSHOT, READ ONLY``).
+
+    The server sends row after row (nothing is buffered on either side) as text, of which whole
+    columns are made. The session's time zone is UTC: ``TIMESTAMP`` columns come with it.
+
+    One connection reads. Neither MySQL nor MariaDB can hand a snapshot from one session to another
+    (only Percona's server can), and locking all tables for it (``FLUSH TABLES WITH READ LOCK``)
+    would stop everybody who writes: not something a reader should do by itself.
+
+    Memory: one batch of `block` bytes, up to three times in Arrow's form, and 512 rows of it as
+    Python's own: about 20 MB; a few of the longest rows on top. Whatever the number of rows.
+
+    Args:
+        connection: The server and database.
+        query: One statement that gives rows.
+        parameters: Values for the query's ``%s`` (a sequence) or ``%(name)s`` (a mapping), as in
+            Airflow's hooks: with parameters, a ``%`` of its own is written ``%%``.
+        statement_timeout: Seconds that the query may take, with the time to read it.
+        split: Not possible here, see above: has to be None.
+        connections: Has to be 1.
+        zero_dates: ``error`` for dates like ``0000-00-00`` and ``2020-00-00``, or ``null``.
+        times: ``time`` reads ``TIME`` as the time of a day and refuses others; ``interval`` reads
+            it as a duration in ISO 8601, which may be negative and longer than a day.
+        json: Names of columns that hold JSON. MariaDB keeps them as text and does not say.
+        block: Bytes in one batch; a longer row is a batch of its own.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        connection: MySQLConnection,
+        query: str,
+        *,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        statement_timeout: float | None = None,
+        split: str | None = None,
+        connections: int = 1,
+        zero_dates: str = "error",
+        times: str = "time",
+        json: Sequence[str] = (),
+        block: int = _BATCH,
+    ) -> None:
+        if split is not None or connections != 1:
+            raise InputError(
+                "MySQL: several connections cannot share a snapshot, so a query is not split. "
+                "Leave split out and connections at 1, or move ranges one by one."
+            )
+        if statement_timeout is not None and statement_timeout <= 0:
+            raise InputError("MySQL: statement_timeout is a number of seconds above 0.")
+        refuse_choice("zero_dates", zero_dates, ("error", "null"))
+        refuse_choice("times", times, ("time", "interval"))
+        if isinstance(json, str):
+            raise InputError("MySQL: json is a list of names, not one string.")
+        if block < 1:
+            raise InputError("MySQL: block is a number of bytes above 0.")
+        self.connection = connection
+        self.query = query
+        self.parameters = parameters
+        self.statement_timeout = statement_timeout
+        self._choices: dict[str, Any] = {
+            "zero_dates": zero_dates,
+            "times": times,
+            "json": frozenset(json),
+        }
+        self.block = block
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make one from ``mysql://user@host:port/database`` and options.
+
+        Args:
+            uri: See `MySQLConnection.from_uri`.
+            options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
+                ``zero_dates``, ``times``, ``json`` (names with commas).
+
+        Raises:
+            InputError: Something of it is wrong.
+        """
+        given = dict(options)
+        query, table = given.pop("query", None), given.pop("table", None)
+        if (query is None) == (table is None):
+            raise InputError("MySQL: give either a query or a table.")
+        if table is not None:
+            query = f"SELECT * FROM {quoted(*table.split('.'))}"  # noqa: S608
+        keywords: dict[str, Any] = {
+            name: given.pop(name) for name in ("zero_dates", "times", "split") if name in given
+        }
+        try:
+            if "parameters" in given:
+                keywords["parameters"] = json_.loads(given.pop("parameters"))
+            if "statement_timeout" in given:
+                keywords["statement_timeout"] = float(given.pop("statement_timeout"))
+            if "connections" in given:
+                keywords["connections"] = int(given.pop("connections"))
+        except ValueError as error:
+            raise InputError(f"MySQL: an option cannot be read: {error}.") from error
+        if "json" in given:
+            keywords["json"] = [name.strip() for name in given.pop("json").split(",")]
+        if given:
+            raise InputError(
+                f"MySQL: there is no option {', '.join(sorted(given))}. Choose from: query, "
+                "table, parameters, statement_timeout, zero_dates, times, json."
+            )
+        return cls(MySQLConnection.from_uri(uri), query or "", **keywords)
+
+    def describe(self) -> str:
+        """Name server, database and query."""
+        words = " ".join(self.query.split())
+        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}"
+
+    def batches(self) -> Batches:
+        """Read typed record batches; see `Source.batches`."""
+        reading = _Reading(self)
+        return reading.batches(reading.columns)
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Read CSV: what the server prints just so is not parsed and printed again."""
+        if format.name != "csv" or not _takes_text(format):
+            return None
+        reading = _Reading(self)
+        columns = tuple(
+            replace(column, field=pa.field(column.field.name, pa.string()), convert=None)
+            if column.is_printed_alike
+            else column
+            for column in reading.columns
+        )
+        batches = reading.batches(columns)
+        return Encoded(
+            format.encode(batches),
+            columns=tuple(batches.schema.names),
+            rows=lambda: reading.rows if reading.complete else None,
+        )
+
+
+def _takes_text(format: Format) -> bool:
+    """Whether numbers are the same whether they come as numbers or as their text."""
+    from tradewind.move.formats.csv import CsvFormat
+
+    plain = isinstance(format, CsvFormat) and format.quoting == "minimal" and not format.null
+    return plain and getattr(format, "delimiter", "") in (",", ";", "\t", "|")
+
+
+def _raw(rows: list[tuple[bytes | None, ...]]) -> list[pa.Array]:
+    return [pa.array(values, pa.binary()) for values in zip(*rows, strict=True)]
+
+
+def _joined(parts: list[list[pa.Array]]) -> list[pa.Array]:
+    return [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
+
+
+class _Reading:
+    """One reading: its session, which ends with it."""
+
+    def __init__(self, source: MySQLSource) -> None:
+        self._source = source
+        self.rows = 0
+        self.complete = False
+        self._session = Session(source.connection)
+        try:
+            query = statement(bound(self._session, source.query, source.parameters).decode())
+            self.columns = self._run(query)
+            if any(column.is_float for column in self.columns):
+                # The server prints them with six digits, but doubles with all: ask again.
+                selects = [
+                    (column.field.name, "{} * 1e0" if column.is_float else "{}")
+                    for column in self.columns
+                ]
+                asked = wrapped(query, selects, self._session.system)
+                self.close()
+                self._session = Session(source.connection)
+                types = {column.field.name: column for column in self.columns}
+                again = self._run(asked)
+                self.columns = tuple(
+                    types[column.field.name] if types[column.field.name].is_float else column
+                    for column in again
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def _run(self, query: str) -> tuple[MySQLReading, ...]:
+        source, session = self._source, self._session
+        timeout = source.statement_timeout
+        if timeout is not None:
+            session.execute(
+                f"SET SESSION max_statement_time = {timeout:f}"
+                if session.is_mariadb
+                else f"SET SESSION max_execution_time = {max(1, round(timeout * 1000))}"
+            )
+        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        session.query(query)
+        self._result = session.stream()
+        if self._result is None:
+            raise InputError(f"{session.system}: the query gives no columns. Select some.")
+        names = [described[0] for described in self._result.describe()]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"{session.system}: the query gives {names.count(name)} columns of the name "
+                    f"{name!r}. Name them apart with AS."
+                )
+        return tuple(
+            mysql_reading(described, flags, is_text=converter is not bytes, **source._choices)
+            for described, flags, converter in zip(
+                self._result.describe(),
+                self._result.field_flags(),
+                self._result.converter,
+                strict=True,
+            )
+        )
+
+    def batches(self, columns: tuple[MySQLReading, ...]) -> Batches:
+        """Turn the rows into batches of these columns."""
+        schema = pa.schema([column.field for column in columns])
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            pieces = self._pieces()
+            try:
+                for piece in pieces:
+                    arrays = [
+                        column.array(values) for column, values in zip(columns, piece, strict=True)
+                    ]
+                    del piece
+                    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    self.rows += batch.num_rows
+                    yield batch
+                self.complete = True
+            finally:
+                self.close()
+                pieces.close()
+
+        return Batches(schema, generate(), on_close=self.close)
+
+    def _pieces(self) -> Iterator[list[pa.Array]]:
+        """Read rows until they are about a batch; where it ends depends on the data alone."""
+        block = self._source.block
+        room = sum(column.room for column in self.columns if column.room <= _SMALL)
+        long = [at for at, column in enumerate(self.columns) if column.room > _SMALL]
+        most = max(1, min(_FETCH, _ROOM // (room or 1)))
+        # A few rows at a time where one of them may be of any length.
+        count = min(most, 16) if long else most
+        rows: list[tuple[bytes | None, ...]] = []
+        parts: list[list[pa.Array]] = []
+        total = size = 0
+        while fetched := self._session.fetched(self._result, count):
+            rows.extend(fetched)
+            size += min(room, 400) * len(fetched)
+            if long:
+                measured = sum([len(row[at] or b"") for row in fetched for at in long])
+                size += measured
+                mean = measured // len(fetched)
+                most_long = 16 if mean > 1 << 14 else 128
+                count = max(1, min(most, 2 * count, most_long, _ROOM // (mean or 1)))
+            del fetched
+            full = size >= block or total + len(rows) >= _ROWS
+            if full or len(rows) >= _PART:
+                # Small parts stay in the processor's cache: a quarter of the time.
+                total += len(rows)
+                parts.append(_raw(rows))
+                rows = []
+            if full:
+                yield _joined(parts)
+                parts, total, size = [], 0, 0
+        if rows:
+            parts.append(_raw(rows))
+        if parts:
+            yield _joined(parts)
+        self._finished = True
+
+    _finished = False
+
+    def close(self) -> None:
+        """End the reading on the server too. May be called again, and from another thread."""
+        session = self._session
+        if not self._finished:
+            session.abort()
+        self._finished = True
+        self._result = None
+        with contextlib.suppress(Exception):
+            session.close()
