@@ -53,7 +53,8 @@ def _objects(
     if style.omit_null:
         written = [text.joined(f",{_quoted(name)}:", words) for name, words in members]
         content = text.joined(*written, null="")
-        return text.joined("{", pc.binary_slice(content.cast(pa.binary()), 1).cast("string"), end)
+        # The first comma becomes the brace.
+        return text.joined(pc.binary_replace_slice(content, 0, 1, "{"), end)
     parts: list[Any] = []
     for place, (name, words) in enumerate(members):
         parts += [f"{',' if place else '{'}{_quoted(name)}:", words]

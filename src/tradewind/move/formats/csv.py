@@ -116,7 +116,7 @@ class CsvFormat(Format):
         if not batch.num_rows:
             return b""
         if not batch.num_columns:
-            return self.line_end.encode() * batch.num_rows
+            return self.line_end.encode() * int(batch.num_rows)
         columns = [
             self._cells(batch.column(index), field, single)
             for index, field in enumerate(batch.schema)

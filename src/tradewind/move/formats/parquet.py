@@ -176,7 +176,7 @@ def _size(array: pa.Array) -> int:
     kind = array.type
     kinds = pa.types
     if kinds.is_dictionary(kind):
-        return len(array) * kind.index_type.bit_width // 8
+        return len(array) * int(kind.index_type.bit_width) // 8
     if kinds.is_fixed_size_binary(kind):
         return len(array) * int(kind.byte_width)
     if (

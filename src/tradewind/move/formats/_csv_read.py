@@ -1,0 +1,355 @@
+"""CSV read back: cut into blocks of whole records, parsed by Arrow, each value told exactly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from tradewind.errors import CorruptDataError, InputError
+from tradewind.move.batches import Batches
+from tradewind.move.formats import _json_values as json_values
+from tradewind.move.formats._infer import infer
+from tradewind.move.formats._parse import guard_floats, parse
+
+if TYPE_CHECKING:
+    from tradewind.move.formats.csv import CsvFormat
+
+__all__ = ["read"]
+
+_BLOCK = 4 << 20
+_BOMS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+def read(format: CsvFormat, chunks: Iterable[bytes], schema: pa.Schema | None) -> Batches:
+    """Read records; see `CsvFormat.decode`."""
+
+    def close() -> None:
+        if isinstance(chunks, Generator):
+            chunks.close()
+
+    try:
+        reader = _Reader(format, chunks, schema)
+    except BaseException:
+        close()
+        raise
+    return Batches(reader.schema, reader.batches(), on_close=close)
+
+
+class _Reader:
+    def __init__(
+        self, format: CsvFormat, chunks: Iterable[bytes], schema: pa.Schema | None
+    ) -> None:
+        self._format = format
+        self._at = 0  # bytes of the stream before the block at hand
+        self._rows = 0  # records before it
+        self._guarded = schema is None
+        self._blocks = self._cut(iter(chunks))
+        first = next(self._blocks, b"")
+        self._look(first)
+        if format.header:
+            names = self._names(first)
+        else:
+            width = self._width(first)
+            if schema is not None and first and width != len(schema):
+                raise InputError(
+                    f"CSV: records have {width} values, the schema has {len(schema)} columns. "
+                    "Correct the schema, or the delimiter."
+                )
+            names = [f"column_{index + 1}" for index in range(width)]
+        if not names and schema is not None:
+            names = schema.names  # an empty file: no record contradicts the schema
+        elif not names:
+            raise CorruptDataError(
+                "CSV: the file is empty, which says nothing of columns. Give a schema, or fetch it "
+                "again",
+                offset=0,
+            )
+        self._first = first[self._at :]
+        self._file_names = names
+        self._single = len(names) == 1
+        if schema is None:
+            twice = sorted({name for name in names if names.count(name) > 1 or not name})
+            if twice:
+                raise InputError(
+                    f"CSV: the header has the column {twice[0]!r} "
+                    f"{'without a name' if not twice[0] else 'more than once'}. Correct it, or "
+                    "give header=False and a schema and leave the first record out."
+                )
+            self._indexes = list(range(len(names)))
+            schema = self._inferred(names)
+        else:
+            self._indexes = [self._find(name, place) for place, name in enumerate(schema.names)]
+        self.schema = schema
+
+    def _find(self, name: str, place: int) -> int:
+        if not self._format.header:
+            return place
+        if self._file_names.count(name) == 1:
+            return self._file_names.index(name)
+        if name in self._file_names:
+            raise InputError(f"CSV: the header has the column {name!r} more than once. Correct it.")
+        raise InputError(
+            f"CSV: the header has no column {name!r}; it has {', '.join(self._file_names)}. "
+            "Correct the schema or the delimiter, or give header=False if the file has none."
+        )
+
+    def _inferred(self, names: list[str]) -> pa.Schema:
+        if not self._first:
+            return pa.schema([pa.field(name, pa.string()) for name in names])
+        table = self._table(self._first)
+        return pa.schema(
+            [infer(name, table.column(f"f{index}")) for index, name in enumerate(names)]
+        )
+
+    # --------------------------------------------------------------------------------- blocks
+
+    def _cut(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Cut anew into blocks that end where a record ends: at a line end outside of quotes."""
+        waiting: list[bytes] = []
+        size, want = 0, _BLOCK
+        for chunk in chunks:
+            waiting.append(chunk)
+            size += len(chunk)
+            while size >= want:
+                data = b"".join(waiting)
+                end = self._end(data[:want] if size > 2 * want else data)
+                if end:
+                    yield data[:end]
+                    waiting, size, want = [data[end:]], len(data) - end, _BLOCK
+                    continue
+                if size > self._format.max_record_bytes:
+                    raise CorruptDataError(
+                        f"CSV: record {self._rows + 1} is over {self._format.max_record_bytes} "
+                        "bytes long; a quote may never be closed there. Correct it, or give a "
+                        "greater max_record_bytes",
+                        offset=self._at,
+                    )
+                waiting, want = [data], want * 2
+        data = b"".join(waiting)
+        if data:
+            yield data
+
+    def _end(self, data: bytes) -> int:
+        """Find where the last whole record ends; 0 where there is none."""
+        data = self._without_escapes(data)
+        quote = self._format.quote.encode()
+        end = data.rfind(b"\n") + 1
+        odd = data.count(quote, 0, end) % 2
+        while end and odd:
+            before = data.rfind(b"\n", 0, end - 1) + 1
+            odd ^= data.count(quote, before, end) % 2
+            end = before
+        return end
+
+    def _without_escapes(self, data: bytes) -> bytes:
+        escape = self._format.escape
+        if escape is None or escape.encode() not in data:
+            return data
+        return re.sub(re.escape(escape.encode()) + b".", b"__", data, flags=re.DOTALL)
+
+    def _line_ends(self, data: bytes) -> Any:
+        """Find where each record ends: line feeds outside of quotes."""
+        octets = np.frombuffer(self._without_escapes(data), np.uint8)
+        feeds = np.flatnonzero(octets == 0x0A)
+        quotes = np.flatnonzero(octets == ord(self._format.quote))
+        if len(quotes):
+            feeds = feeds[np.searchsorted(quotes, feeds) % 2 == 0]
+        return feeds
+
+    # --------------------------------------------------------------------------------- header
+
+    def _look(self, first: bytes) -> None:
+        """Refuse other encodings, and step over the mark of UTF-8."""
+        for bom, encoding in _BOMS.items():
+            if first.startswith(bom):
+                raise CorruptDataError(
+                    f"CSV: the file is in {encoding}; only UTF-8 is read. Convert it, as by: "
+                    f"iconv -f {encoding} -t UTF-8",
+                    offset=0,
+                )
+        if first.startswith(_UTF8_BOM):
+            self._at = len(_UTF8_BOM)
+
+    def _names(self, first: bytes) -> list[str]:
+        end = self._first_end(first)
+        names = self._record(first[self._at : end], what="header")
+        self._at = end
+        return names
+
+    def _width(self, first: bytes) -> int:
+        return len(self._record(first[self._at : self._first_end(first)], what="first record"))
+
+    def _first_end(self, first: bytes) -> int:
+        for size in (1 << 16, len(first)):
+            ends = self._line_ends(first[:size])
+            if len(ends):
+                return int(ends[0]) + 1
+        return len(first)
+
+    def _record(self, data: bytes, *, what: str) -> list[str]:
+        try:
+            line = data.decode()
+        except UnicodeDecodeError as error:
+            raise self._not_utf8(data[error.start], self._at + error.start) from None
+        if line.rstrip("\r\n") == "":
+            return [""] if data else []
+        rows = list(
+            csv.reader(
+                io.StringIO(line, newline=""),
+                delimiter=self._format.delimiter,
+                quotechar=self._format.quote,
+                doublequote=self._format.escape is None,
+                escapechar=self._format.escape,
+            )
+        )
+        if len(rows) != 1:
+            raise CorruptDataError(
+                f"CSV: the {what} does not end with a line feed; carriage returns alone are not "
+                "read as line ends. Convert them",
+                offset=self._at,
+            )
+        return rows[0]
+
+    # -------------------------------------------------------------------------------- records
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the first block and all others."""
+        block = self._first
+        self._first = b""
+        more: bytes | None = block
+        while more is not None:
+            if more.strip(b"\r\n") or (self._single and more):
+                table = self._table(more)
+                if table.num_rows:
+                    yield self._batch(table)
+                self._rows += table.num_rows
+            self._at += len(more)
+            more = next(self._blocks, None)
+
+    def _batch(self, table: pa.Table) -> pa.RecordBatch:
+        where = f"CSV, records from {self._rows + 1} on"
+        arrays = []
+        for field, index in zip(self.schema, self._indexes, strict=True):
+            column = table.column(f"f{index}")
+            strings = column.combine_chunks()
+            if isinstance(strings, pa.ChunkedArray):
+                strings = strings.chunk(0)
+            if pa.types.is_nested(field.type):
+                arrays.append(json_values.parse_texts(strings, field, where))
+                continue
+            if self._guarded and pa.types.is_floating(field.type):
+                guard_floats_of(strings, field, where)
+            arrays.append(parse(strings, field, where))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _table(self, block: bytes) -> pa.Table:
+        """Parse a block into strings."""
+        names = [f"f{index}" for index in range(len(self._file_names))]
+        try:
+            table = pcsv.read_csv(
+                pa.BufferReader(block),
+                read_options=pcsv.ReadOptions(
+                    use_threads=False, block_size=len(block) + 1, column_names=names
+                ),
+                parse_options=pcsv.ParseOptions(
+                    delimiter=self._format.delimiter,
+                    quote_char=self._format.quote,
+                    double_quote=self._format.escape is None,
+                    escape_char=self._format.escape or False,
+                    newlines_in_values=True,
+                    ignore_empty_lines=not self._single,
+                ),
+                convert_options=pcsv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=[f"f{index}" for index in sorted(set(self._indexes))],
+                    null_values=[self._format.null],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise self._corrupt(block, str(error)) from None
+        self._count(block, table.num_rows)
+        return table
+
+    def _count(self, block: bytes, rows: int) -> None:
+        """Compare what was parsed with the line ends: a quote in the wrong place hides some."""
+        expected = self._starts(block)
+        if len(expected) != rows:
+            raise CorruptDataError(
+                f"CSV: among the records from {self._rows + 1} on a quote stands in the wrong "
+                "place or is never closed. Quote the whole value and double the quotes in it",
+                offset=self._at,
+            )
+
+    def _starts(self, block: bytes) -> Any:
+        """Find where each record of a block begins."""
+        ends = self._line_ends(block) + 1
+        starts = np.concatenate(([0], ends))
+        if starts[-1] >= len(block):
+            starts = starts[:-1]
+        if self._single:
+            return starts
+        octets = np.frombuffer(block, np.uint8)
+        empty = octets[starts] == 0x0A
+        returned = np.flatnonzero(octets[starts] == 0x0D)
+        if len(returned):
+            after = np.minimum(starts[returned] + 1, len(octets) - 1)
+            empty[returned] = octets[after] == 0x0A
+        return starts[~empty]
+
+    def _corrupt(self, block: bytes, message: str) -> CorruptDataError:
+        starts = self._starts(block)
+        if "UTF8" in message:
+            try:
+                block.decode()
+            except UnicodeDecodeError as error:
+                return self._not_utf8(block[error.start], self._at + error.start, starts, error)
+        found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
+        if found is None:
+            return CorruptDataError(
+                f"CSV: the records from {self._rows + 1} on cannot be read ({message}). Correct "
+                "them",
+                offset=self._at,
+            )
+        place = int(found[1]) - 1
+        begin = int(starts[place]) if place < len(starts) else 0
+        return CorruptDataError(
+            f"CSV: record {self._rows + place + 1} has {found[3]} values, the file has {found[2]} "
+            "columns. Correct the record, or give the delimiter and quote that the file uses",
+            offset=self._at + begin,
+        )
+
+    def _not_utf8(
+        self, octet: int, offset: int, starts: Any = None, error: Any = None
+    ) -> CorruptDataError:
+        record = ""
+        if starts is not None:
+            row = int(np.searchsorted(starts, error.start, side="right"))
+            record = f" in record {self._rows + row}"
+        return CorruptDataError(
+            f"CSV: the byte 0x{octet:02x}{record} is not UTF-8. Convert the file, as by: "
+            "iconv -f WINDOWS-1252 -t UTF-8",
+            offset=offset,
+        )
+
+
+def guard_floats_of(strings: pa.Array, field: pa.Field, where: str) -> None:
+    """Check floats whose type was told from the first block; words like NaN apart."""
+    import pyarrow.compute as pc
+
+    numeric = pc.match_substring_regex(strings, r"^[+-]?[0-9.]")
+    guard_floats(strings.filter(pc.fill_null(numeric, False)), field, where)
