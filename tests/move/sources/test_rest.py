@@ -8,7 +8,6 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 from rest_server import Asked, Reply, Server, serving
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.clients.http import BearerAuth, HeaderAuth, HttpConnection, Retries, masked
+from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.sources.rest import (
     Cursor,
     HttpBodySource,
@@ -33,13 +33,6 @@ QUICK = Retries(attempts=3, backoff=0.001)
 RECORDS = [{"id": number, "name": f"name {number}"} for number in range(25)]
 
 
-@dataclass(frozen=True)
-class AnyLines:
-    """Stands for JSON lines with default options."""
-
-    name = "jsonl"
-
-
 def source(server: Server, path: str = "/items", **arguments: Any) -> RestSource:
     settings = arguments.pop("settings", {})
     connection = HttpConnection(server.url, **{"retries": QUICK, **settings})
@@ -47,7 +40,7 @@ def source(server: Server, path: str = "/items", **arguments: Any) -> RestSource
 
 
 def lines(rest: RestSource) -> list[dict[str, Any]]:
-    encoded = rest.encoded(AnyLines())  # type: ignore[arg-type]
+    encoded = rest.encoded(JsonLinesFormat())
     assert encoded is not None
     data = b"".join(encoded.chunks)
     records = [json.loads(line, parse_float=Decimal) for line in data.splitlines()]
@@ -534,7 +527,7 @@ def test_body_passes_through() -> None:
     data = bytes(range(256)) * 40_000
     with serving(lambda asked: Reply(raw=data, kind="application/octet-stream")) as server:
         body = HttpBodySource(HttpConnection(server.url), "/file")
-        chunks = list(body.encoded(AnyLines()).chunks)  # type: ignore[arg-type]
+        chunks = list(body.encoded(JsonLinesFormat()).chunks)
         assert b"".join(chunks) == data
         assert len(chunks) == 3
 
@@ -547,7 +540,7 @@ def test_body_is_checked(right: bool) -> None:
             "/x",
             check=lambda response: response.json()["status"] == "ok",
         )
-        chunks = body.encoded(AnyLines()).chunks  # type: ignore[arg-type]
+        chunks = body.encoded(JsonLinesFormat()).chunks
         if right:
             assert b"".join(chunks) == b'{"status": "ok"}'
         else:
@@ -560,7 +553,7 @@ def test_body_cut_in_the_middle() -> None:
     with serving(lambda asked: Reply(raw=data, cut=9_000_000)) as server:
         body = HttpBodySource(HttpConnection(server.url, retries=QUICK), "/file")
         with pytest.raises(RetryError, match="broke after"):
-            list(body.encoded(AnyLines()).chunks)  # type: ignore[arg-type]
+            list(body.encoded(JsonLinesFormat()).chunks)
 
 
 def test_body_cut_at_once_is_asked_for_again() -> None:
@@ -568,4 +561,4 @@ def test_body_cut_at_once_is_asked_for_again() -> None:
         lambda asked: Reply(raw=b"whole", cut=None if len(server.asked) > 1 else 0)
     ) as server:
         body = HttpBodySource(HttpConnection(server.url, retries=QUICK), "/file")
-        assert list(body.encoded(AnyLines()).chunks) == [b"whole"]  # type: ignore[arg-type]
+        assert list(body.encoded(JsonLinesFormat()).chunks) == [b"whole"]

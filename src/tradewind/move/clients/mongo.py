@@ -108,12 +108,12 @@ class MongoConnection:
         """Make a client; it connects when it is used.
 
         Raises:
-            InputError: The URI is wrong.
             SetupError: An option is wrong, or a host of an SRV record is not known.
             MissingExtraError: PyMongo is not installed.
         """
         try:
             from pymongo import MongoClient
+            from pymongo.errors import PyMongoError
         except ImportError as error:
             raise MissingExtraError(
                 "pymongo", extra="mongo", purpose="Reading from MongoDB"
@@ -125,8 +125,10 @@ class MongoConnection:
         }
         if "serverselectiontimeoutms" in self.uri.lower():
             options.pop("serverSelectionTimeoutMS")
-        with named_errors(f"MongoDB at {self.address}"):
+        try:
             return MongoClient(self.uri, **options)
+        except (PyMongoError, ValueError, TypeError) as error:
+            raise _wrong_settings(f"MongoDB at {self.address}", error) from error
 
 
 @contextmanager
@@ -158,16 +160,20 @@ def named_errors(where: str) -> Iterator[None]:
             "try again."
         ) from error
     except (errors.ConfigurationError, errors.InvalidURI) as error:
-        raise SetupError(
-            f"{where}: the connection's settings are wrong ({_short(error)}). Correct its URI or "
-            "options."
-        ) from error
+        raise _wrong_settings(where, error) from error
     except (BSONError, errors.InvalidOperation, TypeError, ValueError, UnicodeError) as error:
         raise InputError(
             f"{where}: {_short(error)}. Correct the query, or the document that holds it."
         ) from error
     except errors.PyMongoError as error:
         raise RetryError(f"{where}: {_short(error)}. Try again.") from error
+
+
+def _wrong_settings(where: str, error: Exception) -> SetupError:
+    return SetupError(
+        f"{where}: the connection's settings are wrong ({_short(error)}). Correct its URI or "
+        "options."
+    )
 
 
 def _refusal(where: str, error: Any) -> TradewindError:
