@@ -2,8 +2,8 @@
 
     {"dag": "id", "date": "2026-01-01"}  ->  states, XComs, rendered fields and asset events
 
-The same date again clears the run, as a person would. Everything that Airflow prints, the tasks'
-logs too, goes to a file. The process ends with its stdin.
+With ``"clear": true`` the run is cleared and run again, as a person would. Everything that Airflow
+prints, the tasks' logs too, goes to a file. The process ends with its stdin.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def main() -> None:
     os._exit(0)
 
 
-def run(dag: str, date: str, conf: dict[str, Any] | None = None) -> dict[str, Any]:
+def run(
+    dag: str, date: str, conf: dict[str, Any] | None = None, clear: bool = False
+) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
@@ -118,6 +120,8 @@ def run(dag: str, date: str, conf: dict[str, Any] | None = None) -> dict[str, An
     if dag not in bag.dags:
         return {"errors": {str(path): text for path, text in bag.import_errors.items()}}
     done = bag.dags[dag].test(logical_date=timezone.parse(date), run_conf=conf or {})
+    if clear:
+        run_again(bag.dags[dag], done)
     with create_session() as session:
         here = {"dag_id": dag, "run_id": done.run_id}
         xcoms = session.scalars(select(XComModel).filter_by(**here)).all()
@@ -140,6 +144,23 @@ def run(dag: str, date: str, conf: dict[str, Any] | None = None) -> dict[str, An
             "rendered": {each.task_id: each.rendered_fields for each in fields},
             "events": dict(map(tuple, events)),
         }
+
+
+def run_again(dag: Any, done: Any) -> None:
+    """Clear all tasks of a run, as the user interface does, and run them one by one."""
+    from airflow.models.taskinstance import TaskInstance, clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    mine = select(TaskInstance).filter_by(dag_id=dag.dag_id, run_id=done.run_id)
+    with create_session() as session:
+        clear_task_instances(session.scalars(mine).all(), session)
+    with create_session() as session:
+        for ti in session.scalars(mine).all():
+            ti.try_number += 1
+            session.commit()
+            _run_task(ti=ti, task=dag.task_dict[ti.task_id])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import importlib.util
 import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from tradewind.airflow.base import Move
@@ -47,10 +46,12 @@ def dataset_of_uri(uri: str) -> Dataset:
     Args:
         uri: Of an object, a prefix or a file, without any secret.
     """
-    parts = urlsplit(uri)
-    if parts.scheme in ("", "file"):
-        return Dataset("file", parts.path)
-    return Dataset(f"{parts.scheme}://{parts.netloc}", parts.path.strip("/") or "/")
+    # Not by urlsplit: keys may hold '?' and '#'.
+    scheme, _, rest = uri.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme == "file":
+        return Dataset("file", f"/{path}")
+    return Dataset(f"{scheme}://{host}", path.strip("/") or "/")
 
 
 def outputs_of(move: Move, receipt: Receipt) -> tuple[Dataset, ...]:

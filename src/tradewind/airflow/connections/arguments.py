@@ -13,14 +13,17 @@ __all__ = ["take_options"]
 
 _TRUE_FALSE = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
+_ANY = str(inspect.Parameter.empty)
+_LISTS = ("Sequence[str]", "tuple[str", "list[str]", "Iterable[str]")
+
 
 def take_options(kind: type, options: Mapping[str, str]) -> dict[str, Any]:
     """Turn text into what the constructor of a class takes, by its annotations.
 
     Args:
         kind: A source or target.
-        options: Text by the name of the argument. What is neither text, number nor truth value in
-            the constructor is given as JSON.
+        options: Text by the name of the argument. Lists of names have commas; what is neither text,
+            number nor truth value in the constructor is given as JSON.
 
     Returns:
         Arguments by name.
@@ -58,8 +61,13 @@ def _value(name: str, text: str, annotation: str) -> Any:
                 return make(text)
             except ValueError:
                 raise InputError(f"The option {name!r} is a number, not {text!r}.") from None
-    if kinds & {"str", "inspect._empty"} or all(each.startswith("Literal[") for each in kinds):
+    structured = text.lstrip().startswith(("{", "["))
+    if kinds <= {"str", _ANY} or all(each.startswith("Literal[") for each in kinds):
         return text
+    if "str" in kinds and not structured:
+        return text
+    if not structured and any(each.startswith(_LISTS) for each in kinds):
+        return [part.strip() for part in text.split(",")]
     try:
         return json.loads(text)
     except ValueError as error:

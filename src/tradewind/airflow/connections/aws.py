@@ -32,7 +32,7 @@ def s3_store(
             says when not given.
         region_name: The region; what the connection says when not given.
         botocore_config: Arguments of `botocore.config.Config`.
-        options: Further arguments of `S3Store`.
+        options: Further arguments of `S3Store`, like ``extra_args``.
 
     Returns:
         The store. Its session is the hook's: credentials of a role are renewed when they expire,

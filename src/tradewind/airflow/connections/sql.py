@@ -108,9 +108,9 @@ def sql_source(
         from tradewind.move.sources.sqlite import SQLiteSource
 
         return SQLiteSource(sqlite_path(connection), query, parameters=parameters, **options)
+    hook = _hook(connection, hook_params)
     from tradewind.move.sources.dbapi import DbApiSource
 
-    hook = _hook(connection, hook_params)
     return DbApiSource(
         hook.get_conn, query, parameters=parameters, name=f"{kind}:{conn_id}", **options
     )

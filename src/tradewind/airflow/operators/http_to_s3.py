@@ -127,7 +127,7 @@ class HttpToS3Operator(MoveOperator):
             self.s3_bucket, self.s3_key, bucket_argument="s3_bucket", key_argument="s3_key"
         )
         upload = self._upload_options()
-        options: dict[str, Any] = {"upload_options": upload} if upload else {}
+        options: dict[str, Any] = {"extra_args": upload} if upload else {}
         store = s3_store(bucket, self.aws_conn_id, verify=self.verify, **options)
         # An answer is passed on as it is; its type, if it has one, is told by the key's ending.
         target = ObjectTarget(

@@ -1,0 +1,54 @@
+"""What importing the operators costs a DAG file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import tradewind.airflow
+
+pytestmark = pytest.mark.airflow
+
+SCRIPT = """
+import json, sys
+from airflow.sdk import DAG, BaseOperator
+with DAG("zero", schedule=None):
+    BaseOperator(task_id="a").output
+before = set(sys.modules)
+import tradewind.airflow
+alone = set(sys.modules) - before
+for name in tradewind.airflow.__all__:
+    getattr(tradewind.airflow, name)
+from tradewind.airflow import *
+with DAG("one", schedule=None):
+    TransferOperator(task_id="a", source=Sql("x", "SELECT 1"), target=Objects("s3://b/k.csv"))
+    SqlToS3Operator(task_id="b", query="SELECT 1", s3_bucket="b", s3_key="k", sql_conn_id="x")
+print(json.dumps([sorted(alone), sorted(set(sys.modules) - before)]))
+"""
+
+
+def test_reading_a_dag_file_imports_next_to_nothing():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone, all_used = json.loads(done.stdout.splitlines()[-1])
+    assert all(name.split(".")[0] == "tradewind" for name in alone)
+    foreign = {name.split(".")[0] for name in all_used} - {"tradewind"}
+    # Of the standard library at most: nothing of any system, not even pyarrow.
+    assert foreign <= set(sys.stdlib_module_names), foreign
+    ours = [name for name in all_used if name.startswith("tradewind")]
+    assert len(ours) < 35, ours
+
+
+def test_every_name_is_exported():
+    assert sorted(tradewind.airflow.__all__) == tradewind.airflow.__all__
+    assert set(tradewind.airflow.__all__) <= set(dir(tradewind.airflow))
+    for name in tradewind.airflow.__all__:
+        assert getattr(tradewind.airflow, name).__name__ == name
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="no attribute 'SqlToNowhereOperator'"):
+        tradewind.airflow.SqlToNowhereOperator  # noqa: B018
