@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.csv
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.batches import Batches
@@ -20,19 +18,18 @@ from tradewind.move.clients.postgres_session import Column, CopyOut, Session
 from tradewind.move.clients.postgres_sql import bind, copy_dialect, quoted, statement
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._postgres_split import key_conditions, page_queries
-from tradewind.move.sources._postgres_types import Reading, readings, unescaped
-from tradewind.move.types import UnfitValueError
+from tradewind.move.sources._postgres_text import OPTIONS, Parser, blocks
+from tradewind.move.sources._postgres_types import readings
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
 
 __all__ = ["PostgresSource"]
 
-_PIECE = 4 << 20
-_RANGE_PIECE = 1 << 20
+_PIECE = 1 << 20
+_AHEAD = 6
 _RANGE_AHEAD = 16
-_NULL = "\b"
-"""What stands for NULL in COPY's text format: a value's own backspace is written as an escape."""
+_CHUNK = 4 << 20
 
 
 class PostgresSource(Source):
@@ -44,8 +41,8 @@ class PostgresSource(Source):
     A retry gives the same bytes where the query gives its rows in the same order: scans start at
     the table's beginning and no parallel workers race, unless `settings` allow them.
 
-    Memory: for each connection about 4 pieces of 4 MB; for batches two blocks of `block` bytes and
-    their Arrow form beside; with a split up to 17 MB for each of 2 x `connections` ranges. The
+    Memory: 8 MB that wait to be read and two pieces of 4 MB, or for batches two blocks of `block`
+    bytes and their Arrow form; with a split up to 17 MB for each of 2 x `connections` ranges. The
     longest row comes on top. Whatever the number of rows.
 
     Args:
@@ -76,7 +73,7 @@ class PostgresSource(Source):
         split: str | None = None,
         connections: int = 1,
         settings: Mapping[str, str] | None = None,
-        block: int = _PIECE,
+        block: int = _CHUNK,
     ) -> None:
         if connections < 1:
             raise InputError(f"PostgreSQL: {connections} connections cannot read. Give 1 or more.")
@@ -157,7 +154,7 @@ class PostgresSource(Source):
                     )
             statements = reading.statements(
                 [column.select for column in columns],
-                {"FORMAT": "text", "NULL": "E'\\b'"},
+                dict(OPTIONS),
             )
         except BaseException:
             reading.close()
@@ -165,10 +162,10 @@ class PostgresSource(Source):
         schema = pa.schema([column.field for column in columns])
 
         def generate() -> Iterator[pa.RecordBatch]:
-            parser = _Parser(columns, schema)
+            parser = Parser(columns, schema)
             rows = 0
             with contextlib.closing(reading):
-                for block in _blocks(reading.pieces(statements), self._block):
+                for block in blocks(reading.pieces(statements), self._block):
                     batch = parser.parse(block)
                     rows += batch.num_rows
                     yield batch
@@ -284,7 +281,7 @@ class _Reading:
 
     def pieces(self, statements: list[str]) -> Iterator[bytes]:
         """Run the statements, several at once; give their bytes in order."""
-        size, ahead = (_PIECE, 2) if len(statements) == 1 else (_RANGE_PIECE, _RANGE_AHEAD)
+        ahead = _AHEAD if len(statements) == 1 else _RANGE_AHEAD
         wanted = min(self._source.connections, len(statements))
         if wanted > 1:
             snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
@@ -298,7 +295,7 @@ class _Reading:
             while todo and len(self._copies) < 2 * wanted:
                 number, sql = todo.popleft()
                 session = self._sessions[number % wanted]
-                self._copies.append(session.copy_out(sql, piece=size, ahead=ahead))
+                self._copies.append(session.copy_out(sql, piece=_PIECE, ahead=ahead))
             copy = self._copies[0]
             yield from copy
             self.rows += copy.rows or 0
@@ -322,8 +319,16 @@ class _Chunks(Generator[bytes, None, None]):
         self._pieces = reading.pieces(statements)
 
     def send(self, value: None) -> bytes:
+        pieces, size = [], 0
         try:
-            return next(self._pieces)
+            for piece in self._pieces:
+                pieces.append(piece)
+                size += len(piece)
+                if size >= _CHUNK:
+                    break
+            if not pieces:
+                raise StopIteration
+            return b"".join(pieces)
         except BaseException:
             self._reading.close()
             raise
@@ -337,100 +342,3 @@ class _Chunks(Generator[bytes, None, None]):
 
     def __del__(self) -> None:
         self._reading.close()
-
-
-def _blocks(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Cut a stream of lines at the last line's end within `size` bytes, wherever pieces end."""
-    left = b""
-    for piece in pieces:
-        data = left + piece if left else piece
-        begin = 0
-        while len(data) - begin >= size:
-            end = data.rfind(b"\n", begin, begin + size) + 1
-            if not end:
-                end = data.find(b"\n", begin + size) + 1
-            if not end:
-                break
-            yield data[begin:end]
-            begin = end
-        left = data[begin:] if begin else data
-    if left:
-        yield left
-
-
-class _Parser:
-    """Turns lines of COPY's text format into record batches."""
-
-    def __init__(self, columns: tuple[Reading, ...], schema: pa.Schema) -> None:
-        self._columns = columns
-        self._schema = schema
-        names = [str(number) for number in range(len(columns))]
-        self._names = names
-        self._parse = pa.csv.ParseOptions(
-            delimiter="\t",
-            quote_char=False,
-            double_quote=False,
-            escape_char=False,
-            newlines_in_values=False,
-            ignore_empty_lines=False,
-        )
-        self._convert = pa.csv.ConvertOptions(
-            column_types={name: column.parse for name, column in zip(names, columns, strict=True)},
-            null_values=[_NULL],
-            true_values=["t"],
-            false_values=["f"],
-            strings_can_be_null=True,
-        )
-
-    def parse(self, block: bytes) -> pa.RecordBatch:
-        """Parse whole lines.
-
-        Raises:
-            UnfitValueError: A value has no room in its column's type.
-        """
-        try:
-            table = pa.csv.read_csv(
-                pa.py_buffer(block),
-                read_options=pa.csv.ReadOptions(
-                    column_names=self._names, block_size=len(block) + 1, use_threads=False
-                ),
-                parse_options=self._parse,
-                convert_options=self._convert,
-            )
-        except pa.ArrowInvalid as error:
-            raise self._unfit(error) from error
-        escapes = b"\\" in block
-        arrays = []
-        for column, chunked in zip(self._columns, table.columns, strict=True):
-            array = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
-            if escapes and pa.types.is_string(column.parse):
-                array = unescaped(array)
-            if column.convert is not None:
-                try:
-                    array = column.convert(array)
-                except pa.ArrowInvalid as error:
-                    raise column.unfit(_value(str(error))) from error
-            arrays.append(array)
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-
-    def _unfit(self, error: pa.ArrowInvalid) -> UnfitValueError:
-        text = str(error)
-        found = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?", text)
-        if found is None:
-            raise error
-        column = self._columns[int(found[1])]
-        if "invalid UTF8" in text:
-            return UnfitValueError(
-                column.field.name,
-                "(bytes)",
-                where="text in UTF-8",
-                remedy="The database does not know its encoding (SQL_ASCII): "
-                f"convert it in the query, convert_from({column.field.name}::bytea, 'LATIN1').",
-            )
-        return column.unfit(_value(text))
-
-
-def _value(message: str) -> str:
-    """Find the value in a message of Arrow."""
-    found = re.search(r"(?:invalid value |string:? ?)'(.*?)'(?: |$|\n)", message, re.DOTALL)
-    return found[1] if found else message
