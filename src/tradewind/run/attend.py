@@ -21,18 +21,30 @@ from tradewind.run.backend import (
     WorkFailedError,
 )
 
-__all__ = ["Ask", "LeftError", "Memory", "Outcome", "StoppedError", "attend"]
+__all__ = [
+    "GRACE_SECONDS",
+    "RESULT_LIMIT",
+    "Ask",
+    "Claim",
+    "LeftError",
+    "Memory",
+    "Outcome",
+    "StoppedError",
+    "attend",
+    "claim",
+    "end",
+]
 
 WorkT = TypeVar("WorkT")
 
+GRACE_SECONDS = 2.0
+"""How long work may take to end in order; Airflow gives a task that is killed some five seconds."""
 RESULT_LIMIT = 1 << 20
 """The most bytes that a result may have, when nothing else is said: it becomes an XCom."""
 
 _CURSOR_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _FIRST_WAIT = 0.05
-#: Airflow gives a task that is being killed some five seconds.
-_GRACE_SECONDS = 2.0
 
 
 class StoppedError(TradewindError):
@@ -68,6 +80,23 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A piece of work that is to be attended.
+
+    Args:
+        name: What it is called on its system.
+        number: Which piece of its owner it is.
+        started: Whether the claim has started it; else an earlier attempt has.
+        outcome: What an earlier attempt has collected; then there is nothing to attend.
+    """
+
+    name: str
+    number: int
+    started: bool
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How work has ended that has succeeded.
 
@@ -80,6 +109,36 @@ class Outcome:
     name: str
     result: str | None
     attended: bool
+
+
+def claim(
+    backend: Backend[WorkT],
+    owner: Owner,
+    work: WorkT,
+    *,
+    memory: Memory,
+    tell: Mapping[str, str] | None = None,
+) -> Claim:
+    """Start an owner's work, or find what an earlier call has started: the first half of `attend`.
+
+    Args:
+        backend: The system that runs it.
+        owner: Whose work it is: decides the name.
+        work: What is to run.
+        memory: Is handed from an attempt to the next.
+        tell: What the work finds in its environment.
+
+    Returns:
+        What is to be attended now.
+
+    Raises:
+        TradewindError: As `Backend.start`.
+    """
+    notes = _Notes(memory, owner)
+    if (outcome := notes.outcome()) is not None:
+        return Claim(outcome.name, 0, started=False, outcome=outcome)
+    number, started = _claim(backend, owner, work, notes, tell or {})
+    return Claim(backend.name_of(owner, number), number, started)
 
 
 def attend(
@@ -125,20 +184,19 @@ def attend(
         RetryError: The system stayed out of reach; the work goes on if it ran.
         TradewindError: As `Backend`.
     """
-    notes = _Notes(memory, owner)
-    if (outcome := notes.outcome()) is not None:
+    claimed = claim(backend, owner, work, memory=memory, tell=tell)
+    name = claimed.name
+    if claimed.outcome is not None:
         # An earlier attempt has collected it, and died before its task was told.
-        backend.remove(outcome.name)
-        return outcome
-    number, started = _claim(backend, owner, work, notes, tell or {})
-    name = backend.name_of(owner, number)
-    life = _Life(backend, name, log, notes, ask, look_seconds, patience)
-    sight = life.wait()
+        backend.remove(name)
+        return claimed.outcome
+    notes = _Notes(memory, owner)
+    sight = _Life(backend, name, log, notes, ask, look_seconds, patience).wait()
     if sight.status is Status.ABSENT and (outcome := notes.outcome()) is not None:
         # Another attempt of the same owner, believed dead, was quicker.
         return outcome
     if sight.status is not Status.SUCCEEDED:
-        notes.set("failed", str(number))
+        notes.set("failed", str(claimed.number))
         backend.remove(name)
         reason = sight.reason or "it failed, and its system does not say why"
         raise WorkFailedError(f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code)
@@ -146,13 +204,31 @@ def attend(
         found = backend.result(name, limit=result_limit)
     except InputError:
         # It would be as wrong the next time.
-        notes.set("failed", str(number))
+        notes.set("failed", str(claimed.number))
         backend.remove(name)
         raise
     result = None if found is None else found.decode(errors="replace")
     notes.set("done", json.dumps([name, result]))
     backend.remove(name)
-    return Outcome(name, result, attended=not started)
+    return Outcome(name, result, attended=not claimed.started)
+
+
+def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> None:
+    """Stop a piece of work, give it a moment to end in order, and remove it.
+
+    Args:
+        backend: The system that runs it.
+        name: What it is called there.
+        grace: Seconds of that moment.
+    """
+    backend.stop(name)
+    last = time.monotonic() + grace
+    while time.monotonic() < last:
+        status = backend.look(name).status
+        if status.ended or status is Status.ABSENT:
+            break
+        time.sleep(_FIRST_WAIT)
+    backend.remove(name)
 
 
 class _Notes:
@@ -257,22 +333,13 @@ class _Life:
     def _obey(self) -> None:
         asked = self._ask()
         if asked is Ask.STOP:
-            self._backend.stop(self._name)
-            # A moment to end in order; then it is ended.
-            last = time.monotonic() + _GRACE_SECONDS
-            while not self._is_over() and time.monotonic() < last:
-                time.sleep(_FIRST_WAIT)
-            self._backend.remove(self._name)
+            end(self._backend, self._name)
             raise StoppedError(f"{self._backend.name}: {self._name} was stopped and removed.")
         if asked is Ask.LEAVE:
             self._keep()
             raise LeftError(
                 f"{self._backend.name}: {self._name} goes on; the next attempt attends it."
             )
-
-    def _is_over(self) -> bool:
-        status = self._backend.look(self._name).status
-        return status.ended or status is Status.ABSENT
 
     def _read(self, *, wait: float) -> None:
         for line in self._backend.logs(self._name, self._cursor, wait=wait):
