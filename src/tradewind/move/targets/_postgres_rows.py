@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tradewind.move.targets._postgres_table import TableColumn
-from tradewind.move.types import UnfitValueError, logical_type
+from tradewind.move.types import UnfitValueError
 
 __all__ = ["COPY_OPTIONS", "csv_rows"]
 
@@ -50,7 +50,7 @@ def csv_rows(
         arrays = []
         for field, array, column in zip(schema, batch.columns, columns, strict=True):
             try:
-                arrays.append(_written(array, field, column))
+                arrays.append(_written(array, column))
             except pa.ArrowInvalid as error:
                 raise UnfitValueError(
                     field.name,
@@ -80,13 +80,13 @@ def _nul(arrays: list[pa.Array], schema: pa.Schema) -> UnfitValueError:
     raise AssertionError("no column holds the NUL that was written")
 
 
-def _written(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
+def _written(array: pa.Array, column: TableColumn) -> pa.Array:
     """Turn one column into what the CSV writer writes as PostgreSQL reads it."""
     array = _plain(array)
     type_ = array.type
     if column.category == "A" and pa.types.is_string(type_):
         return _array_texts(array)
-    if column.is_json and (pa.types.is_nested(type_) or logical_type(field) != "json"):
+    if column.is_json and pa.types.is_nested(type_):
         return _json_texts(array)
     if pa.types.is_list(type_) or pa.types.is_binary(type_) or pa.types.is_nested(type_):
         return _texts(array)
@@ -120,8 +120,10 @@ def _plain(array: pa.Array) -> pa.Array:
         return array.cast(pa.list_(type_.value_field))
     if pa.types.is_float16(type_):
         return array.cast(pa.float32())
-    if pa.types.is_timestamp(type_) and type_.unit == "ns":
-        return array.cast(pa.timestamp("us", type_.tz))
+    if pa.types.is_timestamp(type_):
+        # In UTC: zones before 1900 have seconds, which texts of zones lack.
+        unit = "us" if type_.unit == "ns" else type_.unit
+        return array.cast(pa.timestamp(unit, "UTC" if type_.tz else None))
     if pa.types.is_time64(type_) and type_.unit == "ns":
         return array.cast(pa.time64("us"))
     if pa.types.is_duration(type_):

@@ -1,6 +1,5 @@
 """A table of PostgreSQL as a target: by COPY, in one transaction, once."""
 
-
 from __future__ import annotations
 
 import json
