@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Protocol, TypeVar
 
 from tradewind.errors import InputError, RetryError, TradewindError
@@ -33,6 +34,8 @@ __all__ = [
     "attend",
     "claim",
     "end",
+    "recall_cursor",
+    "remember_cursor",
 ]
 
 WorkT = TypeVar("WorkT")
@@ -191,7 +194,9 @@ def attend(
         backend.remove(name)
         return claimed.outcome
     notes = _Notes(memory, owner)
-    sight = _Life(backend, name, log, notes, ask, look_seconds, patience).wait()
+    keep = partial(remember_cursor, memory, owner, name)
+    known = recall_cursor(memory, owner, name)
+    sight = _Life(backend, name, log, keep, known, ask, look_seconds, patience).wait()
     if sight.status is Status.ABSENT and (outcome := notes.outcome()) is not None:
         # Another attempt of the same owner, believed dead, was quicker.
         return outcome
@@ -229,6 +234,24 @@ def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> 
             break
         time.sleep(_FIRST_WAIT)
     backend.remove(name)
+
+
+def remember_cursor(memory: Memory, owner: Owner, name: str, cursor: str) -> None:
+    """Tell the next attendant up to where the log of a piece of work is known.
+
+    Args:
+        memory: Is handed from an attempt to the next.
+        owner: Whose work it is.
+        name: What it is called on its system.
+        cursor: Of the last line that was logged.
+    """
+    _Notes(memory, owner).set("cursor", f"{name}\n{cursor}")
+
+
+def recall_cursor(memory: Memory, owner: Owner, name: str) -> str | None:
+    """Read what `remember_cursor` has told of this piece of work; None where nothing."""
+    known, _, cursor = (_Notes(memory, owner).get("cursor") or "").partition("\n")
+    return cursor if known == name else None
 
 
 class _Notes:
@@ -287,7 +310,8 @@ class _Life:
         backend: Backend[WorkT],
         name: str,
         log: Callable[[LogLine], None],
-        notes: _Notes,
+        keep: Callable[[str], None],
+        cursor: str | None,
         ask: Callable[[], Ask],
         look_seconds: float,
         patience: float,
@@ -295,11 +319,11 @@ class _Life:
         self._backend = backend
         self._name = name
         self._log = log
-        self._notes = notes
+        self._keep_cursor = keep
         self._ask = ask
         self._look_seconds = look_seconds
         self._patience = patience
-        self._cursor = self._recall()
+        self._cursor = cursor
         self._kept = time.monotonic()
 
     def wait(self) -> Sight:
@@ -351,9 +375,5 @@ class _Life:
 
     def _keep(self) -> None:
         if self._cursor is not None:
-            self._notes.set("cursor", f"{self._name}\n{self._cursor}")
+            self._keep_cursor(self._cursor)
         self._kept = time.monotonic()
-
-    def _recall(self) -> str | None:
-        name, _, cursor = (self._notes.get("cursor") or "").partition("\n")
-        return cursor if name == self._name else None
