@@ -1,0 +1,263 @@
+"""Copy one object: by its server where one server has both ends, in a stream otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.move.flow import CancelledError, Progress
+from tradewind.move.receipt import StoredObject
+from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.stores import _s3_copy as s3
+from tradewind.owner import Owner
+
+__all__ = ["Told", "Wish", "check_acl", "copy", "refuse_foreign"]
+
+OWNER = "tradewind-owner"
+ORIGIN = "tradewind-copy-of"
+"""Metadata of a copy: its owner's digest, and the ETag of what it is a copy of."""
+
+_HASHES = ("md5", "sha1", "sha256", "sha512")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How all objects of one call are copied."""
+
+    source: Store
+    target: Store
+    owner: Owner
+    replace: bool
+    metadata: Mapping[str, str] | None
+    acl: str | None
+    skip_equal: bool
+    threshold: int
+    part_size: int
+    connections: int
+    stop: threading.Event
+    told: Told = field(repr=False)
+
+
+class Told:
+    """Counts bytes of all threads, tells of them about once a second, and stops when asked."""
+
+    def __init__(
+        self, progress: Callable[[Progress], None] | None, stop: threading.Event, source: str
+    ) -> None:
+        self._progress = progress
+        self._stop = stop
+        self._source = source
+        self._lock = threading.Lock()
+        self.began = self._last = time.monotonic()
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        if self._stop.is_set():
+            raise CancelledError(f"The copy of {self._source} was asked to stop.")
+        with self._lock:
+            self._bytes += size
+            if self._progress and time.monotonic() - self._last >= 1:
+                self.tell()
+
+    def tell(self) -> None:
+        self._last = time.monotonic()
+        if self._progress:
+            self._progress(Progress(None, self._bytes, self._last - self.began))
+
+
+def copy(
+    wish: Wish,
+    source_key: str,
+    target_key: str,
+    found: ObjectInfo | None,
+    *,
+    version: str | None = None,
+) -> StoredObject | None:
+    """Copy one object; None where it was equal already."""
+    uri, target_uri = wish.source.uri(source_key), wish.target.uri(target_key)
+    described = _describe(wish, source_key, version)
+    info = described.info
+    if wish.skip_equal and found is not None and _equal(wish, info, target_key, found):
+        wish.told.add(info.size)
+        return None
+    metadata = dict(info.metadata if wish.metadata is None else wish.metadata)
+    metadata[OWNER] = wish.owner.digest
+    if info.etag:
+        metadata[ORIGIN] = info.etag
+    ours = found is not None and not wish.replace  # a foreign one was refused before
+    create_only = not wish.replace and not ours
+    etag = _copy_within(wish, described, target_key, metadata, create_only, version=version)
+    checksum = None
+    if etag is None:
+        if version is not None or wish.acl is not None:
+            raise InputError(
+                f"{uri} cannot be copied to {target_uri} by its server, and a stream keeps neither "
+                "version nor ACL. Give the target's credentials the right to read it."
+            )
+        etag, checksum = _stream(wish, info, target_key, metadata, create_only)
+    after = _describe_target(wish, target_key)
+    if after is None or after.info.size != info.size or (etag and after.info.etag != etag):
+        raise RetryError(
+            f"{target_uri} is not what was copied: {info.size} bytes, ETag {etag}; it has "
+            f"{after.info.size if after else 'no'} bytes, ETag {after.info.etag if after else '-'}."
+            " Another write came between, or the store is broken. Copy again."
+        )
+    sums = described.checksum, after.checksum
+    if sums[0] and sums[1] and sums[0][0] == sums[1][0]:
+        if sums[0] != sums[1]:
+            raise RetryError(f"{target_uri} has another checksum than {uri}. Copy again.")
+        checksum = ":".join(sums[0])
+    return StoredObject(target_uri, bytes=info.size, etag=after.info.etag, checksum=checksum)
+
+
+def _describe(wish: Wish, key: str, version: str | None) -> s3.Description:
+    uri = wish.source.uri(key)
+    if hasattr(getattr(wish.source, "client", None), "upload_part_copy"):
+        described = s3.describe(wish.source, key, version)
+    elif version is not None:
+        raise InputError(f"{uri} has no versions to choose from: only S3 does.")
+    else:
+        described = _plain(wish.source, key)
+    if described is None:
+        wish.source.check()
+        named = f" in version {version}" if version else ""
+        raise InputError(f"There is no object {uri}{named}. Correct bucket, key or version.")
+    return described
+
+
+def _describe_target(wish: Wish, key: str) -> s3.Description | None:
+    if hasattr(getattr(wish.target, "client", None), "upload_part_copy"):
+        return s3.describe(wish.target, key)
+    return _plain(wish.target, key)
+
+
+def _plain(store: Store, key: str) -> s3.Description | None:
+    info = store.head(key)
+    return s3.Description(info, {}, None) if info else None
+
+
+def _equal(wish: Wish, info: ObjectInfo, key: str, found: ObjectInfo) -> bool:
+    if found.size != info.size or info.etag is None:
+        return False
+    if found.etag == info.etag:
+        return True
+    # Copies in ranges and from other stores have other ETags; they remember their source's.
+    whole = wish.target.head(key)
+    return whole is not None and whole.metadata.get(ORIGIN) == info.etag
+
+
+def _copy_within(
+    wish: Wish,
+    described: s3.Description,
+    target_key: str,
+    metadata: Mapping[str, str],
+    create_only: bool,
+    *,
+    version: str | None,
+) -> str | None:
+    """Let the server copy; None where it cannot."""
+    if not s3.reaches(wish.source, wish.target):
+        return None
+    if create_only and not described.info.size and version is None and wish.acl is None:
+        return None  # nothing can be copied in ranges; an empty put knows the condition
+    source, target = wish.source, wish.target
+    key = described.info.key
+    large = described.info.size > wish.threshold
+    order = s3.Order(
+        bucket=source.bucket,  # type: ignore[attr-defined]
+        key=key,
+        version=version,
+        target_bucket=target.bucket,  # type: ignore[attr-defined]
+        target_key=target_key,
+        metadata=metadata,
+        tags=s3.tags_of(source, key, version) if large or create_only else None,
+        acl=wish.acl,
+        options=s3.options_of(target),
+        create_only=create_only,
+        threshold=wish.threshold,
+        part_size=wish.part_size,
+        connections=wish.connections,
+    )
+    try:
+        return s3.copy_within(target, order, described, copied=wish.told.add, stop=wish.stop)
+    except CancelledError:
+        raise
+    except TradewindError:
+        # Other credentials may not see the source, or see another bucket of this name.
+        if source.client is target.client or _readable(target, order, described):  # type: ignore[attr-defined]
+            raise
+        return None
+
+
+def _readable(target: Store, order: s3.Order, described: s3.Description) -> bool:
+    """Tell whether the target's credentials see the very source."""
+    seen = s3.Seen(target, order.bucket)
+    try:
+        found = s3.describe(seen, order.key, order.version)
+    except TradewindError:
+        return False
+    return found is not None and found.info.etag == described.info.etag
+
+
+def _stream(
+    wish: Wish,
+    info: ObjectInfo,
+    target_key: str,
+    metadata: Mapping[str, str],
+    create_only: bool,
+) -> tuple[str | None, str | None]:
+    uri, target_uri = wish.source.uri(info.key), wish.target.uri(target_key)
+    both = all(
+        hasattr(getattr(store, "client", None), "put_object_tagging")
+        for store in (wish.source, wish.target)
+    )
+    tags = s3.tags_of(wish.source, info.key) if both else {}
+    algorithm, _, expected = (info.checksum or "").partition(":")
+    digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in _HASHES else None
+    upload = wish.target.upload(
+        target_key,
+        content_type=info.content_type,
+        content_encoding=info.content_encoding,
+        metadata=metadata,
+        create_only=create_only,
+    )
+    size = 0
+    try:
+        for piece in wish.source.read(info.key, etag=info.etag):
+            wish.told.add(len(piece))
+            size += len(piece)
+            if digest is not None:
+                digest.update(piece)
+            upload.write(piece)
+        if size != info.size:
+            raise RetryError(f"{uri} gave {size} bytes of {info.size}. Copy again.")
+        if digest is not None and digest.hexdigest() != expected:
+            raise RetryError(f"{uri} gave other bytes than its checksum says. Copy again.")
+        stored = upload.complete()
+    except BaseException:
+        upload.abort()
+        raise
+    if stored.size != size:
+        raise RetryError(f"{target_uri} has {stored.size} bytes of {size}. Copy again.")
+    if tags:
+        s3.put_tags(wish.target, target_key, tags)
+    return stored.etag, stored.checksum
+
+
+def check_acl(wish: Wish) -> None:
+    if wish.acl is not None and not s3.reaches(wish.source, wish.target):
+        raise InputError(
+            f"{wish.target.uri()}: an ACL can be set only within one S3 server. Leave it away."
+        )
+
+
+def refuse_foreign(wish: Wish, key: str, found: ObjectInfo | None) -> None:
+    if found is not None and found.metadata.get(OWNER) != wish.owner.digest:
+        raise InputError(
+            f"{wish.target.uri(key)} exists and replace=False. Choose another key, or allow it "
+            "to be replaced."
+        )
