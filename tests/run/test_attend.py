@@ -75,6 +75,13 @@ def test_work_runs_once_and_nothing_is_left(backend, memory, ran, tmp_path):
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
+def test_the_last_line_is_the_result_where_that_is_asked_for(backend, memory):
+    assert Attempt(backend, memory).run("echo 1; echo 2", last_line=True).result == "2"
+    other = Owner("dag", "run", "other")
+    script = "echo 3 > $TRADEWIND_RESULT; echo 4"
+    assert Attempt(backend, memory, other).run(script, last_line=True).result == "3\n"
+
+
 def test_a_retry_attends_what_a_dead_worker_has_started(backend, memory, ran):
     script = f"echo x >> {ran}; echo one; sleep 0.5; echo two"
     backend.start(OWNER, 1, Command(script), tell={})

@@ -156,6 +156,7 @@ def attend(
     look_seconds: float = 1.0,
     patience: float = 300.0,
     result_limit: int = RESULT_LIMIT,
+    last_line: bool = False,
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
@@ -176,6 +177,7 @@ def attend(
         patience: How long the system may be out of reach, in seconds, before this gives up and
             leaves the work to the next attempt.
         result_limit: The most bytes that its result may have.
+        last_line: Whether the last line of its log is the result of work that hands back none.
 
     Returns:
         How it ended.
@@ -213,6 +215,8 @@ def attend(
         backend.remove(name)
         raise
     result = None if found is None else found.decode(errors="replace")
+    if result is None and last_line:
+        result = backend.last_line(name)
     notes.set("done", json.dumps([name, result]))
     backend.remove(name)
     return Outcome(name, result, attended=not claimed.started)

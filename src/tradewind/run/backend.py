@@ -191,6 +191,17 @@ class Backend(ABC, Generic[WorkT]):
             InputError: It is larger than `limit`.
         """
 
+    def last_line(self, name: str) -> str | None:
+        """Tell the last line of a log; None where it is empty.
+
+        Args:
+            name: A piece of work that has ended.
+        """
+        last = None
+        for line in self.logs(name, None, wait=0):
+            last = line.text
+        return last
+
     @abstractmethod
     def stop(self, name: str) -> None:
         """End the work with all it has started: one quick call, which may be repeated."""

@@ -190,6 +190,14 @@ class BackendConformance:
         until_ended(backend, name)
         assert backend.result(name, limit=100) is None
 
+    def test_the_last_line_is_known(self, backend, start):
+        name = start("echo one; echo; echo '  two  '")
+        until_ended(backend, name)
+        assert backend.last_line(name) == "  two  "
+        silent = start("true", 2)
+        until_ended(backend, silent)
+        assert backend.last_line(silent) is None
+
     def test_the_environment_arrives_as_it_is(self, backend, start):
         odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
         name = start('printf "%s\\n" "$ODD" "$TOLD"', tell={"TOLD": "2026-01-01"}, ODD=odd)

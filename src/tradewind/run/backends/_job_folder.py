@@ -209,6 +209,11 @@ class JobFolderBackend(Backend[Command]):
             )
         return None if size < 0 else b"".join(self._shell.read(path, 0))
 
+    def last_line(self, name: str) -> str | None:
+        """Ask for the end of the log."""
+        path = f"{self._root}/{name}/log"
+        return self._call('tail -n 1 "$1"', path) if self._shell.size(path) > 0 else None
+
     def stop(self, name: str) -> None:
         """Send SIGTERM to the whole session, and SIGKILL to what is left of it soon after."""
         self._call(_STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))

@@ -352,6 +352,21 @@ class DockerBackend(Backend[Container]):
                         return content
         return None
 
+    def last_line(self, name: str) -> str | None:
+        """Ask the engine for the end of the log."""
+        told = self._inspect(name) or {"Config": {}}
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "1"}
+        response = self._engine.ask(
+            "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
+        )
+        tty = bool(told["Config"].get("Tty"))
+        found = [
+            line.text
+            for lines in _lines(messages(iter([response.content]), tty=tty), "", 0)
+            for line in lines
+        ]
+        return found[-1] if found else None
+
     def stop(self, name: str) -> None:
         """Ask the engine to stop it: SIGTERM, and SIGKILL after five seconds."""
         try:
