@@ -10,15 +10,21 @@ import pyarrow as pa
 
 from tradewind.errors import CorruptDataError
 from tradewind.move.sources._bson_columns import InvalidTextError
-from tradewind.move.sources._bson_shapes import Shape, UnknownShapeError
+from tradewind.move.sources._bson_shapes import Matched, Shape, Shapes, UnknownShapeError
 from tradewind.move.sources._extended_json import BsonValues
 
 __all__ = ["BsonLines", "split"]
 
-_FEW = 64
-_TRIES = 6
-_MOST_SHAPES = 40
-_REST = 20
+_FEW = 32
+"""Documents of one shape that are worth its overhead."""
+_FAILURES = 4
+"""Shapes of fewer documents after which no other is looked for in a part."""
+_MOST_SHAPES = 64
+_REST = 10
+"""Parts to write one by one after one where more than half had no shape."""
+_TELLING = 1000
+"""Documents in a part that say something of the others; the first reply has only 101."""
+_GOLDEN = 0.6180339887
 
 Starts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -103,32 +109,34 @@ class BsonLines:
         lines: list[pa.Array] = []
         hits: dict[Shape, int] = {}
 
-        def match(shape: Shape) -> None:
-            nonlocal left
-            matched = shape.match(data, starts[left], ends[left])
+        def take(shape: Shape, matched: Matched) -> None:
             hits[shape] = len(matched.rows)
             if len(matched.rows):
                 rows.append(left[matched.rows])
                 lines.append(matched.lines)
-                left = np.delete(left, matched.rows)
 
-        for shape in self._shapes:
-            if len(left) >= _FEW:
-                match(shape)
-        tries = 0
-        while len(left) >= _FEW and tries < _TRIES:
-            # Not the first one left: what cannot be learned there stays there.
+        for shape, matched in Shapes(self._shapes).match(data, starts, ends, few=_FEW):
+            take(shape, matched)
+        if rows:
+            left = np.delete(left, np.concatenate(rows))
+        tries = failures = 0
+        while len(left) >= _FEW and failures < _FAILURES and tries < _MOST_SHAPES:
+            # Here and there among them: what cannot be learned stays where it is.
             tries += 1
-            document = left[(len(left) * tries) // (_TRIES + 1)]
+            document = left[int(len(left) * (tries * _GOLDEN % 1))]
             learned = self._learn(part[starts[document] : ends[document]])
             if learned is not None:
                 if learned.reach > self._reach:
                     self._reach = learned.reach
                     data = self._padded(part)
-                match(learned)
-        kept = [shape for shape, hit in hits.items() if hit >= _FEW // 2]
+                matched = learned.match(data, starts[left], ends[left])
+                take(learned, matched)
+                left = np.delete(left, matched.rows)
+            if learned is None or hits[learned] < _FEW:
+                failures += 1
+        kept = [shape for shape, hit in hits.items() if hit >= _FEW // 4]
         self._shapes = sorted(kept, key=lambda shape: -hits[shape])[:_MOST_SHAPES]
-        if len(left) > count // 2:
+        if count >= _TELLING and len(left) > count // 2:
             self._rest = _REST
         if len(left):
             rows.append(left)
@@ -155,8 +163,17 @@ class BsonLines:
             part = b"".join(
                 [part[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
             )
-        dumps = self._values.dumps
-        return [dumps(document) + b"\n" for document in decode_all(part, self._options)]
+        dumps, finite = self._values.dumps, _is_finite(part)
+        return [
+            dumps(document, finite=finite) + b"\n" for document in decode_all(part, self._options)
+        ]
+
+
+def _is_finite(part: bytes) -> bool:
+    """Whether no bytes look like the last two of a NaN or an Infinity."""
+    data = np.frombuffer(part, np.uint8)
+    last = np.flatnonzero((data[1:] & 0x7F) == 0x7F)
+    return not (data[last] >= 0xF0).any()
 
 
 def _joined(lines: pa.Array) -> bytes:

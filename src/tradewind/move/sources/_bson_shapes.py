@@ -9,8 +9,9 @@ columns of values. Layout: https://bsonspec.org/spec.html.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ import pyarrow.compute as pc
 
 from tradewind.move.sources import _bson_columns as columns
 
-__all__ = ["Matched", "Shape", "UnknownShapeError"]
+__all__ = ["Matched", "Shape", "Shapes", "UnknownShapeError"]
 
+Data = np.ndarray[Any, np.dtype[np.uint8]]
+Words = np.ndarray[Any, np.dtype[np.uint64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -32,8 +35,8 @@ class UnknownShapeError(Exception):
     """The document has what only the slow way can write."""
 
 
-@dataclass(frozen=True)
-class _Segment:
+@dataclass(frozen=True, eq=False)
+class Segment:
     """Bytes that all documents of a shape have in common, but for their values.
 
     Args:
@@ -46,9 +49,34 @@ class _Segment:
 
     size: int
     length: int
-    mask: np.ndarray[Any, np.dtype[np.uint64]]
-    constant: np.ndarray[Any, np.dtype[np.uint64]]
+    mask: Words
+    constant: Words
     string: bool
+
+    @property
+    def key(self) -> tuple[int, bytes, bytes]:
+        """What equal segments have in common."""
+        return self.length, self.mask.tobytes(), self.constant.tobytes()
+
+    def test(self, data: Data, at: Ints, ends: Ints) -> tuple[Bools, Ints]:
+        """Look which documents have this segment.
+
+        Args:
+            data: All documents.
+            at: Where it would begin in each.
+            ends: Where each document ends.
+
+        Returns:
+            Which have it, and where the next one begins in those.
+        """
+        words = _gather(data, at, self.size)
+        good: Bools = ((words & self.mask) == self.constant).all(axis=1)
+        following = at + self.length
+        if self.string:
+            length = _part(words, self.length - 4, 4).view("<i4")[:, 0].astype(np.int64)
+            following = following + length
+            good &= (length >= 1) & (following <= ends)
+        return good, following
 
 
 @dataclass(frozen=True)
@@ -99,7 +127,7 @@ class Shape:
         self._canonical = canonical
         self._key_text = key_text
         self._document = document
-        self._segments: list[_Segment] = []
+        self.segments: list[Segment] = []
         self._pieces: list[bytes | _Column] = []
         self._text = bytearray()
         self._bytes = bytearray()
@@ -113,7 +141,7 @@ class Shape:
         self._literal(b"\n")
         self._end_literal()
         del self._document
-        self.reach = max(segment.size for segment in self._segments)
+        self.reach = max(segment.size for segment in self.segments)
 
     # Learning it from one document.
 
@@ -199,7 +227,7 @@ class Shape:
 
     def _column(self, kind: columns.Kind | None, offset: int, width: int) -> None:
         self._end_literal()
-        self._pieces.append(_Column(kind, len(self._segments), offset, width))
+        self._pieces.append(_Column(kind, len(self.segments), offset, width))
 
     def _end_segment(self, *, string: bool) -> None:
         length = len(self._bytes)
@@ -207,13 +235,13 @@ class Shape:
         filler = bytes(size - length)
         mask = np.frombuffer(bytes(self._constant) + filler, np.uint64)
         constant = np.frombuffer(bytes(self._bytes) + filler, np.uint64) & mask
-        self._segments.append(_Segment(size, length, mask, constant, string))
+        self.segments.append(Segment(size, length, mask, constant, string))
         self._bytes.clear()
         self._constant.clear()
 
     # Reading others.
 
-    def match(self, data: np.ndarray[Any, np.dtype[np.uint8]], starts: Ints, ends: Ints) -> Matched:
+    def match(self, data: Data, starts: Ints, ends: Ints) -> Matched:
         """Write those documents that have this shape.
 
         Args:
@@ -225,37 +253,37 @@ class Shape:
             InvalidTextError: A string is not UTF-8.
         """
         rows = np.arange(len(starts))
-        at = starts
-        words: list[np.ndarray[Any, np.dtype[np.uint64]]] = []
-        strings: list[tuple[Ints, Ints]] = []
+        places = [starts]
+        for segment in self.segments:
+            good, following = segment.test(data, places[-1], ends[rows])
+            places.append(following)
+            if not good.all():
+                rows = rows[good]
+                places = [one[good] for one in places]
+        return self.write(data, rows, places, ends)
 
-        def keep(good: Bools) -> None:
-            nonlocal rows, at, ends
-            if good.all():
-                return
-            rows, at, ends = rows[good], at[good], ends[good]
-            words[:] = [one[good] for one in words]
-            strings[:] = [(begin[good], end[good]) for begin, end in strings]
+    def write(self, data: Data, rows: Ints, places: list[Ints], ends: Ints) -> Matched:
+        """Write documents that have all segments of this shape.
 
-        for segment in self._segments:
-            words.append(_gather(data, at, segment.size))
-            keep(((words[-1] & segment.mask) == segment.constant).all(axis=1))
-            at = at + segment.length
-            if segment.string:
-                size = _part(words[-1], segment.length - 4, 4).view("<i4")[:, 0].astype(np.int64)
-                keep((size >= 1) & (at + size <= ends))
-                size = _part(words[-1], segment.length - 4, 4).view("<i4")[:, 0].astype(np.int64)
-                strings.append((at, at + size - 1))
-                at = at + size
-            if not len(rows):
-                return Matched(rows, pa.array([], pa.binary()))
-        keep(at == ends)
-        for piece in self._pieces:
-            if isinstance(piece, _Column) and piece.kind is not None:
-                raw = _part(words[piece.segment], piece.offset, piece.width)
-                good = piece.kind.fits(raw, self._canonical)
-                if good is not None:
-                    keep(good)
+        Args:
+            data: As for `match`.
+            rows: Which documents.
+            places: Where each of their segments begins, and where the last one ends.
+            ends: Where all documents end.
+        """
+        good = places[-1] == ends[rows]
+        words: dict[int, Words] = {}
+        fields = [one for one in self._pieces if isinstance(one, _Column) and one.kind is not None]
+        for number in {field.segment for field in fields}:
+            words[number] = _gather(data, places[number], self.segments[number].size)
+        for field in fields:
+            if field.kind is not None:
+                fits = field.kind.fits(self._raw(words, field), self._canonical)
+                good = good if fits is None else good & fits
+        if not good.all():
+            rows = rows[good]
+            places = [one[good] for one in places]
+            words = {number: one[good] for number, one in words.items()}
         if not len(rows):
             return Matched(rows, pa.array([], pa.binary()))
         parts: list[Any] = []
@@ -263,21 +291,80 @@ class Shape:
             if isinstance(piece, bytes):
                 parts.append(pa.scalar(piece, pa.binary()))
             elif piece.kind is None:
-                parts.append(_strings(data, *strings[piece.segment]))
+                begins = places[piece.segment] + self.segments[piece.segment].length
+                parts.append(_strings(data, begins, places[piece.segment + 1] - 1))
             else:
-                raw = _part(words[piece.segment], piece.offset, piece.width)
-                parts.append(piece.kind.text(raw, self._canonical))
+                parts.append(piece.kind.text(self._raw(words, piece), self._canonical))
         if len(parts) == 1:
             return Matched(rows, pa.array([self._pieces[0]] * len(rows), pa.binary()))
         return Matched(rows, pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary())))
 
+    def _raw(self, words: dict[int, Words], field: _Column) -> Data:
+        return _part(words[field.segment], field.offset, field.width)
 
-def _gather(
-    data: np.ndarray[Any, np.dtype[np.uint8]], at: Ints, size: int
-) -> np.ndarray[Any, np.dtype[np.uint64]]:
+
+class Shapes:
+    """Several shapes, whose common beginnings are looked at once.
+
+    Args:
+        shapes: They.
+    """
+
+    def __init__(self, shapes: Iterable[Shape]) -> None:
+        self._root = _Node()
+        for shape in shapes:
+            node = self._root
+            for segment in shape.segments:
+                node = node.children.setdefault(segment.key, (segment, _Node()))[1]
+            node.shape = shape
+
+    def match(
+        self, data: Data, starts: Ints, ends: Ints, *, few: int
+    ) -> Iterator[tuple[Shape, Matched]]:
+        """Write the documents that have one of the shapes; see `Shape.match`.
+
+        Args:
+            data: As for `Shape.match`.
+            starts: As for `Shape.match`.
+            ends: As for `Shape.match`.
+            few: So few documents are not worth looking further.
+
+        Yields:
+            A shape, and the documents that have it.
+        """
+        waiting = [(self._root, np.arange(len(starts)), [starts])]
+        while waiting:
+            node, rows, places = waiting.pop()
+            if node.shape is not None:
+                yield node.shape, node.shape.write(data, rows, places, ends)
+                continue
+            for segment, child in node.children.values():
+                if len(rows) < few:
+                    break
+                good, following = segment.test(data, places[-1], ends[rows])
+                if good.all():
+                    waiting.append((child, rows, [*places, following]))
+                    break
+                if good.any():
+                    found = [*(one[good] for one in places), following[good]]
+                    waiting.append((child, rows[good], found))
+                    rest = ~good
+                    rows, places = rows[rest], [one[rest] for one in places]
+
+
+@dataclass
+class _Node:
+    """Where some segments lead: to further ones, or to a shape."""
+
+    shape: Shape | None = None
+    children: dict[Any, tuple[Segment, _Node]] = dataclass_field(default_factory=dict)
+
+
+def _gather(data: Data, at: Ints, size: int) -> Words:
     """Copy `size` bytes from each place."""
-    windows = np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
-    return windows[at].view(np.uint64).reshape(len(at), size // 8)
+    windows: Any = np.ndarray((len(data) - size + 1,), f"V{size}", data, strides=(1,))
+    words: Words = windows[at].view(np.uint64).reshape(len(at), size // 8)
+    return words
 
 
 def _part(words: np.ndarray[Any, Any], offset: int, width: int) -> np.ndarray[Any, Any]:
@@ -285,7 +372,7 @@ def _part(words: np.ndarray[Any, Any], offset: int, width: int) -> np.ndarray[An
     return np.ascontiguousarray(words.view(np.uint8)[:, offset : offset + width])
 
 
-def _strings(data: np.ndarray[Any, np.dtype[np.uint8]], begins: Ints, ends: Ints) -> pa.Array:
+def _strings(data: Data, begins: Ints, ends: Ints) -> pa.Array:
     """Copy strings, and escape what JSON wants escaped."""
     count = len(begins)
     # An array of the strings and of the gaps between them costs no copy; then every other is taken.

@@ -12,6 +12,7 @@ import datetime
 import json
 import math
 import re
+import struct
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = ["BsonValues"]
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _INT32 = range(-(1 << 31), 1 << 31)
+_TWO_LONGS = struct.Struct("<QQ")
 _FLAGS = (
     (re.IGNORECASE, "i"),
     (re.LOCALE, "l"),
@@ -57,11 +59,18 @@ class BsonValues(Values):
         self._encoders = _encoders(self)
         self._milliseconds = DatetimeMS
 
-    def dumps(self, value: Any) -> bytes:
-        """Write a value that PyMongo has decoded, as extended JSON."""
+    def dumps(self, value: Any, *, finite: bool = False) -> bytes:
+        """Write a value that PyMongo has decoded, as extended JSON.
+
+        Args:
+            value: The value.
+            finite: Whether it is known that it has no NaN and no Infinity.
+        """
         if self.canonical:
             return self.dumps_any(value)
         text: bytes = self._orjson_dumps(value, self.tree, self._option)
+        if finite:
+            return text
         # orjson writes null for NaN and Infinity; which null is one takes a look at all of it.
         if b"null" in text and _has_special(value):
             return self.dumps_any(value)
@@ -189,6 +198,9 @@ def _encoders(values: BsonValues) -> dict[type, Callable[[Any], Any]]:
         return {"$numberDouble": repr(float(value))} if canonical else float(value)
 
     def date(value: datetime.datetime) -> Any:
+        if value.tzinfo is None and value.year >= 1970 and not canonical:  # the usual one, quickly
+            precision = "milliseconds" if value.microsecond >= 1000 else "seconds"
+            return {"$date": f"{value.isoformat(timespec=precision)}Z"}
         utc = value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value
         if canonical or utc < _EPOCH:
             return {"$date": {"$numberLong": str((utc - _EPOCH) // _MILLISECOND)}}
@@ -200,6 +212,16 @@ def _encoders(values: BsonValues) -> dict[type, Callable[[Any], Any]]:
         if 0 <= int(value) <= _MAX_MS and not canonical:
             return date(value.as_datetime())
         return {"$date": {"$numberLong": str(int(value))}}
+
+    def decimal(value: Decimal128) -> Any:
+        low, high = _TWO_LONGS.unpack(value.bid)
+        exponent = (high >> 49) - 6176
+        if not -7 < exponent <= 0 or high & ((1 << 49) - 1):
+            return {"$numberDecimal": str(value)}
+        if exponent == 0:
+            return {"$numberDecimal": str(low)}
+        digits = str(low).rjust(1 - exponent, "0")  # what str does, ten times as fast
+        return {"$numberDecimal": f"{digits[:exponent]}.{digits[exponent:]}"}
 
     def binary(value: bytes) -> Any:
         subtype = value.subtype if isinstance(value, Binary) else 0
@@ -224,10 +246,10 @@ def _encoders(values: BsonValues) -> dict[type, Callable[[Any], Any]]:
         float: number,
         dict: mapping,
         list: sequence,
-        ObjectId: lambda value: {"$oid": str(value)},
+        ObjectId: lambda value: {"$oid": value.binary.hex()},
         datetime.datetime: date,
         DatetimeMS: milliseconds,
-        Decimal128: lambda value: {"$numberDecimal": str(value)},
+        Decimal128: decimal,
         Binary: binary,
         bytes: binary,
         uuid.UUID: lambda value: binary(Binary.from_uuid(value)),

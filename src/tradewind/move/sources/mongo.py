@@ -22,7 +22,7 @@ from tradewind.move.sources._extended_json import BsonValues
 __all__ = ["MongoSource"]
 
 _BLOCK = 1 << 20
-_LINES_BLOCK = 2 << 20
+_LINES_BLOCK = 4 << 20
 _SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
 _WRITING_STAGES = {"$out", "$merge"}
 
@@ -35,7 +35,7 @@ class MongoSource(Source):
     while it is read may be met before or after the change, and one that moves in the order of the
     index used may be met twice or not at all. Without `sort` the order is the server's natural one.
 
-    Memory: two replies of the server (16 MB each, less with `batch_size`), and a block of 2 MB as
+    Memory: two replies of the server (16 MB each, less with `batch_size`), and a block of 4 MB as
     BSON with its columns and JSON, about 60 MB in all; for typed batches 4 MB of documents as
     Python objects (some 40 MB) instead of the block.
 
