@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import emulators
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.system import find_systems
@@ -58,3 +59,17 @@ def local_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]
 def data(tmp_path: Path) -> Path:
     """An empty data folder for a test that starts systems of its own."""
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emulator]:
+    """A running emulator of Azure Blob Storage, with an account and its key."""
+    with emulators.azurite(tmp_path_factory.mktemp("azurite")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emulator]:
+    """A running emulator of Google Cloud Storage."""
+    with emulators.fake_gcs(tmp_path_factory.mktemp("fake-gcs")) as running:
+        yield running

@@ -1,0 +1,482 @@
+"""Azure Blob Storage: block blobs, by Microsoft's own client.
+
+An upload stages blocks that nobody sees and commits them as the blob. Blocks belong to the blob's
+name, not to an upload, and a commit throws away all that it does not name: so of two attempts at
+once the first to commit wins, and the other one's blocks are gone. Besides, each commit is
+conditional: on the version of the blob that was there when the upload began.
+
+Blocks that a failed or killed attempt has left are invisible, and thrown away by the next commit of
+that name, at the latest by the store after a week. Azure has no request that removes blocks alone:
+where a name will not be used again, `AzureStore.discard` puts an empty blob in its place and
+deletes it at once.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
+from tradewind.move.stores._azure_errors import code_of, translated
+from tradewind.move.stores._parted import PartedUpload
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
+
+__all__ = ["AzureStore"]
+
+_READ_BYTES = 8 << 20
+_DELETERS = 8
+_MOST_BLOCKS = 50_000
+_GONE = {"InvalidBlockList", "InvalidBlobOrBlock", "BlobNotFound"}
+_CONDITIONS = {"ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet"}
+
+
+class AzureStore(Store):
+    """A container of Azure Blob Storage.
+
+    Memory: an upload (`connections` + 2) `part_bytes`; a read 8 MB.
+
+    Args:
+        container: Its name.
+        account: The storage account's.
+        credential: An account key, a shared access signature, what azure-identity makes
+            (`TokenCredential`: renewed when it expires, also while data are moving), or a function
+            that makes any of these. What azure-identity finds by itself when not given.
+        endpoint: The account's address, where it is not
+            ``https://ACCOUNT.blob.core.windows.net``.
+        part_bytes: Size of the blocks that a blob is sent in.
+        connections: How many blocks are on their way at once.
+        options: Further arguments of `azure.storage.blob.ContainerClient`.
+    """
+
+    def __init__(
+        self,
+        container: str,
+        *,
+        account: str,
+        credential: str | TokenCredential | Callable[[], Any] | None = None,
+        endpoint: str | None = None,
+        part_bytes: int = 8 << 20,
+        connections: int = 2,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not container or "/" in container:
+            raise InputError(f"{container!r} is not the name of a container of Azure.")
+        if not account and not endpoint:
+            raise InputError(f"az://{container}: name the storage account.")
+        if part_bytes <= 0 or connections < 1:
+            raise InputError("part_bytes and connections of a container of Azure are positive.")
+        self.container = container
+        self.account = account
+        self._credential = credential
+        self._endpoint = (endpoint or f"https://{account}.blob.core.windows.net").rstrip("/")
+        self._part_bytes = part_bytes
+        self._connections = connections
+        self._options = dict(options or {})
+        self._lock = threading.Lock()
+        self._made: ContainerClient | None = None
+
+    def __repr__(self) -> str:
+        return f"AzureStore({self.container!r}, account={self.account!r})"
+
+    @classmethod
+    def from_uri(cls, uri: str, *, account: str | None = None, **options: Any) -> tuple[Self, str]:
+        """Make the store of a URI ``az://CONTAINER/KEY``.
+
+        Account and credential come from the variables that Azure's own command line reads:
+        ``AZURE_STORAGE_CONNECTION_STRING``, or ``AZURE_STORAGE_ACCOUNT`` with
+        ``AZURE_STORAGE_KEY``, ``AZURE_STORAGE_SAS_TOKEN`` or what azure-identity finds.
+
+        Args:
+            uri: Container and key.
+            account: The storage account's name.
+            options: Further arguments.
+
+        Returns:
+            The store and the key.
+
+        Raises:
+            InputError: It is no such URI, or the account is not known.
+        """
+        scheme, _, rest = uri.partition("://")
+        container, _, key = rest.partition("/")
+        if scheme != "az" or not container or "@" in container:
+            raise InputError(f"{uri.split('?')[0]!r} is not of the form az://CONTAINER/KEY.")
+        known = _of_environment(account)
+        if not known.get("account"):
+            raise InputError(
+                f"az://{container}: name the storage account, as account=NAME or in "
+                "AZURE_STORAGE_ACCOUNT."
+            )
+        return cls(container, **{**known, **options}), key
+
+    def uri(self, key: str = "") -> str:
+        """Name a blob, or the container itself."""
+        return f"az://{self.container}/{key}" if key else f"az://{self.container}"
+
+    def check(self) -> None:
+        """Look whether the container is there and may be used."""
+        with translated(self.describe(), "look at the container"):
+            # Not its properties, which a signature for its blobs may not see.
+            next(iter(self.client.list_blobs(results_per_page=1)), None)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Describe one blob; None where there is none."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with translated(self.describe(key), "look at the blob"):
+            try:
+                return _info(self.client.get_blob_client(key).get_blob_properties())
+            except ResourceNotFoundError as error:
+                if code_of(error) == "ContainerNotFound":
+                    raise
+        return None
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Describe all blobs whose names begin with `prefix`, in the order of their names."""
+        with translated(self.describe(prefix), "list blobs"):
+            for blob in self.client.list_blobs(name_starts_with=prefix or None):
+                yield _info(blob)
+
+    def read(self, key: str, *, etag: str | None = None) -> Iterator[bytes]:
+        """Read one blob in pieces of 8 MB, going on after a broken connection.
+
+        Raises:
+            InputError: There is no such blob.
+            RetryError: It was replaced meanwhile, or is not the version that is wanted.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError
+
+        found = self.head(key)
+        if found is None:
+            raise InputError(f"There is no blob {self.uri(key)}. Correct its name, or make it.")
+        wanted = etag or found.etag
+        at = 0
+        while at < found.size:
+            with translated(self.describe(key), "read"):
+                try:
+                    piece = (
+                        self.client.get_blob_client(key)
+                        .download_blob(
+                            offset=at,
+                            length=min(_READ_BYTES, found.size - at),
+                            etag=f'"{wanted}"',
+                            match_condition=MatchConditions.IfNotModified,
+                            decompress=False,
+                        )
+                        .readall()
+                    )
+                except ResourceModifiedError as error:
+                    raise RetryError(
+                        f"{self.uri(key)} was replaced by another version than {wanted}. Try again."
+                    ) from error
+            at += len(piece)
+            yield piece
+
+    def upload(
+        self,
+        key: str,
+        *,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+        replaces: str | None = None,
+    ) -> Upload:
+        """Begin to write a blob; it completes only where nobody else has replaced it since."""
+        if not key:
+            raise InputError(f"{self.uri()}: the blob has no name. Write az://container/key.")
+        from azure.storage.blob import ContentSettings
+
+        expected = create_only or replaces is not None
+        if not expected:
+            found = self.head(key)
+            replaces = found.etag if found else None
+        settings = ContentSettings(content_type=content_type, content_encoding=content_encoding)
+        named = {_spelled(name): text for name, text in (metadata or {}).items()}
+        return _AzureUpload(self, key, settings, named, replaces, expected)
+
+    def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
+        """List names that have blocks but no blob yet, without `prefix` itself if it is a name.
+
+        What was left under a name that is about to be written is thrown away by that commit.
+        """
+        with translated(self.describe(prefix), "list uncommitted blobs"):
+            client = self.client
+            found = client.list_blobs(name_starts_with=prefix or None, include=["uncommittedblobs"])
+            for blob in found:
+                if blob.size or blob.name == prefix:
+                    continue
+                committed, staged = client.get_blob_client(blob.name).get_block_list("all")
+                if staged and not committed and self.head(blob.name) is None:
+                    yield Unfinished(blob.name, "blocks", blob.last_modified)
+
+    def discard(self, left: Unfinished) -> None:
+        """Throw staged blocks away: an empty blob takes their place and is deleted at once."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
+
+        blob = self.client.get_blob_client(left.key)
+        with translated(self.describe(left.key), "discard an upload"):
+            try:
+                put = blob.commit_block_list([], match_condition=MatchConditions.IfMissing)
+            except (ResourceExistsError, ResourceModifiedError):
+                # Committed meanwhile: it is a blob now and nothing unfinished.
+                return
+            self._delete(left.key, etag=str(put["etag"]))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete blobs; those that are not there count as deleted."""
+
+        def one(key: str) -> None:
+            with translated(self.describe(key), "delete the blob"):
+                self._delete(key)
+
+        with ThreadPoolExecutor(_DELETERS, thread_name_prefix="tradewind-delete") as pool:
+            for _ in pool.map(one, keys):
+                pass
+
+    def describe(self, key: str = "") -> str:
+        """Name a blob and its account, for messages."""
+        host = urlsplit(self._endpoint).netloc.rpartition("@")[2]
+        return f"{self.uri(key)} at {host}"
+
+    @property
+    def client(self) -> ContainerClient:
+        """Microsoft's client, which threads share."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._connect()
+            return self._made
+
+    def _connect(self) -> ContainerClient:
+        try:
+            from azure.storage.blob import ContainerClient, ExponentialRetry
+        except ImportError as error:
+            raise MissingExtraError(
+                error.name or "azure.storage.blob", extra="azure", purpose="Azure Blob Storage"
+            ) from error
+        credential = self._credential
+        if callable(credential):
+            credential = credential()
+        if credential is None:
+            credential = _default_credential()
+        options = {
+            "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5),
+            "connection_timeout": 10,
+            "read_timeout": 60,
+            "max_single_get_size": _READ_BYTES,
+            "max_single_put_size": max(self._part_bytes, 1 << 20),
+            **self._options,
+        }
+        with translated(self.describe(), "connect"):
+            return ContainerClient(self._endpoint, self.container, credential, **options)
+
+    def _delete(self, key: str, etag: str | None = None) -> None:
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+
+        condition: dict[str, Any] = {}
+        if etag is not None:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        try:
+            self.client.get_blob_client(key).delete_blob(**condition)
+        except ResourceModifiedError:
+            return
+        except ResourceNotFoundError as error:
+            if code_of(error) == "ContainerNotFound":
+                raise
+
+
+class _AzureUpload(PartedUpload):
+    """One blob, put in one request or committed from blocks."""
+
+    def __init__(
+        self,
+        store: AzureStore,
+        key: str,
+        settings: Any,
+        metadata: dict[str, str],
+        replaces: str | None,
+        expected: bool,
+    ) -> None:
+        super().__init__(store._part_bytes, senders=store._connections)
+        self._store = store
+        self._key = key
+        self._blob: BlobClient = store.client.get_blob_client(key)
+        self._where = store.describe(key)
+        self._settings = settings
+        self._metadata = metadata
+        self._replaces = replaces
+        self._expected = expected
+        self._token = secrets.token_hex(8)
+
+    def _put(self, data: bytes, md5: bytes) -> ObjectInfo:
+        try:
+            return self._publish(
+                len(data),
+                md5,
+                lambda options: self._blob.upload_blob(
+                    data, overwrite=self._replaces is not None, validate_content=True, **options
+                ),
+            )
+        except (InputError, RetryError):
+            if self._replaces is not None or self._store.head(self._key) is not None:
+                raise
+            # Azurite takes blocks that somebody has staged for a blob, unless they are committed.
+            return self._finish(0, 0, data, md5)
+
+    def _begin(self) -> None:
+        return
+
+    def _send(self, number: int, offset: int, data: bytes) -> None:
+        if number >= _MOST_BLOCKS:
+            raise InputError(
+                f"{self._where}: a blob has at most {_MOST_BLOCKS} blocks of {self._part_bytes} "
+                "bytes. Choose larger part_bytes, or write the data in parts."
+            )
+        with translated(self._where, "write"):
+            # With an MD5 that the store compares.
+            self._blob.stage_block(self._id(number), data, validate_content=True)
+
+    def _finish(self, number: int, offset: int, data: bytes, md5: bytes) -> ObjectInfo:
+        from azure.storage.blob import BlobBlock
+
+        if data:
+            self._send(number, offset, data)
+        blocks = [BlobBlock(self._id(index)) for index in range(number + bool(data))]
+        return self._publish(
+            offset + len(data), md5, lambda options: self._blob.commit_block_list(blocks, **options)
+        )
+
+    def _cancel(self) -> None:
+        # The blocks stay, invisible: to throw them away at once an empty blob would have to stand
+        # under the name for a moment, and somebody may be waiting for it.
+        return
+
+    def _id(self, number: int) -> str:
+        # All of a blob's blocks have names of one length, and Azure's client encodes this one.
+        return f"{self._token}{number:08d}"
+
+    def _publish(
+        self, size: int, md5: bytes, publish: Callable[[dict[str, Any]], Any]
+    ) -> ObjectInfo:
+        """Make the blob visible on the condition that was set, and look at what is there then."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import HttpResponseError
+
+        self._settings.content_md5 = bytearray(md5)
+        options: dict[str, Any] = {"metadata": self._metadata, "content_settings": self._settings}
+        if self._replaces is None:
+            options["match_condition"] = MatchConditions.IfMissing
+        else:
+            options["etag"] = f'"{self._replaces}"'
+            options["match_condition"] = MatchConditions.IfNotModified
+        etag = None
+        with translated(self._where, "write"):
+            try:
+                etag = str(publish(options)["etag"]).strip('"')
+            except HttpResponseError as error:
+                lost = error.status_code in (409, 412) or code_of(error) in _CONDITIONS
+                if not lost and code_of(error) not in _GONE:
+                    raise
+                # Also the answer to a request that was repeated, its first answer having got lost.
+                found = self._store.head(self._key)
+                if found is None or not self._is_ours(found, size, md5):
+                    raise self._lost(lost) from error
+                return found
+        found = self._store.head(self._key)
+        if found is None or (found.etag == etag and not self._is_ours(found, size, md5)):
+            has = f"{found.size} bytes with {found.checksum}" if found else "nothing"
+            raise RetryError(
+                f"{self._where}: the store has {has} and not the {size} bytes with md5:{md5.hex()} "
+                "that were sent. Try again."
+            )
+        if found.etag != etag:
+            raise RetryError(f"{self._where}: another writer replaced it at once. Try again.")
+        return found
+
+    def _is_ours(self, found: ObjectInfo, size: int, md5: bytes) -> bool:
+        return (
+            found.size == size
+            and found.checksum == f"md5:{md5.hex()}"
+            and found.etag != self._replaces
+        )
+
+    def _lost(self, by_condition: bool) -> Exception:
+        if not by_condition or not self._expected:
+            return RetryError(
+                f"{self._where}: another writer took over, and this upload was given up. Try again."
+            )
+        if self._replaces is None:
+            return InputError(
+                f"{self._where} exists already. Choose another name, or allow that it is replaced."
+            )
+        return InputError(
+            f"{self._where} is not the version {self._replaces} any more: somebody has replaced it."
+        )
+
+
+def _info(blob: BlobProperties) -> ObjectInfo:
+    settings = blob.content_settings
+    return ObjectInfo(
+        key=str(blob.name),
+        size=int(blob.size or 0),
+        etag=str(blob.etag).strip('"') if blob.etag else None,
+        modified=blob.last_modified,
+        content_type=settings.content_type,
+        content_encoding=settings.content_encoding or None,
+        metadata={_read(name.lower()): text for name, text in (blob.metadata or {}).items()},
+        checksum=f"md5:{settings.content_md5.hex()}" if settings.content_md5 else None,
+    )
+
+
+def _spelled(name: str) -> str:
+    """A name of metadata as Azure takes it, which wants identifiers of C#: no hyphens."""
+    return name.replace("-", "_")
+
+
+def _read(name: str) -> str:
+    """Such a name as it was given, where it is one of ours."""
+    return name.replace("_", "-") if name.startswith("tradewind_") else name
+
+
+def _default_credential() -> Any:
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError as error:
+        raise MissingExtraError(
+            error.name or "azure.identity", extra="azure", purpose="Azure Blob Storage"
+        ) from error
+    return DefaultAzureCredential()
+
+
+def _of_environment(account: str | None) -> dict[str, Any]:
+    text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING")
+    if text and account is None:
+        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+        known = {
+            "account": parts.get("AccountName"),
+            "credential": parts.get("AccountKey") or parts.get("SharedAccessSignature"),
+            "endpoint": parts.get("BlobEndpoint"),
+        }
+        if not known["account"] or not known["credential"]:
+            raise SetupError(
+                "AZURE_STORAGE_CONNECTION_STRING names no AccountName with an AccountKey or a "
+                "SharedAccessSignature. Copy it again from the account's page 'Access keys'."
+            )
+        return {name: value for name, value in known.items() if value}
+    key, signature = (os.environ.get(f"AZURE_STORAGE_{name}") for name in ("KEY", "SAS_TOKEN"))
+    return {
+        "account": account or os.environ.get("AZURE_STORAGE_ACCOUNT"),
+        "credential": key or signature or None,
+    }

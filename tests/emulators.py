@@ -1,0 +1,106 @@
+"""Emulators of Azure Blob Storage and Google Cloud Storage, which only their owners can run.
+
+Azurite is Microsoft's own; fake-gcs-server is the one of Google's that checks preconditions. Both
+are installed by `make test` into ``.tools/``.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import secrets
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tradewind.local.processes import Children, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+AZURITE = ROOT / ".tools/node/node_modules/azurite/dist/src/blob/main.js"
+FAKE_GCS = ROOT / ".tools/go/bin/fake-gcs-server"
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator.
+
+    Args:
+        endpoint: Its address; Azurite's ends with the account.
+        port: Its port.
+        account: Azure's storage account.
+        key: The account's key.
+        children: Its process.
+    """
+
+    endpoint: str
+    port: int
+    children: Children
+    account: str = ""
+    key: str = field(default="", repr=False)
+
+
+@contextlib.contextmanager
+def azurite(folder: Path) -> Iterator[Emulator]:
+    """Start Azure Blob Storage with an account of its own, or skip.
+
+    Args:
+        folder: Where it keeps its data; empty.
+    """
+    node = shutil.which("node")
+    if node is None or not AZURITE.exists():
+        pytest.skip("Azurite is not there: install Node.js with npm, then `make test` brings it")
+    port = free_port()
+    account, key = "tradewind", base64.b64encode(secrets.token_bytes(64)).decode()
+    command = [node, str(AZURITE), "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    command += [f"--blobHost={_HOST}", f"--blobPort={port}", f"--location={folder}"]
+    environment = {"AZURITE_ACCOUNTS": f"{account}:{key}"}
+    with _running("azurite", command, folder, port, environment) as children:
+        yield Emulator(f"http://{_HOST}:{port}/{account}", port, children, account, key)
+
+
+@contextlib.contextmanager
+def fake_gcs(folder: Path) -> Iterator[Emulator]:
+    """Start Google Cloud Storage, or skip.
+
+    Args:
+        folder: Where it writes its log.
+    """
+    if not FAKE_GCS.exists():
+        pytest.skip("fake-gcs-server is not there: install Go 1.26, then `make test` builds it")
+    port = free_port()
+    endpoint = f"http://{_HOST}:{port}"
+    command = [str(FAKE_GCS), "-scheme=http", f"-host={_HOST}", f"-port={port}"]
+    command += ["-backend=memory", f"-external-url={endpoint}", f"-public-host={_HOST}:{port}"]
+    command += ["-log-level=warn"]
+    with _running("fake-gcs-server", command, folder, port, {}) as children:
+        yield Emulator(endpoint, port, children)
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, command: list[str], folder: Path, port: int, environment: dict[str, str]
+) -> Iterator[Children]:
+    children = Children(name, folder / "logs")
+    try:
+        child = children.start(command, environment=environment, cwd=folder)
+        child.wait_ready(lambda: _answers(port), seconds=60)
+        yield children
+    finally:
+        children.stop()
+
+
+def _answers(port: int) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(f"http://{_HOST}:{port}/", timeout=2).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
