@@ -1,0 +1,151 @@
+"""Several objects of one format as one stream of bytes."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    from tradewind.move.formats.csv import CsvFormat
+
+__all__ = ["CsvBytes", "LineBytes"]
+
+_LONGEST_HEADER = 16 << 20
+
+
+class LineBytes:
+    """JSON lines of several objects, one after the other; a line end that is missing is added."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def join(self, objects: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
+        """Give the bytes of all."""
+        last = b"\n"
+        for _, chunks in objects:
+            if last != b"\n":
+                self.rows += 1
+                yield b"\n"
+            last = b"\n"
+            for chunk in chunks:
+                if chunk:
+                    self.rows += chunk.count(b"\n")
+                    last = chunk[-1:]
+                    yield chunk
+        if last != b"\n":
+            self.rows += 1
+
+
+class CsvBytes:
+    """CSV of several objects, one after the other, with the header of the first alone.
+
+    Args:
+        format: The dialect of all of them.
+    """
+
+    def __init__(self, format: CsvFormat) -> None:
+        self._format = format
+        self._quote = format.quote.encode()
+        self._end = format.line_end.encode()
+        self._header: list[str] | None = None
+        self._quoted = False
+        self._lines = 0
+
+    @property
+    def rows(self) -> int | None:
+        """Records, where no value is quoted, so that each line is one; else None."""
+        return None if self._quoted else self._lines - (self._header is not None)
+
+    def columns(self, where: str, chunks: Iterator[bytes]) -> tuple[tuple[str, ...], list[bytes]]:
+        """Read the header of an object.
+
+        Args:
+            where: What the object is called, for messages.
+            chunks: Its bytes.
+
+        Returns:
+            The names, and all that was read of it.
+        """
+        names, read, _ = self._read_header(where, chunks)
+        return tuple(names), read
+
+    def join(self, objects: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
+        """Give the bytes of all.
+
+        Raises:
+            InputError: The header of one is another than the first one's.
+        """
+        open_line = False
+        for where, rest in objects:
+            chunks = rest
+            if self._format.header:
+                names, read, length = self._read_header(where, chunks)
+                if self._header is None:
+                    self._header = names
+                    chunks = itertools.chain(read, chunks)
+                else:
+                    self._same(where, names)
+                    chunks = itertools.chain([b"".join(read)[length:]], chunks)
+            first = True
+            for chunk in chunks:
+                if not chunk:
+                    continue
+                if first and open_line:
+                    # The object before did not end its last line.
+                    self._lines += 1
+                    yield self._end
+                first, open_line = False, not chunk.endswith(b"\n")
+                self._lines += chunk.count(b"\n")
+                self._quoted = self._quoted or self._quote in chunk
+                yield chunk
+        self._lines += open_line
+
+    def _same(self, where: str, names: list[str]) -> None:
+        header = self._header or []
+        if names == header:
+            return
+        for expected, found in itertools.zip_longest(header, names):
+            if expected != found:
+                raise InputError(
+                    f"{where}: its header has the column {found!r} where the first object has "
+                    f"{expected!r}. Choose objects with the same columns."
+                )
+
+    def _read_header(
+        self, where: str, chunks: Iterator[bytes]
+    ) -> tuple[list[str], list[bytes], int]:
+        data = b""
+        for chunk in chunks:
+            data += chunk
+            length = self._record(data)
+            if length:
+                break
+            if len(data) > _LONGEST_HEADER:
+                raise InputError(f"{where}: the first line does not end. Is it CSV?")
+        else:
+            length = len(data)
+        try:
+            text = data[:length].decode().removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}: the header is not UTF-8 ({error}). Is it CSV?") from error
+        escape = self._format.escape
+        reader = csv.reader(
+            text.splitlines(keepends=True),
+            delimiter=self._format.delimiter,
+            quotechar=self._format.quote,
+            escapechar=escape,
+            doublequote=escape is None,
+        )
+        return next(reader, []), [data], length
+
+    def _record(self, data: bytes) -> int:
+        """Tell where the first record ends, behind its line end; 0 where it does not."""
+        at = -1
+        while (at := data.find(b"\n", at + 1)) >= 0:
+            if data.count(self._quote, 0, at) % 2 == 0:
+                return at + 1
+        return 0

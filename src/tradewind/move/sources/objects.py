@@ -1,0 +1,383 @@
+"""Objects of a store as a source: one, all below a prefix, or those that a glob matches."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from tradewind.errors import InputError
+from tradewind.move.batches import Batches
+from tradewind.move.compression import COMPRESSIONS, decompress, format_of
+from tradewind.move.registry import FORMATS, load
+from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._ahead import ahead
+from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
+from tradewind.move.sources._object_set import Chosen, choose
+from tradewind.move.store import Store
+from tradewind.move.stores.uris import store_of
+
+if TYPE_CHECKING:
+    from tradewind.move.format import Format
+
+__all__ = ["ObjectSource"]
+
+_RECORDIO = bytes.fromhex("0a23d7ce")  # its magic number, little-endian
+_SELF_DESCRIBING = ("parquet", "recordio")
+
+
+class ObjectSource(Source):
+    """Objects of S3, Google Cloud Storage, Azure or this machine's files.
+
+    What is listed at the start is what is read: an object that is replaced meanwhile is an error.
+    A manifest of `tradewind.move.targets.objects` is honoured: only what it names is read, its
+    schema holds for formats that have none, and its partition columns come back.
+
+    Memory: three pieces of 4 MiB on their way from the store, what decompression holds (32 KB for
+    gzip, at most 8 MB for zstd that is written here), and what the format's ``decode`` holds.
+
+    Args:
+        store: The bucket, container or folder.
+        key: A key; a prefix (with ``/`` at its end, or of no object's own name): all below it but
+            what begins with ``_`` or ``.``; or a glob (``*``, ``?``, ``[...]``, ``**``).
+        format: The format or its name; by the objects' names, or else by their content, when not
+            given.
+        compression: ``gzip`` or ``zstd``; ``infer`` looks at each object's content; None for none.
+        schema: Columns and types to read; what the first object has, when not given.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        *,
+        format: Format | str | None = None,
+        compression: str | None = "infer",
+        schema: pa.Schema | None = None,
+    ) -> None:
+        if isinstance(format, str):
+            format = load(FORMATS, format, what="format")()
+        if compression == "none":
+            compression = None
+        if compression not in (None, "infer", *COMPRESSIONS):
+            raise InputError(
+                f"There is no compression {compression!r}. Choose from: "
+                f"{', '.join(COMPRESSIONS)}, infer, none."
+            )
+        self.store = store
+        self.key = key
+        self.format: Format | None = format  # type: ignore[assignment]
+        self.compression = compression
+        self.schema = schema
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make one from ``s3://bucket/key`` and its like.
+
+        Args:
+            uri: See `tradewind.move.stores.uris.store_of`.
+            options: ``format``, ``compression``, and those of the store.
+
+        Raises:
+            InputError: Something of it is wrong.
+        """
+        given = dict(options)
+        store, key = store_of(uri, given)
+        keywords: dict[str, Any] = {
+            name: given.pop(name) for name in ("format", "compression") if name in given
+        }
+        if given:
+            raise InputError(
+                f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
+                "format, compression."
+            )
+        return cls(store, key, **keywords)
+
+    def describe(self) -> str:
+        """Name the key, prefix or glob."""
+        return self.store.uri(self.key)
+
+    # -------------------------------------------------------------------------------------- batches
+
+    def batches(self) -> Batches:
+        """Read typed record batches; see `Source.batches`."""
+        chosen = choose(self.store, self.key)
+        first = self._open(chosen[0], None)
+        schema = first.schema
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            opened = first
+            for number, one in enumerate(chosen):
+                if number:
+                    opened = self._open(one, first.inside)
+                    _same(schema, opened.schema, self.store.uri(one.info.key))
+                rows = 0
+                with contextlib.closing(opened):
+                    for batch in opened:
+                        rows += batch.num_rows
+                        yield batch
+                if one.rows is not None and rows != one.rows:
+                    raise InputError(
+                        f"{self.store.uri(one.info.key)}: it has {rows} rows where its manifest "
+                        f"says {one.rows}. Publish it again."
+                    )
+
+        return Batches(schema, generate(), on_close=first.close)
+
+    def _open(self, one: Chosen, inside: pa.Schema | None) -> _Opened:
+        """Begin to read an object.
+
+        Args:
+            one: The object.
+            inside: Columns that an object before had, without partition columns.
+        """
+        where = self.store.uri(one.info.key)
+        format, chunks = self._bytes(one)
+        own = None if one.manifest is None else one.manifest.schema
+        folders = () if one.manifest is None or one.manifest.kept else one.partition
+        names = [name for name, _ in folders]
+        schema = self.schema if self.schema is not None else own
+        asked = None
+        if schema is not None:
+            asked = pa.schema([field for field in schema if field.name not in names])
+        elif format.name not in _SELF_DESCRIBING:
+            asked = inside
+        if asked is not None and self.schema is None and format.name == "csv":
+            chunks = _with_columns(format, chunks, asked.names, where)
+        with _naming(where):
+            try:
+                batches = format.decode(chunks, schema=asked)
+            except BaseException:
+                _close(chunks)
+                raise
+        outside: dict[str, pa.Scalar] = {}
+        for name, text in folders:
+            if own is not None and (self.schema is None or name in self.schema.names):
+                outside[name] = pa.scalar(text, pa.string()).cast(own.field(name).type)
+        whole = batches.schema
+        if own is not None and outside:
+            order = own if self.schema is None else self.schema
+            whole = pa.schema(
+                [
+                    own.field(name) if name in outside else whole.field(name)
+                    for name in order.names
+                    if name in outside or name in whole.names
+                ],
+                metadata=whole.metadata,
+            )
+        return _Opened(where, batches, whole, outside, chunks)
+
+    def _format_of(self, one: Chosen) -> Format | None:
+        if self.format is not None:
+            return self.format
+        if one.manifest is not None:
+            made: Format = load(FORMATS, one.manifest.format, what="format")()
+            named = format_of(one.info.key)[0]
+            return named if named is not None and named.name == made.name else made
+        return format_of(one.info.key)[0]
+
+    def _bytes(self, one: Chosen) -> tuple[Format, Iterator[bytes]]:
+        """Read an object's bytes, decompressed; tell the format by them if nothing else does."""
+        where = self.store.uri(one.info.key)
+        stored = self.store.read(one.info.key, etag=one.info.etag)
+        chunks = _named(
+            where, decompress(ahead(iter(stored), name=where), self.compression), self.compression
+        )
+        format = self._format_of(one)
+        if format is None:
+            begin = b""
+            for chunk in chunks:
+                begin += chunk
+                if len(begin) >= len(_RECORDIO):
+                    break
+            format = load(FORMATS, _sniffed(begin, where), what="format")()
+            chunks = _after(begin, chunks)
+        return format, chunks
+
+    # ------------------------------------------------------------------------------------- as bytes
+
+    def encoded(self, format: Format) -> Encoded | None:
+        """Hand the bytes on where they are in this very format; several objects become one."""
+        if self.schema is not None:
+            return None
+        chosen = choose(self.store, self.key)
+        joins = format.name in ("csv", "jsonl") or (
+            format.name == "recordio" and self.format == format
+        )
+        if len(chosen) > 1 and not joins:
+            return None
+        if any(one.partition and one.manifest and not one.manifest.kept for one in chosen):
+            return None
+        if any(self._format_of(one) != format for one in chosen):
+            return None
+        counted = [one.rows for one in chosen if one.rows is not None]
+        known = sum(counted) if len(counted) == len(chosen) else None
+
+        def objects() -> Iterator[tuple[str, Iterator[bytes]]]:
+            for one in chosen:
+                chunks = self._bytes(one)[1]
+                try:
+                    yield self.store.uri(one.info.key), chunks
+                finally:
+                    _close(chunks)
+
+        if format.name == "jsonl":
+            lines = LineBytes()
+            return Encoded(lines.join(objects()), rows=lambda: lines.rows)
+        if format.name == "csv":
+            from tradewind.move.formats.csv import CsvFormat
+
+            if not isinstance(format, CsvFormat):
+                return None
+            table = CsvBytes(format)
+            columns = None
+            every = objects()
+            if format.header:
+                where, chunks = next(every)
+                names, begin = table.columns(where, chunks)
+                columns = names or None
+                every = _first(where, _after(b"".join(begin), chunks), every)
+            return Encoded(
+                table.join(every), columns, lambda: known if known is not None else table.rows
+            )
+        every = objects()
+        return Encoded((chunk for _, chunks in every for chunk in chunks), rows=lambda: known)
+
+
+class _Opened:
+    """One object being read."""
+
+    def __init__(
+        self,
+        where: str,
+        batches: Batches,
+        schema: pa.Schema,
+        outside: Mapping[str, pa.Scalar],
+        chunks: Iterator[bytes],
+    ) -> None:
+        self.schema = schema
+        self.inside = batches.schema
+        self._where = where
+        self._batches = batches
+        self._outside = outside
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        with _naming(self._where):
+            for batch in self._batches:
+                if not self._outside:
+                    yield batch
+                    continue
+                arrays = [
+                    pa.repeat(self._outside[field.name], batch.num_rows)
+                    if field.name in self._outside
+                    else batch.column(field.name)
+                    for field in self.schema
+                ]
+                yield pa.record_batch(arrays, schema=self.schema)
+
+    def close(self) -> None:
+        self._batches.close()
+        _close(self._chunks)
+
+
+def _sniffed(begin: bytes, where: str) -> str:
+    """Tell a format by the first bytes."""
+    if begin.startswith(b"PAR1"):
+        return "parquet"
+    if begin.startswith(_RECORDIO):
+        return "recordio"
+    text = begin.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"{"):
+        return "jsonl"
+    if not text or text.startswith(b"[") or b"\0" in text[:1024]:
+        raise InputError(
+            f"{where}: neither its name nor its content tells a format. Give the format: "
+            f"{', '.join(FORMATS)}."
+        )
+    return "csv"
+
+
+def _same(first: pa.Schema, schema: pa.Schema, where: str) -> None:
+    """Refuse an object whose columns are others than the first one's."""
+    if first.equals(schema, check_metadata=False):
+        return
+    for expected, found in itertools.zip_longest(first, schema):
+        if expected is None or found is None or not expected.equals(found):
+            raise InputError(
+                f"{where}: it has {_words(found)} where the first object has {_words(expected)}. "
+                "Choose objects with the same columns, or give a schema."
+            )
+
+
+def _words(field: pa.Field | None) -> str:
+    return "no column" if field is None else f"the column {field.name!r} of type {field.type}"
+
+
+def _with_columns(
+    format: Any, chunks: Iterator[bytes], names: list[str], where: str
+) -> Iterator[bytes]:
+    """Refuse a CSV whose header names other columns than an object before."""
+    if not format.header:
+        return chunks
+    found, begin = CsvBytes(format).columns(where, chunks)
+    if found and sorted(found) != sorted(names):
+        _close(chunks)
+        odd = next(iter(set(found) ^ set(names)), found[0])
+        has = "has" if odd in found else "lacks"
+        raise InputError(
+            f"{where}: it {has} the column {odd!r}, unlike the first object. Choose objects with "
+            "the same columns, or give a schema."
+        )
+    return _after(b"".join(begin), chunks)
+
+
+def _after(begin: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        if begin:
+            yield begin
+        yield from rest
+    finally:
+        _close(rest)
+
+
+def _first(
+    where: str, chunks: Iterator[bytes], rest: Iterator[tuple[str, Iterator[bytes]]]
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    try:
+        yield where, chunks
+        yield from rest
+    finally:
+        _close(chunks)
+        _close(rest)
+
+
+def _named(where: str, chunks: Iterator[bytes], compression: str | None) -> Iterator[bytes]:
+    try:
+        with _naming(where):
+            yield from chunks
+    finally:
+        _close(chunks)
+
+
+def _close(chunks: Any) -> None:
+    if isinstance(chunks, Generator):
+        chunks.close()
+
+
+@contextlib.contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Say in each message of a format which object it is about."""
+    try:
+        yield
+    except InputError as error:
+        said = str(error.args[0]) if error.args else ""
+        if where not in said:
+            error.args = (f"{where}: {said}", *error.args[1:])
+        raise

@@ -1,0 +1,45 @@
+"""Stores by the URIs of the command line."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from urllib.parse import urlsplit
+
+from tradewind.errors import InputError
+from tradewind.move.registry import STORES, load
+from tradewind.move.store import Store
+
+__all__ = ["store_of"]
+
+
+def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
+    """Make the store that a URI names.
+
+    Args:
+        uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``, ``file:///path`` or a
+            plain path.
+        options: Options that were asked for. Those that the store's ``from_uri`` takes (keyword
+            arguments, like ``endpoint_url``) are taken out.
+
+    Returns:
+        The store, and the key in it.
+
+    Raises:
+        InputError: The URI is wrong.
+    """
+    scheme = urlsplit(uri).scheme if "://" in uri else "file"
+    short = {"gcs": "gs", "s3a": "s3", "s3n": "s3", "wasb": "az", "wasbs": "az"}
+    name = short.get(scheme, scheme)
+    if name not in STORES:
+        raise InputError(
+            f"{uri!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
+        )
+    store: Any = load(STORES, name, what="store")
+    parameters = inspect.signature(store.from_uri).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        parameters = inspect.signature(store).parameters.values()  # it hands them on
+    taken = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    arguments = {name: options.pop(name) for name in taken if name in options}
+    result: tuple[Store, str] = store.from_uri(uri, **arguments)
+    return result

@@ -1,0 +1,305 @@
+"""Publishing a set of objects by a manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.move.receipt import Stored, StoredObject
+from tradewind.move.store import ObjectInfo
+from tradewind.move.targets._manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
+from tradewind.move.targets._part_writer import PartWriter
+from tradewind.move.targets._partitions import Partition, folder, partitions, without
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.flow import Flow
+    from tradewind.move.targets.objects import ObjectTarget, Parts
+
+__all__ = ["publish_parts"]
+
+_FINISHING = 4
+_PART = re.compile(r"(?:[^/]+=[^/]*/)*part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+")
+_SLICES = 4
+
+
+def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: str) -> Stored:
+    """Write parts, publish them by the manifest, remove what it does not name.
+
+    Args:
+        target: Where to, and how to write.
+        parts: How to cut.
+        flow: The data.
+        owner: Digest of the owner.
+
+    Returns:
+        What is published now.
+    """
+    store, prefix = target.store, folder_of(target.key)
+    seen = read_manifest(store, prefix)
+    if not target.replace and seen is not None and seen[0].owner != owner:
+        raise target.exists(prefix + MANIFEST)
+    # After the manifest: what a sibling publishes from now on makes the condition fail.
+    before = []
+    for info in store.list(prefix):
+        ours = _PART.fullmatch(info.key, len(prefix)) is not None
+        if ours:
+            before.append(info.key)
+        if not target.replace and seen is None and not (ours and _owned(target, info.key, owner)):
+            raise target.exists(info.key)
+    for left in store.unfinished(prefix):
+        if left.key == prefix + MANIFEST or _PART.fullmatch(left.key, len(prefix)):
+            store.discard(left)
+
+    writing = _Writing(target, parts, prefix, owner)
+    try:
+        with contextlib.closing(flow.batches()) as batches:
+            manifest = writing.write(batches.schema, iter(batches))
+        if flow.rows != manifest.rows:
+            raise RetryError(
+                f"{target.describe()}: {manifest.rows} rows were written of {flow.rows}. Try again."
+            )
+    except BaseException:
+        writing.remove()
+        raise
+    published = _write_manifest(target, manifest, seen, prefix, writing)
+    if published is not manifest:
+        return _stored(target, published, prefix, ())
+    named = {prefix + part.key for part in manifest.parts}
+    surplus = [key for key in before if key not in named]
+    store.delete(surplus)
+    return _stored(target, manifest, prefix, tuple(map(store.uri, surplus)))
+
+
+def _owned(target: ObjectTarget, key: str, owner: str) -> bool:
+    from tradewind.move.targets.objects import OWNER
+
+    info = target.store.head(key)
+    return info is None or info.metadata.get(OWNER) == owner
+
+
+def _stored(
+    target: ObjectTarget, manifest: Manifest, prefix: str, removed: tuple[str, ...]
+) -> Stored:
+    uri = target.store.uri
+    return Stored(
+        objects=tuple(
+            StoredObject(uri(prefix + part.key), part.size, part.rows, part.etag, part.checksum)
+            for part in manifest.parts
+        ),
+        rows=manifest.rows,
+        removed=removed,
+        manifest=uri(prefix + MANIFEST),
+    )
+
+
+def _write_manifest(
+    target: ObjectTarget,
+    manifest: Manifest,
+    seen: tuple[Manifest, ObjectInfo] | None,
+    prefix: str,
+    writing: _Writing,
+) -> Manifest:
+    """Publish.
+
+    Returns:
+        What is published: this manifest, or the one of a sibling that was quicker.
+    """
+    from tradewind.move.targets.objects import OWNER
+
+    store = target.store
+    upload = store.upload(
+        prefix + MANIFEST,
+        content_type="application/json",
+        metadata={**target.metadata, OWNER: manifest.owner},
+        create_only=seen is None,
+        replaces=None if seen is None else seen[1].etag,
+    )
+    try:
+        upload.write(manifest.encode())
+        upload.complete()
+    except InputError as refused:
+        # Somebody else has published meanwhile, or this is the second answer to one request.
+        with contextlib.suppress(TradewindError):
+            upload.abort()
+        found = read_manifest(store, prefix)
+        if found is not None and found[0] == manifest:
+            return manifest
+        writing.remove()
+        if found is not None and found[0].owner == manifest.owner:
+            return found[0]
+        raise RetryError(
+            f"{store.uri(prefix + MANIFEST)}: another run has published here meanwhile. Look at "
+            "what writes to this prefix before trying again."
+        ) from refused
+    except TradewindError:
+        # Whether it was written is not known, unless it is there. So the parts stay: a manifest
+        # that names what is gone would be worse. The next attempt removes them.
+        with contextlib.suppress(TradewindError):
+            found = read_manifest(store, prefix)
+            if found is not None and found[0] == manifest:
+                return manifest
+        with contextlib.suppress(TradewindError):
+            upload.abort()
+        raise
+    return manifest
+
+
+@dataclass
+class _Open:
+    """A part that is being written."""
+
+    number: int
+    key: str
+    partition: Partition
+    writer: PartWriter
+
+
+class _Writing:
+    """All parts of one attempt."""
+
+    def __init__(self, target: ObjectTarget, parts: Parts, prefix: str, owner: str) -> None:
+        from tradewind.move.targets.objects import OWNER
+
+        self._target = target
+        self._parts = parts
+        self._prefix = prefix
+        self._owner = owner
+        self._metadata = {**target.metadata, OWNER: owner}
+        self._token = secrets.token_hex(4)
+        ending = "".join(
+            [target.format.extensions[0]]
+            + ([] if not target.compression else [_ENDINGS[target.compression]])
+        )
+        self._name = f"part-{{:05d}}-{self._token}{ending}"
+        self._open: OrderedDict[Partition, _Open] = OrderedDict()
+        self._counts: dict[Partition, int] = {}
+        self._begun = 0
+        self._done: dict[int, Part] = {}
+        self._pool = ThreadPoolExecutor(_FINISHING, thread_name_prefix="tradewind ends")
+        self._finishing: deque[tuple[_Open, Future[ObjectInfo]]] = deque()
+        self._schema: pa.Schema | None = None
+
+    # ------------------------------------------------------------------------------------- writing
+
+    def write(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Manifest:
+        """Write all; give the manifest that names it."""
+        parts = self._parts
+        inside = without(schema, parts.by) if parts.by else schema
+        self._schema = schema if parts.keep else inside
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            found = partitions(batch, parts.by) if parts.by else iter([((), batch)])
+            for partition, rows in found:
+                if parts.by and not parts.keep:
+                    rows = rows.select(inside.names)
+                self._write(partition, rows)
+        if not self._begun:
+            # Nothing to partition: an object that tells the schema, beside where folders would be.
+            self._opened(())
+        while self._open:
+            self._finish(next(iter(self._open)))
+        while self._finishing:
+            self._collect()
+        self._pool.shutdown()
+        target = self._target
+        return Manifest(
+            owner=self._owner,
+            format=target.format.name,
+            compression=target.compression,
+            schema=schema,
+            partition_columns=parts.by,
+            kept=parts.keep,
+            parts=tuple(self._done[number] for number in sorted(self._done)),
+        )
+
+    def _write(self, partition: Partition, batch: pa.RecordBatch) -> None:
+        parts = self._parts
+        step = batch.num_rows
+        if parts.bytes is not None:
+            # Small enough to end near the limit, and a matter of the data alone.
+            pieces = -(-batch.nbytes * _SLICES // parts.bytes)
+            step = max(1, batch.num_rows // max(1, pieces))
+        at = 0
+        while at < batch.num_rows:
+            writer = self._opened(partition).writer
+            room = batch.num_rows if parts.rows is None else parts.rows - writer.rows
+            rows = batch.slice(at, min(step, room))
+            writer.push(rows)
+            at += rows.num_rows
+            if parts.bytes is not None:
+                writer.settle()
+            if writer.rows == parts.rows or (parts.bytes and writer.sent >= parts.bytes):
+                self._finish(partition)
+
+    def _opened(self, partition: Partition) -> _Open:
+        if partition in self._open:
+            self._open.move_to_end(partition)
+            return self._open[partition]
+        if len(self._open) == self._parts.open:
+            self._finish(next(iter(self._open)))
+        count = self._counts.get(partition, 0)
+        self._counts[partition] = count + 1
+        where = f"{folder(self._parts.by, partition)}/" if partition else ""
+        key = where + self._name.format(count)
+        target = self._target
+        upload = target.store.upload(
+            self._prefix + key, content_type=target.content_type, metadata=self._metadata
+        )
+        writer = PartWriter(upload, target.format, target.compression, self._schema)
+        opened = _Open(self._begun, key, partition, writer)
+        self._open[partition] = opened
+        self._begun += 1
+        return opened
+
+    def _finish(self, partition: Partition) -> None:
+        """End a part; a few end beside the ones that are written."""
+        while len(self._finishing) >= _FINISHING:
+            self._collect()
+        ending = self._open.pop(partition)
+        self._finishing.append((ending, self._pool.submit(ending.writer.finish)))
+
+    def _collect(self) -> None:
+        ended, future = self._finishing[0]
+        info = future.result()
+        self._finishing.popleft()
+        self._done[ended.number] = Part(
+            key=ended.key,
+            size=info.size,
+            rows=ended.writer.rows,
+            etag=info.etag,
+            checksum=info.checksum,
+            partition=ended.partition or (None,) * len(self._parts.by),
+        )
+
+    # ------------------------------------------------------------------------------------ giving up
+
+    def remove(self) -> None:
+        """Remove all parts of this attempt, as far as the store lets."""
+        finished = [part.key for part in self._done.values()]
+        for ended, future in self._finishing:
+            with contextlib.suppress(BaseException):
+                future.result()
+                finished.append(ended.key)
+                continue
+            with contextlib.suppress(TradewindError):
+                ended.writer.abort()
+            finished.append(ended.key)  # it may be there all the same
+        for opened in self._open.values():
+            with contextlib.suppress(TradewindError):
+                opened.writer.abort()
+        self._pool.shutdown()
+        with contextlib.suppress(TradewindError):
+            self._target.store.delete(self._prefix + key for key in finished)
+
+
+_ENDINGS = {"gzip": ".gz", "zstd": ".zst"}

@@ -1,0 +1,296 @@
+"""Objects as a target: one, or parts that a manifest publishes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from tradewind.errors import InputError, TradewindError
+from tradewind.move.compression import COMPRESSIONS, compress, format_of
+from tradewind.move.receipt import Stored, StoredObject
+from tradewind.move.registry import FORMATS, load
+from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.stores.uris import store_of
+from tradewind.move.target import Target
+from tradewind.move.targets._manifest import MANIFEST, folder_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.flow import Flow
+    from tradewind.move.format import Format
+    from tradewind.owner import Owner
+
+__all__ = ["OWNER", "ObjectTarget", "Parts"]
+
+OWNER = "tradewind-owner"
+"""Metadata of each object: the digest of the owner whose effect it is."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How data are cut into several objects.
+
+    Args:
+        rows: The most rows of an object.
+        bytes: An object ends once it has this many bytes, as written. Formats and compressions
+            hand on pieces of some megabytes (Parquet: row groups), so it may have those more.
+        by: Partition columns: ``PREFIX/column=value/part-...``, escaped as Hive does.
+        keep: Whether the files have the partition columns too, which their folders tell.
+        open: The most partitions that are written at once. When rows of one more come, the one
+            that was used longest ago is closed; if it comes again it gets a further object. Data
+            that are sorted by the partition columns make the fewest objects.
+
+    Raises:
+        InputError: A number is too small, or nothing is given.
+    """
+
+    rows: int | None = None
+    bytes: int | None = None
+    by: tuple[str, ...] = ()
+    keep: bool = False
+    open: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
+        if self.rows is None and self.bytes is None and not self.by:
+            raise InputError("Parts: say what ends an object: rows, bytes or by=(column, ...).")
+        for name in ("rows", "bytes", "open"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"Parts: {name} is {number}; give 1 or more.")
+        if len(set(self.by)) != len(self.by):
+            raise InputError(f"Parts: a column stands twice in by={self.by!r}.")
+
+
+class ObjectTarget(Target):
+    """An object store: one object, or with `parts` a set of objects under a prefix.
+
+    One object is uploaded under its own key and becomes visible when it is completed. Uploads of
+    this key that earlier attempts left unfinished are discarded first, so that one of them that
+    still runs fails to complete.
+
+    Parts have keys of their own in each attempt (``PREFIX/part-00000-TOKEN.csv``), and count only
+    by ``PREFIX/_manifest.json``, which is written last, under the condition that it is still the
+    one that was there at the start. What it does not name is removed after.
+
+    Memory: one object needs what its store's upload holds (see there) and the format's own. Parts:
+    for each open one (`Parts.open`, one without partition columns) one batch, what the format
+    gathers (Parquet: one row group) and one part of an upload, and beside them the parts on their
+    way.
+
+    Args:
+        store: The bucket, container or folder.
+        key: The object's key, or with `parts` the prefix.
+        format: The format or its name; by the key when not given.
+        compression: ``gzip``, ``zstd`` or ``none``; by the key when not given.
+        replace: Whether to replace what is there already. If not, another owner's object is
+            refused before anything is read; this owner's own earlier try is not.
+        parts: How to cut the data into several objects.
+        content_type: Media type; the format's or the compression's when not given.
+        metadata: User metadata.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        *,
+        format: Format | str | None = None,
+        compression: str | None = None,
+        replace: bool = True,
+        parts: Parts | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        named, named_compression = format_of(key.rstrip("/"))
+        chosen: Format | None = named
+        if isinstance(format, str):
+            chosen = load(FORMATS, format, what="format")()
+        elif format is not None:
+            chosen = format
+        if chosen is None:
+            raise InputError(
+                f"{store.uri(key)}: its name tells no format. Give the format: "
+                f"{', '.join(FORMATS)}."
+            )
+        if parts is None and (not key or key.endswith("/")):
+            raise InputError(f"{store.uri(key)}: this is no name of an object. Give one, or parts.")
+        if compression is None:
+            compression = named_compression
+        elif compression == "none":
+            compression = None
+        if compression is not None and compression not in COMPRESSIONS:
+            raise InputError(
+                f"There is no compression {compression!r}. Choose from: "
+                f"{', '.join(COMPRESSIONS)}, none."
+            )
+        self.store = store
+        self.key = key
+        self.format = chosen
+        self.compression = compression
+        self.replace = replace
+        self.parts = parts
+        self.content_type = content_type or (
+            f"application/{compression}" if compression else chosen.content_type
+        )
+        self.metadata = dict(metadata or {})
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make one from ``s3://bucket/key`` and its like.
+
+        Args:
+            uri: See `tradewind.move.stores.uris.store_of`.
+            options: ``format``, ``compression``, ``replace`` (true, false), ``part_rows``,
+                ``part_bytes``, ``part_by`` (columns with commas between), ``keep_columns``,
+                ``content_type``, ``metadata`` as JSON, and those of the store.
+
+        Raises:
+            InputError: Something of it is wrong.
+        """
+        given = dict(options)
+        store, key = store_of(uri, given)
+        keywords: dict[str, Any] = {
+            name: given.pop(name)
+            for name in ("format", "compression", "content_type")
+            if name in given
+        }
+        if "replace" in given:
+            keywords["replace"] = _flag("replace", given.pop("replace"))
+        if "metadata" in given:
+            keywords["metadata"] = _metadata(given.pop("metadata"))
+        cut: dict[str, Any] = {}
+        for name in ("rows", "bytes"):
+            if (text := given.pop(f"part_{name}", None)) is not None:
+                if not text.isdecimal():
+                    raise InputError(f"part_{name}={text!r} is no number.")
+                cut[name] = int(text)
+        if "part_by" in given:
+            cut["by"] = tuple(name.strip() for name in given.pop("part_by").split(","))
+        if "keep_columns" in given:
+            cut["keep"] = _flag("keep_columns", given.pop("keep_columns"))
+        if given:
+            raise InputError(
+                f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
+                "format, compression, replace, part_rows, part_bytes, part_by, keep_columns, "
+                "content_type, metadata."
+            )
+        return cls(store, key, parts=Parts(**cut) if cut else None, **keywords)
+
+    def describe(self) -> str:
+        """Name the object or prefix."""
+        return self.store.uri(self.key)
+
+    def plan(self, schema: pa.Schema | None) -> list[str]:
+        """Say what would be written."""
+        how = self.format.name + (f", {self.compression}" if self.compression else "")
+        if self.parts is None:
+            end = "" if self.replace else ", unless it exists"
+            return [f"write {self.describe()} ({how}){end}"]
+        parts = self.parts
+        ends = [f"{parts.rows:,} rows"] * (parts.rows is not None)
+        ends += [f"{parts.bytes:,} bytes"] * (parts.bytes is not None)
+        ends += [f"partition by {', '.join(parts.by)}"] * bool(parts.by)
+        folder = self.store.uri(folder_of(self.key))
+        return [
+            f"write parts ({how}; {', '.join(ends)}) under {folder}",
+            f"publish them by {self.store.uri(folder_of(self.key) + MANIFEST)}",
+            "remove the parts of an earlier publication",
+        ]
+
+    def publish(self, flow: Flow, owner: Owner) -> Stored:
+        """Publish all that flows; see `Target.publish`."""
+        self.store.check()
+        if self.parts is not None:
+            from tradewind.move.targets._parts import publish_parts
+
+            return publish_parts(self, self.parts, flow, owner.digest)
+        return self._publish_one(flow, owner.digest)
+
+    def _publish_one(self, flow: Flow, owner: str) -> Stored:
+        there = None
+        if not self.replace:
+            there = self.store.head(self.key)
+            if there is not None and there.metadata.get(OWNER) != owner:
+                raise self.exists(self.key)
+        for left in self.store.unfinished(self.key):
+            if left.key == self.key:
+                self.store.discard(left)
+        upload = self.store.upload(
+            self.key,
+            content_type=self.content_type,
+            metadata={**self.metadata, OWNER: owner},
+            create_only=not self.replace and there is None,
+            replaces=there.etag if there is not None else None,
+        )
+        try:
+            with _closing(compress(flow.encoded(self.format).chunks, self.compression)) as chunks:
+                for chunk in chunks:
+                    upload.write(chunk)
+            info = upload.complete()
+        except BaseException as error:
+            with contextlib.suppress(TradewindError):
+                upload.abort()
+            if isinstance(error, InputError) and not self.replace:
+                adopted = self._published_by_sibling(owner)
+                if adopted is not None:
+                    return adopted
+            raise
+        return Stored((self.stored(info, flow.rows),))
+
+    def _published_by_sibling(self, owner: str) -> Stored | None:
+        """Find what another attempt of the same owner has published meanwhile."""
+        with contextlib.suppress(TradewindError):
+            there = self.store.head(self.key)
+            if there is not None and there.metadata.get(OWNER) == owner:
+                return Stored((self.stored(there, None),))
+        return None
+
+    def stored(self, info: ObjectInfo, rows: int | None) -> StoredObject:
+        """Describe a published object."""
+        return StoredObject(
+            uri=self.store.uri(info.key),
+            bytes=info.size,
+            rows=rows,
+            etag=info.etag,
+            checksum=info.checksum,
+        )
+
+    def exists(self, key: str) -> InputError:
+        """Make the error of what may not be replaced."""
+        return InputError(
+            f"{self.store.uri(key)}: the object exists already, and replace=False. Nothing was "
+            "read or written; remove it, choose another key or allow to replace it."
+        )
+
+
+@contextlib.contextmanager
+def _closing(chunks: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise InputError(f"{name}={text!r} is neither true nor false.")
+    return text.lower() == "true"
+
+
+def _metadata(text: str) -> dict[str, str]:
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
+        raise InputError(f'metadata={text!r}: give a JSON object of texts, like {{"a": "b"}}.')
+    return read
