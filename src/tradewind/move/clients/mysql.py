@@ -299,7 +299,7 @@ class Session:
         result = self._guarded(self._connection.store_result)
         return int(self._connection.affected_rows()) if result is None else 0
 
-    def fetch(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def fetch(self, sql: str | bytes, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement that gives a few rows of texts (`bytes` decoded) and NULLs."""
         self.query(sql, *values)
         result = self._guarded(self._connection.store_result)
@@ -322,12 +322,22 @@ class Session:
         """Send a statement and wait for the first of its answer."""
         if values:
             sql = bound(self, sql if isinstance(sql, str) else sql.decode(), values)
-        self._guarded(self._connection.query, sql if isinstance(sql, bytes) else sql.encode())
+        self._guarded(self._connection.query, _encoded(sql))
 
     def literal(self, value: Any) -> bytes:
         """Write a Python value as SQL."""
         written = self._connection.literal(value)
         return written if isinstance(written, bytes) else str(written).encode()
+
+    @property
+    def warning_count(self) -> int:
+        """How many warnings the last statement gave."""
+        return int(self._connection.warning_count())
+
+    def info(self) -> str | None:
+        """What the server says of the last statement, like ``Records: 3 ...``."""
+        said = self._connection.info()
+        return said.decode() if isinstance(said, bytes) else said
 
     def warnings(self) -> list[tuple[Any, ...]]:
         """Ask what the last statement warned of: level, number, text."""
@@ -360,6 +370,10 @@ class Session:
             self._closed = True
             with contextlib.suppress(Exception):
                 self._connection.close()
+
+
+def _encoded(sql: str | bytes) -> bytes:
+    return sql if isinstance(sql, bytes) else sql.encode("utf-8", "surrogateescape")
 
 
 def _socket(number: int) -> socket.socket:

@@ -193,7 +193,9 @@ class _Reading:
         self.complete = False
         self._session = Session(source.connection)
         try:
-            query = statement(bound(self._session, source.query, source.parameters).decode())
+            # Values of bytes are no UTF-8; they come back as they were when it is sent.
+            sent = bound(self._session, source.query, source.parameters)
+            query = statement(sent.decode("utf-8", "surrogateescape"))
             self.columns = self._run(query)
             if any(column.is_float for column in self.columns):
                 # The server prints them with six digits, but doubles with all: ask again.
@@ -264,7 +266,6 @@ class _Reading:
                 self.complete = True
             finally:
                 self.close()
-                pieces.close()
 
         return Batches(schema, generate(), on_close=self.close)
 

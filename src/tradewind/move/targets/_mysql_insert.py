@@ -1,0 +1,60 @@
+"""Record batches as INSERT statements of MySQL, for servers that allow no ``LOAD DATA LOCAL``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tradewind.move.batches import Batches
+from tradewind.move.clients.mysql import Session, quoted
+from tradewind.move.targets._mysql_rows import checked_batches
+from tradewind.move.targets._tables import TableColumn
+
+__all__ = ["insert_statements"]
+
+_STATEMENT = 1 << 20
+
+
+def insert_statements(
+    session: Session, into: str, batches: Batches, columns: Sequence[TableColumn]
+) -> Iterator[tuple[bytes, int]]:
+    """Write batches as statements of about a megabyte.
+
+    Args:
+        session: Its server's rules of quoting apply.
+        into: The table, quoted.
+        batches: The data.
+        columns: Where each of their columns goes.
+
+    Yields:
+        A statement and the number of its rows.
+    """
+    listed = ", ".join(quoted(column.name) for column in columns)
+    head = f"INSERT INTO {into} ({listed}) VALUES ".encode()  # noqa: S608
+    rows: list[bytes] = []
+    size = 0
+    for batch in checked_batches(batches, columns):
+        written = [_literals(session, array) for array in batch.columns]
+        for values in zip(*written, strict=True):
+            row = b"(" + b",".join(values) + b")"
+            if rows and size + len(row) > _STATEMENT:
+                yield head + b",".join(rows), len(rows)
+                rows, size = [], 0
+            rows.append(row)
+            size += len(row) + 1
+    if rows:
+        yield head + b",".join(rows), len(rows)
+
+
+def _literals(session: Session, array: pa.Array) -> list[bytes]:
+    is_ = pa.types
+    if is_.is_integer(array.type):
+        return [b"NULL" if value is None else b"%d" % value for value in array.to_pylist()]
+    values: list[Any] = array.to_pylist()
+    if is_.is_timestamp(array.type) or is_.is_time(array.type) or is_.is_date(array.type):
+        values = [None if value is None else str(value) for value in values]
+    if is_.is_decimal(array.type):
+        return [b"NULL" if value is None else format(value, "f").encode() for value in values]
+    return [session.literal(value) for value in values]

@@ -1,0 +1,610 @@
+"""One attempt to publish in a table of MySQL: lock, check, load, count, commit."""
+
+# ruff: noqa: S608 - all names are quoted, all values bound
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import select
+import threading
+import time
+import uuid
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.clients.mysql import Session, bound, quoted
+from tradewind.move.receipt import Stored
+from tradewind.move.targets._mysql_insert import insert_statements
+from tradewind.move.targets._mysql_rows import DIALECT, assignments, column_types, load_rows
+from tradewind.move.targets._tables import LEDGER, TableColumn, matched, slice_condition
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.batches import Batches
+    from tradewind.move.flow import Flow
+    from tradewind.move.targets.mysql import MySQLTable
+    from tradewind.owner import Owner
+
+__all__ = ["Load"]
+
+_PIPE = 1 << 20
+_RESOLVE = 120.0
+"""Seconds to wait for a server that went away while it committed."""
+_COUNTS = re.compile(r"Records: (\d+)\s+Deleted: (\d+)\s+Skipped: (\d+)\s+Warnings: (\d+)")
+_TRANSIENT = "`tradewind_rows`"
+
+
+class Load:
+    """One attempt to publish."""
+
+    def __init__(self, target: MySQLTable, session: Session, owner: Owner) -> None:
+        self._target = target
+        self._session = session
+        self._owner = owner
+        self._attempt = uuid.uuid4().hex
+        self._system = session.system
+        self._name = f"{target.schema}.{target.table}"
+        self._sql = quoted(target.schema, target.table)
+        # While a table is being made, it has a name of its owner's.
+        self._staging = f"{target.table[:40]}__{owner.digest}"
+        self._columns: tuple[TableColumn, ...] = ()
+        self._exists = False
+        self._slice: bytes | None = None
+        self._keys = target.keys
+        self._ledger = True
+        self._made = False
+
+    # ----------------------------------------------------------------------------- before reading
+
+    def begin(self) -> Stored | None:
+        """Take the table's lock and refuse what cannot work.
+
+        Returns:
+            What an earlier attempt of the owner has published, where that is all there is to do.
+        """
+        self._look()
+        if not self._exists and not self._target.create:
+            raise self._missing()
+        self._make_ledger()
+        self._lock()
+        self._session.execute("COMMIT")
+        published = self._published(self._session)
+        if self._has(self._staging):
+            if published is not None and published[3] == "staged":
+                # All was committed, but for the table's own name.
+                self._rename()
+                return self._target.stored(published[0], published[1])
+            self._session.execute(f"DROP TABLE {self._staging_sql}")
+        self._look()
+        if self._target.mode == "append" and published is not None and self._exists:
+            return self._target.stored(published[0], published[1])
+        if self._exists:
+            self._check()
+        elif not self._target.create:
+            raise self._missing()
+        self._session.execute("START TRANSACTION")
+        return None
+
+    @property
+    def _staging_sql(self) -> str:
+        return quoted(self._target.schema, self._staging)
+
+    def _missing(self) -> SetupError:
+        return SetupError(
+            f"{self._system}: there is no table {self._name}. Create it, name it with its "
+            "database, or give create=True."
+        )
+
+    def _has(self, table: str) -> bool:
+        return bool(
+            self._session.fetch(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = %s "
+                "AND table_name = %s",
+                self._target.schema,
+                table,
+            )
+        )
+
+    def _look(self) -> None:
+        """Learn what the table is."""
+        schema, table = self._target.schema, self._target.table
+        kinds = self._session.fetch(
+            "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables t "
+            "LEFT JOIN information_schema.engines e ON e.engine = t.engine "
+            "WHERE t.table_schema = %s AND t.table_name = %s",
+            schema,
+            table,
+        )
+        self._exists = bool(kinds)
+        if not kinds:
+            return
+        kind, engine, transactions = kinds[0]
+        if kind == "BASE TABLE" and transactions != "YES":
+            raise SetupError(
+                f"{self._system}: the table {self._name} has the engine {engine}, which knows no "
+                "transactions: what fails halfway would stay. ALTER TABLE ... ENGINE=InnoDB, or "
+                "load into another table."
+            )
+        rows = self._session.fetch(
+            "SELECT column_name, data_type, is_nullable, column_default, extra, "
+            "datetime_precision FROM information_schema.columns WHERE table_schema = %s "
+            "AND table_name = %s ORDER BY ordinal_position",
+            schema,
+            table,
+        )
+        self._columns = tuple(
+            TableColumn(
+                name,
+                type_.lower(),
+                filled=nullable == "YES" or default is not None or "auto_increment" in extra,
+                generated="GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper(),
+                precision=None if precision is None else int(precision),
+            )
+            for name, type_, nullable, default, extra, precision in rows
+        )
+
+    def _make_ledger(self) -> None:
+        target = self._target
+        if self._has(LEDGER):
+            return
+        statement = (
+            f"CREATE TABLE IF NOT EXISTS {quoted(target.schema, LEDGER)} (owner VARCHAR(64) "
+            "CHARACTER SET ascii COLLATE ascii_bin NOT NULL, target VARCHAR(64) CHARACTER SET "
+            "utf8mb4 COLLATE utf8mb4_bin NOT NULL, attempt CHAR(32) NOT NULL, state VARCHAR(16) "
+            "NOT NULL, `rows` BIGINT NOT NULL, bytes BIGINT NOT NULL, at TIMESTAMP(6) NOT NULL "
+            "DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (owner, target)) ENGINE=InnoDB"
+        )
+        try:
+            self._session.execute(statement)
+        except SetupError as error:
+            self._ledger = False
+            if target.mode == "append" or target.create:
+                raise SetupError(
+                    f"{error}\nTo write once, Tradewind keeps the table {LEDGER}. Let somebody "
+                    f"who may create it: {statement}; and grant SELECT, INSERT, UPDATE on it."
+                ) from error
+
+    def _lock_name(self, owner: str) -> str:
+        digest = hashlib.sha256(f"{self._name}\n{owner}".lower().encode()).hexdigest()
+        return f"tradewind:{digest[:40]}"
+
+    def _lock(self) -> None:
+        """End what dead attempts of this owner have left, and wait for other loads."""
+        mine, whole = self._lock_name(self._owner.digest), self._lock_name("")
+        for other in self._session.fetch("SELECT IS_USED_LOCK(%s)", mine)[0]:
+            # Only older ones: of two attempts that begin at once, the later one goes on.
+            if other is not None and int(other) < self._session.thread:
+                with contextlib.suppress(TradewindError):
+                    self._session.execute(f"KILL {int(other)}")
+        self._take_lock(self._session, mine)
+        self._take_lock(self._session, whole)
+
+    def _take_lock(self, session: Session, name: str) -> None:
+        timeout = self._target.lock_timeout
+        if session.fetch("SELECT GET_LOCK(%s, %s)", name, timeout)[0][0] != "1":
+            raise RetryError(
+                f"{self._system}: another load of {self._name} has not ended within "
+                f"{timeout:.0f} s. Try again when it has."
+            )
+
+    def _published(self, session: Session) -> tuple[int, int, str, str] | None:
+        if not self._ledger:
+            return None
+        rows = session.fetch(
+            f"SELECT `rows`, bytes, attempt, state FROM {quoted(self._target.schema, LEDGER)} "
+            "WHERE owner = %s AND target = %s",
+            self._owner.digest,
+            self._target.table,
+        )
+        return (int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3]) if rows else None
+
+    def _check(self) -> None:
+        target, session = self._target, self._session
+        if target.slice is not None:
+            condition, parameters = slice_condition(
+                target.slice, self._columns, quote=quoted, mark="%s", system=self._system
+            )
+            self._slice = bound(session, condition, parameters)
+            session.fetch(f"EXPLAIN SELECT 1 FROM {self._sql} WHERE ".encode() + self._slice)
+        if target.mode == "upsert":
+            self._keys = self._unique()
+        for name in target.columns or ():
+            if name.lower() not in {c.name.lower() for c in self._columns if not c.generated}:
+                raise InputError(
+                    f"{self._system}: {self._name} has no column {name!r} to write to. Choose "
+                    f"from: {', '.join(c.name for c in self._columns if not c.generated)}."
+                )
+        # Rights, before anything is read: a statement that inserts nothing.
+        first = next((column.name for column in self._columns if not column.generated), None)
+        if first is not None:
+            session.execute(
+                f"INSERT INTO {self._sql} ({quoted(first)}) SELECT NULL FROM DUAL WHERE 1 = 0"
+            )
+        if target.mode == "replace":
+            session.execute(f"DELETE FROM {self._sql} WHERE 1 = 0")
+        session.execute("ROLLBACK")
+
+    def _unique(self) -> tuple[str, ...]:
+        found: dict[str, list[str]] = {}
+        for index, column in self._session.fetch(
+            "SELECT index_name, column_name FROM information_schema.statistics "
+            "WHERE table_schema = %s AND table_name = %s AND non_unique = 0 "
+            "ORDER BY index_name, seq_in_index",
+            self._target.schema,
+            self._target.table,
+        ):
+            found.setdefault(index, []).append(column)
+        keys = self._target.keys or tuple(found.get("PRIMARY", ()))
+        if not keys:
+            raise InputError(f"{self._system}: {self._name} has no primary key. Give keys.")
+        asked = {key.lower() for key in keys}
+        if asked not in [{name.lower() for name in names} for names in found.values()]:
+            raise InputError(
+                f"{self._system}: {', '.join(keys)} is not unique in {self._name}. Make a unique "
+                "index over exactly these columns, or give other keys."
+            )
+        return keys
+
+    # ------------------------------------------------------------------------------ while reading
+
+    def read(self, flow: Flow) -> tuple[int, int]:
+        """Write all rows, and the ledger's line; see that none is missing.
+
+        Returns:
+            Rows and bytes.
+        """
+        with flow.batches() as batches:
+            into = self._sql
+            if not self._exists:
+                self._make(batches.schema)
+                into = self._staging_sql
+            columns = matched(
+                self._system,
+                self._name,
+                self._columns,
+                batches.schema.names,
+                asked=self._target.columns,
+                keys=self._keys,
+            )
+            self._begin_writing(columns)
+            if self._target.mode == "upsert" and self._exists:
+                into = _TRANSIENT
+            rows, size = self._write(into, batches, columns)
+        if flow.rows is not None and flow.rows != rows:
+            raise RetryError(
+                f"{self._system}: {flow.rows} rows were read and {rows} arrived in {self._name}. "
+                "Nothing of it is visible. Try again."
+            )
+        if into == _TRANSIENT:
+            self._merge(columns, rows)
+        if self._slice is not None:
+            self._check_slice(rows)
+        if self._ledger:
+            self._session.execute(
+                f"REPLACE INTO {quoted(self._target.schema, LEDGER)} "
+                "(owner, target, attempt, state, `rows`, bytes) VALUES (%s, %s, %s, %s, %s, %s)",
+                self._owner.digest,
+                self._target.table,
+                self._attempt,
+                "visible" if self._exists else "staged",
+                rows,
+                size,
+            )
+        return rows, size
+
+    def _make(self, schema: pa.Schema) -> None:
+        for key in self._keys:
+            if key not in schema.names:
+                raise InputError(f"{self._system}: the data have no column {key!r}, a key.")
+        if self._target.columns is not None:
+            raise InputError(
+                f"{self._system}: {self._name} is to be created, so columns cannot be chosen. "
+                "Leave columns out, or create the table before."
+            )
+        parts = column_types(schema, self._keys)
+        if self._keys:
+            parts.append(f"PRIMARY KEY ({', '.join(map(quoted, self._keys))})")
+        self._made = True
+        if self._ledger:
+            # Of a table that somebody has dropped since: it would vouch for rows yet to come.
+            self._session.execute(
+                f"DELETE FROM {quoted(self._target.schema, LEDGER)} "
+                "WHERE owner = %s AND target = %s",
+                self._owner.digest,
+                self._target.table,
+            )
+        self._session.execute(
+            f"CREATE TABLE {self._staging_sql} ({', '.join(parts)}) ENGINE=InnoDB "
+            "DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+        )
+        target = self._target
+        name, target.table = target.table, self._staging
+        try:
+            self._look()
+        finally:
+            target.table = name
+            self._exists = False
+        self._session.execute("START TRANSACTION")
+
+    def _begin_writing(self, columns: tuple[TableColumn, ...]) -> None:
+        if not self._exists:
+            return
+        if self._target.mode == "replace":
+            where = b"" if self._slice is None else b" WHERE " + self._slice
+            self._session.execute(f"DELETE FROM {self._sql}".encode() + where)
+        elif self._target.mode == "upsert":
+            listed = ", ".join(quoted(column.name) for column in columns)
+            self._session.execute(
+                f"CREATE TEMPORARY TABLE {_TRANSIENT} ENGINE=InnoDB "
+                f"SELECT {listed} FROM {self._sql} LIMIT 0"
+            )
+
+    def _write(
+        self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
+    ) -> tuple[int, int]:
+        if self._target.load == "insert" or not self._takes_infile():
+            return self._insert(into, batches, columns)
+        listed, assigned = assignments(batches.schema, columns)
+        chunks = load_rows(batches, columns)
+        size = 0
+        with _Pipe() as pipe:
+            loading = _Loading(
+                self._session,
+                f"LOAD DATA LOCAL INFILE '{pipe.path}' INTO TABLE {into} {DIALECT} "
+                f"{listed}{assigned}",
+            )
+            try:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if not pipe.write(chunk, loading):
+                        break
+                pipe.end()
+                text = loading.result()
+            finally:
+                if isinstance(chunks, Generator):
+                    chunks.close()
+                if loading.is_alive():
+                    # Before the pipe ends: what came so far must not look complete.
+                    self._session.abort()
+                pipe.end()
+                loading.join()
+        counts = _COUNTS.search(text or "")
+        if counts is None:
+            raise RetryError(f"{self._system}: LOAD DATA said {text!r}. Try again.")
+        records, _, skipped, warnings = (int(number) for number in counts.groups())
+        if skipped or warnings:
+            self._refuse_warnings()
+        return records, size
+
+    def _takes_infile(self) -> bool:
+        allowed = bool(self._session.fetch("SELECT @@local_infile")[0][0] == "1")
+        if not allowed and self._target.load == "infile":
+            raise SetupError(
+                f"{self._system}: the server's local_infile is OFF. Set local_infile=ON there, or "
+                "give load='insert'."
+            )
+        return allowed
+
+    def _insert(
+        self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
+    ) -> tuple[int, int]:
+        rows = size = 0
+        for statement, count in insert_statements(self._session, into, batches, columns):
+            self._session.execute(statement)
+            if self._session.warning_count:
+                self._refuse_warnings()
+            rows += count
+            size += len(statement)
+        return rows, size
+
+    def _refuse_warnings(self) -> None:
+        said = self._session.warnings()
+        number, text = (said[0][1], said[0][2]) if said else ("", "a value was changed")
+        key = number == "1062"
+        remedy = (
+            "mode='upsert' writes over rows with the same key."
+            if key
+            else "Correct the data, or the column's type."
+        )
+        raise InputError(
+            f"{self._system}: a row for {self._name} does not fit: {text}. Nothing of it is "
+            f"visible. {remedy} (error {number})"
+        )
+
+    def _merge(self, columns: tuple[TableColumn, ...], rows: int) -> None:
+        session, names = self._session, [column.name for column in columns]
+        keys = [quoted(key) for key in self._keys]
+        listed_keys = ", ".join(keys)
+        empty = " OR ".join(f"{key} IS NULL" for key in keys)
+        if session.fetch(f"SELECT 1 FROM {_TRANSIENT} WHERE {empty} LIMIT 1"):
+            raise InputError(
+                f"{self._system}: rows for {self._name} have NULL in a key "
+                f"({', '.join(self._keys)}), so they cannot be found again. Leave them out."
+            )
+        twice = session.fetch(
+            f"SELECT CONCAT_WS(', ', {listed_keys}) FROM {_TRANSIENT} GROUP BY {listed_keys} "
+            "HAVING COUNT(*) > 1 LIMIT 1"
+        )
+        if twice:
+            raise InputError(
+                f"{self._system}: several rows for {self._name} have the same "
+                f"{', '.join(self._keys)}: {twice[0][0]}. Give each key once."
+            )
+        session.execute(f"ALTER TABLE {_TRANSIENT} ADD UNIQUE tradewind_key ({listed_keys})")
+        same = " AND ".join(f"old.{key} = new.{key}" for key in keys)
+        asked = {key.lower() for key in self._keys}
+        others = [quoted(name) for name in names if name.lower() not in asked]
+        if others:
+            then = ", ".join(f"old.{name} = new.{name}" for name in others)
+            session.execute(f"UPDATE {self._sql} old JOIN {_TRANSIENT} new ON {same} SET {then}")
+        # Not ON DUPLICATE KEY UPDATE, which writes over rows that clash in any other unique key.
+        listed = ", ".join(map(quoted, names))
+        chosen = ", ".join(f"new.{quoted(name)}" for name in names)
+        session.execute(
+            f"INSERT INTO {self._sql} ({listed}) SELECT {chosen} FROM {_TRANSIENT} new "
+            f"LEFT JOIN {self._sql} old ON {same} WHERE old.{keys[0]} IS NULL"
+        )
+        found = session.fetch(
+            f"SELECT COUNT(*) FROM {self._sql} old JOIN {_TRANSIENT} new ON {same}"
+        )[0][0]
+        session.execute(f"DROP TEMPORARY TABLE {_TRANSIENT}")
+        if int(found) != rows:
+            raise RetryError(
+                f"{self._system}: {rows} rows were to be written over {self._name}, {found} were. "
+                "Look for triggers on the table."
+            )
+
+    def _check_slice(self, rows: int) -> None:
+        """See that the next replacement of this slice will find all of these rows."""
+        if not self._exists:
+            return
+        counted = f"SELECT COUNT(*) FROM {self._sql} WHERE ".encode() + (self._slice or b"1")
+        inside = int(self._session.fetch(counted)[0][0])
+        if inside != rows:
+            raise InputError(
+                f"{self._system}: {rows} rows were written to {self._name}, but the slice "
+                f"{(self._slice or b'').decode('utf-8', 'replace')} has {inside} now. Correct the "
+                "query or the slice."
+            )
+
+    # ------------------------------------------------------------------------------ after reading
+
+    def commit(self) -> None:
+        """Make it visible. A connection lost meanwhile leaves it open whether that has happened."""
+        try:
+            self._session.execute("COMMIT")
+        except RetryError as error:
+            if not self._ledger or not self._is_committed():
+                raise RetryError(
+                    f"{error}\nNothing of it is visible in {self._name}."
+                    if self._ledger
+                    else f"{error}\nWhether {self._name} has changed is unknown; a retry is safe."
+                ) from error
+            if not self._exists:
+                raise RetryError(
+                    f"{error}\nThe next attempt makes {self._name} visible."
+                ) from error
+            return
+        if not self._exists:
+            self._rename()
+
+    def _rename(self) -> None:
+        """Give a new table its name: at once, and only if nobody else has made one."""
+        self._session.execute(f"RENAME TABLE {self._staging_sql} TO {self._sql}")
+        self._made = False
+        with contextlib.suppress(TradewindError):  # It stands there, whatever the ledger calls it.
+            self._session.execute(
+                f"UPDATE {quoted(self._target.schema, LEDGER)} SET state = 'visible' "
+                "WHERE owner = %s AND target = %s",
+                self._owner.digest,
+                self._target.table,
+            )
+            self._session.execute("COMMIT")
+
+    def discard(self) -> None:
+        """Remove what this attempt has begun; the server itself rolls the rows back."""
+        if self._made:
+            with contextlib.suppress(TradewindError):
+                session = self._target.session()
+                try:
+                    # As long as the dead session lives, it locks the table.
+                    session.execute("SET SESSION lock_wait_timeout = 10")
+                    published = self._published(session)
+                    session.execute("COMMIT")
+                    if published is None or published[3] != "staged":
+                        session.execute(f"DROP TABLE IF EXISTS {self._staging_sql}")
+                finally:
+                    session.close()
+
+    def _is_committed(self) -> bool:
+        """Ask the ledger, on a new connection, once the old one's transaction has ended."""
+        self._session.abort()
+        end = time.monotonic() + _RESOLVE
+        pause = 0.1
+        while True:
+            try:
+                session = self._target.session()
+                try:
+                    self._take_lock(session, self._lock_name(""))
+                    session.execute("COMMIT")
+                    found = self._published(session)
+                    return found is not None and found[2] == self._attempt
+                finally:
+                    session.close()
+            except TradewindError as error:
+                if time.monotonic() > end:
+                    raise RetryError(
+                        f"{self._system}: the connection was lost while {self._name} was being "
+                        "committed, and the server has not come back. A retry is safe: it looks "
+                        "first whether these rows are there."
+                    ) from error
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+
+class _Loading(threading.Thread):
+    """LOAD DATA in a thread of its own, while this one writes into the pipe."""
+
+    def __init__(self, session: Session, sql: str) -> None:
+        super().__init__(name="tradewind loads", daemon=True)
+        self._session = session
+        self._sql_text = sql
+        self._error: BaseException | None = None
+        self._text: str | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._session.execute(self._sql_text)
+            self._text = self._session.info()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> str | None:
+        """Wait for the end; give what the server says of it."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._text
+
+
+class _Pipe:
+    """A pipe that has a path, so that the library can open its other end as a file."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(self._write, fcntl.F_SETPIPE_SZ, _PIPE)
+        self.path = f"/dev/fd/{self._read}"
+
+    def __enter__(self) -> _Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        os.close(self._read)
+
+    def write(self, data: bytes, loading: _Loading) -> bool:
+        """Write all of it; False where nobody reads any more."""
+        view = memoryview(data)
+        while view:
+            # The reading end stays open here too, so a full pipe alone does not tell.
+            if not select.select([], [self._write], [], 0.5)[1]:
+                if not loading.is_alive():
+                    return False
+                continue
+            with contextlib.suppress(BlockingIOError):
+                view = view[os.write(self._write, view) :]
+        return True
+
+    def end(self) -> None:
+        """Say that all is written. May be called again."""
+        if self._write >= 0:
+            os.close(self._write)
+            self._write = -1

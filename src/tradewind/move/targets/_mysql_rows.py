@@ -1,0 +1,245 @@
+"""Record batches as text for ``LOAD DATA`` of MySQL, and their types as its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradewind.errors import InputError
+from tradewind.move.batches import Batches
+from tradewind.move.clients.mysql import quoted
+from tradewind.move.formats._json_text import JsonStyle, json_strings
+from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.targets._tables import TableColumn
+from tradewind.move.types import UnfitValueError, logical_type
+
+__all__ = ["DIALECT", "assignments", "checked_batches", "column_types", "load_rows"]
+
+ROWS = CsvFormat(header=False, null="NULL")
+"""How rows travel: a NULL is the bare word, anything that looks like it is quoted."""
+
+DIALECT = (
+    "CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' "
+    "LINES TERMINATED BY '\\n'"
+)
+
+_TYPES = {
+    pa.bool_(): "TINYINT(1)",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INT",
+    pa.int64(): "BIGINT",
+    pa.uint8(): "TINYINT UNSIGNED",
+    pa.uint16(): "SMALLINT UNSIGNED",
+    pa.uint32(): "INT UNSIGNED",
+    pa.uint64(): "BIGINT UNSIGNED",
+    pa.float16(): "FLOAT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.date32(): "DATE",
+    pa.date64(): "DATE",
+}
+_NOTED = {"json": "JSON", "uuid": "CHAR(36)", "interval": "VARCHAR(64)", "decimal": "LONGTEXT"}
+_KEY = 255
+
+
+def column_types(schema: pa.Schema, keys: Sequence[str]) -> list[str]:
+    """Write the columns of a table that holds a schema's data.
+
+    Args:
+        schema: The data's.
+        keys: Columns of its primary key.
+
+    Raises:
+        InputError: MySQL has no type for a column.
+    """
+    return [
+        f"{quoted(field.name)} {_type(field, is_key=field.name in keys)}"
+        f"{' NOT NULL' if field.name in keys else ' NULL'}"
+        for field in schema
+    ]
+
+
+def _type(field: pa.Field, *, is_key: bool) -> str:
+    kind, is_ = field.type, pa.types
+    if kind in _TYPES:
+        return _TYPES[kind]
+    if is_.is_decimal(kind):
+        if kind.precision > 65 or kind.scale > 30 or kind.scale < 0:
+            raise InputError(
+                f"MySQL: column {field.name!r}: DECIMAL has 65 digits, 30 of them after the point, "
+                f"and not {kind}. Round it in the query, or cast it to text."
+            )
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if is_.is_timestamp(kind):
+        return "TIMESTAMP(6)" if kind.tz else "DATETIME(6)"
+    if is_.is_time(kind):
+        return "TIME(6)"
+    if is_.is_string(kind) or is_.is_large_string(kind) or is_.is_null(kind):
+        if is_key:
+            return f"VARCHAR({_KEY}) COLLATE utf8mb4_bin"
+        return f"{_NOTED.get(logical_type(field) or '', 'LONGTEXT')}"
+    if is_.is_binary(kind) or is_.is_large_binary(kind) or is_.is_fixed_size_binary(kind):
+        return f"VARBINARY({_KEY})" if is_key else "LONGBLOB"
+    if is_.is_nested(kind):
+        return "JSON"
+    raise InputError(
+        f"MySQL: column {field.name!r}: there is no type for {kind}. Convert it in the query."
+    )
+
+
+def assignments(schema: pa.Schema, columns: Sequence[TableColumn]) -> tuple[str, str]:
+    """Say where each value of a line goes.
+
+    Returns:
+        The list of columns and variables, and the SET clause for what has to be converted.
+    """
+    listed, assigned = [], []
+    for number, (field, column) in enumerate(zip(schema, columns, strict=True)):
+        if _is_bytes(field.type):
+            listed.append(f"@c{number}")
+            assigned.append(f"{quoted(column.name)} = UNHEX(SUBSTR(@c{number}, 3))")
+        elif column.type == "bit":
+            listed.append(f"@c{number}")
+            assigned.append(f"{quoted(column.name)} = CAST(@c{number} AS UNSIGNED)")
+        else:
+            listed.append(quoted(column.name))
+    return f"({', '.join(listed)})", f" SET {', '.join(assigned)}" if assigned else ""
+
+
+def load_rows(batches: Batches, columns: Sequence[TableColumn]) -> Iterator[bytes]:
+    """Write batches as the lines that ``LOAD DATA`` reads.
+
+    Args:
+        batches: The data.
+        columns: Where each of their columns goes.
+
+    Yields:
+        Pieces of some megabytes.
+
+    Raises:
+        UnfitValueError: The table's column cannot hold a value, and MySQL would not say.
+    """
+    return ROWS.encode(checked_batches(batches, columns))
+
+
+def checked_batches(batches: Batches, columns: Sequence[TableColumn]) -> Batches:
+    """Turn batches into what the columns take; refuse what MySQL would change without a word."""
+    fields = zip(batches.schema, columns, strict=True)
+    schema = pa.schema([_travelling(field, column) for field, column in fields])
+
+    def changed() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            arrays = [
+                _checked(batch.column(at), field, column)
+                for at, (field, column) in enumerate(zip(batches.schema, columns, strict=True))
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return Batches(schema, changed(), on_close=batches.close)
+
+
+def _travelling(field: pa.Field, column: TableColumn) -> pa.Field:
+    type_ = field.type
+    if pa.types.is_boolean(type_):
+        type_ = pa.uint8()
+    elif pa.types.is_timestamp(type_) and type_.tz:
+        type_ = pa.timestamp(type_.unit)
+    elif pa.types.is_nested(type_):
+        type_ = pa.string()
+    return pa.field(field.name, type_, metadata=field.metadata)
+
+
+def _checked(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
+    kind, is_ = field.type, pa.types
+    if is_.is_boolean(kind):
+        return array.cast(pa.uint8())
+    if is_.is_nested(kind):
+        return json_strings(array, field, JsonStyle("JSON in MySQL"), field.name)
+    if is_.is_floating(kind):
+        _check_floats(array, field.name, column)
+    if is_.is_timestamp(kind):
+        naive = array
+        if kind.tz:
+            naive = array.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.timestamp(kind.unit))
+        _check_fraction(
+            naive, naive.cast(pa.int64()), field, column, {"s": 0, "ms": 3, "us": 6, "ns": 9}
+        )
+        return naive
+    if is_.is_time(kind):
+        unit = pa.int32() if is_.is_time32(kind) else pa.int64()
+        _check_fraction(array, array.cast(unit), field, column, {"s": 0, "ms": 3, "us": 6, "ns": 9})
+    if column.type == "time" and logical_type(field) == "interval":
+        return pa.array(
+            [None if text is None else _time(text, field.name) for text in array.to_pylist()],
+            pa.string(),
+        )
+    return array
+
+
+def _check_floats(array: pa.Array, name: str, column: TableColumn) -> None:
+    numbers = array.drop_null().to_numpy(zero_copy_only=False)
+    wrong = ~np.isfinite(numbers)
+    if column.type == "float" and numbers.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            wrong |= numbers.astype(np.float32).astype(np.float64) != numbers
+    if wrong.any():
+        raise UnfitValueError(
+            name,
+            float(numbers[wrong][0]),
+            where=f"the column {column.name!r} of type {column.type.upper()}",
+            remedy="Make the column a DOUBLE, round the value, or leave it out.",
+        )
+
+
+def _check_fraction(
+    array: pa.Array,
+    numbers: pa.Array,
+    field: pa.Field,
+    column: TableColumn,
+    digits: dict[str, int],
+) -> None:
+    """Refuse fractions of seconds that the column would cut off without a word."""
+    if column.precision is None:
+        return
+    surplus = digits[field.type.unit] - column.precision
+    if surplus <= 0:
+        return
+    whole = 10**surplus
+    values = np.asarray(pc.fill_null(numbers, 0))
+    wrong = values % whole != 0
+    if wrong.any():
+        raise UnfitValueError(
+            field.name,
+            array[int(np.flatnonzero(wrong)[0])].as_py(),
+            where=f"the column {column.name!r} of type {column.type.upper()}({column.precision})",
+            remedy=f"Make it {column.type.upper()}(6), or round the value in the query.",
+        )
+
+
+_ISO = re.compile(r"PT(?:(-?)(\d+)H)?(?:(-?)(\d+)M)?(?:(-?)(\d+)(?:\.(\d{1,6}))?S)?")
+
+
+def _time(text: str, name: str) -> str:
+    """Write a duration in hours, minutes and seconds as TIME is written."""
+    found = _ISO.fullmatch(text)
+    if found is None or len({sign for sign in found.group(1, 3, 5) if sign is not None}) != 1:
+        raise UnfitValueError(
+            name,
+            text,
+            where="TIME",
+            remedy="Give hours, minutes and seconds of one sign, like PT1H2M3S, or use text.",
+        )
+    sign = next(sign for sign in found.group(1, 3, 5) if sign is not None)
+    hours, minutes, seconds = (int(number or 0) for number in found.group(2, 4, 6))
+    fraction = f".{found[7]}" if found[7] else ""
+    return f"{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}"
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    is_ = pa.types
+    return bool(is_.is_binary(kind) or is_.is_large_binary(kind) or is_.is_fixed_size_binary(kind))

@@ -1,0 +1,252 @@
+"""What tables of SQL systems have in common as targets: arguments, columns, slices."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tradewind.errors import InputError
+from tradewind.move.receipt import Stored, StoredObject
+from tradewind.move.target import Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LEDGER", "SqlTable", "TableColumn", "matched", "slice_condition", "table_options"]
+
+LEDGER = "tradewind_published"
+"""The table that says which owner has published what; beside the target, in its transaction."""
+
+MODES = ("append", "replace", "upsert")
+
+Slice = Mapping[str, Any] | str | tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a target table.
+
+    Args:
+        name: Its name.
+        type: Its type, as the system spells it, in lower case.
+        filled: Whether a row may leave it out.
+        generated: Whether it is computed, so that nothing can be written to it.
+        precision: Digits of fractions of seconds; None where it is no time.
+    """
+
+    name: str
+    type: str
+    filled: bool = True
+    generated: bool = False
+    precision: int | None = None
+
+
+class SqlTable(Target):
+    """The arguments that all tables take; see `tradewind.move.targets.mysql.MySQLTable`."""
+
+    system_name: ClassVar[str] = "SQL"
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        mode: str = "append",
+        slice: Slice | None = None,
+        keys: Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        create: bool = False,
+    ) -> None:
+        name = self.system_name
+        if mode not in MODES:
+            raise InputError(f"{name}: there is no mode {mode!r}. Choose {', '.join(MODES)}.")
+        if slice is not None and mode != "replace":
+            raise InputError(f"{name}: a slice goes with mode='replace' only.")
+        if keys and mode != "upsert":
+            raise InputError(f"{name}: keys go with mode='upsert' only.")
+        if isinstance(keys, str) or isinstance(columns, str):
+            raise InputError(f"{name}: keys and columns are lists of names, not one string.")
+        if not table:
+            raise InputError(f"{name}: the target needs the name of a table.")
+        self.table = table
+        self.mode = mode
+        self.slice = slice
+        self.keys = tuple(keys)
+        self.columns = None if columns is None else tuple(columns)
+        self.create = create
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """The table as a URI without any secret."""
+
+    def plan(self, schema: pa.Schema | None) -> list[str]:
+        """Say what `publish` would do; see `Target.plan`."""
+        what = {
+            "append": f"write the rows into {self.table}, once",
+            "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of "
+            f"{self.table} and write the rows in",
+            "upsert": f"write the rows over those of {self.table} with the same "
+            f"{', '.join(self.keys) or 'primary key'}",
+        }
+        made = [f"create the table {self.table} if there is none"] if self.create else []
+        return [*made, what[self.mode], f"commit, with a line in {LEDGER}"]
+
+    def stored(self, rows: int, size: int | None) -> Stored:
+        """Say what stands there now."""
+        return Stored((StoredObject(self.uri, bytes=size, rows=rows),), rows=rows)
+
+
+def table_options(
+    system: str, options: Mapping[str, str], more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Read the options of a table from the command line.
+
+    Args:
+        system: Its name, for messages.
+        options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
+            ``columns`` (with commas), ``create`` (``true``).
+        more: Names of further options, kept as they are.
+
+    Returns:
+        Arguments of `SqlTable`.
+
+    Raises:
+        InputError: Something of it is wrong.
+    """
+    given = dict(options)
+    keywords: dict[str, Any] = {"table": given.pop("table", "")}
+    keywords |= {name: given.pop(name) for name in ("mode", "slice", *more) if name in given}
+    if keywords.get("slice", "").lstrip().startswith("{"):
+        try:
+            keywords["slice"] = json.loads(keywords["slice"])
+        except ValueError as error:
+            raise InputError(f"{system}: the slice is no JSON object: {error}.") from error
+    for name in ("keys", "columns"):
+        if name in given:
+            keywords[name] = [part.strip() for part in given.pop(name).split(",")]
+    if "create" in given:
+        asked = given.pop("create").lower()
+        if asked not in ("true", "false"):
+            raise InputError(f"{system}: create is true or false.")
+        keywords["create"] = asked == "true"
+    if given:
+        raise InputError(
+            f"{system}: a table has no option {', '.join(sorted(given))}. Choose from: table, "
+            f"{', '.join(['mode', 'slice', *more, 'keys', 'columns', 'create'])}."
+        )
+    return keywords
+
+
+def matched(
+    system: str,
+    table: str,
+    columns: Sequence[TableColumn],
+    names: Sequence[str],
+    *,
+    asked: Sequence[str] | None,
+    keys: Sequence[str],
+) -> tuple[TableColumn, ...]:
+    """Find the table's column for each of the data's.
+
+    Args:
+        system: The system, for messages.
+        table: The table, for messages.
+        columns: All of the table's.
+        names: The data's.
+        asked: The table's columns that the data's go to one by one, if chosen.
+        keys: Columns that must be among them.
+
+    Returns:
+        One for each name.
+
+    Raises:
+        InputError: They do not fit together.
+    """
+    wanted = tuple(names)
+    if asked is not None:
+        if len(asked) != len(wanted):
+            raise InputError(
+                f"{system}: columns names {len(asked)} columns of {table}, the data have "
+                f"{len(wanted)}: {', '.join(wanted)}. Name one for each."
+            )
+        wanted = tuple(asked)
+    # Names that differ in case only are the same column to these systems.
+    writable = {column.name.lower(): column for column in columns if not column.generated}
+    found = [name.lower() for name in wanted]
+    for name in found:
+        if found.count(name) > 1:
+            raise InputError(f"{system}: the data have the column {name!r} twice. Name one.")
+    surplus = [name for name in wanted if name.lower() not in writable]
+    lacking = [
+        column.name
+        for column in columns
+        if column.name.lower() not in found and not column.filled and not column.generated
+    ]
+    if surplus or lacking:
+        wrong = []
+        if surplus:
+            wrong.append(f"the data have {', '.join(map(repr, surplus))}, which it has not")
+        if lacking:
+            wrong.append(f"it has {', '.join(map(repr, lacking))}, which the data have not")
+        raise InputError(
+            f"{system}: the columns of {table} and of the data differ: {'; '.join(wrong)}. "
+            "Select the same names, or give columns=[...]."
+        )
+    for key in keys:
+        if key.lower() not in found:
+            raise InputError(f"{system}: the data have no column {key!r}, a key.")
+    return tuple(writable[name] for name in found)
+
+
+def slice_condition(
+    slice: Slice,
+    columns: Sequence[TableColumn],
+    *,
+    quote: Callable[[str], str],
+    mark: str,
+    system: str,
+) -> tuple[str, Any]:
+    """Write a slice as a condition.
+
+    Args:
+        slice: Values by column, a condition, or a condition and its parameters.
+        columns: The table's columns.
+        quote: Writes a name.
+        mark: What stands for a value: ``%s`` or ``?``.
+        system: The system, for messages.
+
+    Returns:
+        The condition and its parameters; None for none.
+
+    Raises:
+        InputError: It is empty or names a column that is not there.
+    """
+    if isinstance(slice, str):
+        condition, parameters = slice, None
+    elif isinstance(slice, Mapping):
+        known = {column.name.lower() for column in columns}
+        for name in slice:
+            if name.lower() not in known:
+                raise InputError(
+                    f"{system}: the slice names the column {name!r}, which the table has not. "
+                    f"Choose from: {', '.join(column.name for column in columns)}."
+                )
+        parts = [
+            f"{quote(name)} IS NULL" if value is None else f"{quote(name)} = {mark}"
+            for name, value in slice.items()
+        ]
+        condition = " AND ".join(parts)
+        parameters = [value for value in slice.values() if value is not None]
+    elif isinstance(slice, tuple | list) and len(slice) == 2 and isinstance(slice[0], str):
+        condition, parameters = slice[0], slice[1]
+    else:
+        raise InputError(
+            f"{system}: a slice is a mapping of columns to values, a condition, or a pair of a "
+            "condition and its parameters."
+        )
+    if not condition.strip():
+        raise InputError(f"{system}: the slice is empty. Leave it out to replace all rows.")
+    return condition, parameters
