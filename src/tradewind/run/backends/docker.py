@@ -105,6 +105,13 @@ class DockerBackend(Backend[Container]):
         self._say = say
         self._followers: dict[str, _Follower] = {}
 
+    def close(self) -> None:
+        """Close its connections; containers go on."""
+        for follower in list(self._followers.values()):
+            follower.close()
+        self._followers.clear()
+        self._engine.close()
+
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell a name: as container names go, and as host names do."""
         return f"{owner.name(limit=58)}-{number}"
@@ -303,17 +310,17 @@ class DockerBackend(Backend[Container]):
         it have the same one.
         """
         follower = self._followers.pop(name, None)
-        if follower is None or follower.cursor != after:
+        if follower is None or follower.cursor != after or wait == 0:
             if follower is not None:
                 follower.close()
             told = self._inspect(name)
             if told is None:
                 return
-            follower = _Follower(self._engine, name, after, tty=bool(told["Config"].get("Tty")))
+            tty = bool(told["Config"].get("Tty"))
+            follower = _Follower(self._engine, name, after, tty=tty, follow=wait > 0)
         try:
-            # What has ended has a last line: that is waited for.
-            ended = wait == 0 and self.look(name).status.ended
-            while (lines := follower.take(None if ended else wait)) is not None:
+            # What is not followed has an end: that is waited for.
+            while (lines := follower.take(wait or None)) is not None:
                 for line in lines:
                     follower.cursor = line.cursor
                     yield line
@@ -417,8 +424,11 @@ class DockerBackend(Backend[Container]):
 class _Follower:
     """One open connection to a container's log, read by a thread of its own."""
 
-    def __init__(self, engine: Engine, name: str, after: str | None, *, tty: bool) -> None:
+    def __init__(
+        self, engine: Engine, name: str, after: str | None, *, tty: bool, follow: bool
+    ) -> None:
         self.cursor = after
+        self._follow = follow
         self._engine = engine
         self._name = name
         self._tty = tty
@@ -435,7 +445,7 @@ class _Follower:
             wait: Seconds; None waits for the end of the log.
         """
         try:
-            found = self._lines.get(timeout=wait) if wait != 0 else self._lines.get_nowait()
+            found = self._lines.get(timeout=wait)
         except queue.Empty:
             return []
         if isinstance(found, BaseException):
@@ -458,7 +468,8 @@ class _Follower:
                 self._thread.join(0.01)
 
     def _read(self, after: str | None) -> None:
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1"}
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1"}
+        params["follow"] = str(int(self._follow))
         stamp, _, count = (after or "").partition("/")
         if stamp:
             # The engine takes seconds with a fraction, and gives what is not older.

@@ -80,6 +80,7 @@ class SageMakerBackend(Backend[Mapping[str, Any]]):
         kind: Which kind of job.
         client_options: What ``session.client`` takes besides: ``region_name``, ``endpoint_url``,
             ``verify``, ``config``.
+        clients: The clients ``sagemaker`` and ``logs`` themselves, instead of a session.
     """
 
     name = "sagemaker"
@@ -90,6 +91,7 @@ class SageMakerBackend(Backend[Mapping[str, Any]]):
         kind: JobKind = TRAINING,
         *,
         client_options: Mapping[str, Any] | None = None,
+        clients: Mapping[str, Any] | None = None,
     ) -> None:
         try:
             import boto3
@@ -98,12 +100,14 @@ class SageMakerBackend(Backend[Mapping[str, Any]]):
             raise MissingExtraError("boto3", extra="s3", purpose="SageMaker") from error
         self._errors = botocore.exceptions
         self.kind = kind
-        session = session or boto3.Session()
-        options = dict(client_options or {})
-        self._client = session.client("sagemaker", **options)
-        # An endpoint that is given is SageMaker's own; the log's comes from the session's settings.
-        options.pop("endpoint_url", None)
-        self._logs = session.client("logs", **options)
+        if clients is None:
+            session = session or boto3.Session()
+            options = dict(client_options or {})
+            client = session.client("sagemaker", **options)
+            # An endpoint that is given is SageMaker's; the log's comes from the session's settings.
+            options.pop("endpoint_url", None)
+            clients = {"sagemaker": client, "logs": session.client("logs", **options)}
+        self._client, self._logs = clients["sagemaker"], clients["logs"]
         self._where = f"SageMaker in {self._client.meta.region_name}"
 
     def name_of(self, owner: Owner, number: int) -> str:
