@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 # Airflow writes a configuration on import; never into the home of who runs the tests.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="tradewind-airflow-"))
@@ -16,6 +21,7 @@ from airflow_runs import Runs, make_home, runs
 from tradewind.local import Systems
 
 DAGS = Path(__file__).parent / "dags"
+TEXT = "It is all text, ä too.\n".encode() * 1000
 
 
 @pytest.fixture(scope="session")
@@ -27,20 +33,124 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dag_runs(
-    airflow_home: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+def connections(
     local_postgres: Systems,
     local_mongodb: Systems,
     local_s3: Systems,
-) -> Iterator[Runs]:
-    """Runs the DAGs of ``tests/airflow/dags`` with connections to PostgreSQL, MongoDB and S3."""
-    environment = {
-        name: value
-        for systems in (local_postgres, local_mongodb, local_s3)
-        for name, value in systems.environment.items()
-        if name.startswith("AIRFLOW_CONN_")
+    api: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
+    """Environment with Airflow connections to PostgreSQL, MongoDB, S3 and an HTTP API."""
+    host, port = api.removeprefix("http://").split(":")
+    connection = {"conn_type": "http", "host": host, "port": int(port)}
+    return {
+        **{
+            name: value
+            for systems in (local_postgres, local_mongodb, local_s3)
+            for name, value in systems.environment.items()
+            if name.startswith("AIRFLOW_CONN_")
+        },
+        "AIRFLOW_CONN_HTTP_DEFAULT": json.dumps(connection),
+        "TRADEWIND_TEST_FOLDER": str(tmp_path_factory.mktemp("files")),
     }
-    environment["TRADEWIND_TEST_FOLDER"] = str(tmp_path_factory.mktemp("files"))
-    with runs(airflow_home, DAGS, environment) as one:
+
+
+@pytest.fixture(scope="session")
+def dag_runs(airflow_home: Path, connections: dict[str, str]) -> Iterator[Runs]:
+    """Runs the DAGs of ``tests/airflow/dags``."""
+    with runs(airflow_home, DAGS, connections) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def s3_client(local_s3: Systems) -> Any:
+    """A boto3 client of the S3 server."""
+    import boto3
+    from botocore.config import Config
+
+    environment = local_s3.environment
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres(local_postgres: Systems) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Runs SQL on the PostgreSQL server."""
+    import asyncpg
+
+    environment = local_postgres.environment
+
+    def execute(sql: str) -> list[tuple[Any, ...]]:
+        async def ask() -> list[tuple[Any, ...]]:
+            connection = await asyncpg.connect(
+                host=environment["PGHOST"],
+                port=int(environment["PGPORT"]),
+                user=environment["PGUSER"],
+                password=environment["PGPASSWORD"],
+                database=environment["PGDATABASE"],
+            )
+            try:
+                if sql.lstrip().upper().startswith("SELECT"):
+                    return [tuple(row) for row in await connection.fetch(sql)]
+                await connection.execute(sql)
+                return []
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    return execute
+
+
+@pytest.fixture(scope="session")
+def mongo(local_mongodb: Systems) -> Iterator[Any]:
+    """The database of the connection ``mongo_default``."""
+    from pymongo import MongoClient
+
+    environment = local_mongodb.environment
+    password = environment["MONGODB_PASSWORD"]
+    with MongoClient(environment["MONGODB_URI"], password=password) as client:
+        yield client[json.loads(environment["AIRFLOW_CONN_MONGO_DEFAULT"])["schema"]]
+
+
+class _Api(BaseHTTPRequestHandler):
+    """``/file.txt``, and ``/items?page=N`` of three pages."""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path == "/file.txt":
+            self._answer(TEXT, "text/plain")
+        elif path == "/items":
+            page = int(dict(pair.split("=") for pair in query.split("&") if pair).get("page", 1))
+            items = [{"id": page * 10 + n} for n in range(2)] if page <= 3 else []
+            self._answer(json.dumps({"items": items}).encode(), "application/json")
+        else:
+            self.send_error(404)
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[str]:
+    """The address of an HTTP API."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

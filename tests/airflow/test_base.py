@@ -14,7 +14,7 @@ import pytest
 
 from tradewind.airflow import Http, MongoCollection, Objects, Sql, Table, TransferOperator
 from tradewind.airflow.base import ProgressLog
-from tradewind.airflow.lineage import dataset_of_uri, openlineage_facets
+from tradewind.airflow.lineage import Dataset, Lineage, dataset_of_uri, openlineage_facets
 from tradewind.airflow.owner import owner_of
 from tradewind.airflow.receipts import receipt_text, receipt_xcom
 from tradewind.errors import InputError, RetryError
@@ -58,9 +58,8 @@ class Sink(Target):
 
 
 def operator(**arguments: Any) -> TransferOperator:
-    return TransferOperator(
-        **{"task_id": "move", "source": Numbers(), "target": Sink(), **arguments}
-    )
+    given = {"task_id": "move", "source": Numbers(), "target": Sink(), **arguments}
+    return TransferOperator(**given)
 
 
 def run(task: TransferOperator) -> Any:
@@ -183,9 +182,8 @@ def receipt(objects: int, **changes: Any) -> Receipt:
         tuple(StoredObject(f"s3://b/p/part-{n}", 10, 5) for n in range(objects)),
         manifest="s3://b/p/_manifest.json" if objects > 1 else None,
     )
-    made = Receipt(
-        "a source", "a target", "d/r/t", 5 * objects, 10 * objects, 1.5, 90_000_000, stored
-    )
+    rows, size = 5 * objects, 10 * objects
+    made = Receipt("a source", "a target", "d/r/t", rows, size, 1.5, 90_000_000, stored)
     return replace(made, **changes)
 
 
@@ -210,12 +208,9 @@ def test_names_of_data():
 
 
 def test_openlineage_is_told_rows_and_bytes():
-    from tradewind.airflow.base import Move
-    from tradewind.airflow.lineage import Dataset
-
     read = Dataset("postgres://h:5432", "shop.public.t")
-    move = Move(Numbers(), Sink(), inputs=(read,), query="SELECT 1")
-    lineage = openlineage_facets(move, receipt(3))
+    moved = Lineage((read,), query="SELECT 1")
+    lineage = openlineage_facets(moved, receipt(3))
     (given,), (written,) = lineage.inputs, lineage.outputs
     assert (given.namespace, given.name) == read
     assert given.inputFacets["inputStatistics"].rowCount == 15
@@ -223,4 +218,4 @@ def test_openlineage_is_told_rows_and_bytes():
     facet = written.outputFacets["outputStatistics"]
     assert (facet.rowCount, facet.size, facet.fileCount) == (15, 30, 3)
     assert lineage.job_facets["sql"].query == "SELECT 1"
-    assert openlineage_facets(move, None).outputs == []
+    assert openlineage_facets(moved, None).outputs == []

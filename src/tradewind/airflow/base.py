@@ -5,20 +5,19 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError, RetryError
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-    from tradewind.airflow.lineage import Dataset
     from tradewind.move.flow import Progress, Transform
     from tradewind.move.receipt import Receipt
     from tradewind.move.source import Source
@@ -36,21 +35,17 @@ class Move:
         source: Where from.
         target: Where to.
         transform: Changes each batch on its way.
-        inputs: What is read, for lineage.
-        outputs: What is written, for lineage; made from the receipt where empty.
-        query: The SQL that reads, for lineage.
+        lineage: What is read and written.
     """
 
     source: Source
     target: Target
     transform: Transform | None = None
-    inputs: tuple[Dataset, ...] = ()
-    outputs: tuple[Dataset, ...] = ()
-    query: str | None = None
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 class MoveOperator(BaseOperator):
-    """An operator that moves data: subclasses say what, in `plan_move`.
+    """An operator that moves data: subclasses say what, in `plan_move` (or move it in `act`).
 
     A task run takes effect once, whole or not at all, however often it is retried. Errors of the
     input (a wrong query, argument or datum) fail at once, since no retry mends them; everything
@@ -61,16 +56,43 @@ class MoveOperator(BaseOperator):
     """
 
     # What `execute` adds may hold locks: copies of a task share it.
-    shallow_copy_attrs = ("_stop", "_move", "_receipt")
+    shallow_copy_attrs = ("_stop", "_lineage", "_receipt")
 
     _stop: threading.Event | None = None
     _killed = False
-    _move: Move | None = None
+    _lineage: Lineage | None = None
     _receipt: Receipt | None = None
 
-    @abstractmethod
     def plan_move(self, context: Context) -> Move:
         """Say what is to be moved, from the rendered fields; connects to nothing yet."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it moves.")
+
+    def act(self, context: Context, owner: Owner, stop: threading.Event) -> Receipt:
+        """Move it. Operators that do not pump (copying within a store) have another way.
+
+        Args:
+            context: Of the task run.
+            owner: Whose effect it is.
+            stop: Ends it.
+
+        Returns:
+            What was done; `_lineage` says what was read and written.
+        """
+        from tradewind.move.transfer import transfer
+
+        move = self.plan_move(context)
+        self._lineage = move.lineage
+        self.log.info(
+            "Moving from %s to %s, for %s.", move.source.describe(), move.target.describe(), owner
+        )
+        return transfer(
+            move.source,
+            move.target,
+            owner,
+            progress=ProgressLog(self.log.info),
+            stop=stop,
+            transform=move.transform,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Move it.
@@ -97,8 +119,7 @@ class MoveOperator(BaseOperator):
             self._stop.set()
         owner = owner_of(context)
         try:
-            self._move = self.plan_move(context)
-            receipt = self.run_move(self._move, owner, self._stop)
+            receipt = self.act(context, owner, self._stop)
         except InputError as error:
             raise AirflowFailException(str(error)) from error
         if self._killed:
@@ -110,33 +131,8 @@ class MoveOperator(BaseOperator):
         self._receipt = receipt
         self.log.info("%s", receipt_text(receipt))
         note_outlets(context, self.outlets, receipt)
-        report_to_hooks(self, self._move, receipt)
+        report_to_hooks(self, self._lineage or Lineage(), receipt)
         return receipt_xcom(receipt)
-
-    def run_move(self, move: Move, owner: Owner, stop: threading.Event) -> Receipt:
-        """Pump. Subclasses that do not pump (copying within a store) have another way.
-
-        Args:
-            move: What `plan_move` said.
-            owner: Whose effect it is.
-            stop: Ends it.
-
-        Returns:
-            What was done.
-        """
-        from tradewind.move.transfer import transfer
-
-        self.log.info(
-            "Moving from %s to %s, for %s.", move.source.describe(), move.target.describe(), owner
-        )
-        return transfer(
-            move.source,
-            move.target,
-            owner,
-            progress=ProgressLog(self.log.info),
-            stop=stop,
-            transform=move.transform,
-        )
 
     def on_kill(self) -> None:
         """Ask the move to stop: one flag, since Airflow grants about five seconds."""
@@ -163,13 +159,11 @@ class MoveOperator(BaseOperator):
             task_instance: Of the task run.
 
         Returns:
-            An ``OperatorLineage``; None where nothing was moved.
+            An ``OperatorLineage``; None where OpenLineage's provider is not installed.
         """
         from tradewind.airflow.lineage import openlineage_facets
 
-        if self._move is None:
-            return None
-        return openlineage_facets(self._move, self._receipt)
+        return openlineage_facets(self._lineage or Lineage(), self._receipt)
 
 
 class ProgressLog:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from tradewind.airflow.base import Move
     from tradewind.move.receipt import Receipt
 
-__all__ = ["Dataset", "dataset_of_uri", "note_outlets", "openlineage_facets", "report_to_hooks"]
+__all__ = [
+    "Dataset",
+    "Lineage",
+    "dataset_of_uri",
+    "note_outlets",
+    "openlineage_facets",
+    "report_to_hooks",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +44,21 @@ class Dataset(NamedTuple):
         return f"{self.namespace}/{path.lstrip('/')}"
 
 
+@dataclass(frozen=True)
+class Lineage:
+    """What is read and written.
+
+    Args:
+        inputs: What is read.
+        outputs: What is written; told by the receipt where empty.
+        query: The SQL that reads.
+    """
+
+    inputs: tuple[Dataset, ...] = ()
+    outputs: tuple[Dataset, ...] = ()
+    query: str | None = None
+
+
 _TABLES = ("postgres:", "mysql:", "mongodb:")
 
 
@@ -54,10 +76,10 @@ def dataset_of_uri(uri: str) -> Dataset:
     return Dataset(f"{scheme}://{host}", path.strip("/") or "/")
 
 
-def outputs_of(move: Move, receipt: Receipt) -> tuple[Dataset, ...]:
+def outputs_of(lineage: Lineage, receipt: Receipt) -> tuple[Dataset, ...]:
     """Name what a move has published: the folder of the manifest where there is one."""
-    if move.outputs:
-        return move.outputs
+    if lineage.outputs:
+        return lineage.outputs
     stored = receipt.stored
     if stored.manifest:
         return (dataset_of_uri(stored.manifest.rsplit("/", 1)[0]),)
@@ -103,20 +125,20 @@ def note_outlets(context: Mapping[str, Any], outlets: Iterable[Any], receipt: Re
         event.extra.update(facts)
 
 
-def report_to_hooks(operator: Any, move: Move, receipt: Receipt) -> None:
+def report_to_hooks(operator: Any, lineage: Lineage, receipt: Receipt) -> None:
     """Tell the readers of Airflow's hook lineage, if there are any.
 
     Args:
         operator: Stands for the hook.
-        move: What was moved.
+        lineage: What was read and written.
         receipt: What was done.
     """
     from airflow.sdk.lineage import get_hook_lineage_collector
 
     collector = get_hook_lineage_collector()
     for add, datasets in (
-        (collector.add_input_asset, move.inputs),
-        (collector.add_output_asset, outputs_of(move, receipt)),
+        (collector.add_input_asset, lineage.inputs),
+        (collector.add_output_asset, outputs_of(lineage, receipt)),
     ):
         for dataset in datasets:
             try:
@@ -125,11 +147,11 @@ def report_to_hooks(operator: Any, move: Move, receipt: Receipt) -> None:
                 _log.debug("%s is no asset: %s", dataset.uri, error)
 
 
-def openlineage_facets(move: Move, receipt: Receipt | None) -> Any:
+def openlineage_facets(lineage: Lineage, receipt: Receipt | None) -> Any:
     """Make what OpenLineage asks an operator for.
 
     Args:
-        move: What was moved.
+        lineage: What was read and written.
         receipt: What was done; None where it failed.
 
     Returns:
@@ -145,7 +167,7 @@ def openlineage_facets(move: Move, receipt: Receipt | None) -> Any:
         sql_job,
     )
 
-    inputs = [InputDataset(each.namespace, each.name) for each in move.inputs]
+    inputs = [InputDataset(each.namespace, each.name) for each in lineage.inputs]
     outputs = []
     if receipt is not None:
         if len(inputs) == 1:
@@ -153,7 +175,7 @@ def openlineage_facets(move: Move, receipt: Receipt | None) -> Any:
                 rowCount=receipt.rows
             )
             inputs[0].inputFacets = {"inputStatistics": read}
-        datasets = outputs_of(move, receipt)
+        datasets = outputs_of(lineage, receipt)
         single = len(datasets) == 1
         for number, each in enumerate(datasets):
             one = None if single else receipt.stored.objects[number]
@@ -165,7 +187,7 @@ def openlineage_facets(move: Move, receipt: Receipt | None) -> Any:
             outputs.append(
                 OutputDataset(each.namespace, each.name, outputFacets={"outputStatistics": written})
             )
-    elif move.outputs:
-        outputs = [OutputDataset(each.namespace, each.name) for each in move.outputs]
-    jobs = {"sql": sql_job.SQLJobFacet(query=move.query)} if move.query else {}
+    elif lineage.outputs:
+        outputs = [OutputDataset(each.namespace, each.name) for each in lineage.outputs]
+    jobs = {"sql": sql_job.SQLJobFacet(query=lineage.query)} if lineage.query else {}
     return OperatorLineage(inputs=inputs, outputs=outputs, job_facets=jobs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tradewind.airflow.base import Move, MoveOperator
 from tradewind.airflow.dataframe_options import check_read_options, file_options, strip_suffixes
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class SqlToObjectsOperator(MoveOperator):
             from tradewind.airflow.row_numbers import RowNumbers
 
             transform = RowNumbers(options.index)
-        common = {
+        common: dict[str, Any] = {
             "format": options.format(),
-            "compression": options.compression,
+            "compression": options.compression or "none",
             "replace": self.replace,
         }
         by = self._group_columns()
@@ -121,7 +122,6 @@ class SqlToObjectsOperator(MoveOperator):
                 by=by,
                 **common,
             )
-            transform = target.transform(transform)
         else:
             target = ObjectTarget(store, f"{stem}{options.suffix}", **common)
         return Move(
@@ -133,8 +133,10 @@ class SqlToObjectsOperator(MoveOperator):
             ),
             target=target,
             transform=transform,
-            inputs=database_of(self.sql_conn_id, self.sql_hook_params).tables_of(self.query),
-            query=self.query,
+            lineage=Lineage(
+                database_of(self.sql_conn_id, self.sql_hook_params).tables_of(self.query),
+                query=self.query,
+            ),
         )
 
     def _file_options(self) -> FileOptions:

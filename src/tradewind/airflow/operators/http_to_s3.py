@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class HttpToS3Operator(MoveOperator):
             content_type=None if self.pagination is not None else _content_type(key),
         )
         described = Http(self.http_conn_id, self.endpoint or "", extra_options=self.extra_options)
-        return Move(self._source(), target, inputs=described.datasets())
+        return Move(self._source(), target, lineage=Lineage(described.datasets()))
 
     def _source(self) -> Source:
         from tradewind.airflow.connections.documents import http_connection

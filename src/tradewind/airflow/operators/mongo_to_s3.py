@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,4 +116,4 @@ class MongoToS3Operator(MoveOperator):
             compression=self.compression or "none",
             replace=self.replace,
         )
-        return Move(read.source(), target, inputs=read.datasets())
+        return Move(read.source(), target, lineage=Lineage(read.datasets()))

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.base import MoveOperator
+from tradewind.airflow.base import MoveOperator, ProgressLog
+from tradewind.airflow.lineage import Lineage, dataset_of_uri
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    import threading
+
+    from airflow.sdk import Context
+
+    from tradewind.move.receipt import Receipt
+    from tradewind.owner import Owner
 
 __all__ = ["S3CopyObjectOperator"]
 
@@ -86,6 +92,47 @@ class S3CopyObjectOperator(MoveOperator):
                 "or write the object anew with TransferOperator and Objects(metadata=...)."
             )
 
-    def plan_move(self, context: Context) -> Move:
-        """Name what is copied; nothing of it passes through this machine."""
-        raise NotImplementedError
+    def act(self, context: Context, owner: Owner, stop: threading.Event) -> Receipt:
+        """Copy it: the data stay in S3."""
+        from tradewind.airflow.connections.aws import s3_store, split_s3
+        from tradewind.move.copy import copy_object
+
+        source_bucket, source_key = split_s3(
+            self.source_bucket_name,
+            self.source_bucket_key,
+            bucket_argument="source_bucket_name",
+            key_argument="source_bucket_key",
+        )
+        dest_bucket, dest_key = split_s3(
+            self.dest_bucket_name,
+            self.dest_bucket_key,
+            bucket_argument="dest_bucket_name",
+            key_argument="dest_bucket_key",
+        )
+        settings: dict[str, Any] = {
+            "verify": self.verify,
+            "region_name": self.region_name,
+            "botocore_config": self.botocore_config,
+        }
+        encryption: dict[str, Any] = {}
+        if self.kms_key_id:
+            encryption = {
+                "SSEKMSKeyId": self.kms_key_id,
+                "ServerSideEncryption": self.kms_encryption_type,
+            }
+        source = s3_store(source_bucket, self.aws_conn_id, **settings)
+        target = s3_store(dest_bucket, self.aws_conn_id, extra_args=encryption, **settings)
+        read, written = source.uri(source_key), target.uri(dest_key)
+        self._lineage = Lineage((dataset_of_uri(read),), (dataset_of_uri(written),))
+        self.log.info("Copying %s to %s, for %s.", read, written, owner)
+        return copy_object(
+            source,
+            source_key,
+            target,
+            dest_key,
+            owner=owner,
+            source_version=self.source_version_id,
+            acl=None if self.acl_policy == "no-acl" else self.acl_policy,
+            progress=ProgressLog(self.log.info),
+            stop=stop,
+        )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.lineage import Lineage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -105,7 +106,9 @@ class S3ToSqlOperator(MoveOperator):
             hook_params=self.sql_hook_params,
         )
         return Move(
-            self._source(), written.target(), inputs=read.datasets(), outputs=written.datasets()
+            self._source(),
+            written.target(),
+            lineage=Lineage(read.datasets(), written.datasets()),
         )
 
     def _source(self) -> Source:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,8 +162,7 @@ class SqlToGCSOperator(MoveOperator):
             source=sql_source(self.sql_conn_id, query=self.sql, parameters=self.parameters),
             target=target,
             transform=self._without_columns if self.exclude_columns else None,
-            inputs=database_of(self.sql_conn_id).tables_of(self.sql),
-            query=self.sql,
+            lineage=Lineage(database_of(self.sql_conn_id).tables_of(self.sql), query=self.sql),
         )
 
     def _format(self) -> Format:

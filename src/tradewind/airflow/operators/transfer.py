@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
 from tradewind.airflow.descriptions import Description
+from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ class TransferOperator(MoveOperator):
             source=source.source() if isinstance(source, Description) else source,
             target=target.target() if isinstance(target, Description) else target,
             transform=self.transform,
-            inputs=source.datasets() if isinstance(source, Description) else (),
-            outputs=target.datasets() if isinstance(target, Description) else (),
-            query=source.text if isinstance(source, Description) else None,
+            lineage=Lineage(
+                source.datasets() if isinstance(source, Description) else (),
+                target.datasets() if isinstance(target, Description) else (),
+                source.text if isinstance(source, Description) else None,
+            ),
         )
 
     def _depend_on_xcoms(self) -> None:
