@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = {
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PostgresConnection:
     """Where a PostgreSQL server is and who asks.
 
@@ -162,6 +162,10 @@ class PostgresConnection:
             database=named["dbname"] or database or None,
             options=options,
         )
+
+    def __repr__(self) -> str:
+        # By hand: tools that print data classes field by field would show the password.
+        return f"PostgresConnection({self.uri!r}, user={self.user!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only view of a dict cannot be pickled; a dict can.
