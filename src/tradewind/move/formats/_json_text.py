@@ -105,12 +105,11 @@ def json_strings(array: pa.Array, field: pa.Field, style: JsonStyle, column: str
         ]
         return pa.array(words, pa.string())
     if kinds.is_date(kind):
-        return text.joined('"', text.spelled_dates(*text.date_strings(array), _iso), '"')
+        return text.joined('"', text.date_strings(array, _iso), '"')
     if kinds.is_time(kind):
         return text.joined('"', text.times(array), '"')
     if kinds.is_timestamp(kind):
-        strings, far = text.timestamps(array)
-        strings = text.spelled_dates(strings, far, _iso)
+        strings = text.timestamps(array, _iso)
         strings = pc.replace_substring(strings, " ", "T", max_replacements=1)
         return text.joined('"', strings, 'Z"' if kind.tz else '"')
     return _nested(array, style, column)

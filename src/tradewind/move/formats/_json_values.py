@@ -35,8 +35,8 @@ class Raw(str):
 
 
 def _integer(word: str) -> int | Digits:
-    # Python refuses to read thousands of digits, and floats written whole are rare.
-    return int(word) if len(word) <= 20 else Digits(word)
+    # Python refuses to read thousands of digits, and its whole numbers know no -0.
+    return int(word) if len(word) <= 20 and word != "-0" else Digits(word)
 
 
 def _refuse(word: str) -> Any:

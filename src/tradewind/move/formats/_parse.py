@@ -127,7 +127,7 @@ def _nulls(strings: pa.Array) -> pa.Array:
 
 def _bools(strings: pa.Array) -> pa.Array:
     true, false = pc.is_in(strings, _TRUE), pc.is_in(strings, _FALSE)
-    if not pc.all(pc.or_(pc.or_(true, false), strings.is_null())).as_py():
+    if not pc.all(pc.or_(pc.or_(true, false), strings.is_null()), min_count=0).as_py():
         raise _OddError
     return pc.if_else(strings.is_valid(), true, pa.scalar(None, pa.bool_()))
 
@@ -212,7 +212,8 @@ def day_number(year: int, month: int, day: int) -> int:
 
 
 def _times(strings: pa.Array, kind: pa.DataType) -> pa.Array:
-    if not pc.all(pc.fill_null(pc.match_substring_regex(strings, r"^\d\d:"), True)).as_py():
+    begun = pc.fill_null(pc.match_substring_regex(strings, r"^\d\d:"), True)
+    if not pc.all(begun, min_count=0).as_py():
         raise _OddError
     moment = pc.binary_join_element_wise("1970-01-01", strings, " ")
     return _timestamps(moment, pa.timestamp(kind.unit)).cast(kind)
@@ -260,7 +261,7 @@ def seconds_fraction(digits: str, unit: str) -> int:
 
 def _hexadecimal(strings: pa.Array) -> pa.Array:
     marked = pc.fill_null(pc.starts_with(strings, "\\x"), True)
-    if not pc.all(marked).as_py():
+    if not pc.all(marked, min_count=0).as_py():
         raise _OddError
     offsets, data = text.data_of(strings)
     # What is left without the marks has two digits a byte, or something else stood there.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from tradewind.errors import InputError
 
 __all__ = [
+    "FarDate",
     "Strings",
     "bools",
     "data_of",
@@ -35,13 +37,13 @@ __all__ = [
     "pieces",
     "plain",
     "replaced",
-    "spelled_dates",
     "times",
     "timestamps",
     "unfit_type",
 ]
 
 Strings = Any  # a pyarrow.StringArray
+FarDate = Callable[[int, str], str]
 
 _FIRST_DAY = -719162  # 0001-01-01, the first that needs no BC
 _LAST_DAY = 2932896  # 9999-12-31, the last with four digits
@@ -237,36 +239,59 @@ def hexadecimal(array: pa.Array) -> Strings:
     return strings if valid is None else pc.if_else(valid, strings, pa.scalar(None, pa.string()))
 
 
-def date_strings(array: pa.Array) -> tuple[Strings, Any]:
-    """Spell dates as Arrow does.
+def date_strings(array: pa.Array, far: FarDate) -> Strings:
+    """Spell dates; those whose year is not of four digits as `far` says.
 
-    Returns:
-        The strings, and which of them have a year that is not of four digits; None for none.
+    Args:
+        array: Dates.
+        far: Gets the year as astronomers count (0 is 1 BC), and what follows it.
     """
-    days = array.cast(pa.date32()).cast(pa.int32())
-    return array.cast(pa.date32()).cast(pa.string()), _far(days, 1)
+    dates = array.cast(pa.date32())
+    return _with_far(dates.cast(pa.string()), dates.cast(pa.int32()), 1, far)
 
 
-def _far(numbers: pa.Array, day: int) -> Any:
+def timestamps(array: pa.Array, far: FarDate, zone: str = "") -> Strings:
+    """Spell points in time without useless zeros, in UTC where they have a zone.
+
+    Args:
+        array: Points in time.
+        far: As for `date_strings`.
+        zone: What follows each.
+    """
+    unit = array.type.unit
+    numbers = array.cast(pa.int64())
+    strings = _seconds(numbers.cast(pa.timestamp(unit)), numbers, unit)
+    if zone:
+        strings = joined(strings, zone)
+    return _with_far(strings, numbers, _DAY[unit], lambda year, rest: far(year, rest + zone))
+
+
+def _with_far(strings: Strings, numbers: pa.Array, day: int, far: FarDate) -> Strings:
     bounds = pc.min_max(numbers)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if low is None or (low >= _FIRST_DAY * day and high < (_LAST_DAY + 1) * day):
-        return None
-    return pc.or_(
+        return strings
+    flags = pc.or_(
         pc.less(numbers, _FIRST_DAY * day), pc.greater_equal(numbers, (_LAST_DAY + 1) * day)
     )
+    flags = pc.fill_null(flags, False)
+    # Arrow's own spelling ends at the year 32767.
+    words = pa.array([_far(number, day, far) for number in numbers.filter(flags).to_pylist()])
+    return pc.replace_with_mask(strings, flags, words.cast(pa.string()))
 
 
-def timestamps(array: pa.Array) -> tuple[Strings, Any]:
-    """Spell points in time, in UTC where they have a zone, without one; no useless zeros.
-
-    Returns:
-        As `date_strings`.
-    """
-    unit = array.type.unit
-    numbers = array.view(pa.int64()) if not array.type.tz else array.cast(pa.int64())
-    naive = numbers.cast(pa.timestamp(unit))
-    return _seconds(naive, numbers, unit), _far(numbers, _DAY[unit])
+def _far(number: int, day: int, far: FarDate) -> str:
+    days, within = divmod(number, day)
+    # The calendar repeats every 400 years, which are 146,097 days.
+    cycles, rest = divmod(days - _FIRST_DAY, 146_097)
+    found = date.fromordinal(rest + 1)
+    clock = ""
+    if day > 1:
+        seconds, fraction = divmod(within, day // 86_400)
+        clock = f" {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        if fraction:
+            clock += "." + str(fraction).zfill(len(str(day // 86_400)) - 1).rstrip("0")
+    return far(found.year + 400 * cycles, f"-{found.month:02d}-{found.day:02d}{clock}")
 
 
 def times(array: pa.Array) -> Strings:
@@ -287,25 +312,3 @@ def _seconds(array: pa.Array, numbers: pa.Array, unit: str) -> Strings:
         return array.cast(coarse).cast(pa.string())
     strings = array.cast(pa.string())
     return pc.ascii_rtrim(pc.ascii_rtrim(strings, "0"), ".")
-
-
-def spelled_dates(strings: Strings, far: Any, say: Callable[[int, str], str]) -> Strings:
-    """Spell again the dates whose year is not of four digits.
-
-    Args:
-        strings: As Arrow spells them, ``-0043-03-15...``.
-        far: Which.
-        say: Gets the year as astronomers count (0 is 1 BC) and what follows it.
-    """
-    if far is None:
-        return strings
-
-    def change(words: Strings) -> Strings:
-        return each(words, lambda word: say(*_year(word.as_py())))
-
-    return replaced(strings, far, change)
-
-
-def _year(word: str) -> tuple[int, str]:
-    year, dash, rest = word[1:].partition("-")
-    return int(word[0] + year), dash + rest

@@ -161,9 +161,9 @@ class CsvFormat(Format):
         if kinds.is_boolean(kind):
             return text.bools(array, "t", "f"), True
         if kinds.is_timestamp(kind):
-            return _spelled_timestamps(array), True
+            return text.timestamps(array, _before_christ, "+00" if kind.tz else ""), True
         if kinds.is_date(kind):
-            return text.spelled_dates(*text.date_strings(array), _before_christ), True
+            return text.date_strings(array, _before_christ), True
         if kinds.is_time(kind):
             return text.times(array), True
         if kinds.is_binary(kind):
@@ -235,20 +235,6 @@ class CsvFormat(Format):
         from tradewind.move.formats._csv_read import read
 
         return read(self, chunks, schema)
-
-
-def _spelled_timestamps(array: pa.Array) -> pa.Array:
-    strings, far = text.timestamps(array)
-    zone = "+00" if array.type.tz else ""
-    if far is None:
-        return text.joined(strings, zone) if zone else strings
-
-    def say(year: int, rest: str) -> str:
-        return _before_christ(year, rest + zone)
-
-    plain = text.joined(strings, zone) if zone else strings
-    spelled = text.spelled_dates(strings, far, say)
-    return pc.if_else(pc.fill_null(far, False), spelled, plain)
 
 
 def _before_christ(year: int, rest: str) -> str:
