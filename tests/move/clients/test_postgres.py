@@ -135,6 +135,11 @@ def test_ways_not_to_get_in(local_postgres):
     assert "no-such-host.invalid" in str(unknown)
     folder = refusal(connection_to(local_postgres, host="/there/is/none"))
     assert isinstance(folder, SetupError)
+    secure = refusal(connection_to(local_postgres, options={"sslmode": "require"}))
+    assert isinstance(secure, SetupError)
+    assert "no TLS" in str(secure)
+    options = {"sslmode": "verify-ca", "sslrootcert": "/there/is/none.crt"}
+    assert "sslrootcert" in str(refusal(connection_to(local_postgres, options=options)))
 
 
 def test_a_server_that_says_nothing_is_given_up(local_postgres):

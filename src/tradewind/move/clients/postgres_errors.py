@@ -123,8 +123,12 @@ def _of_client(error: BaseException, system: str) -> TradewindError:
         return RetryError(f"{system}: no answer in time. Check host and port, then try again.")
     if isinstance(error, FileNotFoundError):
         return SetupError(
-            f"{system}: {error.filename or 'its socket'} does not exist. Check host, port and "
-            "the files of TLS, and that the server runs."
+            f"{system}: {error.filename or 'a file (sslrootcert, sslcert, sslkey)'} does not "
+            "exist. Check the connection's settings, and for a socket that the server runs."
+        )
+    if "rejected SSL upgrade" in str(error):
+        return SetupError(
+            f"{system}: the server has no TLS. Give sslmode=prefer or disable, or set it up there."
         )
     if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
         return RetryError(
