@@ -18,6 +18,8 @@ test-environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
 	@$(PYTHON) scripts/environment.py .venv-clients requirements/clients.txt
 	@$(PYTHON) scripts/systems.py
+	@$(PYTHON) scripts/environment.py .venv requirements/mysql.txt --compiles-mysqlclient
+	@$(PYTHON) scripts/tools.py
 
 demo: environment  ## bring everything up, run the digits pipeline, serve its page (ONCE=1: then end)
 	@$(BIN)/python scripts/demo.py $(if $(ONCE),--once)
@@ -45,11 +47,13 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
 	  --output-file requirements/demo.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
-	  pyproject.toml --extra local --extra digits --group dev \
+	  pyproject.toml --extra local --extra digits --extra move --group dev \
 	  --constraints requirements/demo.txt --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/mysql.in --constraints requirements/dev.txt --output-file requirements/mysql.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/clients.in --output-file requirements/clients.txt
 
 clean:  ## remove environments, state and caches
-	rm -rf .venv .venv-clients .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

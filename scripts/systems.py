@@ -7,18 +7,35 @@ need them are skipped, each saying so. Where the environment says ``CI=true`` th
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
-#: Package, and the program that shows that it is there.
+#: Package, and what shows that it is there: a program, or a path, which may have a ``*`` in it.
 PACKAGES = {
     "chromium": "chromium",
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "docker.io": "dockerd",
     "iproute2": "ip",
+    "postgresql": "/usr/lib/postgresql/*/bin/initdb",
+    # The server's programs without the service that Debian's mariadb-server starts.
+    "mariadb-server-core": "mariadbd",
+    "mariadb-client-core": "mariadb",
+    # To compile the client of MySQL and MariaDB.
+    "gcc": "cc",
+    "libc6-dev": "/usr/include/stdio.h",
+    "libmariadb-dev": "mariadb_config",
+    "pkg-config": "pkg-config",
 }
+if sys.base_prefix == "/usr":
+    PACKAGES["python3-dev"] = f"{sysconfig.get_path('include')}/Python.h"
+
+#: Where Debian's postgresql makes a cluster when it is installed, and starts it.
+CLUSTERS = "/var/lib/postgresql/*/main"
 
 
 def main() -> int:
@@ -37,6 +54,7 @@ def main() -> int:
         return 1 if os.environ.get("CI") == "true" else 0
     print(f"Installing from Debian's packages: {listed} ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    clusters = set(glob.glob(CLUSTERS))
     update = [*prefix, "apt-get", "update", "-qq"]
     install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
     for command in (update, install):
@@ -47,13 +65,26 @@ def main() -> int:
             print(done.stdout[-4000:], file=sys.stderr)
             print(f"{' '.join(command)} ended with status {done.returncode}.", file=sys.stderr)
             return 1
+    for cluster in set(glob.glob(CLUSTERS)) - clusters:
+        drop_cluster(prefix, Path(cluster).parent.name)
     return 0
+
+
+def drop_cluster(prefix: list[str], version: str) -> None:
+    """Remove the empty cluster that an installation of PostgreSQL has just made and started.
+
+    The tests start clusters of their own, and nobody asked for a service on this machine.
+    """
+    command = [*prefix, "pg_dropcluster", "--stop", version, "main"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr)
 
 
 def present(shows: str) -> bool:
     """Whether a program (looked for in the system folders too) or a file is there."""
     if shows.startswith("/"):
-        return os.path.exists(shows)
+        return bool(glob.glob(shows))
     return shutil.which(shows, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
 
 

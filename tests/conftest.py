@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import emulators
+from mysql_client import need_mysql_client
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.system import find_systems
@@ -45,7 +46,11 @@ def local_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems
 
 @pytest.fixture(scope="session")
 def local_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
-    """A running MariaDB: MYSQL_HOST, MYSQL_TCP_PORT, MYSQL_USER, MYSQL_PWD, MYSQL_DATABASE."""
+    """A running MariaDB: MYSQL_HOST, MYSQL_TCP_PORT, MYSQL_USER, MYSQL_PWD, MYSQL_DATABASE.
+
+    Where its client is not there, what needs it is skipped.
+    """
+    need_mysql_client()
     yield from started("mariadb", tmp_path_factory)
 
 

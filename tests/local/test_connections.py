@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -47,7 +46,6 @@ print(json.dumps({
 """
 
 AIRFLOW = """
-import importlib.util
 import json
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
@@ -155,15 +153,14 @@ def test_aws_cli_reaches_every_service(aws) -> None:
 DATABASES = """
 import json, sys
 from airflow.providers.mongo.hooks.mongo import MongoHook
+from airflow.providers.mysql.hooks.mysql import MySqlHook
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 said = {}
 with MongoHook() as hook:
     said["mongodb"] = hook.get_conn().get_default_database().command("ping")["ok"]
 said["postgres"] = PostgresHook().get_first("SELECT current_user")[0]
-if "mysql" in sys.argv:
-    from airflow.providers.mysql.hooks.mysql import MySqlHook
-    query = "SELECT current_user(), @@character_set_client"
-    said["mysql"] = MySqlHook(local_infile=True).get_first(query)
+query = "SELECT current_user(), @@character_set_client"
+said["mysql"] = MySqlHook(local_infile=True).get_first(query)
 print(json.dumps(said))
 """
 
@@ -177,8 +174,9 @@ def test_airflow_hooks_of_databases(
         offered = systems.environment
         environment |= {name: offered[name] for name in offered if name.startswith("AIRFLOW_")}
     environment |= {"PATH": os.environ["PATH"]}
-    compiled = importlib.util.find_spec("MySQLdb") is not None
-    command = [sys.executable, "-c", DATABASES, *["mysql"] * compiled]
-    said = json.loads(run(command, environment).splitlines()[-1])
-    assert said.pop("mysql", None) == (["tradewind@%", "utf8mb4"] if compiled else None)
-    assert said == {"mongodb": 1.0, "postgres": "tradewind"}
+    said = json.loads(run([sys.executable, "-c", DATABASES], environment).splitlines()[-1])
+    assert said == {
+        "mongodb": 1.0,
+        "mysql": ["tradewind@%", "utf8mb4"],
+        "postgres": "tradewind",
+    }

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from mysql_client import need_mysql_client
 from processes import gone
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.processes import wait_until
 from tradewind.local.systems.mariadb import SYSTEM
 
-MySQLdb = pytest.importorskip(
-    "MySQLdb", reason="the client of MySQL has to be compiled: see `make test`"
-)
+need_mysql_client()
+
+import MySQLdb  # noqa: E402
 
 
 @pytest.fixture
