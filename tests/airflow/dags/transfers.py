@@ -56,6 +56,13 @@ with dag("fails_once", retries=1):
         transform=stumble,
     )
 
+with dag("life", retries=1):
+    TransferOperator(
+        task_id="move",
+        source=Sql("postgres_default", "SELECT '{{ ti.try_number }}' AS life"),
+        target=Table("postgres_default", "airflow_lives", create=True),
+    )
+
 with dag("wrong_query", retries=3):
     TransferOperator(
         task_id="move",
@@ -114,4 +121,11 @@ with dag("to_objects"):
         task_id="file",
         source=Sql("postgres_default", QUERY),
         target=Objects(f"file://{FOLDER}/rows.parquet"),
+    )
+
+with dag("refuses"):
+    TransferOperator(
+        task_id="move",
+        source=Sql("postgres_default", "SELECT 1 AS id"),
+        target=Objects("s3://airflow-transfer/refuses.csv", replace=False),
     )
