@@ -1,0 +1,474 @@
+"""A table of SQLite as a target: in one transaction, once."""
+
+# ruff: noqa: S608 - all names are quoted, all values bound
+from __future__ import annotations
+
+import contextlib
+import datetime
+import decimal
+import math
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import pyarrow as pa
+
+from tradewind.errors import InputError, SetupError
+from tradewind.move.formats._json_text import JsonStyle, json_strings
+from tradewind.move.sources.sqlite import sqlite_error, sqlite_path
+from tradewind.move.targets._tables import (
+    LEDGER,
+    Slice,
+    SqlTable,
+    TableColumn,
+    matched,
+    slice_condition,
+    table_options,
+)
+from tradewind.move.types import UnfitValueError, logical_type
+
+if TYPE_CHECKING:
+    from tradewind.move.flow import Flow
+    from tradewind.move.receipt import Stored
+    from tradewind.owner import Owner
+
+__all__ = ["SQLiteTable"]
+
+_TRANSIENT = "temp.tradewind_rows"
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
+
+
+class SQLiteTable(SqlTable):
+    """Rows of a table in a file of SQLite, visible at once with the end of one transaction.
+
+    The transaction is the only writer of the file while it lasts (``BEGIN IMMEDIATE``); one that a
+    dead process has left is rolled back by SQLite itself. It commits together with a line in the
+    ledger ``tradewind_published``.
+
+    Memory: one batch as the source gives it and as Python's values, and SQLite's cache; whatever
+    the number of rows.
+
+    Args:
+        path: The file. It has to exist unless `create` is true.
+        table: Name of the table.
+        schema: Has to be None or ``main``.
+        mode: ``append`` adds the rows, once for each owner; ``replace`` deletes the slice and puts
+            the rows in its place; ``upsert`` writes each row over the one with the same keys.
+        slice: What ``replace`` deletes: values by column, or a condition, or a condition with
+            ``?`` and its parameters. All new rows have to belong to it. Everything when not given.
+        keys: Columns by which ``upsert`` finds rows: unique in the table; its primary key when not
+            given.
+        columns: The table's columns that the data's columns go to, one by one; by name when not
+            given. The table's other columns get their defaults.
+        create: Makes the table where it does not exist, with the types of the data. Decimals
+            become ``DECIMAL_TEXT(p,s)``, which keeps all digits.
+        lock_timeout: Seconds to wait for somebody else who writes.
+
+    Raises:
+        InputError: An argument is wrong.
+    """
+
+    system_name: ClassVar[str] = "SQLite"
+
+    def __init__(
+        self,
+        path: str | Path,
+        table: str,
+        *,
+        schema: str | None = None,
+        mode: str = "append",
+        slice: Slice | None = None,
+        keys: Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        create: bool = False,
+        lock_timeout: float = 600.0,
+    ) -> None:
+        super().__init__(table, mode=mode, slice=slice, keys=keys, columns=columns, create=create)
+        if schema not in (None, "main"):
+            raise InputError("SQLite: a file has one schema, main. Leave schema out.")
+        self.path = Path(path)
+        self.lock_timeout = lock_timeout
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
+        """Make one from ``sqlite:///relative.db`` or ``sqlite:////absolute.db`` and options.
+
+        Args:
+            uri: As SQLAlchemy writes it.
+            options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
+                ``columns`` (with commas), ``create`` (``true``).
+
+        Raises:
+            InputError: Something of it is wrong.
+        """
+        return cls(sqlite_path(uri), **table_options("SQLite", options))
+
+    @property
+    def uri(self) -> str:
+        """File and table."""
+        return f"sqlite:///{self.path}#{self.table}"
+
+    def describe(self) -> str:
+        """Name file and table."""
+        return f"sqlite:///{self.path}: table {self.table}"
+
+    def publish(self, flow: Flow, owner: Owner) -> Stored:
+        """Write all that flows into the table and commit; see `Target.publish`."""
+        if not self.path.is_file() and not self.create:
+            raise SetupError(
+                f"SQLite file {self.path}: there is no such file. Check the path, or give "
+                "create=True."
+            )
+        made = not self.path.exists()
+        try:
+            with self._translating():
+                connection = sqlite3.connect(
+                    self.path,
+                    timeout=self.lock_timeout,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+            with contextlib.closing(connection), self._translating():
+                load = _Load(self, connection, owner)
+                published = load.run(flow)
+                made = False
+        finally:
+            if made and self.path.is_file() and not self.path.stat().st_size:
+                self.path.unlink()
+        return published
+
+    @contextlib.contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise sqlite_error(error, f"SQLite file {self.path}, table {self.table}") from error
+
+
+class _Load:
+    """One attempt to publish."""
+
+    def __init__(self, target: SQLiteTable, connection: sqlite3.Connection, owner: Owner) -> None:
+        self._target = target
+        self._connection = connection
+        self._owner = owner
+        self._system = f"SQLite file {target.path}"
+        self._sql = _quoted(target.table)
+        self._columns: tuple[TableColumn, ...] = ()
+        self._keys = target.keys
+
+    def run(self, flow: Flow) -> Stored:
+        """Do all of it in one transaction; closing the connection without its end undoes it."""
+        target, execute = self._target, self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        execute(
+            f"CREATE TABLE IF NOT EXISTS {LEDGER} (owner TEXT NOT NULL, target TEXT NOT NULL, "
+            "rows INTEGER NOT NULL, at TEXT NOT NULL DEFAULT (datetime('now')), "
+            "PRIMARY KEY (owner, target))"
+        )
+        self._look()
+        if not self._columns and not target.create:
+            raise SetupError(
+                f"{self._system}: there is no table {target.table}. Create it, or give create=True."
+            )
+        who = (self._owner.digest, target.table)
+        if target.mode == "append" and self._columns:
+            found = execute(
+                f"SELECT rows FROM {LEDGER} WHERE owner = ? AND target = ?", who
+            ).fetchone()
+            if found is not None:
+                execute("ROLLBACK")
+                return target.stored(int(found[0]), None)
+        where, values = self._check()
+        rows, size = self._write(flow, where, values)
+        execute(
+            f"INSERT OR REPLACE INTO {LEDGER} (owner, target, rows) VALUES (?, ?, ?)", (*who, rows)
+        )
+        execute("COMMIT")
+        return target.stored(rows, size)
+
+    def _look(self) -> None:
+        rows = self._connection.execute(
+            'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)',
+            (self._target.table,),
+        ).fetchall()
+        # The one INTEGER PRIMARY KEY numbers itself.
+        keys = sum(bool(row[4]) for row in rows)
+        self._columns = tuple(
+            TableColumn(
+                name,
+                type_.lower(),
+                filled=not required
+                or default is not None
+                or (bool(key) and keys == 1 and type_.upper() == "INTEGER"),
+                generated=hidden != 0,
+            )
+            for name, type_, required, default, key, hidden in rows
+        )
+
+    def _check(self) -> tuple[str, Any]:
+        target, execute = self._target, self._connection.execute
+        if not self._columns:
+            return "", None
+        if target.mode == "upsert":
+            self._keys = self._unique()
+        if target.slice is None:
+            return "", None
+        where, values = slice_condition(
+            target.slice, self._columns, quote=_quoted, mark="?", system=self._system
+        )
+        values = [_plain(value) for value in values] if isinstance(values, list) else values
+        execute(f"EXPLAIN SELECT 1 FROM {self._sql} WHERE {where}", values or ())
+        return where, values
+
+    def _unique(self) -> tuple[str, ...]:
+        execute, table = self._connection.execute, self._target.table
+        primary = tuple(
+            row[0]
+            for row in execute(
+                "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,)
+            )
+        )
+        keys = self._target.keys or primary
+        if not keys:
+            raise InputError(f"{self._system}: {table} has no primary key. Give keys.")
+        found = [set(map(str.lower, primary))]
+        for (index,) in execute(
+            'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (table,)
+        ).fetchall():
+            names = execute("SELECT name FROM pragma_index_info(?)", (index,)).fetchall()
+            found.append({str(name).lower() for (name,) in names})
+        if set(map(str.lower, keys)) not in found:
+            raise InputError(
+                f"{self._system}: {', '.join(keys)} is not unique in {table}. Make a unique index "
+                "over exactly these columns, or give other keys."
+            )
+        return keys
+
+    def _write(self, flow: Flow, where: str, values: Any) -> tuple[int, int]:
+        target, execute = self._target, self._connection.execute
+        with flow.batches() as batches:
+            if not self._columns:
+                self._make(batches.schema)
+            columns = matched(
+                self._system,
+                target.table,
+                self._columns,
+                batches.schema.names,
+                asked=target.columns,
+                keys=self._keys,
+            )
+            listed = ", ".join(_quoted(column.name) for column in columns)
+            into = self._sql
+            if target.mode == "replace":
+                execute(
+                    f"DELETE FROM {self._sql}" + (f" WHERE {where}" if where else ""), values or ()
+                )
+            elif target.mode == "upsert":
+                into = _TRANSIENT
+                execute(f"CREATE TABLE {_TRANSIENT} AS SELECT {listed} FROM {self._sql} LIMIT 0")
+            marks = ", ".join("?" * len(columns))
+            insert = f"INSERT INTO {into} ({listed}) VALUES ({marks})"
+            rows = size = 0
+            for batch in batches:
+                arrays = [
+                    _values(array, field, column)
+                    for array, field, column in zip(
+                        batch.columns, batch.schema, columns, strict=True
+                    )
+                ]
+                self._connection.executemany(insert, zip(*arrays, strict=True))
+                rows += batch.num_rows
+                size += batch.nbytes
+        if target.mode == "upsert":
+            self._merge([column.name for column in columns], listed)
+        if where:
+            counted = execute(f"SELECT COUNT(*) FROM {self._sql} WHERE {where}", values or ())
+            inside = counted.fetchone()[0]
+            if inside != rows:
+                raise InputError(
+                    f"{self._system}: {rows} rows were written to {target.table}, but the slice "
+                    f"{where} has {inside} now. Correct the query or the slice."
+                )
+        return rows, size
+
+    def _make(self, schema: pa.Schema) -> None:
+        target = self._target
+        for key in self._keys:
+            if key not in schema.names:
+                raise InputError(f"{self._system}: the data have no column {key!r}, a key.")
+        if target.columns is not None:
+            raise InputError(
+                f"{self._system}: {target.table} is to be created, so columns cannot be chosen. "
+                "Leave columns out, or create the table before."
+            )
+        parts = [
+            f"{_quoted(field.name)} {_type(field)}" + " NOT NULL" * (field.name in self._keys)
+            for field in schema
+        ]
+        if self._keys:
+            parts.append(f"PRIMARY KEY ({', '.join(map(_quoted, self._keys))})")
+        self._connection.execute(f"CREATE TABLE {self._sql} ({', '.join(parts)})")
+        self._look()
+        if target.mode == "upsert":
+            self._keys = self._unique()
+
+    def _merge(self, names: list[str], listed: str) -> None:
+        execute, table = self._connection.execute, self._target.table
+        keys = ", ".join(map(_quoted, self._keys))
+        empty = " OR ".join(f"{_quoted(key)} IS NULL" for key in self._keys)
+        if execute(f"SELECT 1 FROM {_TRANSIENT} WHERE {empty} LIMIT 1").fetchone():
+            raise InputError(
+                f"{self._system}: rows for {table} have NULL in a key ({', '.join(self._keys)}), "
+                "so they cannot be found again. Leave them out."
+            )
+        twice = execute(
+            f"SELECT {keys} FROM {_TRANSIENT} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
+        ).fetchone()
+        if twice:
+            raise InputError(
+                f"{self._system}: several rows for {table} have the same "
+                f"{', '.join(self._keys)}: {', '.join(map(str, twice))}. Give each key once."
+            )
+        asked = {key.lower() for key in self._keys}
+        then = ", ".join(
+            f"{_quoted(name)} = excluded.{_quoted(name)}"
+            for name in names
+            if name.lower() not in asked
+        )
+        execute(
+            f"INSERT INTO {self._sql} ({listed}) SELECT {listed} FROM {_TRANSIENT} WHERE true "
+            f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _type(field: pa.Field) -> str:
+    kind, is_ = field.type, pa.types
+    if is_.is_boolean(kind):
+        return "BOOLEAN"
+    if is_.is_integer(kind):
+        return "INTEGER"
+    if is_.is_floating(kind):
+        return "REAL"
+    if is_.is_decimal(kind):
+        # DECIMAL alone would keep it as a float.
+        return f"DECIMAL_TEXT({kind.precision},{kind.scale})"
+    if is_.is_date(kind):
+        return "DATE"
+    if is_.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "DATETIME"
+    if is_.is_time(kind):
+        return "TIME"
+    if is_.is_binary(kind) or is_.is_large_binary(kind) or is_.is_fixed_size_binary(kind):
+        return "BLOB"
+    if is_.is_nested(kind):
+        return "JSON_TEXT"
+    noted = {"decimal": "DECIMAL_TEXT", "json": "JSON_TEXT", "uuid": "UUID_TEXT"}
+    return noted.get(logical_type(field) or "", "TEXT")
+
+
+def _affinity(declared: str) -> str:
+    if "int" in declared:
+        return "integer"
+    if any(part in declared for part in ("char", "clob", "text")):
+        return "text"
+    if "blob" in declared or not declared:
+        return "none"
+    return "real" if any(part in declared for part in ("real", "floa", "doub")) else "numeric"
+
+
+def _values(array: pa.Array, field: pa.Field, column: TableColumn) -> list[Any]:
+    """Turn an array into values that SQLite keeps in this column just as they are."""
+    if pa.types.is_nested(field.type):
+        array = json_strings(array, field, JsonStyle("JSON in SQLite"), field.name)
+    elif pa.types.is_timestamp(field.type) and field.type.tz:
+        array = array.cast(pa.timestamp(field.type.unit, "UTC"))
+    say = _spelling(array.type, _affinity(column.type))
+    values: list[Any] = array.to_pylist()
+    if say is None:
+        return values
+    spelled = []
+    for value in values:
+        try:
+            spelled.append(None if value is None else say(value))
+        except ValueError as error:
+            shown = column.type.upper() or "none"
+            raise UnfitValueError(
+                field.name,
+                value,
+                where=f"the column {column.name!r} of type {shown} in SQLite",
+                remedy="Declare the column as TEXT, or convert the value in the query.",
+            ) from error
+    return spelled
+
+
+def _spelling(kind: pa.DataType, affinity: str) -> Callable[[Any], Any] | None:
+    is_ = pa.types
+    if is_.is_boolean(kind):
+        return int
+    if is_.is_integer(kind):
+        return _INTEGERS.get(affinity, _small)
+    if is_.is_floating(kind):
+        return repr if affinity == "text" else _finite
+    if is_.is_decimal(kind):
+        return _digits if affinity in ("text", "none") else _number
+    if is_.is_timestamp(kind):
+        return lambda value: value.isoformat(" ")
+    if is_.is_date(kind) or is_.is_time(kind):
+        return lambda value: value.isoformat()
+    if is_.is_string(kind) and affinity in ("integer", "real", "numeric"):
+        return _no_number
+    return None
+
+
+def _small(value: int) -> int:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(value)
+    return value
+
+
+def _real(value: int) -> float:
+    if int(float(value)) != value:
+        raise ValueError(value)
+    return float(value)
+
+
+_INTEGERS: dict[str, Callable[[Any], Any]] = {"text": str, "real": _real}
+
+
+def _finite(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError(value)  # SQLite would make it NULL.
+    return value
+
+
+def _digits(value: decimal.Decimal) -> str:
+    return format(value, "f")
+
+
+def _number(value: decimal.Decimal) -> int | float:
+    if value == value.to_integral_value():
+        return _small(int(value))
+    if decimal.Decimal(repr(float(value))) != value:
+        raise ValueError(value)
+    return float(value)
+
+
+def _no_number(value: str) -> str:
+    if _NUMBER.fullmatch(value):
+        raise ValueError(value)  # SQLite would make it one, and lose its zeros.
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, decimal.Decimal) else value
