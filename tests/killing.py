@@ -33,7 +33,11 @@ class Worker:
             text=True,
             env={**os.environ, **(environment or {})},
         )
-        self._answer()
+        try:
+            self._answer()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def run(self, action: str, *, die_at: int = 0, **arguments: Any) -> dict[str, Any]:
         """Carry out an action in a child of its own.

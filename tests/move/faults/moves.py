@@ -1,0 +1,144 @@
+"""The moves that the fault tests carry out in a worker: one of each kind, from plain values.
+
+Everything outside is named by the arguments; addresses and secrets come from the environment of
+`tradewind.local`'s systems, as they do for a user.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from tradewind.move.receipt import Receipt
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+ACTIONS: dict[str, Callable[..., dict[str, Any]]] = {}
+
+#: Small enough that a move of some megabytes has many parts, large enough for S3.
+PART_BYTES = 5 << 20
+
+
+def warm() -> None:
+    """Import what the moves need, once, before children are forked; open nothing."""
+    import asyncpg  # noqa: F401
+    import boto3
+    import httpx  # noqa: F401
+    import MySQLdb  # noqa: F401
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet  # noqa: F401
+    import pymongo  # noqa: F401
+
+    from tradewind.move import copy, registry
+
+    for table in (registry.SOURCES, registry.TARGETS, registry.FORMATS, registry.STORES):
+        for name in table:
+            registry.load(table, name, what="entry")
+    assert copy
+    # botocore's models take half a second to parse; its loader's cache is inherited.
+    session.append(boto3.Session())
+    session[0].client("s3", region_name="eu-west-1")
+
+
+session: list[Any] = []
+
+
+def move(function: Callable[..., Receipt]) -> Callable[..., Receipt]:
+    ACTIONS[function.__name__] = lambda **arguments: function(**arguments).as_dict()
+    return function
+
+
+def owner(name: str) -> Owner:
+    return Owner("faults", name, "move")
+
+
+def s3(bucket: str) -> Any:
+    from tradewind.move.stores.s3 import S3Store
+
+    return S3Store(bucket, session=session[0], part_bytes=PART_BYTES)
+
+
+def postgres() -> Any:
+    from tradewind.move.clients.postgres import PostgresConnection
+
+    return PostgresConnection.from_uri("postgresql://")
+
+
+def mysql() -> Any:
+    from tradewind.move.clients.mysql import MySQLConnection
+
+    return MySQLConnection.from_uri("mysql://")
+
+
+@move
+def postgres_to_csv(who: str, query: str, bucket: str, key: str) -> Receipt:
+    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    return transfer(PostgresSource(postgres(), query), ObjectTarget(s3(bucket), key), owner(who))
+
+
+@move
+def postgres_to_parts(who: str, query: str, bucket: str, key: str, rows: int) -> Receipt:
+    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.move.targets.objects import ObjectTarget, Parts
+
+    target = ObjectTarget(s3(bucket), key, format="parquet", parts=Parts(rows=rows))
+    return transfer(PostgresSource(postgres(), query), target, owner(who))
+
+
+@move
+def mysql_to_csv(who: str, query: str, bucket: str, key: str) -> Receipt:
+    from tradewind.move.sources.mysql import MySQLSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    return transfer(MySQLSource(mysql(), query), ObjectTarget(s3(bucket), key), owner(who))
+
+
+@move
+def mongo_to_jsonl(who: str, database: str, collection: str, bucket: str, key: str) -> Receipt:
+    from tradewind.move.clients.mongo import MongoConnection
+    from tradewind.move.sources.mongo import MongoSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    connection = MongoConnection.from_uri(os.environ["MONGODB_URI"])
+    source = MongoSource(connection, database=database, collection=collection, sort=[("_id", 1)])
+    return transfer(source, ObjectTarget(s3(bucket), key), owner(who))
+
+
+@move
+def rest_to_file(who: str, url: str, folder: str, key: str) -> Receipt:
+    from tradewind.move.clients.http import HttpConnection
+    from tradewind.move.sources.rest import NextLink, RestSource
+    from tradewind.move.stores.files import FileStore
+    from tradewind.move.targets.objects import ObjectTarget
+
+    source = RestSource(HttpConnection(url), "/", records="$.items", pagination=NextLink("$.next"))
+    return transfer(source, ObjectTarget(FileStore(folder), key), owner(who))
+
+
+@move
+def csv_to_postgres(who: str, bucket: str, key: str, table: str, **options: Any) -> Receipt:
+    from tradewind.move.sources.objects import ObjectSource
+    from tradewind.move.targets.postgres import PostgresTable
+
+    source = ObjectSource(s3(bucket), key)
+    return transfer(source, PostgresTable(postgres(), table, **options), owner(who))
+
+
+@move
+def csv_to_mysql(who: str, bucket: str, key: str, table: str, **options: Any) -> Receipt:
+    from tradewind.move.sources.objects import ObjectSource
+    from tradewind.move.targets.mysql import MySQLTable
+
+    source = ObjectSource(s3(bucket), key)
+    return transfer(source, MySQLTable(mysql(), table, **options), owner(who))
+
+
+@move
+def copy_object(who: str, bucket: str, source: str, target: str, **options: Any) -> Receipt:
+    from tradewind.move import copy
+
+    return copy.copy_object(s3(bucket), source, s3(bucket), target, owner=owner(who), **options)
