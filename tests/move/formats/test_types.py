@@ -51,7 +51,7 @@ def distinct(table: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize("format", FORMATS, ids=repr)
 @given(table=tables().map(distinct), cut=st.integers(1, 40))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_values_survive(format: Format, table: pa.Table, cut: int) -> None:
     data = encoded(format, table)
     assert data == encoded(format, table, rows=1)

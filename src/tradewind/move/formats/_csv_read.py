@@ -123,21 +123,28 @@ class _Reader:
         for chunk in chunks:
             waiting.append(chunk)
             size += len(chunk)
-            while size >= want:
-                data = b"".join(waiting)
-                end = self._end(data[:want] if size > 2 * want else data)
+            if size < want:
+                continue
+            data = b"".join(waiting)
+            at = 0
+            while len(data) - at >= want:
+                # Always so much, whatever the chunks are: types are told from the first block.
+                block = data[at : at + want]
+                end = self._end(block)
                 if end:
-                    yield data[:end]
-                    waiting, size, want = [data[end:]], len(data) - end, _BLOCK
+                    yield block[:end]
+                    at += end
+                    want = _BLOCK
                     continue
-                if size > self._format.max_record_bytes:
+                if want > self._format.max_record_bytes:
                     raise CorruptDataError(
                         f"CSV: record {self._rows + 1} is over {self._format.max_record_bytes} "
                         "bytes long; a quote may never be closed there. Correct it, or give a "
                         "greater max_record_bytes",
                         offset=self._at,
                     )
-                waiting, want = [data], want * 2
+                want *= 2
+            waiting, size = [data[at:]], len(data) - at
         data = b"".join(waiting)
         if data:
             yield data
@@ -287,8 +294,8 @@ class _Reader:
 
     def _count(self, block: bytes, rows: int) -> None:
         """Compare what was parsed with the line ends: a quote in the wrong place hides some."""
-        expected = self._starts(block)
-        if len(expected) != rows:
+        quotes = self._without_escapes(block).count(self._format.quote.encode())
+        if quotes % 2 or len(self._starts(block)) != rows:
             raise CorruptDataError(
                 f"CSV: among the records from {self._rows + 1} on a quote stands in the wrong "
                 "place or is never closed. Quote the whole value and double the quotes in it",

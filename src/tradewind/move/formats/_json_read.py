@@ -68,7 +68,7 @@ class _Reader:
         if schema is None:
             schema = _inferred(self._objects(self._first, frozenset()))
         self.schema = schema
-        raw = (field.name for field in schema if logical_type(field) in ("json", "decimal"))
+        raw = (field.name for field in schema if logical_type(field) == "json")
         self._raw = frozenset(raw if not self._guarded else ())
         self._quick = None if self._guarded else _quick_schema(schema)
 
@@ -209,7 +209,7 @@ def _cuts(data: bytes, end: int) -> Iterator[tuple[int, int]]:
     start = 0
     while start < end:
         stop = end
-        if end - start > 2 * _BLOCK:
+        if end - start > _BLOCK:
             stop = data.rfind(b"\n", start, start + _BLOCK) + 1
             if stop <= start:
                 stop = data.find(b"\n", start) + 1
@@ -230,6 +230,7 @@ def _quick_schema(schema: pa.Schema) -> pa.Schema | None:
             kind = pa.string()
         elif not (
             kinds.is_integer(kind)
+            or kinds.is_decimal(kind)
             or kinds.is_float32(kind)
             or kinds.is_float64(kind)
             or kinds.is_boolean(kind)

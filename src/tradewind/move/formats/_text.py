@@ -176,13 +176,12 @@ def floats(array: pa.Array) -> tuple[Strings, Any]:
     strings = array.cast(pa.string())
     numbers = array.to_numpy(zero_copy_only=False)
     size = np.abs(numbers)
-    # PostgreSQL writes an exponent below 1e-4 and from 1e15 (1e6 in single precision) on.
+    # PostgreSQL writes an exponent below 1e-4 and from 1e15 (1e6 in single precision) on, Arrow
+    # from 1e10 on.
+    scalar: Any = np.float32 if pa.types.is_float32(array.type) else np.float64
+    most = 1e6 if scalar is np.float32 else 1e15
     odd = (size < 1e-4) & (size > 0)
-    if pa.types.is_float32(array.type):
-        odd |= size >= 1e6
-        scalar: Any = np.float32
-    else:
-        scalar = np.float64
+    odd |= (size >= most) if most < 1e10 else (size >= 1e10) & (size < most)
     finite = np.isfinite(numbers)
     odd |= ~finite
     if array.null_count:
@@ -191,16 +190,18 @@ def floats(array: pa.Array) -> tuple[Strings, Any]:
         finite |= ~valid
     if odd.any():
         places = np.flatnonzero(odd)
-        words = [_float(scalar(number)) for number in numbers[places]]
+        words = [_float(scalar(number), most) for number in numbers[places]]
         strings = pc.replace_with_mask(strings, pa.array(odd), pa.array(words, pa.string()))
     return strings, finite
 
 
-def _float(number: Any) -> str:
+def _float(number: Any, most: float) -> str:
     if np.isnan(number):
         return "NaN"
     if np.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
+    if 1e-4 <= abs(number) < most:
+        return str(np.format_float_positional(number, unique=True, trim="-"))
     return str(np.format_float_scientific(number, unique=True, trim="-", exp_digits=2))
 
 
