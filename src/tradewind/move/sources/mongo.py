@@ -23,6 +23,7 @@ __all__ = ["MongoSource"]
 
 _BLOCK = 1 << 20
 _LINES_BLOCK = 4 << 20
+_REPLY = 3 << 20
 _SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
 _WRITING_STAGES = {"$out", "$merge"}
 
@@ -35,9 +36,9 @@ class MongoSource(Source):
     while it is read may be met before or after the change, and one that moves in the order of the
     index used may be met twice or not at all. Without `sort` the order is the server's natural one.
 
-    Memory: two replies of the server (16 MB each, less with `batch_size`), and a block of 4 MB as
-    BSON with its columns and JSON, about 60 MB in all; for typed batches 4 MB of documents as
-    Python objects (some 40 MB) instead of the block.
+    Memory: three replies of the server of about 3 MB (16 MB each from a view, or with a larger
+    `batch_size`), and one of them as columns and JSON, about 60 MB in all; for typed batches 4 MB
+    of documents as Python objects (some 40 MB) instead.
 
     Args:
         connection: The deployment. Its URI may name the read preference.
@@ -49,7 +50,7 @@ class MongoSource(Source):
         limit: The most documents to read; 0 is all.
         hint: The index to use, as for `sort` or by name.
         pipeline: An aggregation pipeline instead of `query`, `projection` and `sort`.
-        batch_size: Documents in a reply of the server; as many as fit into 16 MB when not given.
+        batch_size: Documents in a reply of the server; about 3 MB of them when not given.
         allow_disk_use: Whether stages that need much memory may use the server's disk.
         max_time: Seconds of work on the server after which it gives up; None is no limit.
         snapshot: Whether to read from one snapshot: True asks for it, False does without, None
@@ -237,8 +238,15 @@ class MongoSource(Source):
                 options["session"] = stack.enter_context(client.start_session(snapshot=True))
                 collection = collection.with_options(read_concern=ReadConcern())
             cursor = stack.enter_context(self._cursor(collection, options))
+            size = count = 0
             for reply in cursor:
-                yield bytes(reply)
+                data = bytes(reply)
+                if self.pipeline is not None and not self.batch_size:
+                    # Only the results show how large they are.
+                    size, count = size + len(data), count + _count(data)
+                    cursor.batch_size(max(1, _REPLY * count // size))
+                yield data
+                del reply, data
 
     def _cursor(self, collection: Any, options: dict[str, Any]) -> Any:
         milliseconds = None if self.max_time is None else max(1, round(self.max_time * 1000))
@@ -257,11 +265,21 @@ class MongoSource(Source):
             sort=list(sort.items()) if isinstance(sort, Mapping) else sort or None,
             limit=self.limit,
             hint=self.hint,
-            batch_size=self.batch_size or 0,
+            batch_size=self.batch_size or self._documents_in_a_reply(collection),
             allow_disk_use=self.allow_disk_use or None,
             max_time_ms=milliseconds,
             **options,
         )
+
+    def _documents_in_a_reply(self, collection: Any) -> int:
+        """Keep replies small: MongoDB makes them as large as 16 MB, and some are in memory."""
+        from pymongo.errors import OperationFailure
+
+        try:
+            mean = collection.database.command("collStats", collection.name).get("avgObjSize")
+        except OperationFailure:  # a view, or no permission for it
+            return 0
+        return max(1, _REPLY // int(mean)) if mean else 0
 
     def _takes_snapshot(self, hello: Mapping[str, Any]) -> bool:
         offered = ("setName" in hello or hello.get("msg") == "isdbgrid") and (
@@ -326,6 +344,10 @@ class MongoSource(Source):
                 except ValueError:
                     raise InputError(f"{name}={options[name]!r} is not a number.") from None
         return cls(connection, database=database, collection=options["collection"], **parsed)
+
+
+def _count(reply: bytes) -> int:
+    return sum(len(starts) for _, starts in split(reply, len(reply)))
 
 
 def _extended(name: str, text: str) -> Any:
