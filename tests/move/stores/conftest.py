@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
+import boto3
 import pytest
 import requests
 from azure.storage.blob import ContainerClient
 from google.auth.credentials import AnonymousCredentials
 
 from emulators import Emulator
+from tradewind.local import Systems
 from tradewind.move.stores.azure import AzureStore
+from tradewind.move.stores.files import FileStore
 from tradewind.move.stores.gcs import GCSStore
+from tradewind.move.stores.s3 import S3Store
 
 SMALL = 256 << 10
 """The size of parts, so that small objects have several."""
@@ -41,3 +46,33 @@ def azure_store(azurite: Emulator) -> Iterator[AzureStore]:
     )
     yield store
     store.client.close()
+
+
+def s3_session(systems: Systems, **changed: str) -> boto3.Session:
+    """A session with the key pair of the local S3, or with another one."""
+    environment = systems.environment
+    given = {
+        "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+        "region_name": environment["AWS_REGION"],
+    }
+    return boto3.Session(**{**given, **changed})
+
+
+@pytest.fixture
+def s3_store(local_s3: Systems) -> S3Store:
+    store = S3Store(
+        f"test-{uuid.uuid4().hex}",
+        session=s3_session(local_s3),
+        client_options={"endpoint_url": local_s3["s3"].endpoint},
+        part_bytes=5 << 20,
+    )
+    store.client.create_bucket(
+        Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    return store
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "objects")

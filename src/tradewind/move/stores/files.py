@@ -235,6 +235,13 @@ class _FileUpload(Upload):
         self._size += len(data)
 
     def complete(self) -> ObjectInfo:
+        try:
+            return self._complete()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _complete(self) -> ObjectInfo:
         for name, text in self._attributes.items():
             with contextlib.suppress(OSError):  # a file system without them
                 os.setxattr(self._file.fileno(), _ATTRIBUTE + name, text.encode())
