@@ -17,6 +17,7 @@ from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.clients.postgres_session import Column, CopyOut, Session
 from tradewind.move.clients.postgres_sql import bind, copy_dialect, quoted, statement
 from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._ahead import ahead
 from tradewind.move.sources._postgres_split import key_conditions, page_queries
 from tradewind.move.sources._postgres_text import OPTIONS, Parser, blocks
 from tradewind.move.sources._postgres_types import readings
@@ -42,8 +43,8 @@ class PostgresSource(Source):
     the table's beginning and no parallel workers race, unless `settings` allow them.
 
     Memory: 8 MB that wait to be read and two pieces of 4 MB, or for batches two blocks of `block`
-    bytes and their Arrow form; with a split up to 17 MB for each of 2 x `connections` ranges. The
-    longest row comes on top. Whatever the number of rows.
+    bytes and three in Arrow's form; with a split up to 17 MB for each of 2 x `connections` ranges.
+    The longest row comes on top. Whatever the number of rows.
 
     Args:
         connection: The server and database.
@@ -175,7 +176,15 @@ class PostgresSource(Source):
                         f"{rows} arrived. Try again."
                     )
 
-        return Batches(schema, generate(), on_close=reading.close)
+        # One thread receives, one parses, the caller's writes.
+        stream = ahead(generate(), name="PostgreSQL")
+
+        def close() -> None:
+            reading.close()  # first: it wakes who waits for the server
+            with contextlib.suppress(ValueError):  # another thread is in it, and leaves now
+                stream.close()
+
+        return Batches(schema, iter(stream.__next__, None), on_close=close)
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read CSV that the server writes, in each dialect that its COPY knows."""
