@@ -229,6 +229,11 @@ class _Table:
                 position -= len(block.documents)
             return named
 
+        if not self._columns and documents:
+            raise InputError(
+                f"{describe(0)[0].upper()}{describe(0)[1:]} and those after it have no fields, so "
+                "there are no columns. Declare a schema, or ask for other fields."
+            )
         names = self._names
         extra: list[Any] | None = None if self._extra is None else [None] * len(documents)
         for position, document in enumerate(documents):

@@ -6,8 +6,8 @@ import datetime
 import email.utils
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -20,87 +20,18 @@ from tradewind.move.clients.http import (
     masked,
     origin,
 )
+from tradewind.move.clients.http_calls import Answer, Call, Streamed, TryAgainError
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Answer", "Call", "HttpSession", "Streamed", "TryAgainError"]
+__all__ = ["HttpSession"]
 
 _Result = TypeVar("_Result")
 
 _SAFE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT = 200
-
-
-class TryAgainError(Exception):
-    """An attempt failed in a way that may pass.
-
-    Args:
-        reason: What happened, without a full stop.
-        wait: Seconds that the server asks to wait; None where it does not say.
-        unsent: Whether the request cannot have reached the server.
-    """
-
-    def __init__(self, reason: str, *, wait: float | None = None, unsent: bool = False) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.unsent = unsent
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request.
-
-    Args:
-        method: ``GET`` or another.
-        url: The whole URL.
-        params: Query parameters that take the place of those of the URL.
-        body: What to send as JSON; None is nothing.
-        content: What to send as it is, instead of `body`.
-        headers: Beside those of the connection.
-        ends: Statuses that are handed on though they are errors.
-    """
-
-    method: str
-    url: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Any = None
-    content: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ends: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server said.
-
-    Args:
-        status: HTTP's.
-        url: Where it came from, after redirects.
-        headers: With names in lower case.
-        body: The whole body, uncompressed.
-        encoding: The charset that the server names, if it does.
-    """
-
-    status: int
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    encoding: str | None
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """An answer in a stream.
-
-    Args:
-        answer: All but its body.
-        chunks: The body, uncompressed. Closing it early ends the request.
-    """
-
-    answer: Answer
-    chunks: Iterator[bytes]
 
 
 class HttpSession:

@@ -17,7 +17,7 @@ __all__ = ["Cursor", "NextLink", "Offset", "Page", "Pagination", "Step", "Turn",
 _LINK = re.compile(
     r"""<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"(?:\\.|[^"\\])*"|[^\s;,]*))?)*)"""
 )
-_REL = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,]+))""", re.IGNORECASE)
+_PARAMETER = re.compile(r""";\s*([^\s=;,]+)(?:\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;,]*)))?""")
 
 
 @dataclass(frozen=True)
@@ -231,9 +231,10 @@ def links(header: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for target, tail in _LINK.findall(header):
-        for quoted, bare in _REL.findall(tail):
-            for rel in (quoted or bare).lower().split():
-                found.setdefault(rel, target)
+        for name, quoted, bare in _PARAMETER.findall(tail):
+            if name.lower() == "rel":
+                for rel in (quoted or bare).lower().split():
+                    found.setdefault(rel, target)
     return found
 
 

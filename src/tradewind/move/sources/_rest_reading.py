@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.clients.http import masked
-from tradewind.move.clients.http_session import Answer, Call, HttpSession, Streamed
+from tradewind.move.clients.http_calls import Answer, Call, Streamed
+from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.documents import Block
 from tradewind.move.json_path import MISSING, JsonPath
 from tradewind.move.sources._rest_json import JsonValues, parsed, record_blocks

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.clients.http import HttpConnection, masked
-from tradewind.move.clients.http_session import Answer, Call, HttpSession
+from tradewind.move.clients.http_calls import Answer, Call
+from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.format import Format
 from tradewind.move.source import Encoded, Source
 
