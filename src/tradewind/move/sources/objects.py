@@ -112,13 +112,11 @@ class ObjectSource(Source):
         schema = first.schema
 
         def generate() -> Iterator[pa.RecordBatch]:
-            opened = first
             for number, one in enumerate(chosen):
-                if number:
-                    opened = self._open(one, first.inside)
-                    _same(schema, opened.schema, self.store.uri(one.info.key))
+                opened = self._open(one, first.inside) if number else first
                 rows = 0
                 with contextlib.closing(opened):
+                    _same(schema, opened.schema, self.store.uri(one.info.key))
                     for batch in opened:
                         rows += batch.num_rows
                         yield batch
