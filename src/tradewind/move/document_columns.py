@@ -39,6 +39,18 @@ class Values(ABC):
         """
         return value
 
+    def quick(self, kind: type, field: pa.Field) -> Callable[[Any], Any] | None:
+        """Give a shorter way for a column whose values are all of one type.
+
+        Args:
+            kind: Their type, exactly.
+            field: The column.
+
+        Returns:
+            Makes of a value what the long way makes of it; None where there is only that.
+        """
+        return None
+
     def scalar_kind(self, value: Any) -> Kind:
         """Tell the column that a scalar wants, given as `plain` gives it; `JSON` if none does."""
         return _SCALARS.get(type(value), JSON)
@@ -132,13 +144,16 @@ class Column:
             UnfitValueError: A value does not fit.
         """
         type_ = self.field.type
-        if set(map(type, values)) <= self._direct:
+        kinds = set(map(type, values)) - {type(None)}
+        if kinds <= self._direct:
             try:
                 return pa.array(values, type=type_)
             except (pa.ArrowException, OverflowError, ValueError):
                 pass  # found below, one by one
         converted = []
         convert = self._convert
+        if len(kinds) == 1:
+            convert = self._values.quick(next(iter(kinds)), self.field) or convert
         for position, value in enumerate(values):
             try:
                 converted.append(None if value is None else convert(value))
@@ -165,15 +180,15 @@ class Column:
         )
 
 
+def _is_microseconds(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(type_) and type_.unit == "us")
+
+
 def _direct(field: pa.Field) -> set[type]:
     """Which Python types Arrow itself takes exactly, or refuses."""
-    type_, nothing = field.type, type(None)
+    type_ = field.type
     if types.logical_type(field) is not None:
-        return (
-            {nothing, str}
-            if types.logical_type(field) not in ("json", "decimal", "uuid")
-            else {nothing}
-        )
+        return {str} if types.logical_type(field) not in ("json", "decimal", "uuid") else set()
     for test, kind in (
         (pa.types.is_boolean, bool),
         (pa.types.is_integer, int),
@@ -181,7 +196,8 @@ def _direct(field: pa.Field) -> set[type]:
         (pa.types.is_string, str),
         (pa.types.is_large_string, str),
         (pa.types.is_binary, bytes),
+        (_is_microseconds, datetime.datetime),
     ):
         if test(type_):
-            return {nothing, kind}
-    return {nothing}
+            return {kind}
+    return set()

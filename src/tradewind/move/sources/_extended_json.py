@@ -15,13 +15,17 @@ import re
 import struct
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.document_columns import JSON, Kind, Values
 from tradewind.move.documents import load_orjson
+from tradewind.move.types import logical_type
+
+if TYPE_CHECKING:
+    from bson import Decimal128, ObjectId
 
 __all__ = ["BsonValues"]
 
@@ -125,6 +129,15 @@ class BsonValues(Values):
             return _Milliseconds(int(value))
         return value
 
+    def quick(self, kind: type, field: pa.Field) -> Callable[[Any], Any] | None:
+        """Give a shorter way for columns of ids and decimals."""
+        logical = logical_type(field)
+        if kind is self._bson.ObjectId and pa.types.is_string(field.type) and logical != "json":
+            return None if logical in ("decimal", "uuid") else _id_text
+        if kind is self._bson.Decimal128 and logical == "decimal":
+            return _decimal_text
+        return None
+
     def scalar_kind(self, value: Any) -> Kind:
         """Tell the column that a scalar wants."""
         if isinstance(value, _Milliseconds):
@@ -140,10 +153,26 @@ class BsonValues(Values):
         return super().kind(value)
 
 
+def _decimal_text(value: Decimal128) -> str:
+    """What str makes of it, mostly ten times as fast."""
+    low, high = _TWO_LONGS.unpack(value.bid)
+    exponent = (high >> 49) - 6176
+    if not -7 < exponent <= 0 or high & ((1 << 49) - 1):
+        return str(value)
+    if exponent == 0:
+        return str(low)
+    digits = str(low).rjust(1 - exponent, "0")
+    return f"{digits[:exponent]}.{digits[exponent:]}"
+
+
 class _Milliseconds(int):
     """A date that Python's datetime cannot tell, in milliseconds since 1970."""
 
     milliseconds = True
+
+
+def _id_text(value: ObjectId) -> str:
+    return value.binary.hex()
 
 
 class _Foreign:
@@ -213,16 +242,6 @@ def _encoders(values: BsonValues) -> dict[type, Callable[[Any], Any]]:
             return date(value.as_datetime())
         return {"$date": {"$numberLong": str(int(value))}}
 
-    def decimal(value: Decimal128) -> Any:
-        low, high = _TWO_LONGS.unpack(value.bid)
-        exponent = (high >> 49) - 6176
-        if not -7 < exponent <= 0 or high & ((1 << 49) - 1):
-            return {"$numberDecimal": str(value)}
-        if exponent == 0:
-            return {"$numberDecimal": str(low)}
-        digits = str(low).rjust(1 - exponent, "0")  # what str does, ten times as fast
-        return {"$numberDecimal": f"{digits[:exponent]}.{digits[exponent:]}"}
-
     def binary(value: bytes) -> Any:
         subtype = value.subtype if isinstance(value, Binary) else 0
         data = base64.b64encode(value).decode()
@@ -249,7 +268,7 @@ def _encoders(values: BsonValues) -> dict[type, Callable[[Any], Any]]:
         ObjectId: lambda value: {"$oid": value.binary.hex()},
         datetime.datetime: date,
         DatetimeMS: milliseconds,
-        Decimal128: decimal,
+        Decimal128: lambda value: {"$numberDecimal": _decimal_text(value)},
         Binary: binary,
         bytes: binary,
         uuid.UUID: lambda value: binary(Binary.from_uuid(value)),
