@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -32,6 +34,9 @@ def azure_store(container: str, conn_id: str | None = "wasb_default", **options:
     """
     from tradewind.move.stores.azure import AzureStore
 
+    # As in the official hook: the client logs every request with its headers at INFO.
+    logger = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")
+    logger.setLevel(os.environ.get("AZURE_HTTP_LOGGING_LEVEL", logging.WARNING))
     return AzureStore(container, **{**azure_settings(conn_id or "wasb_default"), **options})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,22 +96,26 @@ def sql_source(
     if kind == "postgres":
         from tradewind.move.sources.postgres import PostgresSource
 
+        _check_options(PostgresSource, options)
         return PostgresSource(
             postgres_connection(connection, hook_params), query, parameters=parameters, **options
         )
     if kind == "mysql":
         from tradewind.move.sources.mysql import MySQLSource
 
+        _check_options(MySQLSource, options)
         return MySQLSource(
             mysql_connection(connection, hook_params), query, parameters=parameters, **options
         )
     if kind == "sqlite":
         from tradewind.move.sources.sqlite import SQLiteSource
 
+        _check_options(SQLiteSource, options)
         return SQLiteSource(sqlite_path(connection), query, parameters=parameters, **options)
     hook = _hook(connection, hook_params)
     from tradewind.move.sources.dbapi import DbApiSource
 
+    _check_options(DbApiSource, options)
     return DbApiSource(
         hook.get_conn, query, parameters=parameters, name=f"{kind}:{conn_id}", **options
     )
@@ -298,6 +303,12 @@ def _refuse(
             f"sql_hook_params for the connection {connection.conn_id!r}: {rest[0]!r} has no "
             f"meaning here. Choose from: {known}; put other settings into the connection's extra."
         )
+
+
+def _check_options(kind: type, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in inspect.signature(kind).parameters:
+            raise InputError(f"{kind.__name__} has no {name}. Leave it out for this database.")
 
 
 def _kind(connection: Connection) -> str:

@@ -1,0 +1,204 @@
+"""Operators between systems that the DAGs of the other tests leave out."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from emulators import Emulator
+from tradewind.airflow import (
+    Objects,
+    Sql,
+    SqlToAzureBlobOperator,
+    SqlToGCSOperator,
+    Table,
+    TransferOperator,
+)
+from tradewind.airflow.connections.stores import store_of
+from tradewind.errors import InputError
+from tradewind.local import Systems
+
+pytestmark = pytest.mark.airflow
+
+QUERY = "SELECT 1 AS id, 'a' AS name UNION ALL SELECT 2, NULL ORDER BY 1"
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(conn_id: str, conn_type: str, **fields: Any) -> str:
+        text = json.dumps({"conn_type": conn_type, **fields})
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
+        return conn_id
+
+    return make
+
+
+@pytest.fixture
+def database(connect: Any, tmp_path: Path) -> str:
+    """A connection to a SQLite file, ``it.db``."""
+    (tmp_path / "it.db").touch()
+    made: str = connect("file_db", "sqlite", host=str(tmp_path / "it.db"))
+    return made
+
+
+def run(task: Any) -> Any:
+    return task.execute({})
+
+
+def read(uri: str, conn_id: str | None = None) -> bytes:
+    store, key = store_of(uri, conn_id)
+    return b"".join(store.read(key))
+
+
+def test_sql_to_gcs(
+    fake_gcs: Emulator, database: str, connect: Any, monkeypatch: pytest.MonkeyPatch
+):
+    import httpx
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", fake_gcs.endpoint)
+    connect("google_cloud_default", "google_cloud_platform", extra={"is_anonymous": True})
+    httpx.post(f"{fake_gcs.endpoint}/storage/v1/b", json={"name": "airflow-gcs"})
+    given = {"sql": QUERY, "bucket": "airflow-gcs", "sql_conn_id": database}
+    told = run(SqlToGCSOperator(task_id="t", filename="rows.json", **given))
+    assert told["rows"] == 2
+    assert read("gs://airflow-gcs/rows.json") == b'{"id":1,"name":"a"}\n{"id":2,"name":null}\n'
+    given.update(export_format="csv", field_delimiter=";", null_marker="-")
+    run(SqlToGCSOperator(task_id="t", filename="rows_{}.csv", exclude_columns={"id"}, **given))
+    assert read("gs://airflow-gcs/rows_0.csv") == b"name\na\n-\n"
+
+
+def test_sql_to_azure_blob(azurite: Emulator, database: str, connect: Any):
+    from azure.storage.blob import BlobServiceClient
+
+    with BlobServiceClient(azurite.endpoint, credential=azurite.key) as client:
+        client.create_container("airflow-azure")
+    connect("wasb_default", "wasb", host=azurite.endpoint, password=azurite.key)
+    task = SqlToAzureBlobOperator(
+        task_id="t",
+        query=QUERY,
+        sql_conn_id=database,
+        container_name="airflow-azure",
+        blob_name="out/rows",
+        file_format="parquet",
+    )
+    told = run(task)
+    assert azurite.key not in json.dumps(told)
+    table = pq.read_table(io.BytesIO(read("az://airflow-azure/out/rows.parquet")))
+    assert table.to_pydict() == {"id": [1, 2], "name": ["a", None]}
+
+
+def test_mariadb_into_sqlite_and_back(
+    local_mariadb: Systems, database: str, connect: Any, tmp_path: Path
+):
+    mysql = json.loads(local_mariadb.environment["AIRFLOW_CONN_MYSQL_DEFAULT"])
+    connect("maria", **mysql)
+    query = "SELECT 1 AS id, %s AS name UNION ALL SELECT 2, NULL ORDER BY 1"
+    move = TransferOperator(
+        task_id="t",
+        source=Sql("maria", query, parameters=["a"]),
+        target=Table(database, "airflow_words", create=True),
+    )
+    assert run(move)["rows"] == 2
+    with closing(sqlite3.connect(tmp_path / "it.db")) as opened:
+        assert opened.execute("SELECT * FROM airflow_words").fetchall() == [(1, "a"), (2, None)]
+    back = TransferOperator(
+        task_id="t",
+        source=Sql(database, "SELECT * FROM airflow_words WHERE id = ?", parameters=[1]),
+        target=Table("maria", "airflow_words", create=True),
+    )
+    assert run(back)["rows"] == 1
+
+
+def test_any_database_by_its_hook(local_postgres: Systems, connect: Any, tmp_path: Path):
+    # Redshift speaks PostgreSQL's protocol without its COPY: read by the hook's connection.
+    postgres = json.loads(local_postgres.environment["AIRFLOW_CONN_POSTGRES_DEFAULT"])
+    connect("redshift", **{**postgres, "extra": {"redshift": True}})
+    move = TransferOperator(
+        task_id="t",
+        source=Sql("redshift", "SELECT %s AS id, 'x' AS name", parameters=[7]),
+        target=Objects(f"file://{tmp_path}/rows.csv"),
+    )
+    run(move)
+    assert (tmp_path / "rows.csv").read_bytes() == b"id,name\n7,x\n"
+
+
+def test_what_a_database_cannot_is_said(database: str):
+    with pytest.raises(InputError, match=r"SQLiteSource has no split. Leave it out"):
+        Sql(database, "SELECT 1", split="id", connections=2).source()
+
+
+def test_s3_settings_of_a_connection(connect: Any):
+    connect(
+        "my_s3",
+        "aws",
+        login="AKIAEXAMPLE",
+        password="a-secret-key",
+        extra={
+            "region_name": "eu-central-1",
+            "verify": False,
+            "config_kwargs": {"s3": {"addressing_style": "path"}},
+            "service_config": {"s3": {"endpoint_url": "http://127.0.0.1:1"}},
+        },
+    )
+    store: Any = store_of("s3://bucket/key", "my_s3")[0]
+    assert store.client.meta.endpoint_url == "http://127.0.0.1:1"
+    assert store.client.meta.region_name == "eu-central-1"
+    assert store.client.meta.config.s3["addressing_style"] == "path"
+    assert "a-secret-key" not in repr(store) + store.describe()
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("ftp://host/key", "no URI of an object store. Begin it with s3://"),
+        ("s3://bucket", "names no object"),
+        ("/tmp/file.csv", "no URI of an object store"),
+    ],
+)
+def test_uris_that_are_none(uri: str, says: str):
+    with pytest.raises(InputError, match=says):
+        store_of(uri)
+
+
+def test_credentials_that_renew_themselves_do_so_while_data_move(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """A role's credentials: the session is the hook's, which asks for new ones in time."""
+    from datetime import datetime, timedelta
+
+    from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
+
+    asked: list[int] = []
+
+    def credentials(self: Any) -> dict[str, Any]:
+        asked.append(1)
+        return {
+            "access_key": f"AKIA{len(asked)}",
+            "secret_key": "s",
+            "token": "t",
+            # Within botocore's window of mandatory renewal: the next request asks again.
+            "expiry_time": (datetime.now(UTC) + timedelta(minutes=5)).isoformat(),
+        }
+
+    monkeypatch.setattr(BaseSessionFactory, "_refresh_credentials", credentials)
+    connect(
+        "role",
+        "aws",
+        login="AKIAEXAMPLE",
+        password="a-secret-key",
+        extra={"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/reader"},
+    )
+    store: Any = store_of("s3://bucket/key", "role")[0]
+    signer = store.client._request_signer._credentials
+    before = len(asked)
+    first, second = signer.get_frozen_credentials(), signer.get_frozen_credentials()
+    assert first.access_key != second.access_key
+    assert len(asked) > before
