@@ -220,10 +220,12 @@ class Load:
                     f"from: {', '.join(c.name for c in self._columns if not c.generated)}."
                 )
         # Rights, before anything is read: a statement that inserts nothing.
-        first = next((column.name for column in self._columns if not column.generated), None)
-        if first is not None:
+        # It names all columns: one without a default may not be left out.
+        names = [quoted(column.name) for column in self._columns if not column.generated]
+        if names:
             session.execute(
-                f"INSERT INTO {self._sql} ({quoted(first)}) SELECT NULL FROM DUAL WHERE 1 = 0"
+                f"INSERT INTO {self._sql} ({', '.join(names)}) "
+                f"SELECT {', '.join(['NULL'] * len(names))} FROM DUAL WHERE 1 = 0"
             )
         if target.mode == "replace":
             session.execute(f"DELETE FROM {self._sql} WHERE 1 = 0")
