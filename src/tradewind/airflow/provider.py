@@ -19,8 +19,9 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "tradewind",
         "name": "Tradewind",
         "description": (
-            "For pipelines whose data and heavy work live in other systems: brings those systems "
-            "to one machine (S3, SageMaker), and streams the formats they need."
+            "For pipelines whose data and heavy work live in other systems: moves data between "
+            "databases, APIs and object stores in a stream, whole or not at all, and brings those "
+            "systems to one machine (S3, SageMaker, PostgreSQL, MariaDB, MongoDB)."
         ),
         "versions": [__version__],
     }
