@@ -195,9 +195,13 @@ class ObjectTarget(Target):
             end = "" if self.replace else ", unless it exists"
             return [f"write {self.describe()} ({how}){end}"]
         parts = self.parts
-        ends = [f"{parts.rows:,} rows"] * (parts.rows is not None)
-        ends += [f"{parts.bytes:,} bytes"] * (parts.bytes is not None)
-        ends += [f"partition by {', '.join(parts.by)}"] * bool(parts.by)
+        ends = [
+            f"{number:,} {name}"
+            for name, number in (("rows", parts.rows), ("bytes", parts.bytes))
+            if number is not None
+        ]
+        if parts.by:
+            ends.append(f"partition by {', '.join(parts.by)}")
         folder = self.store.uri(folder_of(self.key))
         return [
             f"write parts ({how}; {', '.join(ends)}) under {folder}",
