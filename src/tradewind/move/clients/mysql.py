@@ -279,7 +279,9 @@ class Session:
         except (OSError, ValueError, TypeError) as error:
             raise SetupError(f"{self.system}: {error}. Check the connection's options.") from error
         self._closed = False
-        _keep_alive(self._connection.fileno())
+        # Kept, as the library lets one thread at a time ask for it.
+        self._number = int(self._connection.fileno())
+        _keep_alive(self._number)
         self.thread = int(self._connection.thread_id())
         version = self._connection.get_server_info()
         self.is_mariadb = "mariadb" in version.lower()
@@ -361,7 +363,7 @@ class Session:
                 other.execute(f"KILL {self.thread}")
             finally:
                 other.close()
-        with contextlib.suppress(OSError), _socket(self._connection.fileno()) as opened:
+        with contextlib.suppress(OSError), _socket(self._number) as opened:
             opened.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class MySQLReading:
 
     def text(self, raw: pa.Array) -> pa.Array:
         """Take bytes as text."""
-        if self.convert is _bits:
+        if self.convert in (_bit, _bits):
             return raw
         try:
             return raw.cast(pa.string())
@@ -175,7 +175,7 @@ def mysql_reading(
         return made(pa.int16(), lambda text: text.cast(pa.int16()))
     if kind == _BIT:
         if length == 1:
-            return made(pa.bool_(), lambda raw: pc.equal(_bits(raw), 1))
+            return made(pa.bool_(), _bit)
         return made(pa.uint64(), _bits)
     if kind == _JSON:
         return made(pa.string(), logical="json")
@@ -251,6 +251,10 @@ def _duration(text: str) -> str:
     parts.append((f"{int(whole)}.{fraction}" if fraction else whole.lstrip("0"), "S"))
     written = "".join(f"{sign}{number}{unit}" for number, unit in parts if number)
     return f"PT{written or '0S'}"
+
+
+def _bit(raw: pa.Array) -> pa.Array:
+    return pc.equal(_bits(raw), 1)
 
 
 def _bits(raw: pa.Array) -> pa.Array:

@@ -225,7 +225,8 @@ class _Reading:
                 if session.is_mariadb
                 else f"SET SESSION max_execution_time = {max(1, round(timeout * 1000))}"
             )
-        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # For the session too: a statement that creates something would end the transaction first.
+        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         session.query(query)
         self._result = session.stream()

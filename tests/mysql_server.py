@@ -1,0 +1,122 @@
+"""What tests of MySQL share: connections, sessions, and tables of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from tradewind.local import Systems
+from tradewind.move.batches import Batches
+from tradewind.move.clients.mysql import MySQLConnection, Session
+from tradewind.move.source import Source
+from tradewind.owner import Owner
+
+_numbers = itertools.count()
+
+
+def connection_to(systems: Systems, **changes: object) -> MySQLConnection:
+    environment = systems.environment
+    settings = {
+        "host": environment["MYSQL_HOST"],
+        "port": int(environment["MYSQL_TCP_PORT"]),
+        "user": environment["MYSQL_USER"],
+        "password": environment["MYSQL_PWD"],
+        "database": environment["MYSQL_DATABASE"],
+    }
+    return MySQLConnection(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def fresh(what: str) -> str:
+    """A name that nothing else has."""
+    return f"{what}_{os.getpid()}_{next(_numbers)}"
+
+
+def owner_of(what: str, **more: int) -> Owner:
+    return Owner("dag", fresh("run"), what, **more)
+
+
+def until(true: Callable[[], object], *, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never became so"
+        time.sleep(0.02)
+
+
+class Database:
+    """One session that tests prepare and look with; each statement sees what is committed."""
+
+    def __init__(self, connection: MySQLConnection) -> None:
+        self.connection = connection
+        self.session = Session(connection)
+        self.session.execute("SET autocommit = 1, sql_mode = ''")
+
+    def run(self, sql: str) -> None:
+        self.session.execute(sql)
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        return self.session.fetch(sql, *values)
+
+    def value(self, sql: str, *values: object) -> str | None:
+        return self.rows(sql, *values)[0][0]
+
+    def count(self, table: str) -> int:
+        return int(self.value(f"SELECT COUNT(*) FROM {table}") or 0)
+
+    def table(self, columns: str, rows: str = "", *, name: str = "t", more: str = "") -> str:
+        """Make a table of a name of its own."""
+        name = fresh(name)
+        self.run(f"CREATE TABLE {name} ({columns}) {more or 'ENGINE=InnoDB'}")
+        if rows:
+            self.run(f"INSERT INTO {name} VALUES {rows}")
+        return name
+
+    def tables_like(self, name: str) -> list[str]:
+        return sorted(row[0] for row in self.rows("SHOW TABLES") if row[0].startswith(name))
+
+    def sessions(self, text: str) -> list[int]:
+        """Sessions whose running statement has a text."""
+        return [
+            int(row[0])
+            for row in self.rows(
+                "SELECT id FROM information_schema.processlist WHERE info LIKE %s "
+                "AND id <> CONNECTION_ID()",
+                f"%{text}%",
+            )
+        ]
+
+
+@contextmanager
+def database_on(connection: MySQLConnection) -> Iterator[Database]:
+    database = Database(connection)
+    try:
+        yield database
+    finally:
+        database.session.close()
+
+
+class Rows(Source):
+    """Batches that a test made; `before` is called before each but the first."""
+
+    def __init__(self, *tables: pa.Table, before: Callable[[], None] | None = None) -> None:
+        self.tables = tables
+        self.before = before
+        self.asked = False
+
+    def describe(self) -> str:
+        return "rows of the test"
+
+    def batches(self) -> Batches:
+        self.asked = True
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            for number, table in enumerate(self.tables):
+                if number and self.before:
+                    self.before()
+                yield from table.to_batches()
+
+        return Batches(self.tables[0].schema, generate())
