@@ -1,0 +1,283 @@
+"""Backends of `tradewind.run` from Airflow's connections, described in plain values.
+
+A description holds ids of connections, never secrets: so it can stand in the metadata database
+while a task is deferred, and is turned into a backend where it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from tradewind.run.backend import Backend
+    from tradewind.run.backends._engine import RegistryLogin
+
+__all__ = [
+    "BackendSpec",
+    "open_docker",
+    "open_process",
+    "open_sagemaker",
+    "open_ssh",
+    "registry_login",
+]
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """Which system runs work, in values that JSON can hold.
+
+    Args:
+        opener: The function that makes the backend, ``module:function``.
+        arguments: What it takes.
+    """
+
+    opener: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, **more: Any) -> Backend[Any]:
+        """Make the backend.
+
+        Args:
+            more: Further arguments that cannot be described, like where to log.
+        """
+        module, _, function = self.opener.partition(":")
+        make: Callable[..., Backend[Any]] = getattr(importlib.import_module(module), function)
+        return make(**self.arguments, **more)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        return {"opener": self.opener, "arguments": dict(self.arguments)}
+
+    @property
+    def key(self) -> str:
+        """What is equal for descriptions of the same system."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+
+def open_process(root: str) -> Backend[Any]:
+    """Make the backend of this machine's processes.
+
+    Args:
+        root: Folder of the job folders.
+    """
+    from tradewind.run.backends.process import ProcessBackend
+
+    return ProcessBackend(root)
+
+
+# ------------------------------------------------------------------------------------------ docker
+
+
+def open_docker(
+    docker_url: str | list[str] | None = None,
+    api_version: str | None = None,
+    timeout: float = 60.0,
+    tls_ca_cert: str | None = None,
+    tls_client_cert: str | None = None,
+    tls_client_key: str | None = None,
+    tls_verify: bool = True,
+    tls_hostname: str | bool | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Backend[Any]:
+    """Make the backend of a Docker engine, the first one that answers.
+
+    Args:
+        docker_url: Its address, or several; ``DOCKER_HOST`` or the usual socket when not given.
+        api_version: Of the engine's API; ``auto`` or None for its own.
+        timeout: Of an answer, in seconds.
+        tls_ca_cert: File with the certificate authority of the engine.
+        tls_client_cert: File with this client's certificate.
+        tls_client_key: File with its key.
+        tls_verify: Whether the engine's certificate is checked.
+        tls_hostname: False does not compare its name.
+        say: Takes a line for each step of a pull.
+
+    Raises:
+        SetupError: None of them answers.
+    """
+    from tradewind.run.backends.docker import DockerBackend, Engine
+
+    urls = docker_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    tls = _tls(tls_ca_cert, tls_client_cert, tls_client_key, tls_verify, tls_hostname)
+    refused: list[str] = []
+    for url in [urls] if isinstance(urls, str) else urls:
+        # "unix://var/run/docker.sock", with two slashes, is how the official operator spells it.
+        address = url.replace("unix://var/", "unix:///var/")
+        engine = Engine(address, tls=tls, api_version=api_version, timeout=timeout)
+        try:
+            engine.ask("GET", "/_ping", what="a sign of life")
+        except SetupError as error:
+            engine.close()
+            refused.append(str(error))
+            continue
+        return DockerBackend(engine, say=say)
+    raise SetupError(" ".join(refused))
+
+
+def _tls(
+    ca: str | None, certificate: str | None, key: str | None, verify: bool, hostname: Any
+) -> ssl.SSLContext | None:
+    if not (ca and certificate and key):
+        return None
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(
+            f"Docker: the TLS files {ca}, {certificate}, {key} cannot be used: {error}."
+        ) from error
+    if hostname is False or not verify:
+        context.check_hostname = False
+    if not verify:
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def registry_login(docker_conn_id: str | None) -> RegistryLogin | None:
+    """Read who pulls images from a Docker connection.
+
+    Args:
+        docker_conn_id: Its id; None for nobody.
+
+    Raises:
+        SetupError: It lacks the registry's address or a user name.
+    """
+    if not docker_conn_id:
+        return None
+    from tradewind.airflow.connections import find_connection
+    from tradewind.run.backends._engine import RegistryLogin
+
+    connection = find_connection(docker_conn_id)
+    for what, value in (("a host", connection.host), ("a login", connection.login)):
+        if not value:
+            raise SetupError(
+                f"The Airflow connection {docker_conn_id!r} has no {what.split()[1]}: a Docker "
+                f"connection needs {what}, the registry's address and its user."
+            )
+    host = connection.host or ""
+    return RegistryLogin(
+        registry=f"{host}:{connection.port}" if connection.port else host,
+        username=connection.login or "",
+        password=connection.password or "",
+        email=connection.extra_dejson.get("email") or "",
+    )
+
+
+# --------------------------------------------------------------------------------------------- ssh
+
+
+def open_ssh(
+    ssh_conn_id: str,
+    remote_host: str | None = None,
+    root: str = ".tradewind/jobs",
+    conn_timeout: float | None = None,
+) -> Backend[Any]:
+    """Make the backend of another machine from an SSH connection.
+
+    Args:
+        ssh_conn_id: Its id; read as the official hook reads it.
+        remote_host: The machine, instead of the connection's.
+        root: Folder of the job folders there.
+        conn_timeout: Of connecting, in seconds, instead of the connection's.
+    """
+    from tradewind.airflow.connections import find_connection
+    from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+
+    connection = find_connection(ssh_conn_id)
+    extra = connection.extra_dejson
+    host = remote_host or connection.host
+    if not host:
+        raise SetupError(
+            f"The Airflow connection {ssh_conn_id!r} has no host, and remote_host is not given."
+        )
+    unchecked = extra.get("no_host_key_check", extra.get("ignore_hostkey_verification", False))
+    host_key = extra.get("host_key")
+    if host_key and _is_true(unchecked):
+        raise InputError(
+            f"The Airflow connection {ssh_conn_id!r} has a host_key and no_host_key_check: a key "
+            "that is given is checked. Take one of them away."
+        )
+    if host_key and len(host_key.split()) == 1:
+        host_key = f"ssh-rsa {host_key}"
+    options: dict[str, Any] = {}
+    if extra.get("ciphers"):
+        options["encryption_algs"] = list(extra["ciphers"])
+    timeout = conn_timeout or extra.get("conn_timeout") or 10
+    return SSHBackend(
+        SSHConnection(
+            host=host,
+            username=connection.login or None,
+            port=connection.port or 22,
+            password=connection.password or None,
+            key_file=_home(extra.get("key_file")),
+            private_key=extra.get("private_key"),
+            passphrase=extra.get("private_key_passphrase"),
+            host_key=" ".join(host_key.split()[:2]) if host_key else None,
+            check_host_key=not _is_true(unchecked),
+            connect_timeout=float(timeout),
+            options=options,
+        ),
+        root=root,
+    )
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _home(path: str | None) -> str | None:
+    return os.path.expanduser(path) if path else None
+
+
+# --------------------------------------------------------------------------------------- sagemaker
+
+
+def open_sagemaker(
+    kind: str,
+    aws_conn_id: str | None = "aws_default",
+    region_name: str | None = None,
+    verify: bool | str | None = None,
+    botocore_config: Mapping[str, Any] | None = None,
+) -> Backend[Any]:
+    """Make the backend of one kind of SageMaker's jobs.
+
+    Args:
+        kind: ``TRAINING``, ``TRANSFORM``, ``PROCESSING`` or ``TUNING``.
+        aws_conn_id: An AWS connection; None for boto3's own chain.
+        region_name: Instead of the connection's.
+        verify: Whether to check certificates, or the file with those to trust.
+        botocore_config: Arguments of `botocore.config.Config`.
+    """
+    from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
+
+    from tradewind.run.backends import sagemaker
+
+    hook = SageMakerHook(  # type: ignore[no-untyped-call]
+        aws_conn_id=aws_conn_id,
+        region_name=region_name,
+        verify=verify,
+        config=dict(botocore_config) if botocore_config else None,
+    )
+    session = hook.get_session(region_name=hook.region_name)
+    options: dict[str, Any] = {"config": hook.config}
+    if hook.verify is not None:
+        options["verify"] = hook.verify
+    clients = {}
+    for service in ("sagemaker", "logs"):
+        endpoint = hook.conn_config.get_service_endpoint_url(service)
+        clients[service] = session.client(
+            service, **options, **({"endpoint_url": endpoint} if endpoint else {})
+        )
+    return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind), clients=clients)
