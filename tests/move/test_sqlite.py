@@ -1,0 +1,362 @@
+"""SQLite as source and target: real files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.batches import Batches
+from tradewind.move.receipt import Receipt
+from tradewind.move.source import Source
+from tradewind.move.sources.sqlite import SQLiteSource
+from tradewind.move.targets.sqlite import SQLiteTable
+from tradewind.move.transfer import transfer
+from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.owner import Owner
+
+
+class Rows(Source):
+    def __init__(self, *tables: pa.Table, before=None) -> None:
+        self.tables = tables
+        self.before = before
+        self.asked = False
+
+    def describe(self) -> str:
+        return "rows of the test"
+
+    def batches(self) -> Batches:
+        self.asked = True
+
+        def generate():
+            for number, table in enumerate(self.tables):
+                if number and self.before:
+                    self.before()
+                yield from table.to_batches()
+
+        return Batches(self.tables[0].schema, generate())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "a b.db"
+    run(made, "CREATE TABLE t (n INTEGER PRIMARY KEY, t TEXT)")
+    return made
+
+
+def run(path: Path, sql: str, values=()) -> list[tuple]:
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+def read(path: Path, query: str, **options) -> pa.Table:
+    with SQLiteSource(path, query, **options).batches() as batches:
+        return pa.Table.from_batches(list(batches), batches.schema)
+
+
+def load(path: Path, rows, table: str, owner: Owner | None = None, **options) -> Receipt:
+    source = rows if isinstance(rows, Rows) else Rows(rows)
+    return transfer(source, SQLiteTable(path, table, **options), owner or Owner("d", "r", table))
+
+
+def numbers(*values: int, text: str = "x") -> pa.Table:
+    return pa.table({"n": pa.array(values, pa.int64()), "t": [text] * len(values)})
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "arrow", "expected"),
+    [
+        ("INTEGER", 2**63 - 1, pa.int64(), 2**63 - 1),
+        ("REAL", 1, pa.float64(), 1.0),
+        ("VARCHAR(10)", "é\0🙂", pa.string(), "é\0🙂"),
+        ("BLOB", b"\0\xff", pa.binary(), b"\0\xff"),
+        ("BOOLEAN", 1, pa.bool_(), True),
+        ("DATE", "0999-01-01", pa.date32(), dt.date(999, 1, 1)),
+        (
+            "DATETIME",
+            "2026-01-02 03:04:05.000006",
+            pa.timestamp("us"),
+            dt.datetime(2026, 1, 2, 3, 4, 5, 6),
+        ),
+        (
+            "TIMESTAMPTZ",
+            "2026-01-02T03:04:05+02:00",
+            pa.timestamp("us", "UTC"),
+            dt.datetime(2026, 1, 2, 1, 4, 5, tzinfo=dt.UTC),
+        ),
+        ("TIME", "23:59:59.5", pa.time64("us"), dt.time(23, 59, 59, 500000)),
+        ("DECIMAL(10,2)", 12.5, pa.decimal128(10, 2), Decimal("12.50")),
+        (
+            "DECIMAL_TEXT(40,20)",
+            "1.00000000000000000001",
+            pa.decimal256(40, 20),
+            Decimal("1.00000000000000000001"),
+        ),
+    ],
+)
+def test_declared_types(path, declared, value, arrow, expected) -> None:
+    run(path, f"CREATE TABLE d (c {declared})")
+    run(path, "INSERT INTO d VALUES (?), (NULL)", (value,))
+    for query, parameters in (("SELECT * FROM d", None), ("SELECT c FROM d WHERE 1 = ?", [1])):
+        got = read(path, query, parameters=parameters)
+        assert (got.schema.field("c").type, got["c"].to_pylist()) == (arrow, [expected, None])
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("INTEGER", "abc"),
+        ("INTEGER", 1.5),
+        ("TEXT", b"x"),
+        ("BOOLEAN", 2),
+        ("DATE", "2026-02-30"),
+        ("DATE", 20260101),
+        ("DATETIME", "2026-01-01 00:00:00.1234567"),
+        ("TIMESTAMPTZ", "2026-01-01 00:00:00"),
+        ("DATETIME", "2026-01-01 00:00:00Z"),
+        ("DECIMAL(4,2)", 1.234),
+        ("BLOB", "text"),
+        ("REAL", "x"),
+    ],
+)
+def test_values_beside_their_declared_type(path, declared, value) -> None:
+    run(path, f"CREATE TABLE d (c {declared})")
+    run(path, "INSERT INTO d VALUES (?)", (value,))
+    with pytest.raises(UnfitValueError, match=r"'c'.*schema="):
+        read(path, "SELECT * FROM d")
+    assert read(path, "SELECT CAST(c AS TEXT) AS c FROM d").num_rows == 1
+
+
+def test_expressions_are_typed_by_their_first_rows(path) -> None:
+    got = read(
+        path, "SELECT 1 + 1 AS a, 'x' AS b, 1.5 AS c, NULL AS d, :v AS e", parameters={"v": b"1"}
+    )
+    assert got.schema.types == [pa.int64(), pa.string(), pa.float64(), pa.string(), pa.binary()]
+    run(path, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000)"
+        " INSERT INTO t SELECT n, n FROM c")  # fmt: skip
+    query = "SELECT CASE WHEN n < 2500 THEN n ELSE 'late' END AS v FROM t"
+    with pytest.raises(UnfitValueError, match=r"'v'.*'late'.*schema="):
+        read(path, query)
+    schema = pa.schema([field("d", pa.string(), "decimal"), ("v", pa.int64())])
+    with pytest.raises(InputError, match="'d', which the query does not give"):
+        read(path, query, schema=schema)
+    assert (
+        read(path, "SELECT n AS v FROM t", schema=pa.schema([("v", pa.uint16())])).num_rows == 3000
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "message"),
+    [
+        ("SELEC", InputError, "syntax"),
+        ("SELECT * FROM missing", SetupError, "no such table: missing"),
+        ("SELECT 1 AS a, 2 AS a", InputError, "2 columns"),
+        ("INSERT INTO t VALUES (1, 'a')", SetupError, "readonly"),
+        ("SELECT ?", InputError, "binding"),
+        ("SELECT CAST(x'ff' AS TEXT)", InputError, "UTF-8.*AS BLOB"),
+    ],
+)
+def test_wrong_queries(path, query, error, message) -> None:
+    with pytest.raises(error, match=message) as raised:
+        read(path, query)
+    assert str(path) in str(raised.value)
+
+
+def test_what_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no such file"):
+        read(tmp_path / "none.db", "SELECT 1")
+    (tmp_path / "text.db").write_text("not a database at all, but long enough to be one" * 30)
+    with pytest.raises(SetupError, match="no whole database"):
+        read(tmp_path / "text.db", "SELECT * FROM t")
+    with pytest.raises(InputError):
+        SQLiteSource.from_uri("sqlite://", {"table": "t"})
+    with pytest.raises(InputError, match="nope"):
+        SQLiteSource.from_uri("sqlite:///a.db", {"table": "t", "nope": "1"})
+    assert SQLiteSource.from_uri("sqlite:////tmp/a.db", {"table": "t"}).path == Path("/tmp/a.db")
+    assert SQLiteTable.from_uri("sqlite:///a.db", {"table": "t"}).path == Path("a.db")
+
+
+def test_a_time_limit(path) -> None:
+    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT MAX(n) FROM c"
+    with pytest.raises(RetryError, match="statement_timeout"):
+        read(path, endless, statement_timeout=0.05)
+
+
+def test_one_snapshot(path) -> None:
+    run(path, "PRAGMA journal_mode = WAL")
+    run(path, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 9000)"
+        " INSERT INTO t SELECT n, n FROM c")  # fmt: skip
+    with SQLiteSource(path, "SELECT * FROM t").batches() as batches:
+        rows = next(iter(batches)).num_rows
+        run(path, "DELETE FROM t")
+        assert rows + sum(batch.num_rows for batch in batches) == 9000
+
+
+def test_modes(path) -> None:
+    first = load(path, numbers(1, 2), "t")
+    again = Rows(numbers(3))
+    assert load(path, again, "t").stored.rows == first.stored.rows == 2
+    assert not again.asked
+    load(path, numbers(2, 3, text="new"), "t", Owner("d", "r", "u"), mode="upsert")
+    assert run(path, "SELECT * FROM t") == [(1, "x"), (2, "new"), (3, "new")]
+    load(path, numbers(3, 4), "t", mode="replace", slice="n > 2")
+    load(path, numbers(3, 4), "t", mode="replace", slice=("n > ?", [2]))
+    assert run(path, "SELECT n FROM t") == [(1,), (2,), (3,), (4,)]
+    for wrong, message in (
+        ({"mode": "replace", "slice": {"n": 3}}, "UNIQUE|has"),
+        ({"mode": "replace", "slice": {"x": 3}}, "'x'"),
+        ({"mode": "upsert", "keys": ["t"]}, "not unique"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(path, numbers(4, 5), "t", **wrong)
+    with pytest.raises(InputError, match="UNIQUE"):
+        load(path, numbers(1), "t", Owner("d", "r", "other"))
+    with pytest.raises(InputError, match="several rows"):
+        load(path, numbers(9, 9), "t", mode="upsert")
+    load(path, numbers(), "t", mode="replace")
+    assert run(path, "SELECT COUNT(*) FROM t") == [(0,)]
+
+
+def test_a_failure_leaves_nothing(path, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RetryError("of the source")
+
+    run(path, "INSERT INTO t VALUES (1, 'old')")
+    for mode in ("append", "replace", "upsert"):
+        with pytest.raises(RetryError, match="of the source"):
+            load(path, Rows(numbers(5), numbers(6), before=fail), "t", mode=mode)
+        assert run(path, "SELECT * FROM t") == [(1, "old")]
+    new = tmp_path / "new.db"
+    with pytest.raises(RetryError):
+        load(new, Rows(numbers(5), numbers(6), before=fail), "made", create=True)
+    assert not new.exists() or not run(new, "SELECT * FROM sqlite_master")
+    with pytest.raises(SetupError, match="no table none"):
+        load(path, numbers(1), "none")
+    with pytest.raises(SetupError, match="no such file"):
+        load(tmp_path / "none.db", numbers(1), "t")
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "kind"),
+    [
+        ("INTEGER", "007", pa.string()),
+        ("NUMERIC", "1e5", pa.string()),
+        ("INTEGER", 2**63, pa.uint64()),
+        ("REAL", 2**53 + 1, pa.int64()),
+        ("REAL", float("nan"), pa.float64()),
+        ("DECIMAL(30,20)", Decimal("1.00000000000000000001"), pa.decimal128(30, 20)),
+        ("INTEGER NOT NULL", None, pa.int64()),
+        ("INTEGER CHECK (c > 5)", 1, pa.int64()),
+    ],
+)
+def test_nothing_is_changed_silently(path, declared, value, kind) -> None:
+    run(path, f"CREATE TABLE d (c {declared})")
+    with pytest.raises(InputError, match="c"):
+        load(path, pa.table({"c": pa.array([value], kind)}), "d")
+    assert run(path, "SELECT COUNT(*) FROM d") == [(0,)]
+
+
+_KINDS = {
+    pa.bool_(): st.booleans(),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.decimal128(20, 5): st.decimals(-(10**14), 10**14, places=5),
+    pa.string(): st.text(st.characters(exclude_categories=["Cs"]), max_size=9) | st.just("007"),
+    pa.binary(): st.binary(max_size=9),
+    pa.date32(): st.dates(),
+    pa.timestamp("us"): st.datetimes(),
+    pa.timestamp("us", "UTC"): st.datetimes(timezones=st.just(dt.UTC)),
+    pa.time64("us"): st.times(),
+}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_value_comes_back(tmp_path_factory, data) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(list(_KINDS)), min_size=1, max_size=6))
+    rows = data.draw(st.integers(0, 4))
+    table = pa.table(
+        {
+            f"c {at}": pa.array(
+                data.draw(st.lists(st.none() | _KINDS[kind], min_size=rows, max_size=rows)), kind
+            )
+            for at, kind in enumerate(kinds)
+        }
+    )
+    made = tmp_path_factory.mktemp("sqlite") / "made.db"
+    load(made, table, "t", create=True)
+    got = read(made, "SELECT * FROM t ORDER BY rowid")
+    assert got.schema == table.schema
+    assert got.to_pylist() == table.to_pylist()
+
+
+def test_words_of_text_come_back(tmp_path: Path) -> None:
+    schema = pa.schema([field(word, pa.string(), word) for word in ("json", "uuid", "decimal")])
+    row = {"json": "12", "uuid": "1" * 32, "decimal": "1.10"}
+    load(tmp_path / "a.db", pa.Table.from_pylist([row], schema), "t", create=True)
+    got = read(tmp_path / "a.db", "SELECT * FROM t")
+    assert got.to_pylist() == [row]
+    assert [logical_type(each) for each in got.schema] == ["json", "uuid", "decimal"]
+
+
+_LOADER = """
+import sys, time, pyarrow as pa
+sys.path.insert(0, "tests/move")
+from test_sqlite import Rows, load, numbers
+def hang():
+    print("hanging", flush=True)
+    time.sleep(600)
+load(sys.argv[1], Rows(numbers(*range(10, 50000)), numbers(-1), before=hang), "t")
+"""
+
+
+def test_a_killed_loader_leaves_nothing(path) -> None:
+    run(path, "INSERT INTO t VALUES (1, 'old')")
+    command = [sys.executable, "-c", _LOADER, str(path)]
+    environment = {**os.environ, "PYTHONPATH": "tests"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as loader:
+        assert loader.stdout is not None
+        try:
+            assert loader.stdout.readline() == "hanging\n"
+            with pytest.raises(RetryError, match=r"locked.*try again"):
+                load(path, numbers(2), "t", lock_timeout=0.05)
+            loader.send_signal(signal.SIGKILL)
+        finally:
+            loader.kill()
+    assert run(path, "SELECT * FROM t") == [(1, "old")]
+    load(path, numbers(2, 3), "t")
+    assert run(path, "SELECT COUNT(*) FROM t") == [(3,)]
+
+
+def test_two_loads_take_turns(path) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        inside.set()
+        assert go.wait(30)
+
+    first = threading.Thread(
+        target=load, args=(path, Rows(numbers(1), numbers(2), before=wait), "t")
+    )
+    first.start()
+    assert inside.wait(30)
+    go.set()
+    load(path, numbers(3), "t", Owner("d", "r", "other"))
+    first.join()
+    assert run(path, "SELECT n FROM t") == [(1,), (2,), (3,)]
