@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import json
 import string
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,6 +120,20 @@ def fill(db: Database, name: str, types: list[str], rows: list[list[str | None]]
         db.rows(f"INSERT INTO {name} VALUES ({', '.join(casts)})", *row)
 
 
+def with_numbers(text: bytes, types: list[str]) -> list[list[object]]:
+    """Rows of CSV, its floats as numbers."""
+    _, *rows = csv.reader(io.StringIO(text.decode(), newline=""))
+    kinds = {"float4": np.float32, "float8": np.float64}
+    return [
+        [
+            repr(kinds[type_](cell)) if cell and type_ in kinds else cell
+            for cell, type_ in zip(row, types, strict=True)
+        ]
+        for row in rows
+        if row
+    ]
+
+
 @settings(
     max_examples=60,
     deadline=None,
@@ -158,7 +175,13 @@ def test_tables_of_every_type_come_back_as_they_were(connection, db, table):
 
         encoded = source.encoded(CsvFormat())
         if encoded is not None:
-            assert b"".join(encoded.chunks) == b"".join(CsvFormat().encode(source.batches()))
+            written = b"".join(encoded.chunks)
+            ours = b"".join(CsvFormat().encode(source.batches()))
+            if {"float4", "float8"} & set(types):
+                # PostgreSQL prints some large floats with one digit more than they need.
+                assert with_numbers(written, types) == with_numbers(ours, types)
+            else:
+                assert written == ours
             assert encoded.rows() == len(rows)
     finally:
         db.run(f"DROP TABLE IF EXISTS {name}, {typed}, {native}, {made}")

@@ -37,7 +37,8 @@ class PostgresSource(Source):
     r"""What a query gives, read in one snapshot (``REPEATABLE READ READ ONLY``).
 
     CSV is written by the server (``COPY ... TO STDOUT``). Anything else comes as record batches in
-    the types of `tradewind.move.types`, parsed from COPY's text format.
+    the types of `tradewind.move.types`, parsed from COPY's text format. (Both are the same values;
+    PostgreSQL prints some floats beyond 2^53 with one digit more than they need.)
 
     A retry gives the same bytes where the query gives its rows in the same order: scans start at
     the table's beginning and no parallel workers race, unless `settings` allow them.
