@@ -11,6 +11,7 @@ import contextlib
 import queue
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -198,7 +199,7 @@ class Session:
 
     def close(self) -> None:
         """End it: what still runs on the server is cancelled there. May be called again."""
-        if not self._thread.is_alive():
+        if not self._thread.is_alive() or sys.is_finalizing():
             return
         if self._link is not None:
             with contextlib.suppress(Exception):
