@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 
 from emulators import Emulator
 from tradewind.airflow import (
+    HttpToS3Operator,
     Objects,
     Sql,
     SqlToAzureBlobOperator,
@@ -22,9 +24,11 @@ from tradewind.airflow import (
     Table,
     TransferOperator,
 )
+from tradewind.airflow.connections.aws import split_s3
 from tradewind.airflow.connections.stores import store_of
 from tradewind.errors import InputError
 from tradewind.local import Systems
+from tradewind.move.formats.jsonl import JsonLinesFormat
 
 pytestmark = pytest.mark.airflow
 
@@ -155,6 +159,19 @@ def test_s3_settings_of_a_connection(connect: Any):
     assert "a-secret-key" not in repr(store) + store.describe()
 
 
+def test_buckets_of_s3(connect: Any):
+    extra = {"service_config": {"s3": {"bucket_name": "usual"}}}
+    connect("my_s3", "aws", extra=extra)
+    names = {"conn_id": "my_s3", "bucket_argument": "s3_bucket", "key_argument": "s3_key"}
+    assert split_s3("b", "k/l", **names) == ("b", "k/l")
+    assert split_s3(None, "s3://b/k/l", **names) == ("b", "k/l")
+    assert split_s3(None, "k/l", **names) == ("usual", "k/l")
+    with pytest.raises(InputError, match="leave s3_bucket out"):
+        split_s3("b", "s3://b/k", **names)
+    with pytest.raises(InputError, match=r"name no object: None, 'k'"):
+        split_s3(None, "k", **{**names, "conn_id": None})
+
+
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
@@ -202,3 +219,72 @@ def test_credentials_that_renew_themselves_do_so_while_data_move(
     first, second = signer.get_frozen_credentials(), signer.get_frozen_credentials()
     assert first.access_key != second.access_key
     assert len(asked) > before
+
+
+@pytest.fixture
+def echo() -> Any:
+    """An HTTP server that keeps what it was asked; ``echo.asked``."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    asked: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked.append((self.command, self.path, headers, body))
+            answer = b'[{"id": 1}]'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        server.asked = asked  # type: ignore[attr-defined]
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "body", "kind"),
+    [
+        ({"data": {"a": "1"}}, "/x?a=1", b"", None),
+        ({"data": "a=1&b=2"}, "/x?a=1&b=2", b"", None),
+        (
+            {"method": "POST", "data": {"a": "ä", "b": [1, 2]}},
+            "/x",
+            b"a=%C3%A4&b=1&b=2",
+            "application/x-www-form-urlencoded",
+        ),
+        ({"method": "POST", "data": '{"a": 1}'}, "/x", b'{"a": 1}', None),
+    ],
+)
+def test_requests_are_what_the_official_operator_sends(
+    echo: Any, connect: Any, arguments: Any, path: str, body: bytes, kind: str | None
+):
+    host, port = echo.server_address
+    fields = {"host": host, "port": port, "login": "me", "password": "pass-word"}
+    connect("echo", "http", extra={"X-Team": "blue"}, **fields)
+    task = HttpToS3Operator(
+        task_id="t",
+        http_conn_id="echo",
+        endpoint="x",
+        s3_key="s3://b/k",
+        headers={"X-More": "1"},
+        **arguments,
+    )
+    assert b"".join(task._source().encoded(JsonLinesFormat()).chunks) == b'[{"id": 1}]'
+    ((_, asked_path, headers, asked_body),) = echo.asked
+    assert (asked_path, asked_body) == (path, body)
+    assert headers.get("content-type") == kind
+    assert (headers["x-team"], headers["x-more"]) == ("blue", "1")
+    assert headers["authorization"].startswith("Basic ")

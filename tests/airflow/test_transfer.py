@@ -69,6 +69,13 @@ def test_a_retry_after_a_failure(dag_runs: Runs, postgres: Any):
     assert postgres("SELECT * FROM airflow_once") == [(1,)]
 
 
+def test_a_task_that_is_killed_does_not_succeed(dag_runs: Runs, postgres: Any):
+    told = succeeded(dag_runs.run("killed"))
+    assert told["tries"]["move"] == 2
+    assert "was asked to stop" in told["log"]
+    assert postgres("SELECT * FROM airflow_killed") == [(1,)]
+
+
 def test_a_clear_is_a_new_life(dag_runs: Runs, postgres: Any):
     told = succeeded(dag_runs.run("life", clear=True))
     lives = [row[0] for row in postgres("SELECT life FROM airflow_lives ORDER BY 1")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ with dag("life", retries=1):
         task_id="move",
         source=Sql("postgres_default", "SELECT '{{ ti.try_number }}' AS life"),
         target=Table("postgres_default", "airflow_lives", create=True),
+    )
+
+with dag("killed", retries=1):
+
+    def kill_me(batch: Any) -> Any:
+        mark = Path(FOLDER) / "killed"
+        if batch.num_rows and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch
+
+    TransferOperator(
+        task_id="move",
+        source=Sql("postgres_default", "SELECT 1 AS id"),
+        target=Table("postgres_default", "airflow_killed", create=True),
+        transform=kill_me,
     )
 
 with dag("wrong_query", retries=3):

@@ -72,13 +72,20 @@ def s3_store(
 
 
 def split_s3(
-    bucket: str | None, key: str, *, bucket_argument: str, key_argument: str
+    bucket: str | None,
+    key: str,
+    *,
+    conn_id: str | None,
+    bucket_argument: str,
+    key_argument: str,
 ) -> tuple[str, str]:
     """Tell bucket and key, of which the key may be a whole ``s3://`` URI.
 
     Args:
         bucket: The bucket, None beside a URI.
         key: The key or URI.
+        conn_id: The AWS connection, whose ``service_config`` may name the bucket that is meant
+            where none is given (``{"s3": {"bucket_name": ...}}``).
         bucket_argument: What the user calls the bucket, for messages.
         key_argument: What the user calls the key.
 
@@ -95,6 +102,10 @@ def split_s3(
                     f"{key_argument} is a whole URI ({key}): leave {bucket_argument} out."
                 )
             bucket, _, key = key[len(scheme) :].partition("/")
+    if not bucket and conn_id:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        bucket = S3Hook(aws_conn_id=conn_id).service_config.get("bucket_name")
     if not bucket or not key:
         raise InputError(
             f"{bucket_argument} and {key_argument} name no object: {bucket!r}, {key!r}. Give both, "

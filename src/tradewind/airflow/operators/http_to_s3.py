@@ -26,7 +26,7 @@ class HttpToS3Operator(MoveOperator):
         endpoint: Path below the connection's address. (templated)
         method: HTTP's.
         data: Query parameters of a ``GET``, and otherwise the body: a string as it is, a dict as a
-            form. (templated)
+            form; with `pagination` as JSON. (templated)
         headers: Beside those of the connection. (templated)
         extra_options: As ``HttpHook`` has them: verify, cert, proxies, timeout, max_redirects.
         http_conn_id: The HTTP connection. (templated)
@@ -125,7 +125,11 @@ class HttpToS3Operator(MoveOperator):
         from tradewind.move.targets.objects import ObjectTarget
 
         bucket, key = split_s3(
-            self.s3_bucket, self.s3_key, bucket_argument="s3_bucket", key_argument="s3_key"
+            self.s3_bucket,
+            self.s3_key,
+            conn_id=self.aws_conn_id,
+            bucket_argument="s3_bucket",
+            key_argument="s3_key",
         )
         upload = self._upload_options()
         options: dict[str, Any] = {"extra_args": upload} if upload else {}
@@ -147,29 +151,31 @@ class HttpToS3Operator(MoveOperator):
         from tradewind.move.sources.http_body import HttpBodySource
         from tradewind.move.sources.rest import RestSource
 
-        connection = http_connection(
-            self.http_conn_id, extra_options=self.extra_options, auth_type=self.auth_type
-        )
         method = self.method.upper()
-        params, content, headers = None, None, dict(self.headers)
-        if method == "GET":
-            params = self._params()
-        elif self.data and method != "HEAD":
+        params = self._params() if method == "GET" else None
+        sends = bool(self.data) and method not in ("GET", "HEAD")
+        content, headers = None, dict(self.headers)
+        if sends and self.pagination is None:
             content, kind = _body(self.data)
             if kind and not any(name.lower() == "content-type" for name in headers):
                 headers["Content-Type"] = kind
+        # As the connection's own, headers stay with its origin when a redirect leads elsewhere.
+        connection = http_connection(
+            self.http_conn_id,
+            headers=headers,
+            extra_options=self.extra_options,
+            auth_type=self.auth_type,
+        )
         path = self.endpoint or ""
         if self.pagination is None:
-            return HttpBodySource(
-                connection, path, method=method, params=params, content=content, headers=headers
-            )
+            return HttpBodySource(connection, path, method=method, params=params, content=content)
+        body = json.loads(self.data) if isinstance(self.data, str) else self.data
         return RestSource(
             connection,
             path,
             method=method,
             params=params,
-            body=None if content is None else json.loads(content),
-            headers=headers,
+            body=body if sends else None,
             pagination=self.pagination,
             records=self.records or "$",
         )

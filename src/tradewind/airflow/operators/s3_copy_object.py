@@ -100,12 +100,14 @@ class S3CopyObjectOperator(MoveOperator):
         source_bucket, source_key = split_s3(
             self.source_bucket_name,
             self.source_bucket_key,
+            conn_id=self.aws_conn_id,
             bucket_argument="source_bucket_name",
             key_argument="source_bucket_key",
         )
         dest_bucket, dest_key = split_s3(
             self.dest_bucket_name,
             self.dest_bucket_key,
+            conn_id=self.aws_conn_id,
             bucket_argument="dest_bucket_name",
             key_argument="dest_bucket_key",
         )
