@@ -352,6 +352,7 @@ _REMEDIES = {
     errno.EPERM: "Allow this user to use it.",
     errno.EROFS: "Choose a folder that can be written.",
     errno.ENOENT: "Correct the path.",
+    errno.EEXIST: "A file stands where a folder is wanted; correct the path.",
     errno.ENOTDIR: "A file stands where a folder is wanted; correct the path.",
     errno.EISDIR: "A folder stands where a file is wanted; correct the path.",
     errno.ENAMETOOLONG: "Choose a shorter name.",

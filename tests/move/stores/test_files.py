@@ -1,0 +1,122 @@
+"""Files as an object store: staged, renamed, recognised."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.stores.files import FileStore
+
+
+def put(store: FileStore, key: str, data: bytes = b"data", **options) -> None:
+    upload = store.upload(key, **options)
+    upload.write(data)
+    upload.complete()
+
+
+def test_a_staged_file_is_hidden_recognised_and_removed(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    upload = store.upload("a/b.csv")
+    upload.write(b"data")
+    (staged,) = (tmp_path / "a").iterdir()
+    assert staged.name.startswith(".b.csv.tradewind-")
+    assert list(store.list()) == []
+    (left,) = store.unfinished("a/")
+    assert left.key == "a/b.csv"
+    assert list(store.unfinished("a/b")) == [left]
+    assert list(store.unfinished("b")) == []
+    store.discard(left)
+    with pytest.raises(RetryError, match=r"a/b\.csv.*taken over"):
+        upload.complete()
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_other_hidden_files_are_not_touched(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    (tmp_path / ".notes.part").write_text("mine")
+    put(store, "key")
+    assert list(store.unfinished()) == []
+    assert [info.key for info in store.list()] == [".notes.part", "key"]
+
+
+def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    put(FileStore(tmp_path), "key")
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "key")}
+    assert len(modes) == 1
+
+
+def test_empty_folders_go_with_their_last_file(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "root")
+    put(store, "a/b/c")
+    put(store, "a/d")
+    store.delete(["a/b/c"])
+    assert [path.name for path in (tmp_path / "root" / "a").iterdir()] == ["d"]
+    store.delete(["a/d"])
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_changed_while_it_was_read(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    put(store, "key", bytes(9 << 20))
+    reading = store.read("key")
+    next(reading)
+    with (tmp_path / "key").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(RetryError, match="replaced"):
+        list(reading)
+
+
+@pytest.mark.parametrize("key", ["../out", "a/../../out", "/etc/passwd", "a//b", ".", "a\0b"])
+def test_keys_that_leave_the_folder(tmp_path: Path, key: str) -> None:
+    store = FileStore(tmp_path)
+    for call in (lambda: store.head(key), lambda: store.upload(key), lambda: store.delete([key])):
+        with pytest.raises(InputError, match="no path within this folder"):
+            call()
+
+
+def test_a_file_where_a_folder_is_wanted(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    put(store, "a")
+    with pytest.raises(SetupError, match="A file stands where a folder is wanted"):
+        store.upload("a/b")
+    assert store.head("a/b") is None
+    with pytest.raises(InputError, match="too long"):
+        store.upload("x" * 250)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    upload = FileStore(tmp_path).upload("key")
+    upload._file.close()
+    upload._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    with pytest.raises(SetupError, match=r"key.*No space left.*Make room"):
+        upload.write(b"data")
+    upload.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "root", "key"),
+    [
+        ("file:///data/2026/x.csv", "/data/2026", "x.csv"),
+        ("file://localhost/data/x y%20z.csv", "/data", "x y%20z.csv"),
+        ("/data/2026-*/x.csv", "/data", "2026-*/x.csv"),
+        ("/data/", "/data", ""),
+        ("/x", "/", "x"),
+    ],
+)
+def test_from_uri(uri: str, root: str, key: str) -> None:
+    store, found = FileStore.from_uri(uri)
+    assert (str(store.root), found) == (root, key)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/key", "file://host/path", ""])
+def test_wrong_uris(uri: str) -> None:
+    with pytest.raises(InputError, match="names no file"):
+        FileStore.from_uri(uri)
