@@ -212,6 +212,47 @@ def test_a_system_that_is_never_ready(tmp_path: Path) -> None:
     assert gone(child.pid)
 
 
+def test_runs_a_program_to_its_end_with_what_is_typed(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    command = ["sh", "-c", "read word; echo said $word"]
+    children.run(command, name="once", purpose="say it", seconds=30, typed="hello\n")
+    assert (tmp_path / "logs" / "once.log").read_text() == "said hello\n"
+    assert children.all == []
+
+
+def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
+    children = Children("s9", tmp_path / "logs")
+    command = ["sh", "-c", "echo no room left >&2; exit 3"]
+    with pytest.raises(SetupError, match=r"(?s)s9: could not say it: sh ended with status 3.*room"):
+        children.run(command, name="once", purpose="say it", seconds=30)
+    with pytest.raises(SetupError, match=r"s9: could not say it: sleep took more than 0 s"):
+        children.run(["sleep", "60"], name="once", purpose="say it", seconds=0.1)
+    assert children.all == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of others")
+def test_a_process_of_another_user_dies_with_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys, time\n"
+        "from tradewind.local.processes import Account, Children\n"
+        "children = Children('s9', pathlib.Path(sys.argv[1]))\n"
+        "print(children.start(['sleep', '600'], account=Account(65534, 65534)).pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        pid = int(parent.stdout.readline())
+        started = wait_until(lambda: psutil.Process(pid).name() == "sleep", seconds=10)
+        users = set(psutil.Process(pid).uids())
+        parent.kill()
+    assert started
+    assert users == {65534}
+    assert wait_until(lambda: gone(pid), seconds=10)
+
+
 def test_stop_sweeps_what_the_process_left(tmp_path: Path) -> None:
     children = Children("s9", tmp_path / "logs")
     script = "sleep 60 & echo $! >&2; trap 'exit 0' TERM; while :; do sleep 0.01; done"

@@ -40,9 +40,10 @@ __all__ = [
 # Runs before the program itself, in the same process. PR_SET_PDEATHSIG survives the exec, but not a
 # change of the user, which therefore comes first; the look at the parent's id closes the gap in
 # which the parent died before the request was made. A preexec_fn could do the same but is unsafe in
-# a process with threads.
+# a process with threads. All modules are imported before the user changes, to one who may not be
+# able to read them: also warnings, which execvp wants.
 _BOUND = """\
-import ctypes, os, signal, sys
+import ctypes, os, signal, sys, warnings
 parent, death_signal, account = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if account:
     user, group = map(int, account.split(":"))
