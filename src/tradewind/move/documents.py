@@ -94,19 +94,19 @@ def json_lines(
     Yields:
         A piece that ends with a line, and how many documents are in it.
     """
-    lines: list[bytes] = []
-    length = 0
+    # Not a list of lines: orjson gives each of them some 4 KB of memory, whatever its length.
+    piece = bytearray()
+    count = 0
     for document in documents:
-        line = dumps(document)
-        lines.append(line)
-        length += len(line) + 1
-        if length >= size:
-            lines.append(b"")
-            yield b"\n".join(lines), len(lines) - 1
-            lines, length = [], 0
-    if lines:
-        lines.append(b"")
-        yield b"\n".join(lines), len(lines) - 1
+        piece += dumps(document)
+        piece += b"\n"
+        count += 1
+        if len(piece) >= size:
+            yield bytes(piece), count
+            piece.clear()
+            count = 0
+    if count:
+        yield bytes(piece), count
 
 
 def sample_schema(documents: Iterable[Document], values: Values) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,9 +46,9 @@ def split(reply: bytes, size: int) -> Iterator[tuple[bytes, Starts]]:
     starts: list[int] = []
     begin = position = 0
     total = len(reply)
-    from_bytes = int.from_bytes
+    unpack_from = struct.Struct("<i").unpack_from
     while position < total:
-        length = from_bytes(reply[position : position + 4], "little")
+        length = unpack_from(reply, position)[0] if position + 5 <= total else 0
         if length < 5 or position + length > total:
             raise CorruptDataError("A BSON document is cut off", offset=position)
         starts.append(position - begin)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "Request"]
 
+_ACCEPTED = "application/json, application/x-ndjson;q=0.9, */*;q=0.5"
 _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq", "stream+json")
 
 
@@ -120,7 +121,7 @@ class Reading:
             # An address that the API hands out is complete.
             params=step.params if step.url else {**request.params, **step.params},
             body={**(request.body or {}), **step.body} if step.body else request.body,
-            headers={"Accept": "application/json", **request.headers},
+            headers={"Accept": _ACCEPTED, **request.headers},
             ends=frozenset() if request.pagination is None else request.pagination.ends,
         )
 
