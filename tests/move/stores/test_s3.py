@@ -219,3 +219,15 @@ def test_crc32_of_pieces() -> None:
         first, second = data[:cut], data[cut:]
         whole = combined(zlib.crc32(first), zlib.crc32(second), len(second))
         assert whole == zlib.crc32(data)
+
+
+def test_all_uploads_share_the_slots_and_give_them_back(s3_store: S3Store) -> None:
+    for _ in range(4):  # more often than there are slots, if an abort kept one
+        uploads = [s3_store.upload(f"key-{number}") for number in range(3)]
+        for upload in uploads:
+            upload.write(bytes(PART + 1))
+        for upload in uploads:
+            upload.abort()
+    for _ in range(s3_store.connections):
+        assert s3_store.slots.acquire(timeout=30)
+    assert list(s3_store.unfinished()) == []

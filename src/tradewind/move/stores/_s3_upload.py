@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import re
-import threading
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -68,7 +67,6 @@ class S3Upload(Upload):
         self._arguments = dict(arguments)
         self._create_only = create_only
         self._replaces = replaces
-        self._slots = threading.BoundedSemaphore(store.connections)
         self._waiting: list[memoryview] = []
         self._gathered = 0
         self._id: str | None = None
@@ -113,13 +111,13 @@ class S3Upload(Upload):
             )
         if self._id is None:
             self._begin()
-        self._slots.acquire()
+        self._store.slots.acquire()
         try:
             data = self._take()
             self._sizes.append(len(data))
             self._parts.append(self._store.pool.submit(self._send_part, len(self._parts) + 1, data))
         except BaseException:
-            self._slots.release()
+            self._store.slots.release()
             raise
 
     def _begin(self) -> None:
@@ -157,7 +155,7 @@ class S3Upload(Upload):
             self._failed = error
             raise
         finally:
-            self._slots.release()
+            self._store.slots.release()
 
     def _verify(self, answer: Mapping[str, Any], data: bytes, crc: int, what: str) -> None:
         confirmed = answer.get("ChecksumCRC32")
@@ -340,7 +338,12 @@ class S3Upload(Upload):
                 self._store.discard(left)
             finally:
                 # A part that was on its way may arrive after: S3 wants to be told again.
-                going = [part for part in self._parts if not part.done() and not part.cancel()]
+                going = []
+                for part in self._parts:
+                    if part.cancel():
+                        self._store.slots.release()
+                    elif not part.done():
+                        going.append(part)
                 if going:
                     wait(going, timeout=_PATIENCE)
                     self._store.discard(left)

@@ -36,7 +36,7 @@ class S3Store(Store):
     It needs the permissions s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject,
     s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts.
 
-    Memory: an upload holds (`connections` + 1) x `part_bytes`: 40 MiB by default. Parts grow once
+    Memory: (`connections` + uploads at once) x `part_bytes`: 40 MiB by default. Parts grow once
     an object passes 1,000 of them, because S3 takes 10,000: beyond 8 GB with the default they have
     16 MiB, beyond 25 GB 32 MiB, and so on to 8 TiB (see `_s3_upload.part_size`); larger
     `part_bytes` put that off. Reading holds one piece of 4 MiB.
@@ -83,6 +83,8 @@ class S3Store(Store):
         self._client_options = dict(client_options or {})
         self._extra_args = dict(extra_args or {})
         self._lock = threading.Lock()
+        self.slots = threading.BoundedSemaphore(connections)
+        """One for each part on its way, over all uploads: what bounds the memory."""
         self._client: Any = None
 
     def __repr__(self) -> str:
@@ -261,7 +263,9 @@ class S3Store(Store):
             except (BotoCoreError, HTTPError, OSError) as error:
                 failures += 1
                 failed = told(error, where, "read")
-                if failures >= _READ_ATTEMPTS or not isinstance(failed, RetryError):
+                # Without an answer botocore has tried again already.
+                given_up = body is None or failures >= _READ_ATTEMPTS
+                if given_up or not isinstance(failed, RetryError):
                     raise failed from error
                 time.sleep(uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**failures)))  # noqa: S311
             finally:
