@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long lint format bench pins clean environment test-environment
+.PHONY: help demo test test-long lint format bench bench-move pins clean environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ format: test-environment  ## let ruff mend what it can
 bench: test-environment  ## every measurement in bench/, one after the other
 	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+bench-move: test-environment  ## moving data beside its peers; writes docs/benchmarks-move.md
+	$(BIN)/python bench/bench_move.py --write $(ARGS)
+
 pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
@@ -55,5 +58,5 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  requirements/clients.in --output-file requirements/clients.txt
 
 clean:  ## remove environments, state and caches
-	rm -rf .venv .venv-clients .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .venv-peers .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,86 @@
+"""One move by Tradewind, in a process of its own: started by bench_move.py.
+
+The order comes as JSON on the command line; the last line of the answer is JSON. What is timed is
+the move alone, not the imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from tradewind.move.clients.http import HttpConnection
+from tradewind.move.source import Source
+from tradewind.move.stores.s3 import S3Store
+from tradewind.move.target import Target
+from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+
+def source_of(order: dict[str, Any]) -> Source:
+    """The source of a case."""
+    system = order["source"]
+    if system == "postgres":
+        from tradewind.move.clients.postgres import PostgresConnection
+        from tradewind.move.sources.postgres import PostgresSource
+
+        several: dict[str, Any] = (
+            {"split": "ctid", "connections": 2} if order["connections"] == 2 else {}
+        )
+        return PostgresSource(
+            PostgresConnection.from_uri("postgresql://"), order["query"], **several
+        )
+    if system == "mariadb":
+        from tradewind.move.clients.mysql import MySQLConnection
+        from tradewind.move.sources.mysql import MySQLSource
+
+        return MySQLSource(MySQLConnection.from_uri("mysql://"), order["query"])
+    if system == "mongodb":
+        from tradewind.move.clients.mongo import MongoConnection
+        from tradewind.move.sources.mongo import MongoSource
+
+        return MongoSource(
+            MongoConnection.from_uri(os.environ["MONGODB_URI"]),
+            database="tradewind",
+            collection="listings",
+        )
+    if system == "rest":
+        from tradewind.move.sources.rest import NextLink, RestSource
+
+        return RestSource(
+            HttpConnection.from_uri(order["rest"]),
+            "listings",
+            records="$.items",
+            pagination=NextLink("$.next"),
+        )
+    from tradewind.move.sources.objects import ObjectSource
+
+    return ObjectSource(S3Store(order["bucket"]), order["staged"])
+
+
+def target_of(order: dict[str, Any]) -> Target:
+    """The target of a case."""
+    if order["target"] == "table":
+        from tradewind.move.clients.postgres import PostgresConnection
+        from tradewind.move.targets.postgres import PostgresTable
+
+        return PostgresTable(PostgresConnection.from_uri("postgresql://"), "loaded")
+    return ObjectTarget(S3Store(order["bucket"]), order["key"])
+
+
+def main() -> None:
+    """Carry out one order."""
+    order = json.loads(sys.argv[1])
+    source, target = source_of(order), target_of(order)
+    owner = Owner("bench-move", str(time.time_ns()), order["case"])
+    began = time.monotonic()
+    receipt = transfer(source, target, owner)
+    print(json.dumps({"seconds": time.monotonic() - began, "rows": receipt.rows}))
+
+
+if __name__ == "__main__":
+    main()
