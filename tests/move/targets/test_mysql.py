@@ -130,9 +130,9 @@ def test_upsert(connection, db) -> None:
         load(connection, numbers(5), table, mode="upsert", keys=["t"])
     with pytest.raises(InputError, match="it has 'n'"):
         load(connection, pa.table({"t": ["x"]}), table, mode="upsert")
-    null = pa.table({"u": pa.array([None], pa.int32())})
+    null = pa.table({"n": [9], "u": pa.array([None], pa.int32())})
     with pytest.raises(InputError, match="NULL in a key"):
-        load(connection, null, table, mode="upsert", keys=["u"], columns=["u"])
+        load(connection, null, table, mode="upsert", keys=["u"])
     assert db.count(table) == 3
 
 

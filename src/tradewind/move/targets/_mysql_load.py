@@ -4,12 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import re
-import select
-import threading
 import time
 import uuid
 from collections.abc import Generator
@@ -19,6 +15,7 @@ from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.clients.mysql import Session, bound, quoted
 from tradewind.move.receipt import Stored
 from tradewind.move.targets._mysql_insert import insert_statements
+from tradewind.move.targets._mysql_pipe import Loading, Pipe
 from tradewind.move.targets._mysql_rows import DIALECT, assignments, column_types, load_rows
 from tradewind.move.targets._tables import LEDGER, TableColumn, matched, slice_condition
 
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Load"]
 
-_PIPE = 1 << 20
 _RESOLVE = 120.0
 """Seconds to wait for a server that went away while it committed."""
 _COUNTS = re.compile(r"Records: (\d+)\s+Deleted: (\d+)\s+Skipped: (\d+)\s+Warnings: (\d+)")
@@ -354,8 +350,8 @@ class Load:
         listed, assigned = assignments(batches.schema, columns)
         chunks = load_rows(batches, columns)
         size = 0
-        with _Pipe() as pipe:
-            loading = _Loading(
+        with Pipe() as pipe:
+            loading = Loading(
                 self._session,
                 f"LOAD DATA LOCAL INFILE '{pipe.path}' INTO TABLE {into} {DIALECT} "
                 f"{listed}{assigned}",
@@ -547,66 +543,3 @@ class Load:
                     ) from error
                 time.sleep(pause)
                 pause = min(2 * pause, 5.0)
-
-
-class _Loading(threading.Thread):
-    """LOAD DATA in a thread of its own, while this one writes into the pipe."""
-
-    def __init__(self, session: Session, sql: str) -> None:
-        super().__init__(name="tradewind loads", daemon=True)
-        self._session = session
-        self._sql_text = sql
-        self._error: BaseException | None = None
-        self._text: str | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._session.execute(self._sql_text)
-            self._text = self._session.info()
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> str | None:
-        """Wait for the end; give what the server says of it."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._text
-
-
-class _Pipe:
-    """A pipe that has a path, so that the library can open its other end as a file."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        with contextlib.suppress(AttributeError, OSError):
-            fcntl.fcntl(self._write, fcntl.F_SETPIPE_SZ, _PIPE)
-        self.path = f"/dev/fd/{self._read}"
-
-    def __enter__(self) -> _Pipe:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-        os.close(self._read)
-
-    def write(self, data: bytes, loading: _Loading) -> bool:
-        """Write all of it; False where nobody reads any more."""
-        view = memoryview(data)
-        while view:
-            # The reading end stays open here too, so a full pipe alone does not tell.
-            if not select.select([], [self._write], [], 0.5)[1]:
-                if not loading.is_alive():
-                    return False
-                continue
-            with contextlib.suppress(BlockingIOError):
-                view = view[os.write(self._write, view) :]
-        return True
-
-    def end(self) -> None:
-        """Say that all is written. May be called again."""
-        if self._write >= 0:
-            os.close(self._write)
-            self._write = -1
