@@ -80,6 +80,13 @@ def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             metavar="NAME=VALUE",
             help=f"any other option of the {'source' if side == 'from' else 'target'}; repeatable",
         )
+    parser.add_argument(
+        "--run",
+        dest="run_name",
+        default="",
+        metavar="NAME",
+        help="what this run is called: the same line with the same name takes effect once",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show schema and plan, move nothing")
     parser.add_argument("--json", action="store_true", help="print the receipt as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -96,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from tradewind.move.transfer import transfer
 
     # The same line typed again is the same owner, so that it removes what a killed one has left.
-    owner = Owner("tradewind move", source.describe(), target.describe())
+    owner = Owner("tradewind move", arguments.run_name or source.describe(), target.describe())
     line = ProgressLine(sys.stderr, quiet=arguments.quiet or not sys.stderr.isatty())
     with _Stop() as stop:
         try:
@@ -109,6 +116,12 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps(receipt.as_dict()))
     else:
         print(_receipt_text(receipt))
+    if receipt.earlier:
+        print(
+            "\nNothing was written: an earlier run of this line has done that. To have it done "
+            "once more, give the run another name with --run.",
+            file=sys.stderr,
+        )
     return 0
 
 

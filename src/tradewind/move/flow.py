@@ -84,6 +84,11 @@ class Flow:
         return self._rows if self._read else None
 
     @property
+    def touched(self) -> bool:
+        """Whether anything was asked for."""
+        return self._read or self._encoded is not None
+
+    @property
     def size(self) -> int:
         """Bytes read so far."""
         return self._bytes

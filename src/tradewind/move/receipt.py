@@ -57,6 +57,8 @@ class Receipt:
         seconds: How long it took.
         peak_memory: The most memory this process has ever held, in bytes.
         stored: What stands on the target.
+        earlier: Whether an earlier attempt of the same owner had published it, so that nothing was
+            read or written now.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Receipt:
     seconds: float
     peak_memory: int
     stored: Stored
+    earlier: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Give all of it in JSON's types: what becomes the XCom and ``--json``."""

@@ -68,6 +68,7 @@ def transfer(
         seconds=round(time.monotonic() - began, 3),
         peak_memory=peak_memory(),
         stored=stored,
+        earlier=not flow.touched,
     )
 
 

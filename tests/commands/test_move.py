@@ -1,0 +1,223 @@
+"""`tradewind move` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tradewind.local import Systems
+from tradewind.local.processes import wait_until
+
+TRADEWIND = [sys.executable, "-m", "tradewind.cli", "move"]
+
+
+def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TRADEWIND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=folder,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """A CSV file of three rows."""
+    (tmp_path / "numbers.csv").write_text("id,name\n1,one\n2,two\n3,\n")
+    return tmp_path
+
+
+def test_a_file_becomes_another_format(numbers: Path):
+    done = run("--from", "numbers.csv", "--to", "numbers.jsonl", folder=numbers)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (numbers / "numbers.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"id": 1, "name": "one"},
+        {"id": 2, "name": "two"},
+        {"id": 3, "name": None},
+    ]
+    assert re.search(r"^rows +3$", done.stdout, re.MULTILINE)
+    assert f"file://{numbers}/numbers.jsonl" in done.stdout
+    assert done.stderr == "", "no progress where nobody looks"
+
+
+def test_the_receipt_as_json_is_all_there_is_on_stdout(numbers: Path):
+    done = run("--from", "numbers.csv", "--to", "numbers.csv.gz", "--json", folder=numbers)
+    receipt = json.loads(done.stdout)
+    size = (numbers / "numbers.csv.gz").stat().st_size
+    assert receipt["bytes"] == size
+    assert receipt["stored"]["objects"][0]["bytes"] == size
+
+
+def test_parts_are_listed_with_their_manifest(numbers: Path):
+    parts = ("--to", "parts/", "--format", "csv", "--set-to", "part_rows=2")
+    done = run("--from", "numbers.csv", *parts, folder=numbers)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"part-0000[01]-[0-9a-f]{8}\.csv +[12] ", done.stdout)) == 2
+    assert re.search(r"^manifest +file://.*/parts/_manifest.json$", done.stdout, re.MULTILINE)
+
+
+def test_a_dry_run_shows_schema_and_plan_and_moves_nothing(numbers: Path):
+    done = run("--from", "numbers.csv", "--to", "numbers.parquet", "--dry-run", folder=numbers)
+    assert re.search(r"^id +int64$", done.stdout, re.MULTILINE)
+    assert "write file://" in done.stdout
+    assert "Nothing was moved." in done.stdout
+    assert not (numbers / "numbers.parquet").exists()
+    as_json = ("--dry-run", "--json")
+    told = json.loads(
+        run("--from", "numbers.csv", "--to", "numbers.parquet", *as_json, folder=numbers).stdout
+    )
+    assert told["columns"][1] == {"name": "name", "type": "string"}
+
+
+def test_no_replace_refuses_what_another_has_made(numbers: Path):
+    (numbers / "there.csv").write_text("mine\n")
+    done = run("--from", "numbers.csv", "--to", "there.csv", "--no-replace", folder=numbers)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (numbers / "there.csv").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--from", "numbers.csv", "--to", "x"], "its name tells no format"),
+        (["--from", "ftp://host/x.csv", "--to", "x.csv"], "There is no source 'ftp'"),
+        (["--from", "numbers.csv", "--to", "redis://host"], "There is no target 'redis'"),
+        (["--from", "missing.csv", "--to", "x.csv"], "missing.csv"),
+        (["--from", "numbers.csv", "--to", "x.csv", "--format", "xls"], "no format 'xls'"),
+        (["--from", "numbers.csv", "--to", "x.csv", "--set-to", "colour=red"], "colour"),
+        (["--from", "numbers.csv", "--to", "x.csv", "--set-to", "part_rows"], "NAME=VALUE"),
+        (["--from", "numbers.csv", "--to", "x.csv", "--query-file", "no.sql"], "no.sql"),
+        (["--from", "connection:no_such_conn", "--to", "x.csv"], "no_such_conn"),
+    ],
+)
+def test_a_wrong_line_is_told_in_one_line(numbers: Path, arguments: list[str], message: str):
+    done = run(*arguments, folder=numbers, AIRFLOW_HOME=str(numbers / "airflow"))
+    assert done.returncode in (1, 2)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("tradewind: ")
+    assert message in last
+    assert "Traceback" not in done.stderr
+    assert not (numbers / "x.csv").exists()
+
+
+class TestWithPostgres:
+    @pytest.fixture
+    def table(self, local_postgres: Systems) -> str:
+        name = f"cli_{uuid.uuid4().hex[:8]}"
+        with self.connect(local_postgres) as connection:
+            connection.execute(f"CREATE TABLE {name} (id int primary key, name text)")
+        return name
+
+    def connect(self, systems: Systems) -> psycopg.Connection:
+        found = systems.environment
+        return psycopg.connect(
+            host=found["PGHOST"],
+            port=found["PGPORT"],
+            user=found["PGUSER"],
+            password=found["PGPASSWORD"],
+            dbname=found["PGDATABASE"],
+            autocommit=True,
+        )
+
+    def test_rows_are_appended_once_for_each_run(
+        self, local_postgres: Systems, numbers: Path, table: str
+    ):
+        line = ("--from", "numbers.csv", "--to", "postgresql://", "--set-to", f"table={table}")
+        environment = dict(local_postgres.environment)
+        first = run(*line, folder=numbers, **environment)
+        assert first.returncode == 0, first.stderr
+        again = run(*line, folder=numbers, **environment)
+        assert again.returncode == 0
+        assert "Nothing was written: an earlier run" in again.stderr
+        with self.connect(local_postgres) as connection:
+            found = connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+            assert found == [(1, "one"), (2, "two"), (3, None)]
+            connection.execute(f"DELETE FROM {table}")
+            run(*line, "--run", "second", folder=numbers, **environment)
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (3,)
+
+    def test_a_password_is_never_shown(self, local_postgres: Systems, numbers: Path):
+        found = local_postgres.environment
+        secret = found["PGPASSWORD"]
+        uri = f"postgresql://{found['PGUSER']}:{secret}@{found['PGHOST']}:{found['PGPORT']}"
+        for query in ("SELECT 1 AS a", "SELEC"):
+            to = ("--to", "out.csv", "--query", query)
+            done = run("--from", f"{uri}/{found['PGDATABASE']}", *to, folder=numbers)
+            assert secret not in done.stdout + done.stderr
+        assert (numbers / "out.csv").read_text() == "a\n1\n"
+
+    @pytest.mark.airflow
+    def test_an_airflow_connection_will_do(
+        self, local_postgres: Systems, numbers: Path, table: str
+    ):
+        (connection,) = (
+            value
+            for name, value in local_postgres.environment.items()
+            if name == "AIRFLOW_CONN_POSTGRES_DEFAULT"
+        )
+        environment = {
+            "AIRFLOW_CONN_MY_PG": connection,
+            "AIRFLOW_HOME": str(numbers / "airflow"),
+        }
+        query = ("--query", f"SELECT count(*) AS n FROM {table}")
+        done = run(
+            "--from", "connection:my_pg", *query, "--to", "n.csv", folder=numbers, **environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert (numbers / "n.csv").read_text() == "n\n0\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ctrl_c_ends_it_in_order(
+        self, local_postgres: Systems, numbers: Path, number: signal.Signals
+    ):
+        query = "SELECT i, repeat('x', 500) AS t FROM generate_series(1, 100000000) i"
+        command = [*TRADEWIND, "--from", "postgresql://", "--query", query, "--to", "large.csv"]
+        with subprocess.Popen(
+            command,
+            cwd=numbers,
+            env={**os.environ, **local_postgres.environment},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+
+            def has_begun() -> bool:
+                return any(path.stat().st_size > 1_000_000 for path in numbers.iterdir())
+
+            assert wait_until(has_begun, seconds=60)
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert stderr == "Stopped; nothing of it is visible.\n"
+        assert [path.name for path in numbers.iterdir()] == ["numbers.csv"]
+
+    def test_on_a_terminal_it_shows_how_far_it_is(self, local_postgres: Systems, numbers: Path):
+        query = "SELECT i, repeat('x', 500) AS t FROM generate_series(1, 100000000) i"
+        command = [*TRADEWIND, "--from", "postgresql://", "--query", query, "--to", "large.csv"]
+        leader, follower = pty.openpty()
+        environment = {**os.environ, **local_postgres.environment}
+        with subprocess.Popen(
+            command, cwd=numbers, env=environment, stderr=follower, stdout=subprocess.DEVNULL
+        ) as process:
+            os.close(follower)
+            shown = b""
+            while not re.search(rb"MB/s, [1-9]", shown):
+                shown += os.read(leader, 1000)
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        os.close(leader)
+        assert re.search(rb"\r\[\.*=====\.*\] [\d.]+ MB, [\d.]+ MB/s, \d+ s", shown), shown
