@@ -50,7 +50,7 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
 	  --output-file requirements/demo.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
-	  pyproject.toml --extra local --extra digits --extra move --group dev \
+	  pyproject.toml --extra local --extra digits --extra move --extra run --group dev \
 	  --constraints requirements/demo.txt --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/mysql.in --constraints requirements/dev.txt --output-file requirements/mysql.txt

@@ -21,6 +21,8 @@ PACKAGES = {
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "docker.io": "dockerd",
     "iproute2": "ip",
+    "busybox-static": "/bin/busybox",
+    "openssh-server": "sshd",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     # The server's programs without the service that Debian's mariadb-server starts.
     "mariadb-server-core": "mariadbd",
@@ -67,7 +69,18 @@ def main() -> int:
             return 1
     for cluster in set(glob.glob(CLUSTERS)) - clusters:
         drop_cluster(prefix, Path(cluster).parent.name)
+    if "openssh-server" in missing and shutil.which("systemctl"):
+        stop_service(prefix, "ssh.service", "ssh.socket")
     return 0
+
+
+def stop_service(prefix: list[str], *units: str) -> None:
+    """Stop a service that an installation has just started: nobody asked for it on this machine."""
+    command = [*prefix, "systemctl", "disable", "--now", *units]
+    done = subprocess.run(command, capture_output=True, text=True)
+    # Where systemd does not run (a container), nothing was started either.
+    if done.returncode and os.path.isdir("/run/systemd/system"):
+        print(f"{' '.join(command)}: {done.stderr.strip()}", file=sys.stderr)
 
 
 def drop_cluster(prefix: list[str], version: str) -> None:
