@@ -41,7 +41,7 @@ select i, (i * 7919) % 400000, md5(i::text)::uuid,
     timestamptz '2019-03-01 00:00:00+00' + i * interval '37 seconds',
     timestamp '2020-01-01' + i * interval '11 seconds',
     ('{"beds": ' || i % 6 || ', "wifi": ' || (i % 3 = 0) || '}')::jsonb
-from generate_series(1, @rows) as i;
+from generate_series(1::bigint, @rows) as i;
 create table loaded (@columns);
 analyze listings;
 """
