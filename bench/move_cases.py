@@ -187,6 +187,6 @@ CASES = (
 )
 
 MEMORY_QUERY = "select l.* from listings l cross join generate_series(1, @times) as again"
-MEMORY_LIMIT = 300 << 20
+MEMORY_LIMIT = 300_000_000
 MEMORY_GROWTH = 1.1
 PARSE_LIMIT = 0.150

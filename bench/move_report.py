@@ -81,7 +81,7 @@ def verdicts(results: Found) -> Iterator[str]:
             yield f"missed: {named}: it failed, or rows are missing"
             continue
         word = "kept" if max(peaks) <= MEMORY_LIMIT else "missed"
-        yield f"{word}: {named}: at most {MEMORY_LIMIT >> 20} MiB: {max(peaks) / 2**20:.0f} MiB"
+        yield f"{word}: {named}: at most {MEMORY_LIMIT / 1e6:.0f} MB: {max(peaks) / 1e6:.0f} MB"
         if len(peaks) > 1:
             growth = peaks[1] / peaks[0]
             word = "kept" if growth <= MEMORY_GROWTH else "missed"
