@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "tradewind": set(),
     "tradewind.errors": set(),
     "tradewind.owner": {"tradewind.errors"},
-    "tradewind.move": {"tradewind.errors", "tradewind.owner"},
-    "tradewind.run": {"tradewind.errors", "tradewind.owner"},
+    "tradewind.json_path": {"tradewind.errors"},
+    "tradewind.move": {"tradewind.errors", "tradewind.json_path", "tradewind.owner"},
+    "tradewind.run": {"tradewind.errors", "tradewind.json_path", "tradewind.owner"},
     "tradewind.airflow": {
         "tradewind",
         "tradewind.errors",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tradewind.errors import InputError
-from tradewind.move.json_path import MISSING, JsonPath
+from tradewind.json_path import MISSING, JsonPath
 
 __all__ = ["Cursor", "NextLink", "Offset", "Page", "Pagination", "Step", "Turn", "links"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError
+from tradewind.json_path import MISSING, JsonPath
 from tradewind.move.clients.http import masked
 from tradewind.move.clients.http_calls import Answer, Call, Streamed
 from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.documents import Block
-from tradewind.move.json_path import MISSING, JsonPath
 from tradewind.move.sources._rest_json import JsonValues, parsed, record_blocks
 from tradewind.move.sources._rest_paging import Pagination, Step, Turn
 

@@ -8,12 +8,12 @@ from typing import Any, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError
+from tradewind.json_path import JsonPath
 from tradewind.move import types
 from tradewind.move.batches import Batches
 from tradewind.move.clients.http import HttpConnection, masked
 from tradewind.move.documents import Block, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
-from tradewind.move.json_path import JsonPath
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._rest_json import JsonValues
 from tradewind.move.sources._rest_paging import (
@@ -51,7 +51,7 @@ class RestSource(Source):
         params: Query parameters.
         body: What to send as JSON.
         headers: Beside those of the connection.
-        records: Where in a page the records stand, as `tradewind.move.json_path` says; ``$`` for
+        records: Where in a page the records stand, as `tradewind.json_path` says; ``$`` for
             a page that is a list itself. Newline-delimited JSON has a record a line.
         pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; None for a
             single page.

@@ -70,6 +70,32 @@ class JsonPath:
         """Give what stands there; `MISSING` where nothing does. ``[*]`` gives a list of all."""
         return _find(document, self._steps)
 
+    def put(self, document: Any, value: Any) -> Any:
+        """Set a member, making the objects on the way there.
+
+        Args:
+            document: Is not changed.
+            value: What is to stand there.
+
+        Returns:
+            The document with the value in it.
+
+        Raises:
+            InputError: The path has more than names, or leads through what is no object.
+        """
+        return self._put(document, self._steps, value)
+
+    def _put(self, document: Any, steps: tuple[str | int | None, ...], value: Any) -> Any:
+        if not steps:
+            return value
+        if not isinstance(steps[0], str) or not isinstance(document, dict | None):
+            raise InputError(
+                f"{self.text} names no member that can be set. Give the path of a member of an "
+                "object, like $.name or $.options.name."
+            )
+        inner = (document or {}).get(steps[0])
+        return {**(document or {}), steps[0]: self._put(inner, steps[1:], value)}
+
     def records(self, document: Any) -> list[Any] | None:
         """Give the elements of the list that stands there, a single object as a list of it.
 

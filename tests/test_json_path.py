@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tradewind.errors import InputError
-from tradewind.move.json_path import MISSING, JsonPath
+from tradewind.json_path import MISSING, JsonPath
 from tradewind.move.sources._rest_paging import links
 
 DOCUMENT = {
@@ -65,3 +65,17 @@ def test_records() -> None:
 )
 def test_link_headers(header: str, expected: dict[str, str]) -> None:
     assert links(header) == expected
+
+
+def test_a_member_is_set_in_a_copy():
+    document = {"a": {"b": 1}, "c": 2}
+    assert JsonPath("$.a.d").put(document, 3) == {"a": {"b": 1, "d": 3}, "c": 2}
+    assert JsonPath("$.x['y z']").put(document, 3)["x"] == {"y z": 3}
+    assert JsonPath("$").put(document, 3) == 3
+    assert document == {"a": {"b": 1}, "c": 2}
+
+
+@pytest.mark.parametrize("path", ["$.c.d", "$.a[0]", "$[*]"])
+def test_only_members_of_objects_are_set(path: str):
+    with pytest.raises(InputError, match="names no member that can be set"):
+        JsonPath(path).put({"a": [1], "c": 2}, 3)
