@@ -1,0 +1,293 @@
+"""An HTTP API, spoken to patiently: requests repeated where that is safe, errors in words."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import random
+import re
+import ssl
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["JobServer", "LostAnswerError", "RestConnection"]
+
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_MESSAGES = ("message", "msg", "error", "detail", "reason", "title")
+
+
+class LostAnswerError(RetryError):
+    """The connection broke when the request was sent: nobody knows whether it took effect."""
+
+
+@dataclass(frozen=True)
+class RestConnection:
+    """How to reach an HTTP API.
+
+    Args:
+        base_url: Where paths begin, prefix included.
+        headers: Sent with each request.
+        auth: User and password, or any `httpx.Auth`.
+        verify: Whether, or by the certificates of which file, to check the server's certificate.
+        cert: File of a client certificate, or that and the file of its key.
+        proxy: Address of a proxy; the environment's when not given.
+        connect_timeout: Seconds until a connection stands.
+        read_timeout: Seconds that an answer may take.
+        attempts: How often a request is made at most, where it may be repeated.
+        backoff: Seconds before the second; twice as many before each further one.
+        longest: The longest wait in seconds; a server that asks for more is not asked again.
+    """
+
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | httpx.Auth | None = field(default=None, repr=False)
+    verify: bool | str | ssl.SSLContext = True
+    cert: str | tuple[str, str] | None = None
+    proxy: str | None = field(default=None, repr=False)
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    attempts: int = 4
+    backoff: float = 0.5
+    longest: float = 30.0
+
+
+class JobServer:
+    """A client of one API. May be used from several threads.
+
+    Args:
+        connection: Where it is.
+        system: What it is called in messages.
+    """
+
+    def __init__(self, connection: RestConnection, system: str) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingExtraError("httpx", extra="http", purpose="Jobs of HTTP APIs") from error
+        self._httpx = httpx
+        self._settings = connection
+        parts = urlsplit(connection.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SetupError(
+                f"{system}: {_plain(connection.base_url)!r} is not the address of an HTTP API. "
+                "Write it like https://host:port/path."
+            )
+        self.where = f"{system} at {_plain(connection.base_url)}"
+        self._reached = False
+        self._client = httpx.Client(
+            headers=dict(connection.headers),
+            auth=connection.auth,
+            verify=_tls(connection, self.where),
+            proxy=connection.proxy,
+            timeout=httpx.Timeout(connection.read_timeout, connect=connection.connect_timeout),
+        )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        fine: Collection[int] = (),
+        repeat: bool = True,
+        repeated_lost: Callable[[], None] = lambda: None,
+        limit: int | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        """Make a request.
+
+        Args:
+            method: HTTP's.
+            path: Below the connection's address.
+            what: What it is about, for messages, like ``the job x``.
+            fine: Statuses from 300 on that are no error.
+            repeat: Whether it may be made again when its fate is not known.
+            repeated_lost: Is called when it is made again after its answer was lost.
+            limit: The most bytes of the answer.
+            request: What httpx takes: ``params``, ``json``, ``headers``.
+
+        Raises:
+            InputError: The server says that the request is wrong, or its answer is too large.
+            SetupError: It is not there, or refuses the credentials.
+            RetryError: It is in trouble.
+            LostAnswerError: The answer was lost, and the request may not be repeated.
+        """
+        attempt = 1
+        while True:
+            asked: float | None = None
+            untouched = False
+            try:
+                response = self._send(method, path, what, limit, request)
+                if response.status_code < 300 or response.status_code in fine:
+                    self._reached = True
+                    return response
+                error = self.error(response, what)
+                asked = _seconds_asked(response.headers.get("retry-after"))
+                # Too many requests: that one was not even looked at.
+                untouched = response.status_code == 429
+            except LostAnswerError as lost:
+                error = lost
+                if repeat:
+                    repeated_lost()
+            except RetryError as refused:
+                error = refused
+            wait = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+            wait = max(wait, asked or 0)
+            if (
+                not isinstance(error, RetryError)
+                or not (repeat or untouched)
+                or attempt >= self._settings.attempts
+                or wait > self._settings.longest
+            ):
+                raise error
+            time.sleep(wait)
+            attempt += 1
+
+    def json(self, response: httpx.Response, what: str) -> Any:
+        """Read the JSON of an answer.
+
+        Args:
+            response: The answer.
+            what: What it is about.
+
+        Raises:
+            SetupError: It is none.
+        """
+        try:
+            return response.json()
+        except ValueError as error:
+            raise SetupError(
+                f"{self.where}: {what}: the answer is no JSON but begins with "
+                f"{self._conceal(response.text[:80])!r}. Check address and prefix: another "
+                "service, or a login page, may answer there."
+            ) from error
+
+    def _send(
+        self, method: str, path: str, what: str, limit: int | None, request: Mapping[str, Any]
+    ) -> httpx.Response:
+        httpx = self._httpx
+        base = self._settings.base_url.rstrip("/")
+        try:
+            with self._client.stream(method, f"{base}/{path.lstrip('/')}", **request) as response:
+                content = b""
+                for chunk in response.iter_bytes(1 << 16):
+                    content += chunk
+                    if limit is not None and len(content) > limit:
+                        raise InputError(
+                            f"{self.where}: {what} is larger than {limit:,} bytes. Write it to a "
+                            "store, and hand back where it stands."
+                        )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            text = f"{self.where}: it cannot be reached for {what} ({error or 'no answer'})."
+            if self._reached:
+                # It was there a moment ago: it is being started anew, say.
+                raise RetryError(text) from error
+            raise SetupError(
+                f"{text} Start it, and check host, port, scheme and TLS of the connection."
+            ) from error
+        except httpx.HTTPError as error:
+            raise LostAnswerError(
+                f"{self.where}: the connection broke at {what} ({type(error).__name__}: {error})."
+            ) from error
+        except httpx.InvalidURL as error:
+            raise SetupError(f"{self.where}: {what}: {error}. Correct the address.") from error
+        headers = [
+            (name, value)
+            for name, value in response.headers.multi_items()
+            if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+        ]
+        return httpx.Response(  # type: ignore[no-any-return]
+            response.status_code, headers=headers, content=content
+        )
+
+    def error(self, response: httpx.Response, what: str) -> Exception:
+        """Say in words what an answer refuses, as the error that it is.
+
+        Args:
+            response: The answer.
+            what: What it is about.
+        """
+        status = response.status_code
+        said = self._conceal(_message(response)).rstrip(".")
+        text = f"{self.where}: {what}: {said} (status {status})."
+        if status in (401, 403):
+            return SetupError(
+                f"{text} Check login, password, token and rights of the connection, and its "
+                "auth_type."
+            )
+        if status in _PASSING or status >= 500:
+            return RetryError(text)
+        if status < 400:
+            location = _plain(response.headers.get("location", "another place"))
+            return SetupError(f"{text} It points to {location}: use that address, if it is right.")
+        if status in (404, 405):
+            return SetupError(f"{text} Check address, prefix and path.")
+        return InputError(f"{text} Correct what is asked for.")
+
+    def _conceal(self, text: str) -> str:
+        secrets = list(self._settings.headers.values())
+        if isinstance(self._settings.auth, tuple):
+            secrets.append(self._settings.auth[1])
+        for secret in secrets:
+            if len(secret) >= 6:
+                text = text.replace(secret, "***")
+        return text
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        said = json.loads(response.content)
+    except ValueError:
+        # A page for people: its words, without tags.
+        words = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", response.text, flags=re.DOTALL)
+        return " ".join(words.split())[:300] or response.reason_phrase or "it refuses"
+    if isinstance(said, dict):
+        found = next((said[name] for name in _MESSAGES if said.get(name)), said)
+        said = found.get("message", found) if isinstance(found, dict) else found
+    return (said if isinstance(said, str) else json.dumps(said))[:1_000]
+
+
+def _seconds_asked(text: str | None) -> float | None:
+    """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _plain(url: str) -> str:
+    """Show a URL without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _tls(connection: RestConnection, where: str) -> bool | ssl.SSLContext:
+    verify, cert = connection.verify, connection.cert
+    if isinstance(verify, ssl.SSLContext) or (isinstance(verify, bool) and cert is None):
+        return verify
+    try:
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+        if verify is False:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if cert is not None:
+            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(f"{where}: the TLS files cannot be used: {error}.") from error
+    return context
