@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.errors import RetryError
+from tradewind.airflow.work import line_text
+from tradewind.errors import RetryError, TradewindError
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend, LogLine, Sight
 
 __all__ = ["Watcher", "WorkTrigger"]
 
-_LINES_AT_ONCE = 2_000
-#: A log is a call of its own for each piece of work, so it is read less often than all is listed.
+T = TypeVar("T")
+
+_LINES_AT_ONCE = 1_000
+#: A log is a call of its own for each piece of work, so it is read less often than all is listed,
+#: and the less often the more there are: some 20 a second at most.
 _LOG_SECONDS = 10.0
+_LOGS_PER_SECOND = 20
+_LOG_THREADS = 4
 
 
 class WorkTrigger(BaseTrigger):
     """Fires when a piece of work has ended; writes its log meanwhile.
 
+    Memory: a thousand lines of its log.
+
     Args:
         spec: `BackendSpec` of the system, as a dict.
         name: What the work is called there.
+        number: Which piece of its owner it is.
+        started: Whether the task that waits has started it.
         poll_interval: Seconds between two listings of the system; the shortest one asked for.
         cursor: Of the last line of the log that is known.
     """
@@ -36,96 +49,139 @@ class WorkTrigger(BaseTrigger):
         self,
         spec: dict[str, Any],
         name: str,
+        number: int,
+        started: bool,
         poll_interval: float = 5.0,
         cursor: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spec = spec
         self.name = name
+        self.number = number
+        self.started = started
         self.poll_interval = poll_interval
         self.cursor = cursor
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what makes this trigger again, in another triggerer maybe."""
+        names = ("spec", "name", "number", "started", "poll_interval", "cursor")
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "spec": self.spec,
-                "name": self.name,
-                "poll_interval": self.poll_interval,
-                "cursor": self.cursor,
-            },
+            {name: getattr(self, name) for name in names},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for the end of the work."""
-        watcher = await Watcher.join(BackendSpec(**self.spec), self.poll_interval)
+        """Wait for the end of the work, or for what only the task itself can tell a person."""
+        try:
+            await self._wait()
+        except TradewindError as error:
+            # `attend` meets the same, and fails where a person sees it; the work stays.
+            self.log.error("%s", error)
+        yield TriggerEvent(  # type: ignore[no-untyped-call]
+            {
+                "name": self.name,
+                "number": self.number,
+                "started": self.started,
+                "cursor": self.cursor,
+            }
+        )
+
+    async def _wait(self) -> None:
+        watcher = await self._join()
         read_again = 0.0
         try:
+            seen = watcher.begun
             while True:
-                sight = await watcher.news(self.name)
+                seen, sight = await watcher.news(self.name, seen)
                 if sight is None or sight.status.ended:
                     # `attend` writes the rest of the log, and knows what it means when it is gone.
-                    break
+                    return
                 if time.monotonic() >= read_again:
-                    await self._write_log(watcher.backend)
-                    read_again = time.monotonic() + max(_LOG_SECONDS, self.poll_interval)
+                    await self._write_log(watcher)
+                    pause = max(_LOG_SECONDS, watcher.members / _LOGS_PER_SECOND)
+                    read_again = time.monotonic() + max(pause, self.poll_interval)
         finally:
             watcher.leave()
-        yield TriggerEvent(  # type: ignore[no-untyped-call]
-            {"name": self.name, "cursor": self.cursor}
-        )
+
+    async def _join(self) -> Watcher:
+        told = False
+        while True:
+            try:
+                return await Watcher.join(BackendSpec(**self.spec), self.poll_interval)
+            except RetryError as error:
+                if not told:
+                    self.log.warning("%s Trying again each %.0f s.", error, self.poll_interval)
+                    told = True
+                await asyncio.sleep(self.poll_interval)
 
     async def on_kill(self) -> None:
         """Stop and remove the work: a person has ended the task."""
-        from tradewind.run.attend import end
-
-        backend = await asyncio.to_thread(BackendSpec(**self.spec).open)
-        await asyncio.to_thread(end, backend, self.name)
+        await asyncio.to_thread(self._end)
         self.log.info("Stopped and removed %s.", self.name)
 
-    async def _write_log(self, backend: Backend[Any]) -> None:
-        def read() -> list[LogLine]:
-            lines: list[LogLine] = []
-            for line in backend.logs(self.name, self.cursor, wait=0):
-                lines.append(line)
-                if len(lines) == _LINES_AT_ONCE:
-                    break
-            return lines
+    def _end(self) -> None:
+        from tradewind.run.attend import end
 
-        while True:
-            try:
-                lines = await asyncio.to_thread(read)
-            except RetryError as error:
-                self.log.warning("%s", error)
-                return
-            for line in lines:
-                self.log.info("%s", line.text)
-            if lines:
-                self.cursor = lines[-1].cursor
-            if len(lines) < _LINES_AT_ONCE:
-                return
+        backend = BackendSpec(**self.spec).open()
+        try:
+            end(backend, self.name)
+        finally:
+            _close(backend)
+
+    async def _write_log(self, watcher: Watcher) -> None:
+        lines = watcher.backend.logs(self.name, self.cursor, wait=0)
+        try:
+            while batch := await watcher.in_thread(_take, lines):
+                for line in batch:
+                    self.log.info("%s", line_text(line))
+                self.cursor = batch[-1].cursor
+        except RetryError as error:
+            self.log.warning("%s", error)
+        finally:
+            # Cancelled in the middle, a thread is still at it, and drops it at its end.
+            with suppress(ValueError, AttributeError):
+                lines.close()  # type: ignore[attr-defined]
+
+
+def _take(lines: Iterator[LogLine]) -> list[LogLine]:
+    return list(islice(lines, _LINES_AT_ONCE))
+
+
+def _close(backend: Backend[Any]) -> None:
+    close = getattr(backend, "close", None)
+    if close is not None:
+        close()
 
 
 class Watcher:
     """Lists all of Tradewind's work on one system, for all triggers of this triggerer.
 
+    Memory: a sight of each piece of work there.
+
     Args:
-        spec: Which system.
+        key: Of the system.
         backend: The system.
     """
 
-    _watchers: dict[str, Watcher] = {}  # noqa: RUF012 - one table for the whole triggerer
+    _watchers: dict[tuple[int, str], asyncio.Future[Watcher]] = {}  # noqa: RUF012 - one table
+    # for the whole triggerer; by event loop, since a process may run one after the other.
 
-    def __init__(self, spec: BackendSpec, backend: Backend[Any]) -> None:
+    def __init__(self, key: tuple[int, str], backend: Backend[Any]) -> None:
         self.backend = backend
-        self._spec = spec
+        self.members = 0
+        self.begun = 0
+        """Number of the listing that is under way, or was last."""
+        self._key = key
         self._interval = float("inf")
-        self._members = 0
         self._sights: dict[str, Sight] = {}
-        self._round = 0
+        self._error: TradewindError | None = None
+        self._done = 0
         self._listed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._sooner = asyncio.Event()
+        # Listing waits for no log.
+        self._lister = ThreadPoolExecutor(1, "tradewind-watch")
+        self._readers = ThreadPoolExecutor(_LOG_THREADS, "tradewind-logs")
 
     @classmethod
     async def join(cls, spec: BackendSpec, interval: float) -> Watcher:
@@ -134,50 +190,120 @@ class Watcher:
         Args:
             spec: Which system.
             interval: Seconds between two listings at most.
+
+        Returns:
+            The watcher; it is to be left with `leave`.
+
+        Raises:
+            TradewindError: The system cannot be used.
         """
-        watcher = cls._watchers.get(spec.key)
-        if watcher is None:
-            backend = await asyncio.to_thread(spec.open)
-            # Another trigger may have been quicker meanwhile.
-            watcher = cls._watchers.setdefault(spec.key, cls(spec, backend))
-        watcher._members += 1
-        watcher._interval = min(watcher._interval, interval)
-        if watcher._task is None or watcher._task.done():
-            watcher._task = asyncio.create_task(watcher._list())
-        return watcher
+        loop = asyncio.get_running_loop()
+        key = (id(loop), spec.key)
+        while (found := cls._watchers.get(key)) is None or found.done():
+            if found is not None and not found.cancelled() and found.exception() is None:
+                return found.result()._joined(interval)
+            found = cls._watchers[key] = loop.create_future()
+            try:
+                backend = await asyncio.to_thread(spec.open)
+            except BaseException as error:
+                cls._watchers.pop(key, None)
+                if isinstance(error, TradewindError):
+                    found.set_exception(error)
+                    found.exception()  # it may be that nobody else waits for it
+                else:
+                    found.cancel()
+                raise
+            watcher = cls(key, backend)
+            found.set_result(watcher)
+            return watcher._joined(interval)
+        # Another trigger is about to make it; who is cancelled does not cancel it for all.
+        try:
+            return (await asyncio.shield(found))._joined(interval)
+        except asyncio.CancelledError:
+            if not found.cancelled():
+                raise
+        # That one was cancelled: this one makes it.
+        return await cls.join(spec, interval)
+
+    def _joined(self, interval: float) -> Watcher:
+        self.members += 1
+        if self._key not in self._watchers:
+            # The last one has left while this one was told of it.
+            self.members -= 1
+            raise RetryError("The watcher has just ended.")
+        if interval < self._interval:
+            self._interval = interval
+            self._sooner.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._list())
+        return self
 
     def leave(self) -> None:
         """Be one fewer; the last one ends the listing."""
-        self._members -= 1
-        if not self._members:
-            self._watchers.pop(self._spec.key, None)
+        self.members -= 1
+        if not self.members:
+            self._watchers.pop(self._key, None)
             if self._task is not None:
                 self._task.cancel()
-            close = getattr(self.backend, "close", None)
-            if close is not None:
-                # It may wait for a connection to end.
-                asyncio.get_running_loop().run_in_executor(None, close)
+            # After the listing that is under way; it may wait for a connection to end.
+            self._lister.submit(_close, self.backend)
+            self._lister.shutdown(wait=False)
+            self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def news(self, name: str) -> Sight | None:
-        """Wait for the next listing, and tell what it shows of a piece of work; None: gone."""
+    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function that reads a log, beside few others.
+
+        Args:
+            function: Is called in a thread.
+            arguments: What it takes.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    async def news(self, name: str, seen: int) -> tuple[int, Sight | None]:
+        """Wait for a listing that began later than one, and tell what it shows of some work.
+
+        Args:
+            name: What the work is called.
+            seen: Number of that listing.
+
+        Returns:
+            The listing's number, and what it shows; None: the work is gone.
+
+        Raises:
+            TradewindError: The system cannot be used any more, by what it says.
+        """
         async with self._listed:
-            seen = self._round
-            await self._listed.wait_for(lambda: self._round > seen)
-            return self._sights.get(name)
+            await self._listed.wait_for(lambda: self._done > seen)
+            if self._error is not None:
+                raise self._error
+            return self._done, self._sights.get(name)
 
     async def _list(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            self.begun += 1
+            began = loop.time()
+            sights: dict[str, Sight] = self._sights
+            error: TradewindError | None = None
+            passing = False
             try:
-                sights = await asyncio.to_thread(self._look)
+                sights = await loop.run_in_executor(self._lister, self._look)
             except RetryError:
-                # It may pass; the next interval asks again, and the defer timeout has an end.
-                await asyncio.sleep(self._interval)
-                continue
-            async with self._listed:
-                self._sights = sights
-                self._round += 1
-                self._listed.notify_all()
-            await asyncio.sleep(self._interval)
+                # The next interval asks again, and the defer timeout has an end.
+                passing = True
+            except TradewindError as said:
+                error = said
+            except Exception as said:
+                error = TradewindError(f"{self.backend.name}: {type(said).__name__}: {said}")
+            if not passing:
+                async with self._listed:
+                    self._sights, self._error, self._done = sights, error, self.begun
+                    self._listed.notify_all()
+            self._sooner.clear()
+            rest = self._interval - (loop.time() - began)
+            with suppress(TimeoutError):
+                # Whoever asks for a shorter interval does not wait for a longer one.
+                await asyncio.wait_for(self._sooner.wait(), max(rest, 0.05))
 
     def _look(self) -> dict[str, Sight]:
         return {piece.name: piece.sight for piece in self.backend.list()}

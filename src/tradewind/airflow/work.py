@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, TradewindError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.airflow.backends import BackendSpec
-    from tradewind.run.attend import Ask, Memory, Outcome
+    from tradewind.run.attend import Ask, Claim, Memory, Outcome
     from tradewind.run.backend import Backend, LogLine
 
-__all__ = ["WorkOperator"]
+__all__ = ["StateStoreMemory", "WorkOperator", "WorkTimeoutError", "line_text", "told_to_work"]
+
+#: A task in one of these states is still wanted by whoever runs it. A task that a person has marked
+#: or cleared is in another one: "restarting", "failed", "success", or in none.
+_WANTED = ("running", "deferred", "queued", "scheduled", "up_for_retry")
+
+_PARTS = "\x1fparts "
+#: A character is at most twelve bytes long there, as JSON escapes it.
+_PART_LENGTH = 5_000
+
+
+class WorkTimeoutError(TradewindError):
+    """The work ran longer than it may: it was stopped and removed."""
 
 
 class WorkOperator(BaseOperator):
@@ -37,10 +50,15 @@ class WorkOperator(BaseOperator):
             for all the work that it watches on a system.
         do_xcom_push: Whether the result becomes the XCom.
         result_limit: The most bytes that a result may have.
+        skip_on_exit_code: Exit codes that end the task as skipped.
     """
 
+    last_line = False
+    """Whether the last line of its log is the result of work that hands back none."""
+    whole_log = False
+    """The same of all its lines."""
+
     _asked_to_end = False
-    _backend: Any = None
 
     def __init__(
         self,
@@ -48,6 +66,7 @@ class WorkOperator(BaseOperator):
         deferrable: bool | None = None,
         poll_interval: float = 5.0,
         result_limit: int = 1 << 20,
+        skip_on_exit_code: int | Container[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +75,11 @@ class WorkOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.result_limit = result_limit
+        if skip_on_exit_code is None:
+            skip_on_exit_code = []
+        elif isinstance(skip_on_exit_code, int):
+            skip_on_exit_code = [skip_on_exit_code]
+        self.skip_on_exit_code = skip_on_exit_code
 
     @abstractmethod
     def backend_spec(self) -> BackendSpec:
@@ -65,14 +89,39 @@ class WorkOperator(BaseOperator):
     def make_work(self, context: Context) -> Any:
         """Say what is to run, from the rendered fields."""
 
+    def open_backend(self) -> Backend[Any]:
+        """Connect to the system, as `backend_spec` describes it."""
+        return self.backend_spec().open()
+
     def read_result(self, outcome: Outcome) -> Any:
-        """Make the XCom of what the work handed back: its JSON, or else its text."""
+        """Make the XCom of what the work handed back: its JSON, or else its text.
+
+        Args:
+            outcome: How it ended. A line of its log is text, whatever it looks like.
+        """
         if outcome.result is None:
             return None
+        if outcome.from_log:
+            return outcome.result
         try:
             return json.loads(outcome.result)
         except ValueError:
             return outcome.result.rstrip("\n")
+
+    def longest_run(self) -> float | None:
+        """Say how many seconds the work may run before it is stopped; None for as long as it likes.
+
+        `execution_timeout` is that of an attempt; this one is that of the work.
+        """
+        return None
+
+    def note_exit_code(self, context: Context, exit_code: int | None) -> None:
+        """Take note of what the work ended with.
+
+        Args:
+            context: Of the task run.
+            exit_code: None where the system has none.
+        """
 
     # ------------------------------------------------------------------------------------- running
 
@@ -87,37 +136,16 @@ class WorkOperator(BaseOperator):
 
         Raises:
             AirflowFailException: The work can never run as it is described: no retry mends that.
+            AirflowSkipException: It ended with an exit code of `skip_on_exit_code`.
             TradewindError: Anything else.
         """
-        if not self.deferrable:
-            return self._attend(context)
-        from tradewind.run.attend import claim
-
-        spec, owner = self.backend_spec(), self._owner(context)
-        with self._naming_input(), self._opened(spec) as backend:
-            claimed = claim(
-                backend,
-                owner,
-                self.make_work(context),
-                memory=self._memory(context),
-                tell=told_to_work(context, owner),
-            )
-        if claimed.outcome is not None:
-            return self._attend(context)
-        from tradewind.airflow.triggers import WorkTrigger
-
-        how = "Started" if claimed.started else "Attending what an earlier attempt has started:"
-        self.log.info("%s %s.", how, claimed.name)
-        self.defer(
-            trigger=WorkTrigger(
-                spec=spec.as_dict(),
-                name=claimed.name,
-                poll_interval=self.poll_interval,
-                cursor=self._known_cursor(context, owner, claimed.name),
-            ),
-            method_name="execute_complete",
-            timeout=self.execution_timeout,
-        )
+        with self._stopping_at_timeout(context), self._naming_input():
+            if not self.deferrable:
+                return self._attend(context)
+            claimed = self._claim(context)
+            if claimed.outcome is not None:
+                return self._attend(context)
+        self._defer(context, claimed)
         return None
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -125,14 +153,16 @@ class WorkOperator(BaseOperator):
 
         Args:
             context: Of the task run.
-            event: What the trigger says: name, and the cursor of the last line that it logged.
+            event: What the trigger says: the claim, and the cursor of the last line that it logged.
         """
-        if event.get("cursor"):
-            from tradewind.run.attend import remember_cursor
+        from tradewind.run.attend import Claim, remember_cursor
 
-            memory, owner = self._memory(context), self._owner(context)
-            remember_cursor(memory, owner, event["name"], event["cursor"])
-        return self._attend(context)
+        claimed = Claim(event["name"], event["number"], event["started"])
+        with self._stopping_at_timeout(context), self._naming_input():
+            if event.get("cursor"):
+                memory, owner = self._memory(context), self._owner(context)
+                remember_cursor(memory, owner, claimed.name, event["cursor"])
+            return self._attend(context, claimed)
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -146,13 +176,61 @@ class WorkOperator(BaseOperator):
             self._end_all(context)
             raise
 
-    def _attend(self, context: Context) -> Any:
-        from airflow.sdk.exceptions import AirflowTaskTimeout
-
-        from tradewind.run.attend import attend
+    def _claim(self, context: Context) -> Claim:
+        from tradewind.run.attend import Ask, StoppedError, claim
 
         owner = self._owner(context)
-        with self._naming_input(), self._opened(self.backend_spec()) as backend:
+        with self._opened() as backend:
+            claimed = claim(
+                backend,
+                owner,
+                self.make_work(context),
+                memory=self._memory(context),
+                tell=told_to_work(context, owner),
+            )
+        if claimed.outcome is None and self._asker(context)() is Ask.STOP:
+            # A person has ended the task meanwhile: no trigger would hear of it.
+            self._end_all(context)
+            raise StoppedError(f"{claimed.name} was stopped and removed.")
+        return claimed
+
+    def _defer(self, context: Context, claimed: Claim) -> None:
+        from tradewind.airflow.triggers import WorkTrigger
+        from tradewind.run.attend import recall_cursor
+
+        how = "Started" if claimed.started else "Attending what an earlier attempt has started:"
+        self.log.info("%s %s.", how, claimed.name)
+        cursor = None
+        if not claimed.started:
+            cursor = recall_cursor(self._memory(context), self._owner(context), claimed.name)
+        self.defer(
+            trigger=WorkTrigger(
+                spec=self.backend_spec().as_dict(),
+                name=claimed.name,
+                number=claimed.number,
+                started=claimed.started,
+                poll_interval=self.poll_interval,
+                cursor=cursor,
+            ),
+            method_name="execute_complete",
+            timeout=self._defer_timeout(),
+        )
+
+    def _defer_timeout(self) -> timedelta | None:
+        longest = self.longest_run()
+        limits = [] if longest is None else [timedelta(seconds=longest)]
+        if self.execution_timeout is not None:
+            limits.append(self.execution_timeout)
+        return min(limits, default=None)
+
+    def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from tradewind.run.attend import attend
+        from tradewind.run.backend import WorkFailedError
+
+        owner = self._owner(context)
+        with self._opened() as backend:
             try:
                 outcome = attend(
                     backend,
@@ -160,22 +238,31 @@ class WorkOperator(BaseOperator):
                     self.make_work(context),
                     log=self._log_line,
                     memory=self._memory(context),
-                    ask=self._asker(context),
+                    ask=self._asker(context, backend),
                     tell=told_to_work(context, owner),
                     look_seconds=self.poll_interval,
                     result_limit=self.result_limit,
+                    last_line=self.last_line and self.do_xcom_push,
+                    whole_log=self.whole_log and self.do_xcom_push,
+                    claimed=claimed,
                 )
-            except AirflowTaskTimeout:
-                self._end_all(context)
+            except WorkFailedError as error:
+                self.note_exit_code(context, error.exit_code)
+                if error.exit_code is not None and error.exit_code in self.skip_on_exit_code:
+                    raise AirflowSkipException(
+                        f"{error} Exit code {error.exit_code} skips this task."
+                    ) from error
                 raise
-        if outcome.attended:
+        if outcome.attended and claimed is None:
             self.log.info("%s had been started by an earlier attempt.", outcome.name)
+        self.note_exit_code(context, 0)
         return self.read_result(outcome)
 
     def _end_all(self, context: Context) -> None:
         from tradewind.run.attend import end
 
-        with self._opened(self.backend_spec()) as backend:
+        # A connection of its own: the other one may have been interrupted anywhere.
+        with self._opened() as backend:
             for piece in list(backend.list(self._owner(context))):
                 self.log.info("Stopping %s.", piece.name)
                 end(backend, piece.name)
@@ -186,13 +273,25 @@ class WorkOperator(BaseOperator):
         """Take note; `attend` asks within a second, and finds out who wants the task to end."""
         self._asked_to_end = True
 
-    def _asker(self, context: Context) -> Callable[[], Ask]:
+    def _asker(self, context: Context, backend: Backend[Any] | None = None) -> Callable[[], Ask]:
         from tradewind.run.attend import Ask
 
+        longest = None if backend is None else self.longest_run()
+        began: float | None = None
+
         def ask() -> Ask:
-            if not self._asked_to_end:
-                return Ask.GO_ON
-            return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
+            nonlocal began
+            if self._asked_to_end:
+                return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
+            if longest is not None and backend is not None:
+                if began is None:
+                    began = _began(backend, self._owner(context))
+                if time.time() - began > longest:
+                    raise WorkTimeoutError(
+                        f"{backend.name}: the work of {self.task_id} ran longer than the "
+                        f"{longest:g} s that it may, and was stopped and removed."
+                    )
+            return Ask.GO_ON
 
         return ask
 
@@ -210,8 +309,19 @@ class WorkOperator(BaseOperator):
             # Nobody to ask: the work is left to the retry, or to `tradewind sweep`.
             self.log.warning("Airflow does not say who ends this task: %s", error)
             return True
+        # A mapped task's key has its index behind its id.
         state = next(iter((states.get(ti.run_id) or {}).values()), None)
-        return state in ("running", "deferred", "queued", "scheduled")
+        return str(getattr(state, "value", state)) in _WANTED
+
+    @contextmanager
+    def _stopping_at_timeout(self, context: Context) -> Iterator[None]:
+        from airflow.sdk.exceptions import AirflowTaskTimeout
+
+        try:
+            yield
+        except (AirflowTaskTimeout, WorkTimeoutError):
+            self._end_all(context)
+            raise
 
     # ------------------------------------------------------------------------------------- helpers
 
@@ -223,20 +333,12 @@ class WorkOperator(BaseOperator):
     def _memory(self, context: Context) -> Memory:
         return StateStoreMemory(context.get("task_state_store"))
 
-    def _known_cursor(self, context: Context, owner: Any, name: str) -> str | None:
-        from tradewind.run.attend import recall_cursor
-
-        return recall_cursor(self._memory(context), owner, name)
-
     def _log_line(self, line: LogLine) -> None:
-        if line.time is None:
-            self.log.info("%s", line.text)
-        else:
-            self.log.info("%s %s", line.time.strftime("%H:%M:%S.%f")[:-3], line.text)
+        self.log.info("%s", line_text(line))
 
     @contextmanager
-    def _opened(self, spec: BackendSpec) -> Iterator[Backend[Any]]:
-        backend = spec.open()
+    def _opened(self) -> Iterator[Backend[Any]]:
+        backend = self.open_backend()
         try:
             yield backend
         finally:
@@ -258,6 +360,8 @@ class WorkOperator(BaseOperator):
 class StateStoreMemory:
     """What an attempt tells the next one: Airflow's task state store.
 
+    A value of the store has 64 KB at most: longer ones are stored in parts, their number last.
+
     Args:
         store: The task's accessor; None where Airflow has none (``execute({})`` in a test).
     """
@@ -268,15 +372,49 @@ class StateStoreMemory:
 
     def get(self, key: str) -> str | None:
         """Read what was set."""
-        found = self._here.get(key) if self._store is None else self._store.get(key)
-        return None if found is None else str(found)
+        found = self._read(key)
+        if found is None or not found.startswith(_PARTS):
+            return found
+        count = int(found.removeprefix(_PARTS))
+        return "".join(self._read(f"{key}.{number}") or "" for number in range(count))
 
     def set(self, key: str, value: str) -> None:
         """Remember."""
+        if len(value) <= _PART_LENGTH:
+            self._write(key, value)
+            return
+        starts = range(0, len(value), _PART_LENGTH)
+        for number, start in enumerate(starts):
+            self._write(f"{key}.{number}", value[start : start + _PART_LENGTH])
+        self._write(key, f"{_PARTS}{len(starts)}")
+
+    def _read(self, key: str) -> str | None:
+        found = self._here.get(key) if self._store is None else self._store.get(key)
+        return None if found is None else str(found)
+
+    def _write(self, key: str, value: str) -> None:
         if self._store is None:
             self._here[key] = value
         else:
             self._store.set(key, value)
+
+
+def _began(backend: Backend[Any], owner: Any) -> float:
+    """Tell when the last piece of an owner's work has begun, in seconds of the epoch."""
+    pieces = sorted(backend.list(owner), key=lambda piece: piece.number)
+    started = pieces[-1].started if pieces else None
+    return time.time() if started is None else started.timestamp()
+
+
+def line_text(line: LogLine) -> str:
+    """Write a line of the work's log as the task's log has it: with the time it was written.
+
+    Args:
+        line: The line.
+    """
+    if line.time is None:
+        return line.text
+    return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {line.text}"
 
 
 def told_to_work(context: Context, owner: Any) -> dict[str, str]:
@@ -296,6 +434,7 @@ def told_to_work(context: Context, owner: Any) -> dict[str, str]:
         "TRADEWIND_LOGICAL_DATE": context.get("logical_date"),
         "TRADEWIND_DATA_INTERVAL_START": context.get("data_interval_start"),
         "TRADEWIND_DATA_INTERVAL_END": context.get("data_interval_end"),
+        "AIRFLOW_CTX_LOGICAL_DATE": context.get("logical_date"),
     }
     told |= {name: date.isoformat() for name, date in dates.items() if isinstance(date, datetime)}
     return told

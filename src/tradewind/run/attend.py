@@ -107,11 +107,13 @@ class Outcome:
         name: What it was called on its system.
         result: What it handed back; None where it handed back nothing.
         attended: Whether it had been started by an earlier attempt.
+        from_log: Whether the result is what it wrote into its log, not the file for results.
     """
 
     name: str
     result: str | None
     attended: bool
+    from_log: bool = False
 
 
 def claim(
@@ -157,6 +159,8 @@ def attend(
     patience: float = 300.0,
     result_limit: int = RESULT_LIMIT,
     last_line: bool = False,
+    whole_log: bool = False,
+    claimed: Claim | None = None,
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
@@ -178,6 +182,9 @@ def attend(
             leaves the work to the next attempt.
         result_limit: The most bytes that its result may have.
         last_line: Whether the last line of its log is the result of work that hands back none.
+        whole_log: The same of all its lines.
+        claimed: What `claim` has returned before, for work that was watched elsewhere since: it is
+            not started anew when it is gone.
 
     Returns:
         How it ended.
@@ -189,7 +196,11 @@ def attend(
         RetryError: The system stayed out of reach; the work goes on if it ran.
         TradewindError: As `Backend`.
     """
-    claimed = claim(backend, owner, work, memory=memory, tell=tell)
+    if claimed is None:
+        claimed = claim(backend, owner, work, memory=memory, tell=tell)
+        if claimed.started and recall_cursor(memory, owner, claimed.name) is not None:
+            # Of work that had this name, and was stopped and removed.
+            remember_cursor(memory, owner, claimed.name, "")
     name = claimed.name
     if claimed.outcome is not None:
         # An earlier attempt has collected it, and died before its task was told.
@@ -209,17 +220,42 @@ def attend(
         raise WorkFailedError(f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code)
     try:
         found = backend.result(name, limit=result_limit)
+        result = None if found is None else found.decode(errors="replace")
+        if result is None and whole_log:
+            result = _whole_log(backend, name, result_limit)
+        elif result is None and last_line:
+            result = backend.last_line(name)
+            _check_size(backend, name, result, result_limit)
     except InputError:
         # It would be as wrong the next time.
         notes.set("failed", str(claimed.number))
         backend.remove(name)
         raise
-    result = None if found is None else found.decode(errors="replace")
-    if result is None and last_line:
-        result = backend.last_line(name)
-    notes.set("done", json.dumps([name, result]))
+    from_log = found is None and result is not None
+    notes.set("done", json.dumps([name, result, from_log]))
     backend.remove(name)
-    return Outcome(name, result, attended=not claimed.started)
+    return Outcome(name, result, attended=not claimed.started, from_log=from_log)
+
+
+def _whole_log(backend: Backend[WorkT], name: str, limit: int) -> str | None:
+    lines: list[str] = []
+    size = 0
+    for line in backend.logs(name, None, wait=0):
+        lines.append(line.text)
+        size += len(line.text) + 1
+        if size > limit:
+            break
+    text = "\n".join(lines) if lines else None
+    _check_size(backend, name, text, limit)
+    return text
+
+
+def _check_size(backend: Backend[WorkT], name: str, text: str | None, limit: int) -> None:
+    if text is not None and len(text.encode()) > limit:
+        raise InputError(
+            f"{backend.name}: {name}: what it has written to its log is to be its result, and is "
+            f"larger than {limit:,} bytes. Write it to a store, and hand back where it stands."
+        )
 
 
 def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> None:
@@ -255,7 +291,7 @@ def remember_cursor(memory: Memory, owner: Owner, name: str, cursor: str) -> Non
 def recall_cursor(memory: Memory, owner: Owner, name: str) -> str | None:
     """Read what `remember_cursor` has told of this piece of work; None where nothing."""
     known, _, cursor = (_Notes(memory, owner).get("cursor") or "").partition("\n")
-    return cursor if known == name else None
+    return cursor or None if known == name else None
 
 
 class _Notes:
@@ -275,8 +311,8 @@ class _Notes:
         done = self.get("done")
         if done is None:
             return None
-        name, result = json.loads(done)
-        return Outcome(name, result, attended=True)
+        name, result, from_log = json.loads(done)
+        return Outcome(name, result, attended=True, from_log=from_log)
 
 
 def _claim(

@@ -1,0 +1,126 @@
+"""Operators that run processes of this machine: the life of outside work without another system."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG
+
+from killing_worker import Points
+from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.work import WorkOperator
+
+FOLDER = Path(os.environ["TRADEWIND_TEST_FOLDER"])
+SOON = timedelta(seconds=0)
+
+
+class ProcessOperator(WorkOperator):
+    """Runs a script on this machine."""
+
+    template_fields = ("script",)
+    last_line = True
+
+    def __init__(self, *, script: str, longest: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**{"poll_interval": 0.5, "retry_delay": SOON, **kwargs})
+        self.script = script
+        self.longest = longest
+
+    def backend_spec(self) -> BackendSpec:
+        arguments = {"root": str(FOLDER / "jobs")}
+        return BackendSpec("tradewind.airflow.backends:open_process", arguments)
+
+    def make_work(self, context: Any) -> Any:
+        from tradewind.run.backends.process import Command
+
+        return Command(self.script, folder=str(FOLDER))
+
+    def longest_run(self) -> float | None:
+        return self.longest
+
+
+class WatchedOperator(ProcessOperator):
+    """Counts executed lines, and dies at one of them, as its environment says."""
+
+    def execute(self, context: Any) -> Any:
+        return self._watched(super().execute, context)
+
+    def execute_complete(self, context: Any, event: Any) -> Any:
+        return self._watched(super().execute_complete, context, event)
+
+    def _watched(self, function: Any, *arguments: Any) -> Any:
+        import tradewind
+
+        (FOLDER / "pid").write_text(str(os.getpid()))
+        points = Points(
+            str(Path(tradewind.__file__).parent), int(os.environ.get("TRADEWIND_DIE_AT", "0"))
+        )
+        points.watch()
+        try:
+            return function(*arguments)
+        finally:
+            points.stop()
+            (FOLDER / "points").write_text(str(points.count))
+
+
+with DAG("work_results", schedule=None):
+    ProcessOperator(
+        task_id="json",
+        script='echo hello; echo \'{"rows": 3, "day": "{{ ds }}"}\' > "$TRADEWIND_RESULT"',
+    )
+    ProcessOperator(task_id="text", script='printf plain > "$TRADEWIND_RESULT"')
+    ProcessOperator(task_id="last_line", script="echo first; echo last")
+    ProcessOperator(task_id="nothing", script="true")
+    ProcessOperator(task_id="no_push", script="echo 12", do_xcom_push=False)
+    ProcessOperator(
+        task_id="told",
+        script='env | grep -E "^(TRADEWIND_(OWNER|LOG|DATA)|AIRFLOW_CTX)" > "$TRADEWIND_RESULT"',
+    )
+    ProcessOperator(task_id="skipped", script="exit 99", skip_on_exit_code=99)
+    ProcessOperator(task_id="long", script='seq 20000 > "$TRADEWIND_RESULT"')
+    ProcessOperator.partial(task_id="mapped").expand(script=["echo a", "echo b"])
+
+with DAG("work_deferred", schedule=None):
+    ProcessOperator(
+        task_id="deferred",
+        deferrable=True,
+        script='for n in 1 2 3; do echo "line $n of it"; sleep 0.4; done; '
+        'echo \'["handed back"]\' > "$TRADEWIND_RESULT"',
+    )
+    ProcessOperator(task_id="failing", deferrable=True, script="echo last words; exit 7")
+    ProcessOperator(
+        task_id="skipped", deferrable=True, script="exit 99", skip_on_exit_code=[98, 99]
+    )
+
+with DAG("work_fails", schedule=None):
+    ProcessOperator(task_id="large", script='seq 2000 > "$TRADEWIND_RESULT"', result_limit=1000)
+    ProcessOperator(task_id="large_line", script="seq -s, 2000", result_limit=1000)
+    ProcessOperator(task_id="code", script="echo last words; exit 3")
+    ProcessOperator(task_id="slow", script="echo $$; sleep 300", longest=1)
+    ProcessOperator(task_id="timeout", script="sleep 300", execution_timeout=timedelta(seconds=1.5))
+
+with DAG("work_retried", schedule=None):
+    ProcessOperator(
+        task_id="second", retries=1, script="echo x >> second; [ $(wc -l < second) = 2 ]"
+    )
+
+with DAG("work_killed", schedule=None):
+    WatchedOperator(
+        task_id="killed",
+        retries=60,
+        script='echo "$TRADEWIND_OWNER" >> effects; echo running; sleep 0.3; echo 42',
+    )
+
+with DAG("work_ended", schedule=None):
+    WatchedOperator(
+        task_id="ended",
+        retries=1,
+        script="echo $$ >> pids; touch begun; sleep 1.5; touch ended; sleep 300",
+    )
+    WatchedOperator(
+        task_id="left",
+        retries=1,
+        script="echo x >> left; touch begun; while ! [ -e go ]; do sleep 0.1; done; echo done",
+    )
