@@ -78,3 +78,10 @@ def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emu
     """A running emulator of Google Cloud Storage."""
     with emulators.fake_gcs(tmp_path_factory.mktemp("fake-gcs")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emulator]:
+    """A running S3 server that knows more of S3 than the local one does."""
+    with emulators.versity(tmp_path_factory.mktemp("versity")) as running:
+        yield running

@@ -1,7 +1,8 @@
 """Emulators of Azure Blob Storage and Google Cloud Storage, which only their owners can run.
 
-Azurite is Microsoft's own; fake-gcs-server is the one of Google's that checks preconditions. Both
-are installed by `make test` into ``.tools/``.
+Azurite is Microsoft's own; fake-gcs-server is the one of Google's that checks preconditions. Beside
+them stands a second S3 server, Versity's gateway: it knows what the local Swift does not, the
+condition If-Match, tags, and checksums of whole objects. `make test` brings all into ``.tools/``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tradewind.local.processes import Children, free_port
 ROOT = Path(__file__).resolve().parent.parent
 AZURITE = ROOT / ".tools/node/node_modules/azurite/dist/src/blob/main.js"
 FAKE_GCS = ROOT / ".tools/go/bin/fake-gcs-server"
+VERSITY = ROOT / ".tools/go/bin/versitygw"
 _HOST = "127.0.0.1"
 
 
@@ -33,8 +35,8 @@ class Emulator:
     Args:
         endpoint: Its address; Azurite's ends with the account.
         port: Its port.
-        account: Azure's storage account.
-        key: The account's key.
+        account: Azure's storage account; S3's access key.
+        key: The secret that goes with it.
         children: Its process.
     """
 
@@ -80,6 +82,25 @@ def fake_gcs(folder: Path) -> Iterator[Emulator]:
     command += ["-log-level=warn"]
     with _running("fake-gcs-server", command, folder, port, {}) as children:
         yield Emulator(endpoint, port, children)
+
+
+@contextlib.contextmanager
+def versity(folder: Path) -> Iterator[Emulator]:
+    """Start an S3 server on a folder, or skip.
+
+    Args:
+        folder: Where it keeps its data; empty.
+    """
+    if not VERSITY.exists():
+        pytest.skip("versitygw is not there: install Go 1.26, then `make test` builds it")
+    port = free_port()
+    account, key = "tradewind", secrets.token_hex(20)
+    (folder / "objects").mkdir()
+    command = [str(VERSITY), "--port", f"{_HOST}:{port}", "--region", "eu-west-1", "--quiet"]
+    command += ["posix", str(folder / "objects")]
+    environment = {"ROOT_ACCESS_KEY": account, "ROOT_SECRET_KEY": key}
+    with _running("versitygw", command, folder, port, environment) as children:
+        yield Emulator(f"http://{_HOST}:{port}", port, children, account, key)
 
 
 @contextlib.contextmanager

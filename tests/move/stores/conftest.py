@@ -74,5 +74,20 @@ def s3_store(local_s3: Systems) -> S3Store:
 
 
 @pytest.fixture
+def versity_store(versity: Emulator) -> S3Store:
+    session = boto3.Session(versity.account, versity.key, region_name="eu-west-1")
+    store = S3Store(
+        f"test-{uuid.uuid4().hex}",
+        session=session,
+        client_options={"endpoint_url": versity.endpoint},
+        part_bytes=5 << 20,
+    )
+    store.client.create_bucket(
+        Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    return store
+
+
+@pytest.fixture
 def file_store(tmp_path: Path) -> FileStore:
     return FileStore(tmp_path / "objects")

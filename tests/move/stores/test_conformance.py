@@ -12,7 +12,7 @@ from tradewind.errors import InputError, RetryError
 from tradewind.move.store import ObjectInfo, Store
 
 MB = 1 << 20
-STORES = ["s3_store", "file_store", "gcs_store", "azure_store"]
+STORES = ["s3_store", "versity_store", "file_store", "gcs_store", "azure_store"]
 """Fixtures of `conftest.py`; the next store is one more name."""
 SIZES = [0, 1, 256 << 10, MB, MB + 12345]
 

@@ -29,7 +29,7 @@ __all__ = ["PostgresSource"]
 
 _PIECE = 1 << 20
 _AHEAD = 6
-_RANGE_AHEAD = 16
+_RANGE_AHEAD = 8
 _CHUNK = 4 << 20
 
 
@@ -43,9 +43,9 @@ class PostgresSource(Source):
     A retry gives the same bytes where the query gives its rows in the same order: scans start at
     the table's beginning and no parallel workers race, unless `settings` allow them.
 
-    Memory: 8 MB that wait to be read and two pieces of 4 MB, or for batches two blocks of `block`
-    bytes and three in Arrow's form; with a split up to 17 MB for each of 2 x `connections` ranges.
-    The longest row comes on top. Whatever the number of rows.
+    Memory: 8 pieces of 1 MB; for batches beside them two blocks of `block` bytes and three in
+    Arrow's form; with a split 9 MB for each of 2 x `connections` ranges. The longest row comes on
+    top. Whatever the number of rows.
 
     Args:
         connection: The server and database.
@@ -75,7 +75,7 @@ class PostgresSource(Source):
         split: str | None = None,
         connections: int = 1,
         settings: Mapping[str, str] | None = None,
-        block: int = _CHUNK,
+        block: int = _PIECE,
     ) -> None:
         if connections < 1:
             raise InputError(f"PostgreSQL: {connections} connections cannot read. Give 1 or more.")

@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.move.store import ObjectInfo, Store, Unfinished
-from tradewind.move.stores._s3_errors import ConditionError, code_of, told, translated
+from tradewind.move.stores._s3_errors import (
+    ConditionError,
+    GoneError,
+    code_of,
+    told,
+    translated,
+)
 from tradewind.move.stores._s3_upload import S3Upload
 
 __all__ = ["S3Store"]
@@ -295,11 +301,13 @@ class S3Store(Store):
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List multipart uploads to keys that begin with `prefix`."""
-        for page in self._pages("list_multipart_uploads", prefix, "list multipart uploads"):
-            for entry in page.get("Uploads") or ():
-                # Not every server minds the prefix.
-                if entry["Key"].startswith(prefix):
-                    yield Unfinished(entry["Key"], entry["UploadId"], entry.get("Initiated"))
+        # rclone says so of a bucket that never had one.
+        with contextlib.suppress(GoneError):
+            for page in self._pages("list_multipart_uploads", prefix, "list multipart uploads"):
+                for entry in page.get("Uploads") or ():
+                    # Not every server minds the prefix.
+                    if entry["Key"].startswith(prefix):
+                        yield Unfinished(entry["Key"], entry["UploadId"], entry.get("Initiated"))
 
     def discard(self, left: Unfinished) -> None:
         """Abort a multipart upload; one that is not there is aborted already."""

@@ -1,0 +1,125 @@
+"""What the local Swift does not know of S3, against a server that does: Versity's gateway."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pytest
+
+from emulators import Emulator
+from tradewind.errors import RetryError
+from tradewind.move.batches import Batches
+from tradewind.move.copy import copy_object
+from tradewind.move.source import Source
+from tradewind.move.stores.s3 import S3Store
+from tradewind.move.targets.objects import ObjectTarget, Parts
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+SCHEMA = pa.schema([("a", pa.int64())])
+OWNER = Owner("d", "r", "t")
+
+
+def session_of(versity: Emulator) -> boto3.Session:
+    return boto3.Session(versity.account, versity.key, region_name="eu-west-1")
+
+
+@pytest.fixture
+def store(versity: Emulator) -> S3Store:
+    session = session_of(versity)
+    options = {"endpoint_url": versity.endpoint}
+    store = S3Store(
+        f"second-{uuid.uuid4().hex}", session=session, client_options=options, part_bytes=5 << 20
+    )
+    store.client.create_bucket(
+        Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    return store
+
+
+class Numbers(Source):
+    def __init__(self, count: int, during: Any = None) -> None:
+        self.count, self.during = count, during
+
+    def describe(self) -> str:
+        return "numbers"
+
+    def batches(self) -> Batches:
+        def generate():
+            yield pa.record_batch([pa.array(range(self.count))], schema=SCHEMA)
+            if self.during is not None:
+                self.during()
+
+        return Batches(SCHEMA, generate())
+
+
+def test_a_copy_keeps_tags_and_metadata(store: S3Store):
+    data = os.urandom(12 << 20)
+    store.client.put_object(
+        Bucket=store.bucket,
+        Key="from",
+        Body=data,
+        ContentType="text/x",
+        Metadata={"color": "red"},
+        Tagging="team=blue&cost=low",
+    )
+    receipt = copy_object(store, "from", store, "to", owner=OWNER)
+    there = store.client.get_object(Bucket=store.bucket, Key="to")
+    assert there["Body"].read() == data
+    assert there["ContentType"] == "text/x"
+    assert there["Metadata"]["color"] == "red"
+    tags = store.client.get_object_tagging(Bucket=store.bucket, Key="to")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "blue", "cost": "low"}
+    assert receipt.stored.objects[0].etag == there["ETag"].strip('"')
+
+
+def test_a_checksum_that_does_not_fit_is_noticed(store: S3Store):
+    # This server gives each range the checksum of the whole source, and then puts them together.
+    store.client.put_object(Bucket=store.bucket, Key="from", Body=os.urandom(12 << 20))
+    ranges = {"threshold": 6 << 20, "part_size": 5 << 20}
+    with pytest.raises(RetryError, match="another checksum than"):
+        copy_object(store, "from", store, "to", owner=OWNER, **ranges)
+
+
+def test_the_server_confirms_the_checksum_of_the_whole_object(store: S3Store):
+    upload = store.upload("large")
+    for _ in range(3):
+        upload.write(os.urandom(5 << 20))
+    info = upload.complete()
+    told = store.client.head_object(Bucket=store.bucket, Key="large", ChecksumMode="ENABLED")
+    crc = int.from_bytes(base64.b64decode(told["ChecksumCRC32"]), "big")
+    assert info.checksum == f"crc32:{crc:08x}"
+
+
+def test_parts_are_not_published_over_a_manifest_that_another_has_written(store: S3Store):
+    parts = Parts(rows=2)
+    first = ObjectTarget(store, "set/", format="csv", parts=parts)
+
+    def overtake() -> None:
+        transfer(Numbers(5), ObjectTarget(store, "set/", format="csv", parts=parts), other)
+
+    mine, other = Owner("d", "r", "mine"), Owner("d", "r", "other")
+    with pytest.raises(RetryError):
+        transfer(Numbers(3, during=overtake), first, mine)
+    left = [info.key for info in store.list("set/")]
+    assert len(left) == 4, "three parts of the other, and its manifest"
+    assert list(store.unfinished("set/")) == []
+
+
+def test_a_sibling_s_publication_is_adopted(store: S3Store):
+    parts, owner = Parts(rows=2), OWNER
+
+    def overtake() -> None:
+        transfer(Numbers(3), ObjectTarget(store, "set/", format="csv", parts=parts), owner)
+
+    target = ObjectTarget(store, "set/", format="csv", parts=parts)
+    receipt = transfer(Numbers(3, during=overtake), target, owner)
+    there = {store.uri(info.key) for info in store.list("set/")}
+    published = {stored.uri for stored in receipt.stored.objects}
+    assert published < there
+    assert len(there) == 3, "two parts and the manifest"
