@@ -256,7 +256,7 @@ def _message(response: httpx.Response) -> str:
     if isinstance(said, dict):
         found = next((said[name] for name in _MESSAGES if said.get(name)), said)
         said = found.get("message", found) if isinstance(found, dict) else found
-    return (said if isinstance(said, str) else json.dumps(said))[:1_000]
+    return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:1_000]
 
 
 def _seconds_asked(text: str | None) -> float | None:

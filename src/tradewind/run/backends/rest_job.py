@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,7 @@ _PREFIX = "tradewind-"
 _NAME = re.compile(rf"^{_PREFIX}(?P<title>.*-|t)(?P<owner>[0-9a-f]{{12}})-(?P<number>\d+)$")
 _POLL_SECONDS = 0.5
 _REMOVE_SECONDS = 10.0
+_STOP_SECONDS = 3.0
 _GONE = (404, 410)
 
 # Jobs of APIs without names and listings, by connection: known to this process alone.
@@ -356,8 +358,12 @@ class RestJobBackend(Backend[RestJob]):
         return content
 
     def stop(self, name: str) -> None:
-        """Ask the API to end it."""
-        self._end(self.api.cancel or self.api.remove, name)
+        """Ask the API to end it.
+
+        Some answer when the work has ended: that is not waited for here.
+        """
+        with suppress(LostAnswerError):
+            self._end(self.api.cancel or self.api.remove, name, timeout=_STOP_SECONDS, repeat=False)
 
     def remove(self, name: str) -> None:
         """End it, and delete it where the API can."""
@@ -372,13 +378,13 @@ class RestJobBackend(Backend[RestJob]):
             self._end(api.remove, name, patience=_REMOVE_SECONDS)
             self._ids.pop(name, None)
 
-    def _end(self, call: Call | None, name: str, *, patience: float = 0) -> None:
+    def _end(self, call: Call | None, name: str, *, patience: float = 0, **options: Any) -> None:
         if call is None or (path := self._path_of(call[1], name)) is None:
             return
         last = time.monotonic() + patience
         while True:
             response = self._server.ask(
-                call[0], path, what=f"the job {name}", fine=(*_GONE, 400, 409)
+                call[0], path, what=f"the job {name}", fine=(*_GONE, 400, 409), **options
             )
             if response.status_code not in (400, 409):
                 return
