@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tradewind.airflow.descriptions import Http, MongoCollection, Objects, Sql, Table
+    from tradewind.airflow.operators.http_job import HttpJobOperator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
+    from tradewind.airflow.operators.livy import LivyOperator
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Http",
+    "HttpJobOperator",
     "HttpToS3Operator",
+    "LivyOperator",
     "MongoCollection",
     "MongoToS3Operator",
     "Objects",
@@ -38,7 +42,9 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "descriptions"),
+    "HttpJobOperator": "operators.http_job",
     "HttpToS3Operator": "operators.http_to_s3",
+    "LivyOperator": "operators.livy",
     "MongoToS3Operator": "operators.mongo_to_s3",
     "S3CopyObjectOperator": "operators.s3_copy_object",
     "S3ToSqlOperator": "operators.s3_to_sql",
