@@ -26,15 +26,23 @@ MAY_IMPORT = {
         "tradewind.move",
         "tradewind.owner",
         "tradewind.run",
+        "tradewind.sweep",
     },
     "tradewind.local": {"tradewind.errors", "tradewind.move"},
-    "tradewind.commands": {"tradewind.errors", "tradewind.move", "tradewind.owner"},
+    "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
+    "tradewind.commands": {
+        "tradewind.errors",
+        "tradewind.move",
+        "tradewind.owner",
+        "tradewind.run",
+        "tradewind.sweep",
+    },
     "tradewind.cli": {"tradewind", "tradewind.commands", "tradewind.errors", "tradewind.local"},
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow"},
 }
 
 #: What is used without Airflow.
-LIBRARIES = ("tradewind.move", "tradewind.run", "tradewind.local")
+LIBRARIES = ("tradewind.move", "tradewind.run", "tradewind.sweep", "tradewind.local")
 
 
 def modules() -> dict[str, Path]:
@@ -75,11 +83,7 @@ def test_a_room_imports_only_what_it_may(module: str):
 
 @pytest.mark.parametrize(
     "module",
-    sorted(
-        name
-        for name in modules()
-        if name.startswith(("tradewind.move", "tradewind.run", "tradewind.local"))
-    ),
+    sorted(name for name in modules() if name.startswith(LIBRARIES)),
 )
 def test_the_library_knows_nothing_of_airflow(module: str):
     assert not [name for name in imports(modules()[module]) if name.split(".")[0] == "airflow"]

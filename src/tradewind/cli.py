@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from tradewind import __version__
 from tradewind.commands.move import register_move
+from tradewind.commands.sweep import register_sweep
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
 
@@ -18,6 +19,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
     register_move,
+    register_sweep,
     register_up,
 )
 """One function a command. It adds a parser and sets its default ``run``, which takes the parsed

@@ -1,0 +1,305 @@
+"""``tradewind sweep``: what Tradewind has left elsewhere, and away with it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tradewind.errors import InputError, SetupError, TradewindError
+
+if TYPE_CHECKING:
+    from tradewind.run.backend import Backend
+    from tradewind.sweep.leftover import Ask, Leftover, Verdict
+
+__all__ = ["register_sweep"]
+
+_LEFT = 3
+_SAGEMAKER_KINDS = ("TRAINING", "TRANSFORM", "PROCESSING", "TUNING")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+_EPILOG = """\
+examples:
+  tradewind sweep --docker unix:///var/run/docker.sock --ssh my_ssh_connection
+  tradewind sweep --process /var/lib/tradewind/jobs --sagemaker aws_default --json
+  tradewind sweep --objects s3://bucket/prefix --older-than 2d --yes
+
+A leftover is what belongs to a task run that has ended, has been cleared since, or is gone, as
+Airflow's metadata database says, which is read where `airflow` itself would (AIRFLOW_HOME,
+AIRFLOW__DATABASE__SQL_ALCHEMY_CONN). What a task run may still come back for is never listed.
+Where nobody knows (Airflow cannot be asked, another Airflow owns it, or a thing does not say whose
+it is) the reason says so, and it is removed only with --older-than.
+
+Credentials come from Airflow connections, or where a URI is given, from the environment.
+
+exit status: 0 nothing is left; 1 something failed; 2 the command line is wrong; 3 leftovers are
+there still.
+"""
+
+
+def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``sweep``.
+
+    Args:
+        commands: The parsers of all commands.
+    """
+    parser = commands.add_parser(
+        "sweep",
+        help="list what Tradewind has left on other systems, and remove it",
+        description="List what Tradewind has on other systems that nobody needs any more: who left "
+        "it, since when, and why it is a leftover. Remove it with --yes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, metavar, what in (
+        ("docker", "URI", "containers of an engine: unix:///path/to/docker.sock, tcp://host:port"),
+        ("ssh", "CONNECTION", "jobs on a machine: an Airflow connection, or ssh://user@host:port"),
+        ("process", "FOLDER", "jobs of this machine: the folder of the job folders"),
+        (
+            "sagemaker",
+            "CONNECTION",
+            "jobs in progress: an Airflow connection, or boto3 for its own",
+        ),
+        ("objects", "URI", "parts without a manifest and begun uploads: s3://bucket/prefix"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar=metavar, help=f"{what}; repeatable"
+        )
+    parser.add_argument("--older-than", metavar="AGE", help="only what is older, like 30m, 12h, 2d")
+    parser.add_argument("--yes", action="store_true", help="remove what is listed")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a leftover")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from tradewind.sweep.leftover import judge
+
+    older_than = _age(arguments.older_than)
+    if not any((arguments.docker, arguments.ssh, arguments.process)) and not any(
+        (arguments.sagemaker, arguments.objects)
+    ):
+        raise InputError(
+            "sweep: no system is named. Give --docker, --ssh, --process, --sagemaker or --objects."
+        )
+    ask = _Airflow()
+    left, failed, removed = 0, 0, 0
+    for system, found in _systems(arguments):
+        try:
+            for one in judge(found, ask, older_than=older_than, now=datetime.now(UTC)):
+                if arguments.yes and older_than is None and not ask.answers:
+                    raise _NobodyToAskError(
+                        "Airflow cannot be asked what is still needed, so nothing is removed. Run "
+                        "this where `airflow db check` succeeds, or say by --older-than what is "
+                        "surely not needed."
+                    )
+                may = arguments.yes and (one.certain or older_than is not None)
+                outcome = _remove(one, ask) if may else "kept"
+                failed += outcome == "failed"
+                left += outcome == "kept"
+                removed += outcome == "removed"
+                _show(one, outcome, as_json=arguments.json, asked=arguments.yes)
+        except _NobodyToAskError:
+            raise
+        except TradewindError as error:
+            failed += 1
+            print(f"tradewind: {system}: {error}", file=sys.stderr)
+    if not arguments.json:
+        _close(removed, left, failed, asked=arguments.yes)
+    return 1 if failed else _LEFT if left else 0
+
+
+def _remove(one: Leftover, ask: Ask) -> str:
+    # It may have been a while since: a person may have had time to start something.
+    if ask(one.owner, one.title).alive:
+        return "kept"
+    try:
+        one.remove()
+    except TradewindError as error:
+        print(f"tradewind: {one.system}: {one.what}: {error}", file=sys.stderr)
+        return "failed"
+    return "removed"
+
+
+def _show(one: Leftover, outcome: str, *, as_json: bool, asked: bool) -> None:
+    since = None if one.since is None else one.since.astimezone(UTC).isoformat(timespec="seconds")
+    if as_json:
+        told = {
+            "system": one.system,
+            "what": one.what,
+            "owner": one.title or None,
+            "digest": one.owner,
+            "since": since,
+            "reason": one.reason,
+            "certain": one.certain,
+            "outcome": outcome,
+        }
+        print(json.dumps(told), flush=True)
+        return
+    print(f"{one.system}: {one.what}")
+    print(f"  owner   {one.title or one.owner or 'unknown'}")
+    print(f"  since   {since or 'unknown'}")
+    print(f"  reason  {one.reason}" + ("" if one.certain else " (not certain)"))
+    if asked:
+        kept = "kept: not certain; add --older-than to remove it"
+        print(f"  {kept if outcome == 'kept' else outcome}")
+    sys.stdout.flush()
+
+
+def _close(removed: int, left: int, failed: int, *, asked: bool) -> None:
+    if not removed and not left:
+        print("Something failed: see above." if failed else "Nothing is left.")
+    elif asked:
+        print(f"\n{removed} removed, {left} kept, {failed} failed.")
+    else:
+        print(f"\n{left} left. Nothing was removed; --yes removes it.")
+
+
+def _age(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)([smhd])", text)
+    if match is None:
+        raise InputError(f"sweep: {text!r} is no age. Write it like 30m, 12h or 2d.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+class _NobodyToAskError(SetupError):
+    """Airflow cannot be asked, and what is to be removed depends on its answer."""
+
+
+class _Airflow:
+    """Airflow, asked about owners; not started up before there is one to ask about."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self._ask: Ask | None = None
+
+    def __call__(self, digest: str | None, title: str) -> Verdict:
+        """Tell whether an owner may still come back."""
+        if self._ask is None:
+            self._ask = self._start()
+        return self._ask(digest, title)
+
+    def _start(self) -> Ask:
+        from tradewind.sweep.leftover import Verdict
+
+        try:
+            # Importing Airflow takes seconds, it may not be there, and it logs to stdout.
+            with redirect_stdout(sys.stderr):
+                runs = importlib.import_module("tradewind.airflow.task_runs").TaskRuns()
+            logging.disable(logging.INFO)
+            ask: Ask = runs.ask
+            return ask
+        except (ImportError, SetupError) as error:
+            logging.disable(logging.INFO)
+            self.answers = False
+            why = str(error) if isinstance(error, SetupError) else "Airflow is not installed here."
+            print(f"tradewind: {why}", file=sys.stderr)
+            return lambda _digest, _title: Verdict(None, "unknown: Airflow cannot be asked")
+
+
+# ----------------------------------------------------------------------------------------- systems
+
+
+def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Leftover]]]:
+    """Make a listing of each system that is named; none is connected to before its turn."""
+    for uri in arguments.docker:
+        yield _safe(uri), _work(f"docker {_safe(uri)}", lambda uri=uri: _docker(uri))
+    for name in arguments.ssh:
+        yield _safe(name), _work(f"ssh {_safe(name)}", lambda name=name: _ssh(name))
+    for folder in arguments.process:
+        yield folder, _work(f"process {folder}", lambda folder=folder: _process(folder))
+    for name in arguments.sagemaker:
+        for kind in _SAGEMAKER_KINDS:
+            system = f"sagemaker {name} {kind.lower()}"
+            yield system, _work(system, lambda name=name, kind=kind: _sagemaker(name, kind))
+    for uri in arguments.objects:
+        yield _safe(uri), _objects(uri)
+
+
+def _safe(name: str) -> str:
+    """Name a system without what its URI may hold of secrets."""
+    if "://" not in name:
+        return name
+    parts = urlsplit(name)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _work(system: str, open_backend: Any) -> Iterator[Leftover]:
+    from tradewind.sweep.work import leftovers_of_work
+
+    backend: Backend[Any] = open_backend()
+    try:
+        yield from leftovers_of_work(system, backend)
+    finally:
+        close = getattr(backend, "close", None)
+        if close is not None:
+            close()
+
+
+def _docker(uri: str) -> Backend[Any]:
+    from tradewind.run.backends.docker import DockerBackend, Engine
+
+    return DockerBackend(Engine(uri))
+
+
+def _ssh(name: str) -> Backend[Any]:
+    if "://" not in name:
+        opened: Backend[Any] = _backends().open_ssh(name)
+        return opened
+    from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+
+    parts = urlsplit(name)
+    options = dict(parse_qsl(parts.query))
+    root = options.pop("root", ".tradewind/jobs")
+    key_file, known_hosts = options.pop("key_file", None), options.pop("known_hosts", None)
+    if parts.scheme != "ssh" or not parts.hostname or options or parts.password:
+        raise InputError(
+            "sweep: an SSH machine is an Airflow connection, or "
+            "ssh://user@host:port?key_file=...&known_hosts=...&root=... without a password."
+        )
+    user = unquote(parts.username) if parts.username else None
+    connection = SSHConnection(
+        parts.hostname, user, parts.port or 22, key_file=key_file, known_hosts=known_hosts
+    )
+    return SSHBackend(connection, root=root)
+
+
+def _process(folder: str) -> Backend[Any]:
+    from tradewind.run.backends.process import ProcessBackend
+
+    if not os.path.isdir(folder):
+        raise SetupError(f"There is no folder {folder}. Name the one that holds the job folders.")
+    return ProcessBackend(folder)
+
+
+def _sagemaker(name: str, kind: str) -> Backend[Any]:
+    if name != "boto3":
+        opened: Backend[Any] = _backends().open_sagemaker(kind, name)
+        return opened
+    from tradewind.run.backends import sagemaker
+
+    return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
+
+
+def _objects(uri: str) -> Iterator[Leftover]:
+    from tradewind.move.stores.uris import store_of
+    from tradewind.sweep.objects import leftovers_of_objects
+
+    store, prefix = store_of(uri, {})
+    store.check()
+    yield from leftovers_of_objects(_safe(uri), store, prefix)
+
+
+def _backends() -> Any:
+    return importlib.import_module("tradewind.airflow.backends")

@@ -1,0 +1,1 @@
+"""What Tradewind has left on outside systems: found, judged and removed."""

@@ -1,0 +1,109 @@
+"""What a leftover is, and when it may be removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from tradewind.owner import Owner
+
+__all__ = ["Ask", "Leftover", "Verdict", "judge", "owner_of_title"]
+
+_TITLE = re.compile(
+    r"(?P<dag>[^/]+)/(?P<run>.+)/(?P<task>[^/\[\]#]+)(?:\[(?P<index>\d+)\])?(?:#(?P<life>\d+))?"
+)
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing that Tradewind has on an outside system.
+
+    Args:
+        system: Where it is, as it was named.
+        what: What it is called there, with its kind.
+        owner: `Owner.digest` of whose it is; None where it does not say.
+        title: The owner in words; empty where it does not say.
+        since: When it was made; None where the system does not say.
+        remove: Takes it away; may be called again.
+        reason: Why nobody needs it any more, or why that is not known.
+        certain: Whether it is known that nobody needs it.
+    """
+
+    system: str
+    what: str
+    owner: str | None
+    title: str
+    since: datetime | None
+    remove: Callable[[], None] = field(repr=False, compare=False)
+    reason: str = "unknown"
+    certain: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of an owner.
+
+    Args:
+        alive: Whether it may still come back for what it has; None where that is not known.
+        reason: How that is known, in words.
+    """
+
+    alive: bool | None
+    reason: str
+
+
+Ask = Callable[[str | None, str], Verdict]
+"""Asked with an owner's digest and title."""
+
+
+def judge(
+    found: Iterable[Leftover],
+    ask: Ask,
+    *,
+    older_than: timedelta | None = None,
+    now: datetime,
+) -> Iterator[Leftover]:
+    """Tell leftovers from what is needed.
+
+    Args:
+        found: All that Tradewind has.
+        ask: Knows owners. It is asked after a thing was found: so the owner of what is found was
+            there before it is looked for.
+        older_than: Passes over what is younger, and what has no age.
+        now: The time, with a zone.
+
+    Yields:
+        Those whose owner is gone, or not known, with the reason.
+    """
+    for one in found:
+        if older_than is not None and (one.since is None or now - one.since < older_than):
+            continue
+        verdict = ask(one.owner, one.title)
+        if verdict.alive:
+            continue
+        yield replace(one, reason=verdict.reason, certain=verdict.alive is False)
+
+
+def owner_of_title(title: str, digest: str) -> Owner | None:
+    """Read the owner out of its words.
+
+    Args:
+        title: ``str(owner)``, as a system has kept it.
+        digest: What it must come to; a system may have cut or changed the words.
+
+    Returns:
+        The owner; None where the words do not say.
+    """
+    match = _TITLE.fullmatch(title)
+    if match is None:
+        return None
+    owner = Owner(
+        match["dag"],
+        match["run"],
+        match["task"],
+        map_index=-1 if match["index"] is None else int(match["index"]),
+        life=int(match["life"] or 0),
+    )
+    return owner if owner.digest == digest else None

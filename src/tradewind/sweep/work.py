@@ -1,0 +1,34 @@
+"""Work on systems that run it: containers, processes, jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from tradewind.run.backend import Backend
+from tradewind.sweep.leftover import Leftover
+
+__all__ = ["leftovers_of_work"]
+
+
+def leftovers_of_work(system: str, backend: Backend[Any]) -> Iterator[Leftover]:
+    """List all work that Tradewind has on a system, whoever it belongs to.
+
+    Args:
+        system: What the system is called.
+        backend: The system.
+
+    Raises:
+        TradewindError: As `Backend.list`.
+    """
+    # All of it first: what is removed meanwhile would confuse a listing in pages.
+    for piece in list(backend.list()):
+        yield Leftover(
+            system=system,
+            what=f"{piece.sight.status.value} work {piece.name}",
+            owner=piece.owner,
+            title=piece.title,
+            since=piece.started,
+            remove=partial(backend.remove, piece.name),
+        )

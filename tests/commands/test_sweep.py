@@ -1,0 +1,272 @@
+"""`tradewind sweep` as it is typed, beside a real Airflow's metadata database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_runs import airflow_environment, make_home
+from busybox import IMAGE, busybox_root
+from container_engine import docker_engine
+from ssh_server import ssh_server
+from tradewind.local import Systems
+from tradewind.local.processes import wait_until
+from tradewind.move.stores.files import FileStore
+from tradewind.owner import Owner
+from tradewind.run.backend import Backend, Status
+from tradewind.run.backends.docker import Container, DockerBackend, Engine
+from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+
+TRADEWIND = [sys.executable, "-m", "tradewind.cli", "sweep"]
+DAG = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+with DAG("swept", schedule=None):
+    EmptyOperator(task_id="ended")
+    EmptyOperator(task_id="waiting", retries=2)
+    EmptyOperator(task_id="cleared", retries=1)
+    EmptyOperator(task_id="running")
+"""
+#: Makes the run by Airflow itself, then puts its tasks into the states that the tests want.
+SEED = """
+import sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from sqlalchemy import update
+
+folder = sys.argv[1]
+bag = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
+run = bag.dags["swept"].test()
+states = {"waiting": ("up_for_retry", 2), "cleared": ("running", 3), "running": ("running", 0)}
+with create_session() as session:
+    for task, (state, tries) in states.items():
+        mine = update(TaskInstance).where(TaskInstance.task_id == task)
+        session.execute(mine.values(state=state, max_tries=tries))
+open(sys.argv[2], "w").write(run.run_id)
+"""
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an Airflow with one run of the DAG; RUN_ID is its id."""
+    home = tmp_path_factory.mktemp("airflow-home")
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "swept.py").write_text(DAG)
+    make_home(home)
+    environment = airflow_environment(home, dags, {})
+    seeded = subprocess.run(
+        [sys.executable, "-c", SEED, str(dags), str(home / "run")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert seeded.returncode == 0, seeded.stderr[-4000:]
+    return {**environment, "RUN_ID": (home / "run").read_text()}
+
+
+@pytest.fixture(scope="module")
+def owners(airflow: dict[str, str]) -> dict[str, Owner]:
+    """Owners by what Airflow knows of them."""
+    run = airflow["RUN_ID"]
+    return {
+        "ended": Owner("swept", run, "ended"),
+        "waiting": Owner("swept", run, "waiting"),
+        "running": Owner("swept", run, "running"),
+        "cleared": Owner("swept", run, "cleared", life=1),
+        "cleared now": Owner("swept", run, "cleared", life=2),
+        "run gone": Owner("swept", "manual__of-yesterday", "ended"),
+        "elsewhere": Owner("another_dag", run, "ended"),
+    }
+
+
+REASONS = {
+    "ended": "its task run has ended: success",
+    "cleared": "its task run has been cleared since",
+    "run gone": "its task run is gone",
+    "elsewhere": "this Airflow knows no DAG another_dag",
+}
+
+
+def sweep(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TRADEWIND, *arguments], capture_output=True, text=True, timeout=120, env=env
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    """What was printed as JSON, by the owner in words."""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {one["owner"]: one for one in found}
+
+
+@pytest.fixture(scope="module")
+def no_airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose Airflow has no metadata database."""
+    home = tmp_path_factory.mktemp("no-airflow")
+    return airflow_environment(home, home, {})
+
+
+@pytest.fixture(params=["process", "docker", "ssh"])
+def system(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[list[str], Backend[Any], Callable[[str], Any]]]:
+    """How it is named on the command line, its backend, and how it runs a script."""
+    if request.param == "process":
+        folder = tmp_path / "jobs"
+        yield ["--process", str(folder)], ProcessBackend(folder), Command
+    elif request.param == "docker":
+        root = busybox_root()
+        with docker_engine() as engine:
+            engine.import_image(*IMAGE.split(":"), root)
+            backend = DockerBackend(Engine(engine.address))
+            yield (
+                ["--docker", engine.address],
+                backend,
+                lambda script: Container(IMAGE, ["sh", "-c", script]),
+            )
+            backend.close()
+    else:
+        with ssh_server(tmp_path) as server:
+            files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
+            root = str(tmp_path / "jobs")
+            connection = SSHConnection("127.0.0.1", server.username, server.port, **files)
+            backend = SSHBackend(connection, root=root)
+            query = f"key_file={server.key_file}&known_hosts={server.known_hosts}&root={root}"
+            where = f"ssh://{server.username}@127.0.0.1:{server.port}?{query}"
+            yield ["--ssh", where], backend, Command
+            backend.close()
+
+
+def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, airflow, owners):
+    option, backend, work = system
+    for owner in owners.values():
+        backend.start(owner, 1, work("sleep 300"), tell={})
+    if isinstance(backend, ProcessBackend):
+        done = sweep(*option, env=airflow)
+        assert done.returncode == 3, done.stderr
+        assert "4 left. Nothing was removed; --yes removes it." in done.stdout
+        assert len(list(backend.list())) == len(owners), "a listing removes nothing"
+    done = sweep(*option, "--yes", "--json", env=airflow)
+    assert done.returncode == 3, "what another Airflow may own is kept"
+    found = told(done)
+    assert {owner: one["reason"] for owner, one in found.items()} == {
+        str(owners[name]): reason for name, reason in REASONS.items()
+    }
+    for one in found.values():
+        assert one["since"]
+        assert one["certain"] == ("another" not in one["owner"])
+        assert one["outcome"] == ("removed" if one["certain"] else "kept")
+    left = {piece.title for piece in backend.list()}
+    assert left == {str(owners[n]) for n in ("waiting", "running", "cleared now", "elsewhere")}
+
+    done = sweep(*option, "--yes", "--older-than", "0s", env=airflow)
+    assert done.returncode == 0, done.stderr
+    needed = [owners[name] for name in ("waiting", "running", "cleared now")]
+    assert {piece.title for piece in backend.list()} == set(map(str, needed))
+    for owner in needed:
+        name = backend.name_of(owner, 1)
+        assert backend.look(name).status is Status.RUNNING
+        backend.remove(name)
+
+
+def test_nothing_left_says_so(tmp_path: Path, airflow, owners):
+    backend = ProcessBackend(tmp_path)
+    backend.start(owners["running"], 1, Command("sleep 300"), tell={})
+    done = sweep("--process", str(tmp_path), env=airflow)
+    backend.remove(backend.name_of(owners["running"], 1))
+    assert (done.returncode, done.stdout) == (0, "Nothing is left.\n")
+
+
+def test_without_airflow_all_is_listed_and_only_what_is_old_removed(
+    tmp_path: Path, no_airflow, owners
+):
+    backend = ProcessBackend(tmp_path / "jobs")
+    backend.start(owners["ended"], 1, Command("true"), tell={})
+    name = backend.name_of(owners["ended"], 1)
+    assert wait_until(lambda: backend.look(name).status.ended, seconds=20)
+    option = ("--process", str(tmp_path / "jobs"))
+
+    done = sweep(*option, "--json", env=no_airflow)
+    assert done.returncode == 3, done.stderr
+    (one,) = told(done).values()
+    assert one["reason"] == "unknown: Airflow cannot be asked"
+    assert "metadata database cannot be read" in done.stderr
+
+    refused = sweep(*option, "--yes", env=no_airflow)
+    assert refused.returncode == 1
+    assert "nothing is removed" in refused.stderr
+    assert backend.look(name).status is Status.SUCCEEDED
+
+    assert sweep(*option, "--yes", "--older-than", "1d", env=no_airflow).returncode == 0
+    assert backend.look(name).status is Status.SUCCEEDED, "it is younger"
+    assert sweep(*option, "--yes", "--older-than", "0s", env=no_airflow).returncode == 0
+    assert backend.look(name).status is Status.ABSENT
+
+
+def test_parts_of_objects_are_swept_but_not_a_running_tasks(tmp_path: Path, airflow, owners):
+    store = FileStore(tmp_path / "root")
+    for number, name in enumerate(("waiting", "ended")):
+        metadata = {"tradewind-owner": owners[name].digest}
+        upload = store.upload(f"set/part-{number:05d}-0123abcd.csv", metadata=metadata)
+        upload.write(b"1\n")
+        upload.complete()
+    uri = f"file://{tmp_path}/root/"
+    done = sweep("--objects", uri, "--yes", env=airflow)
+    if done.returncode == 0:
+        pytest.skip("this file system keeps no attributes")
+    assert done.returncode == 3, done.stderr
+    assert "part-00001" in done.stdout
+    assert "part-00000" not in done.stdout
+    done = sweep("--objects", uri, "--yes", "--older-than", "0s", env=airflow)
+    assert done.returncode == 0, done.stderr
+    assert [info.key for info in store.list()] == ["set/part-00000-0123abcd.csv"]
+
+
+def test_jobs_of_sagemaker_are_asked_for(local_sagemaker: Systems, no_airflow):
+    env = {**no_airflow, **local_sagemaker.environment}
+    done = sweep("--sagemaker", "boto3", env=env)
+    # The local one lacks some kinds and says so; the other kinds are listed all the same.
+    assert "Traceback" not in done.stderr
+    assert "sagemaker boto3 training:" not in done.stderr
+    assert "sagemaker boto3 transform:" not in done.stderr
+    assert "processing jobs" in done.stderr or "ListProcessingJobs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        ((), 2, "no system is named"),
+        (("--process", "/", "--older-than", "tomorrow"), 2, "is no age"),
+        (("--process", "/no/such/folder"), 1, "There is no folder /no/such/folder"),
+        (("--docker", "unix:///no/such.sock"), 1, "cannot be reached"),
+        (("--ssh", "ssh://user:secret@127.0.0.1"), 1, "without a password"),
+        (("--objects", "ftp://somewhere/x"), 1, "no URI of an object store"),
+    ],
+)
+def test_what_cannot_be_swept_is_told(arguments, status: int, text: str, no_airflow):
+    done = sweep(*arguments, env={**no_airflow, "COLUMNS": "1000"})
+    assert done.returncode == status, done.stderr
+    assert text in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_one_system_that_is_away_does_not_hide_another(tmp_path: Path, airflow, owners):
+    backend = ProcessBackend(tmp_path / "jobs")
+    backend.start(owners["ended"], 1, Command("true"), tell={})
+    option = ("--docker", f"unix:///no/{uuid.uuid4().hex}", "--process", str(tmp_path / "jobs"))
+    done = sweep(*option, "--yes", env=airflow)
+    assert done.returncode == 1
+    assert "1 removed" in done.stdout
+    assert list(backend.list()) == []
