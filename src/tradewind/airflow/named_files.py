@@ -11,7 +11,7 @@ from tradewind.errors import InputError
 from tradewind.move.copy import copy_object
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.target import Target
-from tradewind.move.targets._manifest import Part, read_manifest
+from tradewind.move.targets.manifest import Part, read_manifest
 from tradewind.move.targets.objects import ObjectTarget, Parts
 
 if TYPE_CHECKING:

@@ -505,3 +505,24 @@ def content(store: Store) -> dict[str, str]:
             assert name not in result, f"{key} is there twice"
             result[name] = hashlib.sha256(read(store, key)).hexdigest()
     return result
+
+
+def test_partition_columns_may_be_all_there_is_when_they_are_kept(tmp_path: Path):
+    schema = pa.schema([("city", pa.string())])
+
+    class Cities(Source):
+        def describe(self) -> str:
+            return "cities"
+
+        def batches(self) -> Batches:
+            batch = pa.record_batch([pa.array(["Oslo", "Rome", "Oslo"])], schema=schema)
+            return Batches(schema, [batch])
+
+    parts = Parts(by=("city",), keep=True)
+    target = ObjectTarget(FileStore(tmp_path), "set/", format="csv", parts=parts)
+    receipt = transfer(Cities(), target, Owner("d", "r", "t"))
+    assert receipt.rows == 3
+    without = Parts(by=("city",))
+    target = ObjectTarget(FileStore(tmp_path), "other/", format="csv", parts=without)
+    with pytest.raises(InputError, match="nothing is left for the files"):
+        transfer(Cities(), target, Owner("d", "r", "t"))

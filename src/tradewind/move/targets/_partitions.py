@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from tradewind.errors import InputError
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["NULL", "Partition", "folder", "partitions", "without"]
+__all__ = ["NULL", "Partition", "files_schema", "folder", "partitions"]
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """What stands for NULL in a folder's name. An empty string is ``column=`` instead."""
@@ -35,11 +35,11 @@ def _escaped(text: str) -> str:
     return "".join(f"%{ord(letter):02X}" if letter in _ESCAPED else letter for letter in text)
 
 
-def without(schema: pa.Schema, by: Sequence[str]) -> pa.Schema:
-    """Leave the partition columns out of a schema.
+def files_schema(schema: pa.Schema, by: Sequence[str], *, keep: bool) -> pa.Schema:
+    """Tell which columns the files have: all, or those that are no partition columns.
 
     Raises:
-        InputError: A column is missing or there twice, or no other column is left.
+        InputError: A partition column is missing or there twice, or no other column is left.
     """
     for name in by:
         if len(schema.get_all_field_indices(name)) != 1:
@@ -47,7 +47,7 @@ def without(schema: pa.Schema, by: Sequence[str]) -> pa.Schema:
                 f"The data have no one column {name!r} to make partitions by. Choose from: "
                 f"{', '.join(schema.names)}."
             )
-    rest = [field for field in schema if field.name not in by]
+    rest = [field for field in schema if keep or field.name not in by]
     if not rest:
         raise InputError(
             "All columns are partition columns, so nothing is left for the files. Keep them in "

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.store import ObjectInfo
-from tradewind.move.targets._manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
 from tradewind.move.targets._part_writer import PartWriter
-from tradewind.move.targets._partitions import Partition, folder, partitions, without
+from tradewind.move.targets._partitions import Partition, files_schema, folder, partitions
+from tradewind.move.targets.manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,15 +193,14 @@ class _Writing:
     def write(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Manifest:
         """Write all; give the manifest that names it."""
         parts = self._parts
-        inside = without(schema, parts.by) if parts.by else schema
-        self._schema = schema if parts.keep else inside
+        self._schema = files_schema(schema, parts.by, keep=parts.keep)
         for batch in batches:
             if not batch.num_rows:
                 continue
             found = partitions(batch, parts.by) if parts.by else iter([((), batch)])
             for partition, rows in found:
                 if parts.by and not parts.keep:
-                    rows = rows.select(inside.names)
+                    rows = rows.select(self._schema.names)
                 self._write(partition, rows)
         if not self._begun:
             # Nothing to partition: an object that tells the schema, beside where folders would be.

@@ -15,7 +15,7 @@ from tradewind.move.registry import FORMATS, load
 from tradewind.move.store import ObjectInfo, Store
 from tradewind.move.stores.uris import store_of
 from tradewind.move.target import Target
-from tradewind.move.targets._manifest import MANIFEST, folder_of
+from tradewind.move.targets.manifest import MANIFEST, folder_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
