@@ -293,10 +293,10 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         sys.exit(f"{VERSITY} is not there: install Go, then `make bench-move` builds it.")
     (folder / BUCKET).mkdir(parents=True)
     port, key, secret = free_port(), "bench", secrets.token_hex(16)
-    command = [VERSITY, "--port", f"127.0.0.1:{port}", "--region", "eu-west-1", "--quiet"]
+    command = [str(VERSITY), "--port", f"127.0.0.1:{port}", "--region", "eu-west-1", "--quiet"]
     with (folder.parent / "versitygw.log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "posix", folder],
+            [*command, "posix", str(folder)],
             env={**os.environ, "ROOT_ACCESS_KEY": key, "ROOT_SECRET_KEY": secret},
             stdout=log,
             stderr=log,
