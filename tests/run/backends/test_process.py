@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,23 @@ def test_work_runs_in_the_folder_asked_for(backend: ProcessBackend, tmp_path: Pa
     backend.start(OWNER, 1, Command("pwd", folder=str(tmp_path)), tell={})
     until_logged(backend, backend.name_of(OWNER, 1), str(tmp_path))
     backend.remove(backend.name_of(OWNER, 1))
+
+
+def test_a_listing_starts_no_program_for_each_job(
+    backend: ProcessBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for index, script in enumerate(("sleep 300", "exit 3")):
+        backend.start(Owner("dag", "run", "task", index), 1, Command(script), tell={})
+    ended = backend.name_of(Owner("dag", "run", "task", 1), 1)
+    until_ended(backend, ended)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path / "bin"))
+        found = sorted(backend.list(), key=lambda piece: piece.title)
+    assert [piece.sight.status for piece in found] == [Status.RUNNING, Status.FAILED]
+    assert found[1].sight.exit_code == 3
+    age = datetime.now(UTC) - found[0].started
+    assert timedelta(seconds=-2) < age < timedelta(minutes=5)
+    for piece in found:
+        backend.remove(piece.name)

@@ -8,6 +8,7 @@ a connection reaches it::
         command            what runs, a shell script of mode 0600
         environment        what it finds in its environment; read, then deleted
         owner              digest, number and title of whose it is
+        began              when, in seconds since 1970
         process            the supervisor's pid, its start time, the machine's boot id
         log                stdout and stderr of the work
         result             what TRADEWIND_RESULT names
@@ -246,17 +247,21 @@ def one_line(text: str) -> str:
 # POSIX sh, run with the arguments that `JobFolderBackend._call` sets. They print one word or line.
 
 #: What tells a process from a later one of the same pid, and this start of the machine from others.
+#: Where there is /proc no program is started: a listing asks this of a thousand jobs at once.
 _IDENTITY = r"""
-identity() {
-  if [ -r "/proc/$1/stat" ]; then
-    told=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)
-    began=$(echo "$told" | cut -d' ' -f20)
+boot=
+{ read -r boot < /proc/sys/kernel/random/boot_id; } 2>/dev/null
+identify() {
+  identity= stat=
+  { read -r stat < "/proc/$1/stat"; } 2>/dev/null
+  if [ -n "$stat" ]; then
+    # After the name, which may have blanks in it: state is the third field, start the 22nd.
+    set -- "$1" ${stat##*) }
     # A zombie is a process that nobody has asked for its end yet.
-    case $told in Z*|X*) began= ;; esac
-    [ -n "$began" ] && echo "$1 $began $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)"
-  else
+    case $2 in Z|X) ;; *) identity="$1 ${21} $boot" ;; esac
+  elif [ ! -d /proc/self ]; then
     began=$(ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' '_')
-    [ -n "$began" ] && echo "$1 $began"
+    [ -n "$began" ] && identity="$1 $began"
   fi
 }
 """
@@ -265,7 +270,8 @@ _SUPERVISE = (
     _IDENTITY
     + r"""
 root=$1 name=$2 hidden=$3 folder=$4
-identity $$ > "$root/$hidden/process"
+identify $$
+echo "$identity" > "$root/$hidden/process"
 if ! cd "${folder:-${HOME:-/}}" 2>/dev/null; then
   rm -rf "${root:?}/$hidden"
   echo "no folder"
@@ -314,6 +320,7 @@ if ! { mkdir -p "$root" && mkdir "$job"; } 2>/dev/null; then echo "it cannot be 
 if ! {
   printf '%s\n' "$command" > "$job/command" &&
   printf '%s\n' "$environment" > "$job/environment" &&
+  date +%s > "$job/began" &&
   printf '%s\n' "$owner" > "$job/owner" &&
   : > "$job/log"
 } 2>/dev/null; then
@@ -332,13 +339,19 @@ _LOOK = (
     _IDENTITY
     + r"""
 look() {
-  if [ ! -e "$1/owner" ]; then echo absent; return; fi
-  pid= rest=
-  read -r pid rest 2>/dev/null < "$1/process"
-  if [ -e "$1/exit" ]; then echo "exit $(cat "$1/exit")"
-  elif [ -n "$pid" ] && [ "$(identity "$pid")" = "$pid $rest" ]; then echo running
-  elif [ -e "$1/exit" ]; then echo "exit $(cat "$1/exit")"
-  else echo vanished; fi
+  seen=absent
+  [ -e "$1/owner" ] || return 0
+  code= pid= rest=
+  { read -r code < "$1/exit"; } 2>/dev/null
+  if [ -n "$code" ]; then seen="exit $code"; return; fi
+  { read -r pid rest < "$1/process"; } 2>/dev/null
+  identity=
+  [ -n "$pid" ] && identify "$pid"
+  if [ -n "$pid" ] && [ "$identity" = "$pid $rest" ]; then seen=running; return; fi
+  # It may have ended meanwhile, in order.
+  { read -r code < "$1/exit"; } 2>/dev/null
+  seen=vanished
+  [ -z "$code" ] || seen="exit $code"
 }
 members() {
   if command -v pgrep >/dev/null; then pgrep -s "$1"
@@ -354,21 +367,22 @@ end() {
 """
 )
 
-_LOOK_AT_ONE = _LOOK + 'look "$1"\n'
+_LOOK_AT_ONE = _LOOK + 'look "$1"\necho "$seen"\n'
 
 _STOP = (
     _LOOK
     + r"""
-[ "$(look "$1")" = running ] || exit 0
-read -r pid rest < "$1/process"
+look "$1"
+[ "$seen" = running ] || exit 0
 end "$pid" TERM
 job=$1 seconds=$2
 (
-  while [ "$seconds" -gt 0 ] && [ "$(look "$job")" = running ]; do
+  while [ "$seconds" -gt 0 ] && [ "$seen" = running ]; do
     sleep 1
     seconds=$((seconds - 1))
+    look "$job"
   done
-  [ "$(look "$job")" = running ] && end "$pid" KILL
+  [ "$seen" = running ] && end "$pid" KILL
 ) >/dev/null 2>&1 </dev/null &
 """
 )
@@ -378,7 +392,7 @@ _REMOVE = (
     + r"""
 root=$1 name=$2
 hidden=$(readlink "$root/$name")
-seen=$(look "$root/$name")
+look "$root/$name"
 if [ "$seen" = vanished ]; then
   # Its supervisor was killed and what it supervised was not. The session's number may be another's
   # by now, so each process is asked for the mark in its environment.
@@ -407,9 +421,11 @@ cd "$1" 2>/dev/null || exit 0
 for name in *; do
   [ -h "$name" ] && [ -e "$name/owner" ] || continue
   read -r digest number title < "$name/owner"
-  began=$(stat -c %Y "$name/command" 2>/dev/null || stat -f %m "$name/command" 2>/dev/null)
+  began=
+  { read -r began < "$name/began"; } 2>/dev/null
+  look "$name"
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' \
-    "$name" "$(look "$name")" "$began" "$digest" "$number" "$title"
+    "$name" "$seen" "$began" "$digest" "$number" "$title"
 done
 """
 )
