@@ -114,13 +114,11 @@ with DAG("work_killed", schedule=None):
     )
 
 with DAG("work_ended", schedule=None):
-    WatchedOperator(
-        task_id="ended",
-        retries=1,
-        script="echo $$ >> pids; touch begun; sleep 1.5; touch ended; sleep 300",
-    )
+    WatchedOperator(task_id="ended", script="echo $$ > begun; sleep 300", retries=1)
+
+with DAG("work_left", schedule=None):
     WatchedOperator(
         task_id="left",
         retries=1,
-        script="echo x >> left; touch begun; while ! [ -e go ]; do sleep 0.1; done; echo done",
+        script="echo x >> left; echo $$ > begun; while ! [ -e go ]; do sleep 0.1; done; echo done",
     )

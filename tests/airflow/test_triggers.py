@@ -1,0 +1,295 @@
+"""Triggers in a real event loop, on a backend that counts how often it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tradewind.airflow import backends
+from tradewind.airflow.triggers import Watcher, WorkTrigger
+from tradewind.errors import RetryError, SetupError
+from tradewind.local.processes import wait_until
+from tradewind.owner import Owner
+from tradewind.run.backend import Backend, LogLine, Piece, Sight, Status
+
+pytestmark = pytest.mark.airflow
+
+INTERVAL = 0.2
+
+
+class Counting(Backend[None]):
+    """Work that ends when a test says so."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.works: dict[str, Sight] = {}
+        self.lines: dict[str, list[str]] = {}
+        self.opened = self.closed = self.listings = self.reads = 0
+        self.errors: list[Exception] = []
+        self.ended: list[str] = []
+        self.lock = threading.Lock()
+        self.listing = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+        works = dict(self.works)
+        with self.lock:
+            self.listings += 1
+        self.listing.set()
+        assert self.go_on.wait(20)
+        if self.errors:
+            raise self.errors.pop(0)
+        for name, sight in works.items():
+            yield Piece(name, "digest", "title", 1, sight)
+
+    def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        assert wait == 0
+        with self.lock:
+            self.reads += 1
+        for number in range(int(after or 0), len(self.lines.get(name, []))):
+            moment = datetime(2026, 1, 1, 1, 2, 3, tzinfo=UTC)
+            yield LogLine(self.lines[name][number], str(number + 1), moment)
+
+    def look(self, name: str) -> Sight:
+        return self.works.get(name, Sight(Status.ABSENT))
+
+    def stop(self, name: str) -> None:
+        self.ended.append(f"stop {name}")
+        self.works[name] = Sight(Status.FAILED)
+
+    def remove(self, name: str) -> None:
+        self.ended.append(f"remove {name}")
+        self.works.pop(name, None)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def name_of(self, owner: Owner, number: int) -> str:
+        raise AssertionError
+
+    def start(self, owner: Owner, number: int, work: None, *, tell: Mapping[str, str]) -> None:
+        raise AssertionError
+
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        raise AssertionError
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    backend = Counting()
+
+    def open_counting() -> Counting:
+        with backend.lock:
+            backend.opened += 1
+            if backend.opened == 1 and backend.errors:
+                raise backend.errors.pop(0)
+        return backend
+
+    monkeypatch.setattr(backends, "open_counting", open_counting, raising=False)
+    yield backend
+    assert not Watcher._watchers
+
+
+@pytest.fixture
+def trigger(backend: Counting) -> Callable[..., WorkTrigger]:
+    def make(name: str, **more: Any) -> WorkTrigger:
+        backend.works.setdefault(name, Sight(Status.RUNNING))
+        spec = {"opener": "tradewind.airflow.backends:open_counting", "arguments": {}}
+        given = {"number": 1, "started": True, "poll_interval": INTERVAL, **more}
+        return WorkTrigger(spec=spec, name=name, **given)
+
+    return make
+
+
+class Said:
+    """What triggers log."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str, *arguments: Any) -> None:
+        self.lines.append(text % arguments)
+
+    warning = error = info
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said = Said()
+    monkeypatch.setattr(WorkTrigger, "log", said)
+    return said.lines
+
+
+async def fired(trigger: WorkTrigger) -> dict[str, Any]:
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    return events[0]
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 20))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_a_thousand_pieces_are_one_listing_an_interval(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    async def watch() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(fired(trigger(f"work-{n}"))) for n in range(1000)]
+        await until(lambda: backend.listings >= 3 and backend.reads >= 1000)
+        began, before = loop.time(), backend.listings
+        await asyncio.sleep(5 * INTERVAL)
+        assert not any(task.done() for task in tasks)
+        listings, passed = backend.listings - before, loop.time() - began
+        for name in backend.works:
+            backend.works[name] = Sight(Status.SUCCEEDED)
+        seen = backend.listings
+        await asyncio.gather(*tasks)
+        # The listing that was under way may have been too early to show it, the next was not.
+        assert backend.listings - seen <= 2
+        return listings, passed
+
+    listings, passed = run(watch())
+    assert listings <= passed / INTERVAL + 1
+    assert backend.opened == 1
+    assert wait_until(lambda: backend.closed == 1, seconds=10)
+
+
+def test_it_says_what_has_ended_and_where_its_log_stands(
+    backend: Counting, trigger: Callable[..., WorkTrigger], said: list[str]
+):
+    backend.lines["work"] = [f"line {n}" for n in range(2500)]
+
+    async def watch() -> dict[str, Any]:
+        task = asyncio.create_task(fired(trigger("work", cursor="10", number=3, started=False)))
+        await until(lambda: len(said) >= 2490)
+        backend.works["work"] = Sight(Status.FAILED, "it ended with exit status 1", 1)
+        return await task
+
+    event = run(watch())
+    assert event == {"name": "work", "number": 3, "started": False, "cursor": "2500"}
+    assert said == [f"01:02:03.000 line {n}" for n in range(10, 2500)]
+
+
+def test_a_trigger_that_is_made_again_goes_on(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    first = trigger("work", cursor="7")
+
+    async def restart() -> dict[str, Any]:
+        task = asyncio.create_task(fired(first))
+        await until(lambda: backend.listings > 0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not backend.ended  # a triggerer that goes away ends no work
+        path, arguments = first.serialize()
+        assert path == "tradewind.airflow.triggers.WorkTrigger"
+        again = asyncio.create_task(fired(WorkTrigger(**arguments)))
+        backend.works["work"] = Sight(Status.SUCCEEDED)
+        return await again
+
+    assert run(restart()) == {"name": "work", "number": 1, "started": True, "cursor": "7"}
+
+
+def test_work_that_is_gone_is_told(backend: Counting, trigger: Callable[..., WorkTrigger]):
+    one = trigger("work")
+    del backend.works["work"]
+    assert run(fired(one))["name"] == "work"
+
+
+def test_a_listing_that_began_before_shows_nothing(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    async def watch() -> None:
+        backend.go_on.clear()
+        other = asyncio.create_task(fired(trigger("other")))
+        await until(backend.listing.is_set)
+        # Of this work the listing that is under way knows nothing: that does not mean it is gone.
+        task = asyncio.create_task(fired(trigger("work")))
+        await asyncio.sleep(0.05)
+        before = backend.listings
+        backend.go_on.set()
+        await until(lambda: backend.listings >= before + 2)
+        assert not task.done()
+        backend.works["work"] = backend.works["other"] = Sight(Status.SUCCEEDED)
+        await asyncio.gather(task, other)
+
+    run(watch())
+
+
+def test_trouble_that_passes_is_waited_for(backend: Counting, trigger: Callable[..., WorkTrigger]):
+    backend.errors = [RetryError("out of reach")] * 3  # the first one while it is opened
+    backend.works["work"] = Sight(Status.SUCCEEDED)
+    assert run(fired(trigger("work")))["name"] == "work"
+    assert not backend.errors
+
+
+@pytest.mark.parametrize("error", [SetupError("the login is refused"), KeyError("no such key")])
+def test_trouble_that_does_not_pass_goes_back_to_the_task(
+    backend: Counting,
+    trigger: Callable[..., WorkTrigger],
+    said: list[str],
+    error: Exception,
+):
+    async def watch() -> list[dict[str, Any]]:
+        tasks = [asyncio.create_task(fired(trigger(f"work-{n}"))) for n in range(3)]
+        await until(lambda: backend.listings >= 1)
+        backend.errors.append(error)
+        return await asyncio.gather(*tasks)
+
+    assert [event["name"] for event in run(watch())] == ["work-0", "work-1", "work-2"]
+    assert len(said) == 3
+    assert all(str(error.args[0]) in line for line in said)
+    assert not backend.ended
+
+
+def test_a_person_who_ends_the_task_ends_the_work(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    run(trigger("work").on_kill())
+    assert backend.ended == ["stop work", "remove work"]
+    assert backend.closed == 1
+
+
+def test_a_shorter_interval_does_not_wait_for_a_longer_one(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    async def watch() -> None:
+        patient = asyncio.create_task(fired(trigger("patient", poll_interval=1000)))
+        await until(lambda: backend.listings == 1)
+        await asyncio.sleep(0.05)
+        backend.works["hasty"] = Sight(Status.SUCCEEDED)
+        await fired(trigger("hasty"))
+        patient.cancel()
+        await asyncio.gather(patient, return_exceptions=True)
+
+    run(watch())
+
+
+def test_who_is_cancelled_while_it_connects_does_not_harm_the_others(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    async def watch() -> None:
+        with backend.lock:  # so that opening waits
+            first = asyncio.create_task(fired(trigger("first")))
+            await asyncio.sleep(0.05)
+            second = asyncio.create_task(fired(trigger("second")))
+            await asyncio.sleep(0.05)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+        backend.works["second"] = Sight(Status.SUCCEEDED)
+        await second
+
+    run(watch())
