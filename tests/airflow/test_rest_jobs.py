@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ from tradewind.run.backends.rest_job import RestConnection
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-rest-jobs")]
 
 DAGS = Path(__file__).parent / "rest_dags"
+PAGE = Path(__file__).parents[2] / "docs" / "airflow-rest-jobs.md"
 AUTHORIZATION = "Basic " + base64.b64encode(b"user:s3cret-word").decode()
 
 
@@ -85,7 +87,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobServer]:
 def rest_runs(
     airflow_home: Path, jobs: JobServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Runs]:
-    """Runs the DAGs, those of Livy only where it is asked for."""
+    """Runs the DAGs; Livy is not there."""
     with runs(airflow_home, DAGS, environment("jobs", jobs.url, "/nowhere")) as one:
         yield one
 
@@ -117,6 +119,17 @@ def test_jobs_of_an_http_api(rest_runs: Runs, jobs: JobServer):
     assert "s3cret-word" not in told["log"]
     assert jobs.jobs == {}
     assert {headers["authorization"] for headers in jobs.headers} == {AUTHORIZATION}
+
+
+def test_the_example_of_the_page(airflow_home: Path, jobs: JobServer, tmp_path: Path):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "example.py").write_text(block)
+    with runs(airflow_home, tmp_path, environment("jobs", jobs.url, "/nowhere")) as one:
+        told = one.run("docs_http_job")
+    assert told["tasks"] == {"count": "success"}, told["log"][-6000:]
+    assert told["xcoms"]["count"] == {"rows": 3}
+    assert told["log"].count("counting on 2026-01-01") == 1
+    assert jobs.jobs == {}
 
 
 def test_batches_of_livy(airflow_home: Path, tmp_path: Path):
