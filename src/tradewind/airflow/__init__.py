@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tradewind.airflow.descriptions import Http, MongoCollection, Objects, Sql, Table
+    from tradewind.airflow.operators.docker import DockerOperator
     from tradewind.airflow.operators.http_job import HttpJobOperator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
     from tradewind.airflow.operators.livy import LivyOperator
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
+    from tradewind.airflow.operators.ssh import SSHOperator
     from tradewind.airflow.operators.transfer import TransferOperator
 
 __all__ = [
+    "DockerOperator",
     "Http",
     "HttpJobOperator",
     "HttpToS3Operator",
@@ -32,6 +35,7 @@ __all__ = [
     "Objects",
     "S3CopyObjectOperator",
     "S3ToSqlOperator",
+    "SSHOperator",
     "Sql",
     "SqlToAzureBlobOperator",
     "SqlToGCSOperator",
@@ -42,12 +46,14 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "descriptions"),
+    "DockerOperator": "operators.docker",
     "HttpJobOperator": "operators.http_job",
     "HttpToS3Operator": "operators.http_to_s3",
     "LivyOperator": "operators.livy",
     "MongoToS3Operator": "operators.mongo_to_s3",
     "S3CopyObjectOperator": "operators.s3_copy_object",
     "S3ToSqlOperator": "operators.s3_to_sql",
+    "SSHOperator": "operators.ssh",
     "SqlToAzureBlobOperator": "operators.sql_to_azure_blob",
     "SqlToGCSOperator": "operators.sql_to_gcs",
     "SqlToS3Operator": "operators.sql_to_s3",
