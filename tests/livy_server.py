@@ -3,8 +3,8 @@
 Livy is brought by Maven, by its coordinates, into the ignored folder ``.tools`` once. What is real:
 the server, its REST API, its names, states and logs, and that it starts and ends a process for each
 batch. What is not: Spark. The program that it takes for ``spark-submit`` gives the batch's file to
-a shell, with the configuration ``spark.executorEnv.NAME`` as variables; or is Spark's own where
-``TRADEWIND_SPARK_HOME`` names one that Livy 0.7.1 can read the version of.
+a shell, with the configuration ``spark.executorEnv.NAME`` as variables. Spark's own is taken where
+it is given.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ class LivyServer:
 
 
 @contextmanager
-def livy_server(folder: Path, *, log_lines: int = 200) -> Iterator[LivyServer]:
+def livy_server(folder: Path, *, spark_home: str | None = None) -> Iterator[LivyServer]:
     """Start Livy.
 
     Args:
         folder: For its files.
-        log_lines: How many lines of each stream it keeps.
+        spark_home: Of a Spark; None for the shell that stands in.
     """
     for program in ("java", "mvn", "setpriv"):
         if shutil.which(program) is None:
@@ -105,20 +105,25 @@ def livy_server(folder: Path, *, log_lines: int = 200) -> Iterator[LivyServer]:
     (settings / "log4j.properties").write_text(_LOGGING)
     (settings / "livy.conf").write_text(
         f"livy.server.host = 127.0.0.1\nlivy.server.port = {port}\nlivy.spark.master = local\n"
-        f"livy.file.local-dir-whitelist = {scripts}/\nlivy.cache-log.size = {log_lines}\n"
+        f"livy.file.local-dir-whitelist = {scripts}/\n"
     )
     environment = {
         **os.environ,
         "LIVY_HOME": str(folder),
         "LIVY_CONF_DIR": str(settings),
-        "SPARK_HOME": os.environ.get("TRADEWIND_SPARK_HOME", str(spark.parent)),
+        "SPARK_HOME": spark_home or str(spark.parent),
     }
     command = ["java", "-Xmx192m", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8"]
     command += ["-cp", f"{settings}:{jars}/*", "org.apache.livy.server.LivyServer"]
     url = f"http://127.0.0.1:{port}"
     with (folder / "livy.log").open("wb") as log:
         process = spawn(
-            bind_to_parent(command), env=environment, stdout=log, stderr=log, start_new_session=True
+            bind_to_parent(command),
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         ready = wait_until(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 
@@ -140,6 +141,29 @@ def test_a_batch_lives_its_whole_life(backend, batch):
     told = json.loads(outcome.result or "")
     assert (told["state"], told["name"]) == ("success", outcome.name)
     assert set(told) >= {"id", "appId", "appInfo"}
+    assert "log" not in told
+
+
+@pytest.mark.long
+def test_a_real_spark_is_told_its_owner(tmp_path):
+    home = os.environ.get("TRADEWIND_SPARK_HOME")
+    if not home:
+        pytest.skip("name the folder of a Spark (pyspark's) in TRADEWIND_SPARK_HOME")
+    lines: list[str] = []
+    with livy_server(tmp_path / "livy", spark_home=home) as livy:
+        script = livy.scripts / "count.py"
+        script.write_text(
+            "from pyspark.sql import SparkSession\n"
+            "spark = SparkSession.builder.getOrCreate()\n"
+            "owner = spark.conf.get('spark.executorEnv.TRADEWIND_OWNER')\n"
+            "print('COUNTED', spark.range(1000).count(), owner)\n"
+        )
+        backend = LivyBackend(RestConnection(livy.url))
+        backend.start(OWNER, 1, RestJob({"file": str(script)}), tell={"TRADEWIND_OWNER": "me"})
+        run(backend, RestJob({"file": "unused"}), Notebook(), lines)
+        backend.close()
+    assert lines.count("COUNTED 1000 me") == 1
+    assert not [line for line in lines if "lines are missing" in line]
 
 
 def test_a_failed_batch_is_removed_and_the_next_attempt_starts_anew(backend, batch, tmp_path):

@@ -6,6 +6,9 @@ a server of version 0.7.1. Batches have unique names since 0.6.
 
 from __future__ import annotations
 
+import json
+
+from tradewind.errors import InputError
 from tradewind.run.backends.rest_job import JobApi, JobLog, RestConnection, RestJobBackend
 
 __all__ = ["BATCHES", "LivyBackend"]
@@ -34,7 +37,6 @@ BATCHES = JobApi(
         window=True,
         sections=("stdout: ", "\nstderr: ", "\nYARN Diagnostics: "),
     ),
-    result="$",
     remove=("DELETE", "/batches/{name}"),
     environment="$.conf",
     # What the driver finds on YARN in cluster mode, and executors everywhere; a driver can read
@@ -59,3 +61,14 @@ class LivyBackend(RestJobBackend):
 
     def __init__(self, connection: RestConnection) -> None:
         super().__init__(connection, BATCHES)
+
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        """Describe the batch, without the end of its log that Livy shows with it."""
+        told = self.describe(name)
+        if told is None:
+            return None
+        told.pop("log", None)
+        text = json.dumps(told).encode()
+        if len(text) > limit:
+            raise InputError(f"Livy: the description of {name} is larger than {limit:,} bytes.")
+        return text

@@ -161,10 +161,15 @@ class RestJobBackend(Backend[RestJob]):
 
     def look(self, name: str) -> Sight:
         """Ask for its description."""
-        told = self._describe(name)
+        told = self.describe(name)
         return Sight(Status.ABSENT) if told is None else self._sight(told, name)
 
-    def _describe(self, name: str) -> Any:
+    def describe(self, name: str) -> Any:
+        """Give what the API tells of a job; None where there is none.
+
+        Args:
+            name: What it is called.
+        """
         path = self._path_of(self.api.look, name)
         if path is None:
             return None
@@ -208,7 +213,7 @@ class RestJobBackend(Backend[RestJob]):
         """Ask for the listing, as many pages as it has."""
         if self.api.listing is None:
             names = self._names_from(owner) if owner and not self.api.has_ids else self._ids
-            jobs = ((name, self._describe(name)) for name in tuple(names))
+            jobs = ((name, self.describe(name)) for name in tuple(names))
         else:
             path = JsonPath(self.api.name or "$")
             jobs = ((_text(path.find(job)) or "", job) for job in self._jobs())
@@ -225,7 +230,7 @@ class RestJobBackend(Backend[RestJob]):
     def _names_from(self, owner: Owner) -> Iterator[str]:
         """Names that are addresses are tried, one after the other, until one is free."""
         number = 1
-        while self._describe(name := self.name_of(owner, number)) is not None:
+        while self.describe(name := self.name_of(owner, number)) is not None:
             yield name
             number += 1
 
@@ -260,7 +265,7 @@ class RestJobBackend(Backend[RestJob]):
 
     def _find(self, name: str) -> Any:
         if self.api.listing is None:
-            return self._describe(name)
+            return self.describe(name)
         return next(iter(self._jobs(name)), None)
 
     def _path_of(self, template: str, name: str) -> str | None:
@@ -346,7 +351,7 @@ class RestJobBackend(Backend[RestJob]):
             return None if response.status_code in (204, *_GONE) else bytes(response.content)
         if self.api.result is None:
             return None
-        found = JsonPath(self.api.result).find(self._describe(name))
+        found = JsonPath(self.api.result).find(self.describe(name))
         if found is MISSING or found is None:
             return None
         content = (found if isinstance(found, str) else json.dumps(found)).encode()
