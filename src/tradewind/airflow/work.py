@@ -57,6 +57,9 @@ class WorkOperator(BaseOperator):
     """Whether the last line of its log is the result of work that hands back none."""
     whole_log = False
     """The same of all its lines."""
+    look_seconds: float | None = None
+    """The longest time between two looks of a task that is not deferred; its `poll_interval` where
+    this is None, which spares systems that count calls."""
 
     _asked_to_end = False
 
@@ -240,7 +243,7 @@ class WorkOperator(BaseOperator):
                     memory=self._memory(context),
                     ask=self._asker(context, backend),
                     tell=told_to_work(context, owner),
-                    look_seconds=self.poll_interval,
+                    look_seconds=self.look_seconds or self.poll_interval,
                     result_limit=self.result_limit,
                     last_line=self.last_line and self.do_xcom_push,
                     whole_log=self.whole_log and self.do_xcom_push,

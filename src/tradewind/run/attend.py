@@ -48,6 +48,8 @@ RESULT_LIMIT = 1 << 20
 _CURSOR_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _FIRST_WAIT = 0.05
+#: Airflow gives a task some five seconds to end.
+_ASK_SECONDS = 1.0
 
 
 class StoppedError(TradewindError):
@@ -175,7 +177,7 @@ def attend(
         work: What is to run.
         log: Takes each line that it writes, once.
         memory: Is handed from an attempt to the next.
-        ask: Is asked about every `look_seconds` what to do.
+        ask: Is asked about every second what to do.
         tell: What the work finds in its environment.
         look_seconds: The longest time between two looks at it; the first ones are closer together.
         patience: How long the system may be out of reach, in seconds, before this gives up and
@@ -374,7 +376,7 @@ class _Life:
             self._obey()
             try:
                 sight = self._backend.look(self._name)
-                self._read(wait=0 if sight.status.ended else wait)
+                self._read(wait=0 if sight.status.ended else min(wait, _ASK_SECONDS))
             except RetryError as error:
                 now = time.monotonic()
                 trouble_since = trouble_since or now
@@ -383,16 +385,25 @@ class _Life:
                         f"{error} That has gone on for {self._patience:.0f} s; the work "
                         f"{self._name} may go on, and the next attempt attends it."
                     ) from error
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                self._rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             trouble_since, pause = None, _FIRST_PAUSE
+            if not sight.status.ended and sight.status is not Status.ABSENT:
+                self._rest(wait - _ASK_SECONDS)
             # Short work is not kept waiting by the calm with which long work is looked at.
             wait = min(self._look_seconds, 1.5 * wait)
             if sight.status.ended:
                 return sight
             if sight.status is Status.ABSENT:
                 return Sight(Status.ABSENT, "it is gone: somebody else has removed it")
+
+    def _rest(self, seconds: float) -> None:
+        """Leave a system alone that is looked at seldom, but not whoever asks."""
+        last = time.monotonic() + seconds
+        while (rest := last - time.monotonic()) > 0:
+            time.sleep(min(rest, _ASK_SECONDS))
+            self._obey()
 
     def _obey(self) -> None:
         asked = self._ask()

@@ -104,6 +104,7 @@ class DockerOperator(WorkOperator):
     template_ext: Sequence[str] = (".sh", ".bash", ".env")
 
     last_line = True
+    look_seconds = 1.0
 
     def __init__(
         self,

@@ -57,6 +57,7 @@ class SSHOperator(WorkOperator):
     }
 
     last_line = True
+    look_seconds = 1.0
 
     def __init__(
         self,
