@@ -84,12 +84,15 @@ class LivyServer:
 
 
 @contextmanager
-def livy_server(folder: Path, *, spark_home: str | None = None) -> Iterator[LivyServer]:
+def livy_server(
+    folder: Path, *, spark_home: str | None = None, allowed: Path | None = None
+) -> Iterator[LivyServer]:
     """Start Livy.
 
     Args:
         folder: For its files.
         spark_home: Of a Spark; None for the shell that stands in.
+        allowed: Folder whose files may be run, besides that of `LivyServer.script`.
     """
     for program in ("java", "mvn", "setpriv"):
         if shutil.which(program) is None:
@@ -105,7 +108,7 @@ def livy_server(folder: Path, *, spark_home: str | None = None) -> Iterator[Livy
     (settings / "log4j.properties").write_text(_LOGGING)
     (settings / "livy.conf").write_text(
         f"livy.server.host = 127.0.0.1\nlivy.server.port = {port}\nlivy.spark.master = local\n"
-        f"livy.file.local-dir-whitelist = {scripts}/\n"
+        f"livy.file.local-dir-whitelist = {scripts}/,{allowed or scripts}/\n"
     )
     environment = {
         **os.environ,

@@ -25,6 +25,7 @@ def warm() -> None:
     import httpx  # noqa: F401
 
     import tradewind.run.backends.docker
+    import tradewind.run.backends.livy
     import tradewind.run.backends.process
     import tradewind.run.backends.ssh  # noqa: F401
 
@@ -91,3 +92,35 @@ def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **
     )
     work = Command(rest.pop("script"))
     return _attend(SSHBackend(connection, root=root), work=work, **rest)
+
+
+@action
+def rest(url: str, script: str, **rest: str):
+    from tradewind.run.backends.rest_job import (
+        JobApi,
+        JobLog,
+        RestConnection,
+        RestJob,
+        RestJobBackend,
+    )
+
+    api = JobApi(
+        log=JobLog("/jobs/{id}/log", offset="from"),
+        result_path="/jobs/{id}/result",
+        cancel=("POST", "/jobs/{id}/cancel"),
+    )
+    work = RestJob({"script": script})
+    return _attend(RestJobBackend(RestConnection(url), api), work=work, **rest)
+
+
+@action
+def livy(url: str, script: str, memory: str, **rest: str):
+    from tradewind.run.backends.livy import LivyBackend
+    from tradewind.run.backends.rest_job import RestConnection, RestJob
+
+    file = Path(memory).with_name("script.sh")
+    # A batch hands back nothing but its description.
+    file.write_text(f"TRADEWIND_RESULT=/dev/null\n{script}")
+    backend = LivyBackend(RestConnection(url))
+    told = _attend(backend, work=RestJob({"file": str(file)}), memory=memory, **rest)
+    return "42\n" if json.loads(told or "")["state"] == "success" else told

@@ -10,8 +10,12 @@ import pytest
 
 from busybox import IMAGE
 from container_engine import Engine
+from job_server import job_server
 from killing import Worker, spread
+from livy_server import livy_server
 from ssh_server import SSHServer
+from tradewind.run.backends.livy import LivyBackend
+from tradewind.run.backends.rest_job import RestConnection
 
 ACTIONS = Path(__file__).with_name("faults_actions.py")
 
@@ -96,3 +100,20 @@ def test_a_container_runs_once(worker: Worker, tmp_path: Path, daemon: Engine, p
         shared=str(tmp_path),
     )
     assert daemon.containers() == []
+
+
+@pytest.mark.parametrize("points", POINTS)
+def test_a_job_of_an_http_api_runs_once(worker: Worker, tmp_path: Path, points: int):
+    with job_server(tmp_path / "jobs") as server:
+        check_it_runs_once(worker, "rest", tmp_path, points, url=server.url)
+        assert server.jobs == {}
+
+
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.long
+def test_a_batch_of_livy_runs_once(worker: Worker, tmp_path: Path, points: int):
+    with livy_server(tmp_path / "livy", allowed=tmp_path) as server:
+        check_it_runs_once(worker, "livy", tmp_path, points, url=server.url)
+        backend = LivyBackend(RestConnection(server.url))
+        assert list(backend.list()) == []
+        backend.close()
