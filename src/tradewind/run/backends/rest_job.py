@@ -40,7 +40,8 @@ _ASKED_FOR: dict[str, dict[str, str]] = {}
 class RestJobBackend(Backend[RestJob]):
     """Runs jobs of an HTTP API.
 
-    Memory: one answer; for a log, the lines of one page.
+    Memory: one answer; for a log, the lines of one page, and all of it where the API knows neither
+    `JobLog.offset` nor a window.
 
     Args:
         connection: Where the API is.
