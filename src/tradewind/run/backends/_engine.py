@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.run.backends._tail import Connection, Tail
 
 if TYPE_CHECKING:
     import httpx
@@ -95,8 +96,10 @@ class Engine:
             raise MissingExtraError("httpx", extra="docker", purpose="Docker") from error
         self._httpx = httpx
         self.url = url
+        self._tls = tls
         parts = urlsplit(url)
         prefix = f"/v{api_version.removeprefix('v')}" if api_version not in (None, "auto") else ""
+        self._prefix = prefix
         transport = None
         if parts.scheme == "unix":
             transport = httpx.HTTPTransport(uds=parts.path, retries=1)
@@ -163,6 +166,29 @@ class Engine:
             if response.status_code >= 300:
                 self._raise(response.status_code, response.read(), what)
             yield response
+
+    def tail(self, path: str, *, what: str, params: Mapping[str, str]) -> Tail:
+        """Ask for an answer in many small pieces that may go on for hours, as a log is.
+
+        Args:
+            path: Under the API's root.
+            what: What it is about, for messages.
+            params: Of the query.
+        """
+        parts = urlsplit(self.url)
+        connection = Connection(
+            parts.hostname or "engine",
+            parts.port,
+            unix=parts.path if parts.scheme == "unix" else None,
+            tls=ssl.create_default_context()
+            if parts.scheme == "https" and self._tls is None
+            else self._tls,
+        )
+
+        def refuse(status: int, body: bytes) -> None:
+            self._raise(status, body, what)
+
+        return Tail(connection, f"{self._prefix}{path}?{urlencode(params)}", self.url, what, refuse)
 
     @contextmanager
     def stream_or_none(

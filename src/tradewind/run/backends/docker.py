@@ -12,11 +12,9 @@ import io
 import queue
 import secrets
 import shlex
-import socket
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +102,7 @@ class DockerBackend(Backend[Container]):
         self._engine = engine
         self._say = say
         self._followers: dict[str, _Follower] = {}
+        self._ended: dict[str, Sight] = {}
 
     def close(self) -> None:
         """Close its connections; containers go on."""
@@ -276,7 +275,7 @@ class DockerBackend(Backend[Container]):
         return Sight(Status.FAILED, in_words(code) + error, code)
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
-        """Ask for all containers with our label: one call, and one more for each that has ended."""
+        """Ask for all containers with our label: one call, and one for each newly ended."""
         label = _OWNER if owner is None else f"{_OWNER}={owner.digest}"
         response = self._engine.ask(
             "GET",
@@ -284,13 +283,21 @@ class DockerBackend(Backend[Container]):
             what="its containers",
             params={"all": "true", "filters": f'{{"label": ["{label}"]}}'},
         )
+        ended = self._ended
+        if owner is None:
+            self._ended = {}  # what is removed is forgotten
         for told in response.json():
             labels = told["Labels"]
             name = told["Names"][0].lstrip("/") if told.get("Names") else told["Id"]
             if not name.endswith(f"-{labels[_OWNER]}-{labels[_NUMBER]}"):
                 continue  # prepared by an attempt that died before its claim
             running = str(told["State"]).lower() == "running"
-            sight = Sight(Status.RUNNING) if running else self.look(name)
+            sight = Sight(Status.RUNNING)
+            if not running:
+                # Nobody starts again what has ended, so its end is asked for once.
+                sight = ended.get(told["Id"]) or self.look(name)
+                if sight.status.ended:
+                    self._ended[told["Id"]] = sight
             if sight.status is not Status.ABSENT:
                 yield Piece(
                     name=name,
@@ -428,13 +435,17 @@ class _Follower:
         self, engine: Engine, name: str, after: str | None, *, tty: bool, follow: bool
     ) -> None:
         self.cursor = after
-        self._follow = follow
         self._engine = engine
-        self._name = name
         self._tty = tty
         self._lines: queue.Queue[list[LogLine] | BaseException | None] = queue.Queue(_LINES_AHEAD)
         self._closed = threading.Event()
-        self._response: Any = None
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
+        if after:
+            # The engine takes seconds with a fraction, and gives what is not older.
+            params["since"] = _seconds(after.partition("/")[0])
+        self._tail = engine.tail(
+            f"/containers/{name}/logs", what=f"the log of {name}", params=params
+        )
         self._thread = threading.Thread(target=self._read, args=(after,), daemon=True)
         self._thread.start()
 
@@ -455,12 +466,7 @@ class _Follower:
     def close(self) -> None:
         """End the connection and its thread."""
         self._closed.set()
-        response = self._response
-        if response is not None:
-            # A read that waits for bytes does not hear a close; it hears a shutdown.
-            connection = response.extensions["network_stream"].get_extra_info("socket")
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self._tail.end()
         while self._thread.is_alive():
             try:
                 self._lines.get_nowait()
@@ -468,26 +474,14 @@ class _Follower:
                 self._thread.join(0.01)
 
     def _read(self, after: str | None) -> None:
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1"}
-        params["follow"] = str(int(self._follow))
         stamp, _, count = (after or "").partition("/")
-        if stamp:
-            # The engine takes seconds with a fraction, and gives what is not older.
-            params["since"] = _seconds(stamp)
         try:
-            with self._engine.stream(
-                "GET",
-                f"/containers/{self._name}/logs",
-                what=f"the log of {self._name}",
-                params=params,
-                timeout=None,
-            ) as response:
-                self._response = response
-                chunks = response.iter_raw()
-                for lines in _lines(messages(chunks, tty=self._tty), stamp, int(count or 0)):
-                    self._lines.put(lines)
-                    if self._closed.is_set():
-                        return
+            for lines in _lines(
+                messages(self._tail.chunks(), tty=self._tty), stamp, int(count or 0)
+            ):
+                self._lines.put(lines)
+                if self._closed.is_set():
+                    return
             self._lines.put(None)
         except TradewindError as error:
             if not self._closed.is_set():
