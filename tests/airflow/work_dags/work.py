@@ -122,3 +122,11 @@ with DAG("work_left", schedule=None):
         retries=1,
         script="echo x >> left; echo $$ > begun; while ! [ -e go ]; do sleep 0.1; done; echo done",
     )
+
+with DAG("work_cleared", schedule=None):
+    WatchedOperator(
+        task_id="cleared",
+        retries=1,
+        script="echo x >> cleared; echo $$ > begun; [ $(wc -l < cleared) = 2 ] || sleep 300; "
+        "echo again",
+    )

@@ -1,0 +1,204 @@
+"""Runs one task by Airflow's own supervisor, in a child that it forks, as a worker does.
+
+Orders stand on stdin, one JSON object a line; see `Supervised`. Needs what `airflow_runs` needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_runs import airflow_environment
+
+
+class Supervised:
+    """The other side, used by tests."""
+
+    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+        self.log_file = home / "supervised.log"
+        more = {
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "6",
+        }
+        with self.log_file.open("a") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__],
+                env=airflow_environment(home, dags, {**environment, **more}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def run(self, dag: str, **order: Any) -> dict[str, Any]:
+        """Run attempts of a DAG's only task until none is left.
+
+        Args:
+            dag: Its id.
+            order: ``date``; ``die_at``: after how many executed lines attempts die, one after the
+                other; ``when`` and ``then``: what happens when a file is there: ``drain`` sends
+                SIGTERM, ``fail``, ``succeed`` and ``clear`` are a person's.
+
+        Returns:
+            ``state``, ``exits``, ``points`` and ``xcom``.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps({"dag": dag, **order}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the process ended:\n{self.log_file.read_text()[-6000:]}"
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+# --- in the process
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        print(json.dumps(run(**json.loads(line)), default=str), file=answers, flush=True)
+    os._exit(0)
+
+
+BAGS: dict[str, Any] = {}
+
+
+def run(
+    dag: str,
+    date: str = "2026-01-01",
+    die_at: tuple[int, ...] = (),
+    when: str | None = None,
+    then: str | None = None,
+) -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbag import DBDagBag
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.sdk import timezone
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState, TaskInstanceState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+    from sqlalchemy import select
+
+    folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
+    if not BAGS:
+        BAGS["bag"] = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
+        with create_session() as session:
+            from airflow.models.dagbundle import DagBundleModel
+
+            if session.get(DagBundleModel, "dags-folder") is None:
+                session.add(DagBundleModel(name="dags-folder"))
+        sync_bag_to_db(BAGS["bag"], "dags-folder", None)
+    moment = timezone.parse(date)
+    with create_session() as session:
+        serialized = DBDagBag().get_latest_version_of_dag(dag, session=session)
+        assert session.get(DagModel, dag)
+        done = serialized.create_dagrun(
+            run_id=f"supervised-{date}",
+            logical_date=moment,
+            data_interval=(moment, moment),
+            run_after=moment,
+            run_type=DagRunType.MANUAL,
+            state=DagRunState.RUNNING,
+            triggered_by=DagRunTriggeredByType.TEST,
+            session=session,
+        )
+        run_id = done.run_id
+    mine = select(TaskInstance).filter_by(dag_id=dag, run_id=run_id)
+    exits: list[int] = []
+    dies = list(die_at)
+    while True:
+        with create_session() as session:
+            ti = session.scalars(mine).one()
+            if ti.state in ("success", "failed", "skipped"):
+                break
+            # Of a worker that died the scheduler learns from its executor, and lets it be retried.
+            assert ti.state in (None, "up_for_retry", "restarting", "running"), ti.state
+            assert ti.try_number <= ti.max_tries, "no retry is left"
+            ti.try_number += 1
+            ti.state = TaskInstanceState.QUEUED
+        os.environ["TRADEWIND_DIE_AT"] = str(dies.pop(0) if dies else 0)
+        if then is not None:
+            threading.Thread(target=interfere, args=(when, then, mine), daemon=True).start()
+            then = None
+        exits.append(attempt(mine))
+    with create_session() as session:
+        ti = session.scalars(mine).one()
+        xcoms = session.scalars(
+            select(XComModel).filter_by(dag_id=dag, run_id=run_id, key="return_value")
+        ).all()
+        return {
+            "state": str(ti.state),
+            "exits": exits,
+            "points": int((Path(os.environ["TRADEWIND_TEST_FOLDER"]) / "points").read_text()),
+            "xcom": [XComModel.deserialize_value(each) for each in xcoms],
+        }
+
+
+def attempt(mine: Any) -> int:
+    """Let the supervisor run it."""
+    from airflow.executors.workloads import BundleInfo
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.sdk.api.datamodels._generated import TaskInstance as Described
+    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, supervise_task
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        ti: TaskInstance = session.scalars(mine).one()
+        described = Described(
+            id=ti.id,
+            task_id=ti.task_id,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            try_number=ti.try_number,
+            map_index=ti.map_index,
+            dag_version_id=ti.dag_version_id,
+        )
+    return supervise_task(
+        ti=described,
+        bundle_info=BundleInfo(name="dags-folder"),
+        dag_rel_path="work.py",
+        token="",
+        client=InProcessTestSupervisor._api_client(BAGS["bag"].dags[described.dag_id]),
+        subprocess_logs_to_stdout=True,
+    )
+
+
+def interfere(when: str, then: str, mine: Any) -> None:
+    """Do what a person or a worker that goes away does."""
+    from airflow.models.taskinstance import clear_task_instances
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    while not Path(when).exists():
+        time.sleep(0.02)
+    folder = Path(os.environ["TRADEWIND_TEST_FOLDER"])
+    if then == "drain":
+        os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
+        return
+    with create_session() as session:
+        ti = session.scalars(mine).one()
+        if then == "clear":
+            clear_task_instances([ti], session)
+        else:
+            state = {"fail": TaskInstanceState.FAILED, "succeed": TaskInstanceState.SUCCESS}[then]
+            ti.set_state(state, session=session)
+
+
+if __name__ == "__main__":
+    main()
