@@ -369,7 +369,23 @@ class CopyIn:
                 for start in range(0, len(piece), _MESSAGE):
                     yield piece[start : start + _MESSAGE]
 
-        tag = await self._session._link._copy_in(self.sql, give(), None)
+        # asyncpg waits for ever where the connection is lost while it may not write.
+        link = self._session._link
+        task = asyncio.current_task()
+
+        def lost(_: Any) -> None:
+            if task is not None:
+                task.cancel()
+
+        link.add_termination_listener(lost)
+        try:
+            tag = await link._copy_in(self.sql, give(), None)
+        except asyncio.CancelledError:
+            if link.is_closed():
+                raise ConnectionResetError("the connection was lost") from None
+            raise
+        finally:
+            link.remove_termination_listener(lost)
         return int(tag.rpartition(" ")[2])
 
     def write(self, piece: bytes) -> None:

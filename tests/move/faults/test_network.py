@@ -1,0 +1,195 @@
+"""Networks that are cut in the middle, and full disks: nothing is visible, a retry heals."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import psycopg
+import pytest
+from botocore.config import Config
+
+from faulty_proxy import FaultyProxy
+from tradewind.errors import RetryError
+from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.sources.postgres import PostgresSource
+from tradewind.move.stores.s3 import S3Store
+from tradewind.move.targets.objects import ObjectTarget, Parts
+from tradewind.move.targets.postgres import PostgresTable
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+pytestmark = pytest.mark.xdist_group("move-faults")
+OWNER = Owner("faults", "network", "move")
+QUERY = "SELECT * FROM listings ORDER BY id"
+
+
+@pytest.fixture
+def database_proxy(systems: dict[str, str]) -> Iterator[FaultyProxy]:
+    with FaultyProxy(systems["PGHOST"], int(systems["PGPORT"])) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store_proxy(systems: dict[str, str]) -> Iterator[FaultyProxy]:
+    where = urlsplit(systems["AWS_ENDPOINT_URL_S3"])
+    with FaultyProxy(str(where.hostname), int(where.port or 0)) as proxy:
+        yield proxy
+
+
+def connection(
+    systems: dict[str, str], postgres: psycopg.Connection[Any], port: int | str, **options: str
+) -> PostgresConnection:
+    return PostgresConnection(
+        "127.0.0.1",
+        int(port),
+        user=systems["PGUSER"],
+        password=systems["PGPASSWORD"],
+        database=postgres.info.dbname,
+        options=options,
+    )
+
+
+def store(systems: dict[str, str], bucket: str, endpoint: str) -> S3Store:
+    session = boto3.Session(
+        systems["AWS_ACCESS_KEY_ID"],
+        systems["AWS_SECRET_ACCESS_KEY"],
+        region_name=systems["AWS_REGION"],
+    )
+    config = Config(retries={"max_attempts": 2, "mode": "standard"})
+    options = {"endpoint_url": endpoint, "config": config}
+    return S3Store(bucket, session=session, client_options=options, part_bytes=5 << 20)
+
+
+def left(s3: Any, bucket: str, prefix: str) -> tuple[list[str], int]:
+    """Keys that are there, and uploads that were not finished."""
+    keys = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    uploads = s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    return [one["Key"] for one in keys], len(uploads)
+
+
+@pytest.mark.parametrize("parts", [None, Parts(rows=5_000)], ids=["one object", "parts"])
+def test_the_way_to_the_database_is_cut_in_the_middle(
+    systems: dict[str, str],
+    postgres: psycopg.Connection[Any],
+    s3: Any,
+    bucket: str,
+    database_proxy: FaultyProxy,
+    parts: Parts | None,
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    source = PostgresSource(connection(systems, postgres, database_proxy.port), QUERY)
+    there = store(systems, bucket, systems["AWS_ENDPOINT_URL_S3"])
+    target = ObjectTarget(there, f"{prefix}data", format="csv", parts=parts)
+    database_proxy.cut_after(3 << 20, "down")
+    with pytest.raises(RetryError, match="PostgreSQL at"):
+        transfer(source, target, OWNER)
+    assert left(s3, bucket, prefix) == ([], 0)
+    receipt = transfer(source, target, OWNER)
+    assert receipt.rows == 25_000
+    assert left(s3, bucket, prefix)[1] == 0
+
+
+def test_the_way_to_the_store_is_cut_for_good(
+    systems: dict[str, str],
+    postgres: psycopg.Connection[Any],
+    s3: Any,
+    bucket: str,
+    store_proxy: FaultyProxy,
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    source = PostgresSource(connection(systems, postgres, systems["PGPORT"]), QUERY)
+    there = store(systems, bucket, f"http://127.0.0.1:{store_proxy.port}")
+    target = ObjectTarget(there, f"{prefix}data.csv")
+    s3.put_object(Bucket=bucket, Key=f"{prefix}data.csv", Body=b"old")
+    store_proxy.cut_after(4 << 20, "up", times=None)
+    with pytest.raises(RetryError, match=prefix):
+        transfer(source, target, OWNER)
+    assert s3.get_object(Bucket=bucket, Key=f"{prefix}data.csv")["Body"].read() == b"old"
+    store_proxy.heal()
+    receipt = transfer(source, target, OWNER)
+    assert receipt.stored.objects[0].bytes > 5 << 20
+    assert left(s3, bucket, prefix) == ([f"{prefix}data.csv"], 0)
+
+
+def test_a_single_cut_on_the_way_to_the_store_is_not_even_noticed(
+    systems: dict[str, str],
+    postgres: psycopg.Connection[Any],
+    s3: Any,
+    bucket: str,
+    store_proxy: FaultyProxy,
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    source = PostgresSource(connection(systems, postgres, systems["PGPORT"]), QUERY)
+    there = store(systems, bucket, f"http://127.0.0.1:{store_proxy.port}")
+    store_proxy.cut_after(4 << 20, "up")
+    receipt = transfer(source, ObjectTarget(there, f"{prefix}data.csv"), OWNER)
+    assert store_proxy.cuts == 1
+    assert receipt.rows == 25_000
+    assert left(s3, bucket, prefix) == ([f"{prefix}data.csv"], 0)
+
+
+def test_the_way_to_a_table_is_cut_in_the_middle(
+    systems: dict[str, str], postgres: psycopg.Connection[Any], database_proxy: FaultyProxy
+):
+    postgres.execute("CREATE TABLE cut (LIKE listings INCLUDING ALL)")
+    source = PostgresSource(connection(systems, postgres, systems["PGPORT"]), QUERY)
+    target = PostgresTable(connection(systems, postgres, database_proxy.port), "cut")
+    database_proxy.cut_after(3 << 20, "up")
+    with pytest.raises(RetryError):
+        transfer(source, target, OWNER)
+    assert postgres.execute("SELECT count(*) FROM cut").fetchone() == (0,)
+    transfer(source, target, OWNER)
+    assert postgres.execute("SELECT count(*) FROM cut").fetchone() == (25_000,)
+
+
+@pytest.fixture
+def small_disk(postgres: psycopg.Connection[Any], tmp_path: Path) -> Iterator[str]:
+    """A tablespace of four megabytes, all that a query's temporary files may have."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small disk needs root rights to mount one")
+    # The server's account has to reach it.
+    disk = Path("/var/tmp") / f"tradewind-{uuid.uuid4().hex[:8]}"
+    disk.mkdir(mode=0o755)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs", disk], capture_output=True
+    )
+    try:
+        if mounted.returncode:
+            pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode()}")
+        space = f"small_{uuid.uuid4().hex[:8]}"
+        (disk / "space").mkdir()
+        shutil.chown(disk / "space", "postgres")
+        postgres.execute(f"CREATE TABLESPACE {space} LOCATION '{disk}/space'")
+        yield space
+        postgres.execute(f"DROP TABLESPACE {space}")
+    finally:
+        if not mounted.returncode:
+            subprocess.run(["umount", disk], check=True)
+        disk.rmdir()
+
+
+def test_the_disk_of_the_source_is_full(
+    systems: dict[str, str],
+    postgres: psycopg.Connection[Any],
+    s3: Any,
+    bucket: str,
+    small_disk: str,
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    settings = f"-c temp_tablespaces={small_disk} -c work_mem=64kB"
+    there = connection(systems, postgres, systems["PGPORT"], options=settings)
+    query = "SELECT title || i AS t FROM listings, generate_series(1, 4) i ORDER BY t"
+    target = ObjectTarget(
+        store(systems, bucket, systems["AWS_ENDPOINT_URL_S3"]), f"{prefix}data.csv"
+    )
+    with pytest.raises(RetryError, match=r"No space left on device.*disk"):
+        transfer(PostgresSource(there, query), target, OWNER)
+    assert left(s3, bucket, prefix) == ([], 0)
