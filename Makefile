@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long lint format bench bench-move pins clean environment test-environment
+.PHONY: help demo test test-long lint format bench bench-move bench-run pins clean environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,9 @@ bench: test-environment  ## every measurement in bench/, one after the other
 
 bench-move: test-environment  ## moving data beside its peers; writes docs/benchmarks-move.md
 	$(BIN)/python bench/bench_move.py --write $(ARGS)
+
+bench-run: test-environment  ## running work elsewhere; writes docs/benchmarks-run.md
+	$(BIN)/python bench/bench_run.py --write $(ARGS)
 
 pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
