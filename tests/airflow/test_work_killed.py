@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,17 @@ import psutil
 import pytest
 
 from airflow_supervised import Supervised
+from busybox import IMAGE, busybox_root
+from container_engine import Engine, docker_engine
 from killing import spread
+from ssh_server import SSHServer, ssh_server
 from tradewind.local.processes import wait_until
 
-pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-work-killed")]
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.container,
+    pytest.mark.xdist_group("airflow-work-killed"),
+]
 
 DAGS = Path(__file__).parent / "work_dags"
 
@@ -24,8 +32,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def supervised(airflow_home: Path, folder: Path) -> Iterator[Supervised]:
+def engine() -> Iterator[Engine]:
+    root = busybox_root()
+    with docker_engine() as daemon:
+        name, _, tag = IMAGE.partition(":")
+        daemon.import_image(name, tag, root)
+        yield daemon
+        assert daemon.containers() == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def supervised(
+    airflow_home: Path, folder: Path, engine: Engine, server: SSHServer
+) -> Iterator[Supervised]:
+    connection = {
+        "conn_type": "ssh",
+        "host": "127.0.0.1",
+        "port": server.port,
+        "login": server.username,
+        "extra": {"key_file": str(server.key_file), "host_key": server.host_key},
+    }
+    (folder / "jobs").mkdir()
     environment = {
+        "DOCKER_HOST": engine.address,
+        "AIRFLOW_CONN_SSH_DEFAULT": json.dumps(connection),
         "TRADEWIND_TEST_FOLDER": str(folder),
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
@@ -43,29 +79,38 @@ def begun(folder: Path) -> Iterator[Path]:
     assert list((folder / "jobs").iterdir()) == []
 
 
-def kill_everywhere(supervised: Supervised, folder: Path, *, count: int, year: int) -> None:
-    first = supervised.run("work_killed", date=f"{year}-01-01")
+def kill_everywhere(
+    supervised: Supervised, folder: Path, dag: str, *, count: int, year: int
+) -> None:
+    first = supervised.run(dag, date=f"{year}-01-01")
     killed = 0
     for number, point in enumerate(spread(first["points"], count)):
         date = f"{year}-{2 + number // 28:02}-{1 + number % 28:02}"
-        told = supervised.run("work_killed", date=date, die_at=[point])
+        told = supervised.run(dag, date=date, die_at=[point])
         assert told["state"] == "success", (point, told)
         assert told["xcom"] == [42], (point, told)
         ran = (folder / "effects").read_text().splitlines()
-        assert ran.count(f"work_killed/supervised-{date}/killed") == 1, (point, told)
+        assert ran.count(f"{dag}/supervised-{date}/killed") == 1, (point, told)
         assert list((folder / "jobs").iterdir()) == [], (point, told)
         killed += -9 in told["exits"]
     # How many lines are executed depends on how fast the machine is; all but the last ones are.
     assert killed > count / 2
 
 
-def test_a_killed_worker_leaves_the_work_to_the_retry(supervised: Supervised, folder: Path):
-    kill_everywhere(supervised, folder, count=6, year=2026)
+DAG_IDS = ["work_killed", "work_killed_docker", "work_killed_ssh"]
+
+
+@pytest.mark.parametrize("dag", DAG_IDS)
+def test_a_killed_worker_leaves_the_work_to_the_retry(
+    supervised: Supervised, folder: Path, dag: str
+):
+    kill_everywhere(supervised, folder, dag, count=4, year=2026)
 
 
 @pytest.mark.long
-def test_a_worker_killed_at_50_points(supervised: Supervised, folder: Path):
-    kill_everywhere(supervised, folder, count=50, year=2027)
+@pytest.mark.parametrize("dag", DAG_IDS)
+def test_a_worker_killed_at_50_points(supervised: Supervised, folder: Path, dag: str):
+    kill_everywhere(supervised, folder, dag, count=50, year=2027)
 
 
 def test_a_worker_that_dies_again_and_again(supervised: Supervised, folder: Path):

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import DAG
 
 from killing_worker import Points
+from tradewind.airflow import DockerOperator, SSHOperator
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
 
@@ -41,16 +42,10 @@ class ProcessOperator(WorkOperator):
         return self.longest
 
 
-class WatchedOperator(ProcessOperator):
+class Watched:
     """Counts executed lines, and dies at one of them, as its environment says."""
 
     def execute(self, context: Any) -> Any:
-        return self._watched(super().execute, context)
-
-    def execute_complete(self, context: Any, event: Any) -> Any:
-        return self._watched(super().execute_complete, context, event)
-
-    def _watched(self, function: Any, *arguments: Any) -> Any:
         import tradewind
 
         (FOLDER / "pid").write_text(str(os.getpid()))
@@ -59,10 +54,22 @@ class WatchedOperator(ProcessOperator):
         )
         points.watch()
         try:
-            return function(*arguments)
+            return super().execute(context)  # type: ignore[misc]
         finally:
             points.stop()
             (FOLDER / "points").write_text(str(points.count))
+
+
+class WatchedOperator(Watched, ProcessOperator):
+    pass
+
+
+class WatchedDockerOperator(Watched, DockerOperator):
+    pass
+
+
+class WatchedSSHOperator(Watched, SSHOperator):
+    pass
 
 
 with DAG("work_results", schedule=None):
@@ -111,6 +118,27 @@ with DAG("work_killed", schedule=None):
         task_id="killed",
         retries=60,
         script='echo "$TRADEWIND_OWNER" >> effects; echo running; sleep 0.3; echo 42',
+    )
+
+with DAG("work_killed_docker", schedule=None):
+    WatchedDockerOperator(
+        task_id="killed",
+        retries=60,
+        retry_delay=SOON,
+        image="tradewind-tests/busybox:1",
+        network_mode="none",
+        mounts=[{"type": "bind", "source": str(FOLDER), "target": "/folder"}],
+        command=["sh", "-c", 'echo "$TRADEWIND_OWNER" >> /folder/effects; sleep 0.3; echo 42'],
+    )
+
+with DAG("work_killed_ssh", schedule=None):
+    WatchedSSHOperator(
+        task_id="killed",
+        retries=60,
+        retry_delay=SOON,
+        ssh_conn_id="ssh_default",
+        job_folder=str(FOLDER / "jobs"),
+        command=f'echo "$TRADEWIND_OWNER" >> {FOLDER}/effects; sleep 0.3; echo 42',
     )
 
 with DAG("work_ended", schedule=None):
