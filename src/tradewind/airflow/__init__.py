@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
+    from tradewind.airflow.operators.spark_submit import SparkSubmitOperator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
@@ -36,6 +37,7 @@ __all__ = [
     "S3CopyObjectOperator",
     "S3ToSqlOperator",
     "SSHOperator",
+    "SparkSubmitOperator",
     "Sql",
     "SqlToAzureBlobOperator",
     "SqlToGCSOperator",
@@ -54,6 +56,7 @@ _HOME = {
     "S3CopyObjectOperator": "operators.s3_copy_object",
     "S3ToSqlOperator": "operators.s3_to_sql",
     "SSHOperator": "operators.ssh",
+    "SparkSubmitOperator": "operators.spark_submit",
     "SqlToAzureBlobOperator": "operators.sql_to_azure_blob",
     "SqlToGCSOperator": "operators.sql_to_gcs",
     "SqlToS3Operator": "operators.sql_to_s3",
