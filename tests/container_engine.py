@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+_DAEMONS = itertools.count()
 
 
 class Engine:
@@ -80,9 +83,11 @@ def docker_engine() -> Iterator[Engine]:
         pytest.skip("a Docker daemon of the tests' own needs root rights")
     # A short path: that of a Unix socket has 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix="tw-engine-"))
-    bridge = f"tw{os.getpid()}"
+    # One process may have several daemons.
+    number = os.getpid() * 4 + next(_DAEMONS) % 4
+    bridge = f"tw{number}"
     # Not docker0: another daemon may be giving addresses away there.
-    octets = f"10.{os.getpid() // 256 % 256}.{os.getpid() % 256}"
+    octets = f"10.{number // 256 % 256}.{number % 256}"
     subprocess.run(["ip", "link", "add", "name", bridge, "type", "bridge"], check=True)
     try:
         subprocess.run(["ip", "addr", "add", f"{octets}.1/24", "dev", bridge], check=True)

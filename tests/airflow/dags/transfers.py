@@ -84,7 +84,7 @@ with dag("wrong_query", retries=3):
     TransferOperator(
         task_id="move",
         source=Sql("postgres_default", "SELEC 1"),
-        target=Table("postgres_default", "airflow_words"),
+        target=Table("postgres_default", "airflow_never", create=True),
     )
 
 with dag("no_connection", retries=1):
