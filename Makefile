@@ -17,6 +17,7 @@ environment:
 test-environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
 	@$(PYTHON) scripts/environment.py .venv-clients requirements/clients.txt
+	@$(PYTHON) scripts/environment.py .venv-spark requirements/spark.txt
 	@$(PYTHON) scripts/systems.py
 	@$(PYTHON) scripts/environment.py .venv requirements/mysql.txt --compiles-mysqlclient
 	@$(PYTHON) scripts/tools.py
@@ -59,7 +60,9 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  requirements/mysql.in --constraints requirements/dev.txt --output-file requirements/mysql.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/clients.in --output-file requirements/clients.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/spark.in --output-file requirements/spark.txt
 
 clean:  ## remove environments, state and caches
-	rm -rf .venv .venv-clients .venv-peers .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .venv-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,6 +23,7 @@ PACKAGES = {
     "iproute2": "ip",
     "busybox-static": "/bin/busybox",
     "openssh-server": "sshd",
+    "default-jre-headless": "java",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     # The server's programs without the service that Debian's mariadb-server starts.
     "mariadb-server-core": "mariadbd",
