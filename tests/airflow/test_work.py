@@ -88,7 +88,7 @@ def test_failed_work_is_started_anew_by_a_retry(work_runs: Runs, folder: Path):
 
 
 def test_a_person_who_clears_starts_anew(work_runs: Runs, folder: Path):
-    (folder / "second").unlink()
+    (folder / "second").unlink(missing_ok=True)
     told = work_runs.run("work_retried", date="2026-01-02", clear=True)
     # Two attempts, and one more, which fails since there are three lines by then.
     assert (folder / "second").read_text() == "x\nx\nx\n", told["log"][-3000:]
