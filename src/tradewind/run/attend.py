@@ -234,6 +234,9 @@ def attend(
         backend.remove(name)
         raise
     from_log = found is None and result is not None
+    if backend.look(name).status is Status.ABSENT and (outcome := notes.outcome()) is not None:
+        # Another attempt removed it while this one was collecting: what that one has is whole.
+        return outcome
     notes.set("done", json.dumps([name, result, from_log]))
     backend.remove(name)
     return Outcome(name, result, attended=not claimed.started, from_log=from_log)

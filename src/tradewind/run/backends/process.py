@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
@@ -63,7 +64,7 @@ class LocalShell(Shell):
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
         """Read a file from a byte on."""
-        with open(path, "rb") as file:
+        with suppress(FileNotFoundError), open(path, "rb") as file:  # removed meanwhile
             file.seek(start)
             while chunk := file.read(_CHUNK):
                 yield chunk
