@@ -172,7 +172,7 @@ def attempt(mine: Any) -> int:
     return supervise_task(
         ti=described,
         bundle_info=BundleInfo(name="dags-folder"),
-        dag_rel_path="work.py",
+        dag_rel_path=Path(BAGS["bag"].dags[described.dag_id].fileloc).name,
         token="",
         client=InProcessTestSupervisor._api_client(BAGS["bag"].dags[described.dag_id]),
         subprocess_logs_to_stdout=True,

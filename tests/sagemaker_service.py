@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from tradewind.local import Systems
 from tradewind.local.sagemaker.algorithms.kmeans.model import write_archive
+from tradewind.move.formats import recordio
 
 KMEANS = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
 ROLE = "arn:aws:iam::123456789012:role/service"
@@ -136,6 +137,23 @@ def kmeans_artifact(centres: Any) -> bytes:
     target = io.BytesIO()
     write_archive(np.asarray(centres, np.float32), target)
     return target.getvalue()
+
+
+def sagemaker_data(systems: Systems, bucket: str) -> str:
+    """Make a bucket with points to train on, rows to transform, a model, and a broken one."""
+    s3 = make_client("s3", systems["s3"].endpoint, systems.environment)
+    s3.create_bucket(Bucket=bucket)
+    random = np.random.default_rng(7)
+    points = np.repeat(np.array([[0, 0], [0, 10], [10, 0]], np.float32), 100, axis=0)
+    points += random.normal(0, 0.1, points.shape).astype("f4")
+    for key, body in {
+        "train/points.pbr": bytes(recordio.encode_batch(points)),
+        "batch/rows.csv": b"0,0\n0,10\n10,0\n",
+        "good.tar.gz": kmeans_artifact([[0.0, 0.0], [10.0, 10.0]]),
+        "broken.tar.gz": b"not a model",
+    }.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return bucket
 
 
 def create_model(sagemaker: Any, name: str, url: str | None, image: str = KMEANS) -> None:

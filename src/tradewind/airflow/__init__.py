@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
+    from tradewind.airflow.operators.sagemaker import (
+        SageMakerProcessingOperator,
+        SageMakerTrainingOperator,
+        SageMakerTransformOperator,
+        SageMakerTuningOperator,
+    )
+    from tradewind.airflow.operators.sagemaker_endpoint import SageMakerEndpointOperator
     from tradewind.airflow.operators.spark_submit import SparkSubmitOperator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
@@ -37,6 +44,11 @@ __all__ = [
     "S3CopyObjectOperator",
     "S3ToSqlOperator",
     "SSHOperator",
+    "SageMakerEndpointOperator",
+    "SageMakerProcessingOperator",
+    "SageMakerTrainingOperator",
+    "SageMakerTransformOperator",
+    "SageMakerTuningOperator",
     "SparkSubmitOperator",
     "Sql",
     "SqlToAzureBlobOperator",
@@ -56,6 +68,16 @@ _HOME = {
     "S3CopyObjectOperator": "operators.s3_copy_object",
     "S3ToSqlOperator": "operators.s3_to_sql",
     "SSHOperator": "operators.ssh",
+    "SageMakerEndpointOperator": "operators.sagemaker_endpoint",
+    **dict.fromkeys(
+        (
+            "SageMakerProcessingOperator",
+            "SageMakerTrainingOperator",
+            "SageMakerTransformOperator",
+            "SageMakerTuningOperator",
+        ),
+        "operators.sagemaker",
+    ),
     "SparkSubmitOperator": "operators.spark_submit",
     "SqlToAzureBlobOperator": "operators.sql_to_azure_blob",
     "SqlToGCSOperator": "operators.sql_to_gcs",

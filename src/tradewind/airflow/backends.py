@@ -25,7 +25,6 @@ __all__ = [
     "BackendSpec",
     "open_docker",
     "open_process",
-    "open_sagemaker",
     "open_ssh",
     "registry_login",
 ]
@@ -239,45 +238,3 @@ def _is_true(value: Any) -> bool:
 
 def _home(path: str | None) -> str | None:
     return os.path.expanduser(path) if path else None
-
-
-# --------------------------------------------------------------------------------------- sagemaker
-
-
-def open_sagemaker(
-    kind: str,
-    aws_conn_id: str | None = "aws_default",
-    region_name: str | None = None,
-    verify: bool | str | None = None,
-    botocore_config: Mapping[str, Any] | None = None,
-) -> Backend[Any]:
-    """Make the backend of one kind of SageMaker's jobs.
-
-    Args:
-        kind: ``TRAINING``, ``TRANSFORM``, ``PROCESSING`` or ``TUNING``.
-        aws_conn_id: An AWS connection; None for boto3's own chain.
-        region_name: Instead of the connection's.
-        verify: Whether to check certificates, or the file with those to trust.
-        botocore_config: Arguments of `botocore.config.Config`.
-    """
-    from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
-
-    from tradewind.run.backends import sagemaker
-
-    hook = SageMakerHook(  # type: ignore[no-untyped-call]
-        aws_conn_id=aws_conn_id,
-        region_name=region_name,
-        verify=verify,
-        config=dict(botocore_config) if botocore_config else None,
-    )
-    session = hook.get_session(region_name=hook.region_name)
-    options: dict[str, Any] = {"config": hook.config}
-    if hook.verify is not None:
-        options["verify"] = hook.verify
-    clients = {}
-    for service in ("sagemaker", "logs"):
-        endpoint = hook.conn_config.get_service_endpoint_url(service)
-        clients[service] = session.client(
-            service, **options, **({"endpoint_url": endpoint} if endpoint else {})
-        )
-    return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind), clients=clients)

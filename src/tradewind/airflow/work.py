@@ -190,6 +190,7 @@ class WorkOperator(BaseOperator):
                 self.make_work(context),
                 memory=self._memory(context),
                 tell=told_to_work(context, owner),
+                since=_run_began(context),
             )
         if claimed.outcome is None and self._asker(context)() is Ask.STOP:
             # A person has ended the task meanwhile: no trigger would hear of it.
@@ -227,7 +228,7 @@ class WorkOperator(BaseOperator):
         return min(limits, default=None)
 
     def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
-        from airflow.sdk.exceptions import AirflowSkipException
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
         from tradewind.run.attend import attend
         from tradewind.run.backend import WorkFailedError
@@ -248,6 +249,7 @@ class WorkOperator(BaseOperator):
                     last_line=self.last_line and self.do_xcom_push,
                     whole_log=self.whole_log and self.do_xcom_push,
                     claimed=claimed,
+                    since=_run_began(context),
                 )
             except WorkFailedError as error:
                 self.note_exit_code(context, error.exit_code)
@@ -255,6 +257,8 @@ class WorkOperator(BaseOperator):
                     raise AirflowSkipException(
                         f"{error} Exit code {error.exit_code} skips this task."
                     ) from error
+                if error.final:
+                    raise AirflowFailException(str(error)) from error
                 raise
         if outcome.attended and claimed is None:
             self.log.info("%s had been started by an earlier attempt.", outcome.name)
@@ -407,6 +411,11 @@ def _began(backend: Backend[Any], owner: Any) -> float:
     pieces = sorted(backend.list(owner), key=lambda piece: piece.number)
     started = pieces[-1].started if pieces else None
     return time.time() if started is None else started.timestamp()
+
+
+def _run_began(context: Context) -> datetime | None:
+    found = getattr(context.get("dag_run"), "start_date", None)
+    return found if isinstance(found, datetime) else None
 
 
 def line_text(line: LogLine) -> str:

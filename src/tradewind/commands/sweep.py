@@ -285,7 +285,8 @@ def _process(folder: str) -> Backend[Any]:
 
 def _sagemaker(name: str, kind: str) -> Backend[Any]:
     if name != "boto3":
-        opened: Backend[Any] = _backends().open_sagemaker(kind, name)
+        module = importlib.import_module("tradewind.airflow.sagemaker_backends")
+        opened: Backend[Any] = module.open_sagemaker(kind, name)
         return opened
     from tradewind.run.backends import sagemaker
 

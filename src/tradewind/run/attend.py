@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Protocol, TypeVar
@@ -17,6 +18,7 @@ from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
     LogLine,
+    Piece,
     Sight,
     Status,
     WorkFailedError,
@@ -125,6 +127,7 @@ def claim(
     *,
     memory: Memory,
     tell: Mapping[str, str] | None = None,
+    since: datetime | None = None,
 ) -> Claim:
     """Start an owner's work, or find what an earlier call has started: the first half of `attend`.
 
@@ -134,6 +137,8 @@ def claim(
         work: What is to run.
         memory: Is handed from an attempt to the next.
         tell: What the work finds in its environment.
+        since: When the owner's run has begun. A run may be deleted and made again under its id:
+            what ended before, on a system that keeps it for good, was another one's.
 
     Returns:
         What is to be attended now.
@@ -144,7 +149,7 @@ def claim(
     notes = _Notes(memory, owner)
     if (outcome := notes.outcome()) is not None:
         return Claim(outcome.name, 0, started=False, outcome=outcome)
-    number, started = _claim(backend, owner, work, notes, tell or {})
+    number, started = _claim(backend, owner, work, notes, tell or {}, since)
     return Claim(backend.name_of(owner, number), number, started)
 
 
@@ -163,6 +168,7 @@ def attend(
     last_line: bool = False,
     whole_log: bool = False,
     claimed: Claim | None = None,
+    since: datetime | None = None,
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
@@ -187,6 +193,7 @@ def attend(
         whole_log: The same of all its lines.
         claimed: What `claim` has returned before, for work that was watched elsewhere since: it is
             not started anew when it is gone.
+        since: As `claim` has it.
 
     Returns:
         How it ended.
@@ -199,7 +206,7 @@ def attend(
         TradewindError: As `Backend`.
     """
     if claimed is None:
-        claimed = claim(backend, owner, work, memory=memory, tell=tell)
+        claimed = claim(backend, owner, work, memory=memory, tell=tell, since=since)
         if claimed.started and recall_cursor(memory, owner, claimed.name) is not None:
             # Of work that had this name, and was stopped and removed.
             remember_cursor(memory, owner, claimed.name, "")
@@ -219,7 +226,9 @@ def attend(
         notes.set("failed", str(claimed.number))
         backend.remove(name)
         reason = sight.reason or "it failed, and its system does not say why"
-        raise WorkFailedError(f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code)
+        raise WorkFailedError(
+            f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code, final=sight.final
+        )
     try:
         found = backend.result(name, limit=result_limit)
         result = None if found is None else found.decode(errors="replace")
@@ -321,7 +330,12 @@ class _Notes:
 
 
 def _claim(
-    backend: Backend[WorkT], owner: Owner, work: WorkT, notes: _Notes, tell: Mapping[str, str]
+    backend: Backend[WorkT],
+    owner: Owner,
+    work: WorkT,
+    notes: _Notes,
+    tell: Mapping[str, str],
+    since: datetime | None,
 ) -> tuple[int, bool]:
     """Find the piece of work to attend, or start the next one.
 
@@ -330,6 +344,8 @@ def _claim(
     """
     failed = int(notes.get("failed") or 0)
     there = {piece.number: piece for piece in backend.list(owner)}
+    if backend.keeps_history and since is not None and notes.get("begun") is None:
+        failed = max((failed, *(n for n, piece in there.items() if _is_older(piece, since))))
     last = max((failed, *there))
     if last > failed and there[last].sight.status is not Status.FAILED:
         if there[last].sight.status is Status.PENDING:
@@ -340,11 +356,17 @@ def _claim(
         if piece.sight.status is Status.FAILED or number <= failed:
             backend.remove(piece.name)
     number = last + 1
+    if backend.keeps_history:
+        notes.set("begun", str(number))
     try:
         backend.start(owner, number, work, tell=tell)
     except AlreadyStartedError:
         return number, False
     return number, True
+
+
+def _is_older(piece: Piece, since: datetime) -> bool:
+    return piece.sight.status.ended and piece.ended is not None and piece.ended < since
 
 
 class _Life:
@@ -379,6 +401,8 @@ class _Life:
             self._obey()
             try:
                 sight = self._backend.look(self._name)
+                if sight.status is Status.PENDING and self._backend.waits_its_turn:
+                    self._backend.resume(self._name)
                 self._read(wait=0 if sight.status.ended else min(wait, _ASK_SECONDS))
             except RetryError as error:
                 now = time.monotonic()

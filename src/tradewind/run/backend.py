@@ -40,11 +40,13 @@ class WorkFailedError(TradewindError):
     Args:
         message: What failed where, in words.
         exit_code: What it ended with; None where there is none.
+        final: Whether it would be the same again, as its system says.
     """
 
-    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+    def __init__(self, message: str, *, exit_code: int | None = None, final: bool = False) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.final = final
 
 
 class Status(StrEnum):
@@ -72,11 +74,13 @@ class Sight:
         status: How far it is.
         reason: Why it failed or is pending, in words a person can act on; None otherwise.
         exit_code: What it ended with, where its system knows.
+        final: Whether the same work would fail again, as its system says.
     """
 
     status: Status
     reason: str | None = None
     exit_code: int | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Piece:
         number: Which piece of that owner it is, counted from 1.
         sight: How far it is.
         started: When, where the system knows.
+        ended: When that was, where it has ended and the system knows.
     """
 
     name: str
@@ -113,6 +118,7 @@ class Piece:
     number: int
     sight: Sight
     started: datetime | None = None
+    ended: datetime | None = None
 
 
 class Backend(ABC, Generic[WorkT]):
@@ -126,6 +132,10 @@ class Backend(ABC, Generic[WorkT]):
 
     name: str
     """What the system is called in messages, like ``docker``."""
+    keeps_history = False
+    """Whether work that has ended is listed for good: `remove` does not take it away."""
+    waits_its_turn = False
+    """Whether work that is pending has to be begun by `resume`, when nothing is in its way."""
 
     @abstractmethod
     def name_of(self, owner: Owner, number: int) -> str:
@@ -217,3 +227,14 @@ class Backend(ABC, Generic[WorkT]):
         Args:
             owner: Only this one's.
         """
+
+    def confirm(self, piece: Piece) -> Piece | None:
+        """Make sure whose a piece of work is, where `list` tells by its name alone.
+
+        Args:
+            piece: As `list` tells it.
+
+        Returns:
+            It, with its title; None where Tradewind has not made it.
+        """
+        return piece

@@ -23,7 +23,10 @@ def leftovers_of_work(system: str, backend: Backend[Any]) -> Iterator[Leftover]:
         TradewindError: As `Backend.list`.
     """
     # All of it first: what is removed meanwhile would confuse a listing in pages.
-    for piece in list(backend.list()):
+    for listed in list(backend.list()):
+        piece = backend.confirm(listed)
+        if piece is None:
+            continue
         yield Leftover(
             system=system,
             what=f"{piece.sight.status.value} work {piece.name}",

@@ -157,7 +157,8 @@ def test_a_job_is_stopped(backend, owner, bucket):
     backend.start(owner, 1, training(bucket, epochs="1000000"), tell={})
     name = backend.name_of(owner, 1)
     pieces = [piece for piece in backend.list() if piece.name == name]
-    assert [(piece.owner, piece.title) for piece in pieces] == [(owner.digest, str(owner))]
+    confirmed = [backend.confirm(piece) for piece in pieces]
+    assert [(piece.owner, piece.title) for piece in confirmed] == [(owner.digest, str(owner))]
     backend.stop(name)
     backend.stop(name)
     sight = until_ended(backend, name)

@@ -1,0 +1,120 @@
+"""What is seen of an endpoint, and what is written down of a deployment, as tags.
+
+A deployment's own endpoint configuration carries its tags; where the endpoint is moved to somebody
+else's, the endpoint does, with the owner's digest in each key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tradewind.errors import InputError
+from tradewind.run.backends._sagemaker_api import (
+    NAME,
+    NUMBER,
+    SageMakerAPI,
+    remove_models,
+)
+
+__all__ = [
+    "BEGUN",
+    "BUSY",
+    "CANCELLED",
+    "DONE",
+    "ENDED",
+    "ENDPOINT",
+    "FORMER",
+    "KEEP",
+    "NUMBER_KEY",
+    "STATE",
+    "WAITING",
+    "Record",
+    "Seen",
+    "end_of",
+    "prefix_of",
+    "remove_config",
+]
+
+BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""States in which SageMaker refuses to change an endpoint."""
+ENDPOINT, STATE, KEEP = "tradewind:endpoint", "tradewind:state", "tradewind:keep"
+FORMER, ENDED = "tradewind:former", "tradewind:ended"
+BEGUN, WAITING, DONE, CANCELLED = "begun", "waiting", "done", "cancelled"
+NUMBER_KEY = re.compile(r"tradewind:([0-9a-f]{12}):number")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The endpoint as it is now; `told` is None where there is none."""
+
+    told: Mapping[str, Any] | None
+
+    @property
+    def status(self) -> str | None:
+        return None if self.told is None else str(self.told["EndpointStatus"])
+
+    @property
+    def config(self) -> str | None:
+        return None if self.told is None else str(self.told.get("EndpointConfigName"))
+
+    @property
+    def pending(self) -> str | None:
+        found: str | None = ((self.told or {}).get("PendingDeploymentSummary") or {}).get(
+            "EndpointConfigName"
+        )
+        return found
+
+    @property
+    def reason(self) -> str:
+        reason = (self.told or {}).get("FailureReason")
+        return str(reason or "no reason was given; see the endpoint's log")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is written down of a deployment, and the ARN that carries it."""
+
+    arn: str
+    tags: Mapping[str, str]
+    made: datetime | None = None
+    prefix: str | None = None
+    """What its keys begin with where the endpoint carries it; None on a configuration."""
+
+    @property
+    def state(self) -> str:
+        return self.tags.get(STATE, "")
+
+    def spell(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """Write tags as this record has them, on what may carry several."""
+        if self.prefix is None:
+            return dict(tags)
+        tags = {NUMBER: self.tags[NUMBER], **tags}
+        return {key.replace("tradewind:", self.prefix): value for key, value in tags.items()}
+
+
+def remove_config(api: SageMakerAPI, name: str, digest: str) -> None:
+    """Delete an endpoint configuration with those of its models that are the owner's.
+
+    Args:
+        api: Where.
+        name: The configuration's name.
+        digest: `Owner.digest` of whose models go with it.
+    """
+    # Last of all the configuration: it says what there is.
+    remove_models(api, name, digest)
+    api.find(name, "delete_endpoint_config", EndpointConfigName=name)
+
+
+def end_of(name: str) -> tuple[str, int]:
+    match = NAME.search(name)
+    if match is None:
+        raise InputError(f"SageMaker: {name} is no deployment of Tradewind's.")
+    return match[1], int(match[2])
+
+
+def prefix_of(digest: str) -> str:
+    return f"tradewind:{digest}:"
