@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from mysql_client import need_mysql_client
@@ -19,6 +20,7 @@ from mysql_server import Database, connection_to, database_on, fresh, until  # n
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 from tradewind.move.clients.mysql import MySQLConnection, Session  # noqa: E402
+from tradewind.move.clients.mysql_rows import PreparedRows  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
 from tradewind.move.sources.mysql import MySQLSource  # noqa: E402
 from tradewind.move.types import UnfitValueError, logical_type  # noqa: E402
@@ -33,6 +35,14 @@ def connection(local_mariadb: Systems) -> MySQLConnection:
 def db(connection: MySQLConnection) -> Iterator[Database]:
     with database_on(connection) as database:
         yield database
+
+
+@pytest.fixture(params=["binary", "text"], autouse=True)
+def protocol(request, monkeypatch) -> str:
+    """Each of the two ways to read; the second is that of encrypted connections."""
+    if request.param == "text":
+        monkeypatch.setattr(PreparedRows, "open", lambda session, sql: None)
+    return request.param
 
 
 def read(connection: MySQLConnection, query: str, **options: object) -> pa.Table:
@@ -149,15 +159,67 @@ def test_dates_that_are_none(connection, db, type_, value) -> None:
     assert one(connection, db, type_, value, zero_dates="null")[1] is None
 
 
-def test_floats_keep_their_order(connection, db) -> None:
+def test_floats_keep_their_order(connection, db, protocol) -> None:
     table = db.table("n INT, f FLOAT", "(1, 0.1), (2, 16777215), (3, 3.4e38)")
     got = read(connection, f"SELECT n, f FROM {table} ORDER BY n DESC;  -- the last first")
     assert got["n"].to_pylist() == [3, 2, 1]
     assert got["f"].to_pylist()[1] == 16777215.0
     limited = read(connection, f"SELECT f FROM {table} ORDER BY n LIMIT 2")
     assert limited["f"].to_pylist()[1] == 16777215.0
+    query = f"SELECT f FROM {table} LOCK IN SHARE MODE"
+    if protocol == "binary":
+        assert read(connection, query).num_rows == 3
+        return
     with pytest.raises(InputError, match="FLOAT"):
-        read(connection, f"SELECT f FROM {table} LOCK IN SHARE MODE")
+        read(connection, query)
+
+
+@pytest.mark.parametrize("protocol", ["binary"], indirect=True)
+def test_both_protocols_give_the_same(connection, db, monkeypatch) -> None:
+    lengths = [0, 1, 250, 251, 252, 65_535, 65_536, 70_000]
+    values = []
+    for row in range(500):
+        # Each column is null in other rows, so that what follows stands elsewhere.
+        cells = [
+            f"{row * 7919 % 255 - 127}",
+            f"REPEAT('ä', {lengths[row % 8] // 2})",
+            f"'{1 + row % 9998:04d}-{1 + row % 12:02d}-{1 + row % 28:02d}'",
+            f"{row * 31 % 999 / 100 - 5}",
+            f"'{1970 + row % 60}-02-28 {row % 24}:{row % 60}:59{'.250001' if row % 3 else ''}'",
+            f"'{row % 24}:{row % 60}:{row % 59}{'.5' if row % 2 else ''}'",
+            f"REPEAT(x'00FF', {lengths[row * 3 % 8] // 2})",
+            f"{row / 7}e{row % 40 - 20}",
+            f"{1901 + row % 200}",
+            f"{row * 65_521}",
+            f"{row * 8_388_593 % 16_777_216}",
+            f"'{'x' * (row % 20)}'",
+        ]
+        gone = (row * 2_654_435_761) >> 7
+        values.append(",".join("NULL" if gone >> at & 1 else cell for at, cell in enumerate(cells)))
+    table = db.table(
+        "a TINYINT, b LONGTEXT, c DATE, d DECIMAL(5,2), e DATETIME(6), f TIME(1), g LONGBLOB,"
+        " h DOUBLE, i YEAR, j BIGINT, k MEDIUMINT UNSIGNED, l VARCHAR(20)",
+        ",".join(f"({value})" for value in values),
+    )
+    query = f"SELECT * FROM {table} ORDER BY j, a, c, d, e, h"
+    tables = [read(connection, query, block=300_000)]
+    monkeypatch.setattr(PreparedRows, "open", lambda session, sql: None)
+    tables.append(read(connection, query))
+    assert tables[0].schema.equals(tables[1].schema, check_metadata=True)
+    assert tables[0].equals(tables[1])
+    assert all(0 < column.null_count < 500 for column in tables[0].columns)
+
+
+def test_a_row_longer_than_a_packet(connection, db) -> None:
+    before = db.value("SELECT @@global.max_allowed_packet")
+    db.run("SET GLOBAL max_allowed_packet = 67108864")
+    try:
+        query = "SELECT seq, REPEAT('x', seq * 16777180) AS t FROM seq_0_to_2 UNION SELECT 7, 'y'"
+        table = read(connection, query)
+    finally:
+        db.run(f"SET GLOBAL max_allowed_packet = {before}")
+    assert table["seq"].to_pylist() == [0, 1, 2, 7]
+    assert pc.binary_length(table["t"]).to_pylist() == [0, 16_777_180, 33_554_360, 1]
 
 
 def test_parameters_as_airflows_hooks_bind_them(connection) -> None:

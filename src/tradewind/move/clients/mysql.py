@@ -277,8 +277,9 @@ class Session:
             raise SetupError(f"{self.system}: {error}. Check the connection's options.") from error
         self._closed = False
         # Kept, as the library lets one thread at a time ask for it.
-        self._number = int(self._connection.fileno())
-        _keep_alive(self._number)
+        self.number = int(self._connection.fileno())
+        """Of its socket."""
+        _keep_alive(self.number)
         self.thread = int(self._connection.thread_id())
         version = self._connection.get_server_info()
         self.is_mariadb = "mariadb" in version.lower()
@@ -329,6 +330,11 @@ class Session:
         return written if isinstance(written, bytes) else str(written).encode()
 
     @property
+    def capabilities(self) -> int:
+        """What client and server have agreed on, as the protocol counts it."""
+        return int(self._connection.client_flag & self._connection.server_capabilities)
+
+    @property
     def warning_count(self) -> int:
         """How many warnings the last statement gave."""
         return int(self._connection.warning_count())
@@ -360,7 +366,7 @@ class Session:
                 other.execute(f"KILL {self.thread}")
             finally:
                 other.close()
-        with contextlib.suppress(OSError), _socket(self._number) as opened:
+        with contextlib.suppress(OSError), _socket(self.number) as opened:
             opened.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

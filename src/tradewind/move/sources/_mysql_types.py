@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from tradewind.errors import InputError
 from tradewind.move.types import UnfitValueError, field, logical_type
 
-__all__ = ["MySQLReading", "mysql_reading"]
+__all__ = ["MySQLReading", "durations", "mysql_reading", "refuse_choice"]
 
 _INTEGERS = {
     1: (pa.int8(), pa.uint8()),
@@ -49,6 +49,10 @@ class MySQLReading:
             are it already.
         is_float: A single-precision column, which the server prints with six digits only.
         is_printed_alike: Its text is just what CSV wants.
+        kind: The number of its type.
+        decimals: Digits that the server prints of a second.
+        unsigned: Whether its numbers have no sign.
+        zero_dates: ``error`` or ``null``.
     """
 
     field: pa.Field
@@ -56,6 +60,15 @@ class MySQLReading:
     convert: Callable[[pa.Array], pa.Array] | None = None
     is_float: bool = False
     is_printed_alike: bool = False
+    kind: int = 0
+    decimals: int = 0
+    unsigned: bool = False
+    zero_dates: str = "error"
+
+    @property
+    def is_number_as_text(self) -> bool:
+        """Whether it travels as text in the binary protocol too, the way CSV wants it."""
+        return self.is_printed_alike and self.kind in (_DECIMAL, _NEWDECIMAL)
 
     def array(self, raw: pa.Array) -> pa.Array:
         """Turn the bytes of one column into the field's type.
@@ -141,7 +154,16 @@ def mysql_reading(
         logical: str | None = None,
         **more: bool,
     ) -> MySQLReading:
-        return MySQLReading(field(name, type_, logical), room, convert, **more)
+        return MySQLReading(
+            field(name, type_, logical),
+            room,
+            convert,
+            kind=kind,
+            decimals=scale,
+            unsigned=bool(flags & _UNSIGNED),
+            zero_dates=zero_dates,
+            **more,
+        )
 
     if kind in _INTEGERS:
         type_ = _INTEGERS[kind][bool(flags & _UNSIGNED)]
@@ -169,7 +191,7 @@ def mysql_reading(
         )
     if kind == _TIME:
         if times == "interval":
-            return made(pa.string(), _durations, "interval")
+            return made(pa.string(), durations, "interval")
         return made(pa.time64("us"), _times)
     if kind == _YEAR:
         return made(pa.int16(), lambda text: text.cast(pa.int16()))
@@ -237,7 +259,8 @@ def _times(text: pa.Array) -> pa.Array:
     return moment.cast(pa.time64("us"))
 
 
-def _durations(text: pa.Array) -> pa.Array:
+def durations(text: pa.Array) -> pa.Array:
+    """Write times as ISO 8601 writes durations."""
     return pa.array([None if value is None else _duration(value) for value in text.to_pylist()])
 
 

@@ -13,8 +13,11 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.clients.mysql import MySQLConnection, Session, bound, quoted
+from tradewind.move.clients.mysql_rows import PreparedRows
 from tradewind.move.clients.mysql_sql import statement, wrapped
 from tradewind.move.source import Encoded, Source
+from tradewind.move.sources._ahead import ahead
+from tradewind.move.sources._mysql_binary import BinaryRows
 from tradewind.move.sources._mysql_types import MySQLReading, mysql_reading, refuse_choice
 
 if TYPE_CHECKING:
@@ -34,15 +37,18 @@ _SMALL = 1024
 class MySQLSource(Source):
     """What a query gives, read in one snapshot (``WITH CONSISTENT SNAPSHOT, READ ONLY``).
 
-    The server sends row after row (nothing is buffered on either side) as text, of which whole
-    columns are made. The session's time zone is UTC: ``TIMESTAMP`` columns come with it.
+    The server sends row after row (nothing is buffered on either side), of which whole columns are
+    made: in its binary protocol, as a prepared statement; as text through mysqlclient where the
+    connection is encrypted or compressed, or the statement cannot be prepared. The values are the
+    same. The session's time zone is UTC: ``TIMESTAMP`` columns come with it.
 
     One connection reads. Neither MySQL nor MariaDB can hand a snapshot from one session to another
     (only Percona's server can), and locking all tables for it (``FLUSH TABLES WITH READ LOCK``)
     would stop everybody who writes: not something a reader should do by itself.
 
-    Memory: one batch of `block` bytes, up to three times in Arrow's form, and 512 rows of it as
-    Python's own: about 20 MB; a few of the longest rows on top. Whatever the number of rows.
+    Memory: twice `block` bytes as they come, three batches of as many in Arrow's form, and as text
+    512 rows as Python's own: about 20 MB; a few of the longest rows on top. Whatever the number of
+    rows.
 
     Args:
         connection: The server and database.
@@ -156,7 +162,7 @@ class MySQLSource(Source):
         reading = _Reading(self)
         columns = tuple(
             replace(column, field=pa.field(column.field.name, pa.string()), convert=None)
-            if column.is_printed_alike
+            if reading.is_printed_alike(column)
             else column
             for column in reading.columns
         )
@@ -189,6 +195,9 @@ class _Reading:
 
     def __init__(self, source: MySQLSource) -> None:
         self._source = source
+        self._finished = False
+        self._prepared: PreparedRows | None = None
+        self._result: Any = None
         self.rows = 0
         self.complete = False
         self._session = Session(source.connection)
@@ -196,29 +205,20 @@ class _Reading:
             # Values of bytes are no UTF-8; they come back as they were when it is sent.
             sent = bound(self._session, source.query, source.parameters)
             query = statement(sent.decode("utf-8", "surrogateescape"))
-            self.columns = self._run(query)
-            if any(column.is_float for column in self.columns):
-                # The server prints them with six digits, but doubles with all: ask again.
-                selects = [
-                    (column.field.name, "{} * 1e0" if column.is_float else "{}")
-                    for column in self.columns
-                ]
-                asked = wrapped(query, selects, self._session.system)
-                self.close()
-                self._session = Session(source.connection)
-                types = {column.field.name: column for column in self.columns}
-                again = self._run(asked)
-                self.columns = tuple(
-                    types[column.field.name] if types[column.field.name].is_float else column
-                    for column in again
-                )
+            self._begin()
+            self._prepared = PreparedRows.open(self._session, query)
+            self.columns = self._described() if self._prepared else self._as_text(query)
         except BaseException:
             self.close()
             raise
 
-    def _run(self, query: str) -> tuple[MySQLReading, ...]:
-        source, session = self._source, self._session
-        timeout = source.statement_timeout
+    def is_printed_alike(self, column: MySQLReading) -> bool:
+        """Whether a column comes as text that is just what CSV wants."""
+        return column.is_number_as_text if self._prepared else column.is_printed_alike
+
+    def _begin(self) -> None:
+        """Open the transaction, with its limits."""
+        session, timeout = self._session, self._source.statement_timeout
         if timeout is not None:
             session.execute(
                 f"SET SESSION max_statement_time = {timeout:f}"
@@ -228,11 +228,47 @@ class _Reading:
         # For the session too: a statement that creates something would end the transaction first.
         session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        session.query(query)
-        self._result = session.stream()
+
+    def _as_text(self, query: str) -> tuple[MySQLReading, ...]:
+        """Run the query through mysqlclient."""
+        columns = self._run(query)
+        if not any(column.is_float for column in columns):
+            return columns
+        # The server prints them with six digits, but doubles with all: ask again.
+        selects = [
+            (column.field.name, "{} * 1e0" if column.is_float else "{}") for column in columns
+        ]
+        asked = wrapped(query, selects, self._session.system)
+        self.close()
+        self._finished = False
+        self._session = Session(self._source.connection)
+        self._begin()
+        floats = {column.field.name: column for column in columns if column.is_float}
+        return tuple(floats.get(column.field.name, column) for column in self._run(asked))
+
+    def _run(self, query: str) -> tuple[MySQLReading, ...]:
+        self._session.query(query)
+        self._result = self._session.stream()
         if self._result is None:
-            raise InputError(f"{session.system}: the query gives no columns. Select some.")
-        names = [described[0] for described in self._result.describe()]
+            raise InputError(f"{self._session.system}: the query gives no columns. Select some.")
+        return self._described()
+
+    def _described(self) -> tuple[MySQLReading, ...]:
+        """Choose how each column is read."""
+        session = self._session
+        if self._prepared is not None:
+            found = [(each.described, each.flags, each.is_text) for each in self._prepared.columns]
+        else:
+            found = [
+                (described, flags, converter is not bytes)
+                for described, flags, converter in zip(
+                    self._result.describe(),
+                    self._result.field_flags(),
+                    self._result.converter,
+                    strict=True,
+                )
+            ]
+        names = [described[0] for described, _, _ in found]
         for name in names:
             if names.count(name) > 1:
                 raise InputError(
@@ -240,13 +276,8 @@ class _Reading:
                     f"{name!r}. Name them apart with AS."
                 )
         return tuple(
-            mysql_reading(described, flags, is_text=converter is not bytes, **source._choices)
-            for described, flags, converter in zip(
-                self._result.describe(),
-                self._result.field_flags(),
-                self._result.converter,
-                strict=True,
-            )
+            mysql_reading(described, flags, is_text=is_text, **self._source._choices)
+            for described, flags, is_text in found
         )
 
     def batches(self, columns: tuple[MySQLReading, ...]) -> Batches:
@@ -254,21 +285,42 @@ class _Reading:
         schema = pa.schema([column.field for column in columns])
 
         def generate() -> Iterator[pa.RecordBatch]:
-            pieces = self._pieces()
+            prepared = self._prepared
+            pieces = self._blocks(columns, prepared) if prepared else self._texts(columns)
             try:
-                for piece in pieces:
-                    arrays = [
-                        column.array(values) for column, values in zip(columns, piece, strict=True)
-                    ]
-                    del piece
+                for arrays in pieces:
                     batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    del arrays
                     self.rows += batch.num_rows
                     yield batch
                 self.complete = True
             finally:
                 self.close()
 
-        return Batches(schema, generate(), on_close=self.close)
+        # One thread reads, the caller's writes.
+        stream = ahead(generate(), name="MySQL")
+
+        def close() -> None:
+            self._abort()  # first: it wakes who waits for the server
+            with contextlib.suppress(ValueError):  # another thread is in it, and leaves now
+                stream.close()
+            self.close()
+
+        return Batches(schema, iter(stream.__next__, None), on_close=close)
+
+    def _blocks(
+        self, columns: tuple[MySQLReading, ...], prepared: PreparedRows
+    ) -> Iterator[list[pa.Array]]:
+        """Read rows of the binary protocol."""
+        parser = BinaryRows(columns)
+        for block in prepared.blocks(self._source.block, _ROWS):
+            yield parser.arrays(block)
+        self._finished = True
+
+    def _texts(self, columns: tuple[MySQLReading, ...]) -> Iterator[list[pa.Array]]:
+        """Read rows of text."""
+        for piece in self._pieces():
+            yield [column.array(values) for column, values in zip(columns, piece, strict=True)]
 
     def _pieces(self) -> Iterator[list[pa.Array]]:
         """Read rows until they are about a batch; where it ends depends on the data alone."""
@@ -306,14 +358,17 @@ class _Reading:
             yield _joined(parts)
         self._finished = True
 
-    _finished = False
+    def _abort(self) -> None:
+        """End what runs, on the server too."""
+        if not self._finished:
+            self._finished = True
+            self._session.abort()
 
     def close(self) -> None:
         """End the reading on the server too. May be called again, and from another thread."""
-        session = self._session
-        if not self._finished:
-            session.abort()
-        self._finished = True
+        self._abort()
+        if self._prepared is not None:
+            self._prepared.close()
         self._result = None
         with contextlib.suppress(Exception):
-            session.close()
+            self._session.close()
