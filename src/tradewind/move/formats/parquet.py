@@ -43,7 +43,8 @@ class ParquetFormat(Format):
             bounds the memory of wide tables. Rows alone decide where, so it is the same each time.
         compression: ``none``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``zstd``.
         compression_level: What that compression takes; None for its own default.
-        dictionary: Whether to write repeated values once.
+        dictionary: Whether to write repeated values once, in columns whose values repeat: those of
+            the first row group tell.
         statistics: Whether to write the least and greatest value of each column and row group.
 
     Raises:
@@ -74,34 +75,43 @@ class ParquetFormat(Format):
 
     def encode(self, batches: Batches) -> Iterator[bytes]:
         """Write records; see `Format.encode`."""
-        import pyarrow.parquet as pq
-
         with batches:
             _check(batches.schema)
             sink = _Sink()
+            # Refuses wrong options before anything is read.
+            self._writer(pa.BufferOutputStream(), batches.schema, None).close()
+            groups = self._groups(batches)
+            first = next(groups, None)
+            writer = self._writer(sink, batches.schema, first)
             try:
-                writer = pq.ParquetWriter(
-                    sink,
-                    batches.schema,
-                    version="2.6",
-                    compression=self.compression,
-                    compression_level=self.compression_level,
-                    use_dictionary=self.dictionary,
-                    write_statistics=self.statistics,
-                    store_schema=True,
-                )
-            except pa.ArrowInvalid as error:
-                raise InputError(f"Parquet: {error}. Change the option.") from None
-            yield from self._written(batches, writer, sink)
+                if first is not None:
+                    _write(writer, first)
+                    del first
+                    yield from sink.drain()
+                for group in groups:
+                    _write(writer, group)
+                    yield from sink.drain()
+            finally:
+                writer.close()
+            yield from sink.drain()
 
-    def _written(self, batches: Batches, writer: pq.ParquetWriter, sink: _Sink) -> Iterator[bytes]:
+    def _writer(self, sink: Any, schema: pa.Schema, first: pa.Table | None) -> pq.ParquetWriter:
+        """Make a writer, which wants to know of all columns at once whether their values repeat."""
+        import pyarrow.parquet as pq
+
         try:
-            for group in self._groups(batches):
-                _write(writer, group)
-                yield from sink.drain()
-        finally:
-            writer.close()
-        yield from sink.drain()
+            return pq.ParquetWriter(
+                sink,
+                schema,
+                version="2.6",
+                compression=self.compression,
+                compression_level=self.compression_level,
+                use_dictionary=_repeating(first) if self.dictionary and first else False,
+                write_statistics=self.statistics,
+                store_schema=True,
+            )
+        except pa.ArrowInvalid as error:
+            raise InputError(f"Parquet: {error}. Change the option.") from None
 
     def _groups(self, batches: Batches) -> Iterator[pa.Table]:
         """Gather rows into row groups; where they end depends on the rows alone."""
@@ -193,6 +203,47 @@ def _size(array: pa.Array) -> int:
     if kinds.is_nested(kind):
         return 4 * len(array) + _size(array.flatten())
     return len(array) * int(max(8, kind.bit_width)) // 8
+
+
+def _repeating(group: pa.Table) -> list[str]:
+    """Choose the columns that a dictionary is worth its time for, as Parquet calls them."""
+    found = []
+    for name, column in zip(group.column_names, group.columns, strict=True):
+        kind = column.type
+        if pa.types.is_nested(kind):
+            found += _leaves(name, kind)
+        elif pa.types.is_dictionary(kind):
+            found.append(name)
+        elif not pa.types.is_boolean(kind):  # which Parquet writes as bits
+            try:
+                distinct = pc.count_distinct(column).as_py()
+            except pa.ArrowNotImplementedError:
+                distinct = 0
+            if distinct * _REPEATED <= group.num_rows:
+                found.append(name)
+    return found
+
+
+_REPEATED = 8
+"""How often values have to come on average, so that a dictionary is faster to write than they."""
+
+
+def _leaves(path: str, kind: pa.DataType) -> list[str]:
+    """Name the columns that Parquet makes of a nested type."""
+    if pa.types.is_struct(kind):
+        return [
+            leaf
+            for index in range(kind.num_fields)
+            for leaf in _leaves(f"{path}.{kind.field(index).name}", kind.field(index).type)
+        ]
+    if pa.types.is_map(kind):
+        return [
+            *_leaves(f"{path}.key_value.key", kind.key_type),
+            *_leaves(f"{path}.key_value.value", kind.item_type),
+        ]
+    if pa.types.is_nested(kind):
+        return _leaves(f"{path}.list.element", kind.value_type)
+    return [path]
 
 
 def _entry(kind: pa.DataType) -> pa.DataType:
