@@ -274,14 +274,15 @@ class Session:
 class CopyOut:
     """Bytes of a ``COPY ... TO STDOUT``, read ahead in a thread.
 
-    Memory: the pieces that may wait, and one that is being gathered.
+    Memory: the pieces that may wait, and one that is being gathered. What the server sends is not
+    put together here: a piece is a list of bytes as they came.
     """
 
     def __init__(self, session: Session, sql: str, piece: int, ahead: int) -> None:
         self._session = session
         self._sql = sql
         self._piece = piece
-        self._ready: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(ahead)
         self.rows: int | None = None
         """How many there were, once all is read."""
@@ -292,11 +293,10 @@ class CopyOut:
         size = 0
 
         async def hand_on() -> None:
-            nonlocal size
+            nonlocal pieces, size
             await self._room.acquire()
-            self._ready.put(b"".join(pieces))
-            pieces.clear()
-            size = 0
+            self._ready.put(pieces)
+            pieces, size = [], 0
 
         async def take(data: bytes) -> None:
             nonlocal size
@@ -319,7 +319,7 @@ class CopyOut:
         finally:
             self._ready.put(None)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[list[bytes]]:
         try:
             while (piece := self._ready.get()) is not None:
                 self._session._loop.call_soon_threadsafe(self._room.release)

@@ -90,6 +90,7 @@ class ParquetFormat(Format):
                     yield from sink.drain()
                 for group in groups:
                     _write(writer, group)
+                    del group  # before the next one is gathered
                     yield from sink.drain()
             finally:
                 writer.close()
@@ -118,7 +119,21 @@ class ParquetFormat(Format):
         waiting: list[pa.RecordBatch] = []
         rows = 0
         size = 0
+
+        def group() -> pa.Table:
+            nonlocal rows, size
+            table = pa.Table.from_batches(waiting, batches.schema)
+            waiting.clear()
+            rows = size = 0
+            return table
+
         for batch in batches:
+            whole = sum(map(_size, batch.columns))
+            if rows + batch.num_rows < self.row_group_rows and size + whole < self.row_group_bytes:
+                waiting.append(batch)
+                rows += batch.num_rows
+                size += whole
+                continue
             # Rows are looked at in steps of a fixed grid, so that cuts of the input do not matter.
             while batch.num_rows:
                 room = min(self.row_group_rows - rows, _STEP - rows % _STEP)
@@ -129,10 +144,9 @@ class ParquetFormat(Format):
                 size += sum(map(_size, taken.columns))
                 full = rows >= self.row_group_rows
                 if full or (rows % _STEP == 0 and size >= self.row_group_bytes):
-                    yield pa.Table.from_batches(waiting, batches.schema)
-                    waiting, rows, size = [], 0, 0
+                    yield group()
         if waiting:
-            yield pa.Table.from_batches(waiting, batches.schema)
+            yield group()
 
     # ----------------------------------------------------------------------------------- read
 

@@ -25,11 +25,11 @@ OPTIONS = {"FORMAT": "text", "NULL": "E'\\b'"}
 """How COPY has to write."""
 
 
-def blocks(pieces: Iterable[bytes], size: int) -> Iterator[memoryview]:
+def blocks(pieces: Iterable[list[bytes]], size: int) -> Iterator[memoryview]:
     """Cut a stream of lines at the last line's end within `size` bytes, wherever pieces end.
 
     Args:
-        pieces: The stream.
+        pieces: The stream, in lists of its bytes.
         size: Bytes of a block. A longer line is a block of its own.
 
     Yields:
@@ -38,8 +38,8 @@ def blocks(pieces: Iterable[bytes], size: int) -> Iterator[memoryview]:
     waiting: list[bytes] = []
     have, enough = 0, size
     for piece in pieces:
-        waiting.append(piece)
-        have += len(piece)
+        waiting += piece
+        have += sum(map(len, piece))
         if have >= enough:
             data = b"".join(waiting)
             end = 0

@@ -31,6 +31,8 @@ _PIECE = 1 << 20
 _AHEAD = 6
 _RANGE_AHEAD = 8
 _CHUNK = 4 << 20
+_BATCHES_AHEAD = 6
+"""So that reading goes on while a row group is being written."""
 
 
 class PostgresSource(Source):
@@ -178,7 +180,7 @@ class PostgresSource(Source):
                     )
 
         # One thread receives, one parses, the caller's writes.
-        stream = ahead(generate(), name="PostgreSQL")
+        stream = ahead(generate(), name="PostgreSQL", depth=_BATCHES_AHEAD)
 
         def close() -> None:
             reading.close()  # first: it wakes who waits for the server
@@ -289,8 +291,8 @@ class _Reading:
             for number, query in enumerate(queries)
         ]
 
-    def pieces(self, statements: list[str]) -> Iterator[bytes]:
-        """Run the statements, several at once; give their bytes in order."""
+    def pieces(self, statements: list[str]) -> Iterator[list[bytes]]:
+        """Run the statements, several at once; give their bytes in order, as they came."""
         ahead = _AHEAD if len(statements) == 1 else _RANGE_AHEAD
         wanted = min(self._source.connections, len(statements))
         if wanted > 1:
@@ -329,11 +331,12 @@ class _Chunks(Generator[bytes, None, None]):
         self._pieces = reading.pieces(statements)
 
     def send(self, value: None) -> bytes:
-        pieces, size = [], 0
+        pieces: list[bytes] = []
+        size = 0
         try:
             for piece in self._pieces:
-                pieces.append(piece)
-                size += len(piece)
+                pieces += piece
+                size += sum(map(len, piece))
                 if size >= _CHUNK:
                     break
             if not pieces:
