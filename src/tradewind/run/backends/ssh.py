@@ -27,8 +27,10 @@ __all__ = ["Command", "SSHBackend", "SSHConnection", "SSHShell"]
 
 T = TypeVar("T")
 
-_CHUNK = 1 << 20
-_AHEAD = 8
+#: Of a log: what may be on its way, and what is taken of it at once. The library grants the sender
+#: more whenever some of what has come is taken, however much is left: so all of it is.
+_WINDOW = 3 << 19
+_AHEAD = 1
 _SCRIPT_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 30
@@ -76,7 +78,7 @@ class SSHConnection:
 class SSHBackend(JobFolderBackend):
     """Runs shell commands on another machine.
 
-    Memory: eight megabytes of log.
+    Memory: some eight megabytes of log, which is five times what is on its way at once.
 
     Args:
         connection: How the machine is reached.
@@ -193,9 +195,9 @@ class SSHShell(Shell):
         try:
             connection = await self._connect()
             async with connection.create_process(
-                f"exec tail -c +{start + 1} {shlex.quote(path)}", encoding=None, window=8 << 20
+                f"exec tail -c +{start + 1} {shlex.quote(path)}", encoding=None, window=_WINDOW
             ) as process:
-                while piece := await process.stdout.read(_CHUNK):
+                while piece := await process.stdout.read(_WINDOW):
                     await hand_over(piece)
             await hand_over(None)
         except asyncio.CancelledError:
