@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tradewind.errors import TradewindError
 from tradewind.owner import Owner
@@ -83,9 +83,8 @@ class Sight:
     final: bool = False
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """One line that the work has written.
+class LogLine(NamedTuple):
+    """One line that the work has written: a tuple, which is made by the million.
 
     Args:
         text: Without the line's end. Bytes that are no UTF-8 are replaced.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conformance import BackendConformance, until_ended, until_logged
@@ -33,9 +35,6 @@ def backend(engine: Engine) -> DockerBackend:
 @pytest.fixture
 def owner() -> Owner:
     return Owner("docker", uuid.uuid4().hex, "work")
-
-
-MISSING = {"Type": "bind", "Source": "/no/where", "Target": "/x"}
 
 
 def shell(script: str, **options) -> Container:
@@ -97,7 +96,6 @@ def test_too_much_memory_is_told(backend: DockerBackend, owner: Owner):
     [
         (Container("tradewind-tests/none:1", "true", pull="never"), "is not there, and it is not"),
         (Container(IMAGE, ["/no/such/program"], network_mode="none"), "no such file"),
-        (Container(IMAGE, ["true"], mounts=[MISSING]), "/no/where"),
         (Container(IMAGE, ["true"], mem_limit="much"), "'much' is no size"),
         (Container("UPPER CASE", ["true"]), "UPPER CASE"),
         (Container(IMAGE, ["true"], pull="sometimes"), "missing, always or never"),
@@ -109,6 +107,53 @@ def test_what_can_never_run_is_refused_at_once_and_nothing_is_left(
     with pytest.raises(InputError, match=message):
         backend.start(owner, 1, work, tell={})
     assert daemon.containers() == []
+
+
+def test_a_mount_of_a_folder_that_is_not_there_is_refused(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests, tmp_path: Path
+):
+    missing = {"Type": "bind", "Source": str(tmp_path / "missing"), "Target": "/x"}
+    with pytest.raises(InputError, match=str(tmp_path / "missing")):
+        backend.start(owner, 1, shell("true", mounts=[missing]), tell={})
+    assert daemon.containers() == []
+
+
+def log_config(backend: DockerBackend, owner: Owner, daemon: EngineOfTests, **options) -> Any:
+    backend.start(owner, 1, shell("true", **options), tell={})
+    name = backend.name_of(owner, 1)
+    found = daemon.client.get(f"/containers/{name}/json").json()["HostConfig"]["LogConfig"]
+    backend.remove(name)
+    return found
+
+
+def test_the_log_is_kept_whole_in_the_engine_s_quickest_form(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    found = log_config(backend, owner, daemon)
+    assert found["Type"] == "local"
+    assert found["Config"] == {"max-size": "1000t", "max-file": "1", "compress": "false"}
+
+
+def test_the_log_is_kept_as_the_engine_is_set_up_where_that_is_wanted(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    assert log_config(backend, owner, daemon, local_log=False)["Type"] == "json-file"
+    wanted = {"Type": "json-file", "Config": {"max-size": "1m"}}
+    assert log_config(backend, owner, daemon, host_config={"LogConfig": wanted}) == wanted
+
+
+@pytest.mark.long
+def test_no_line_of_a_log_is_lost_that_the_engine_would_rotate(
+    backend: DockerBackend, owner: Owner
+):
+    # More than the five files of 20 MB that the driver keeps when it is told nothing.
+    count = 1_200_000
+    script = f"/bin/busybox yes {'x' * 99} | head -n {count}"
+    backend.start(owner, 1, shell(script), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name, deadline=120)
+    assert sum(line.text == "x" * 99 for line in backend.logs(name, None, wait=0)) == count
+    backend.remove(name)
 
 
 # httpcore leaves the socket of a refused connection to the garbage collector, which warns.

@@ -136,7 +136,8 @@ def _dechunked(read: Callable[[], bytes]) -> Iterator[bytes]:
         data += more
         at, found = 0, []
         while (line_end := data.find(b"\r\n", at)) >= 0:
-            size = int(data[at:line_end].partition(b";")[0], 16)
+            line = data[at:line_end]
+            size = int(line.partition(b";")[0] if b";" in line else line, 16)
             begin = line_end + 2
             if size and len(data) < begin + size + 2:
                 break

@@ -9,26 +9,26 @@ container that was created and not started, and starts it (`DockerBackend.resume
 from __future__ import annotations
 
 import io
-import queue
 import secrets
 import shlex
+import signal
 import tarfile
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.errors import InputError, RetryError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backends._container_log import Follower, lines_of
 from tradewind.run.backends._engine import (
     Engine,
     EngineRefusedError,
     RegistryLogin,
     as_environment,
     host_config,
-    messages,
 )
 from tradewind.run.backends._words import in_words
 
@@ -38,7 +38,7 @@ _OWNER, _NUMBER, _TITLE = "tradewind.owner", "tradewind.number", "tradewind.titl
 _RESULT_FOLDER = "tradewind"
 _RESULT = f"/{_RESULT_FOLDER}/result"
 _STOP_SECONDS = 5
-_LINES_AHEAD = 64
+_UNMOUNT_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Container:
         tty: Whether it gets a terminal.
         config: Anything else of the API's container config, as it spells it.
         host_config: Anything else of the API's host config, as it spells it.
+        local_log: Lets the engine keep the log by its driver ``local``, whole, where it is set up
+            to keep JSON files: it reads that faster. False leaves it as it is set up.
     """
 
     image: str
@@ -84,6 +86,7 @@ class Container:
     tty: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     host_config: Mapping[str, Any] = field(default_factory=dict)
+    local_log: bool = True
 
 
 class DockerBackend(Backend[Container]):
@@ -101,7 +104,7 @@ class DockerBackend(Backend[Container]):
     def __init__(self, engine: Engine, *, say: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
         self._say = say
-        self._followers: dict[str, _Follower] = {}
+        self._followers: dict[str, Follower] = {}
         self._ended: dict[str, Sight] = {}
 
     def close(self) -> None:
@@ -211,6 +214,8 @@ class DockerBackend(Backend[Container]):
             },
             "HostConfig": {"Mounts": list(work.mounts), **limits, **work.host_config},
         }
+        if work.local_log and "LogConfig" not in work.host_config:
+            config["HostConfig"] |= self._engine.local_log()
         for key, value in (("Cmd", work.command), ("Entrypoint", work.entrypoint)):
             if value is not None:
                 config[key] = shlex.split(value) if isinstance(value, str) else list(value)
@@ -264,14 +269,17 @@ class DockerBackend(Backend[Container]):
         if status in ("running", "restarting", "paused", "stopping"):
             return Sight(Status.RUNNING)
         code = int(state.get("ExitCode") or 0)
+        limit = told.get("HostConfig", {}).get("Memory")
+        of = f" of {limit / 2**20:.0f} MiB" if limit else ""
         if state.get("OOMKilled"):
-            limit = told.get("HostConfig", {}).get("Memory")
-            of = f" of {limit / 2**20:.0f} MiB" if limit else ""
             reason = f"it used more memory than its limit{of} and was killed, exit status {code}"
             return Sight(Status.FAILED, reason, code)
         if code == 0 and not state.get("Error"):
             return Sight(Status.SUCCEEDED, exit_code=0)
         error = f": {state['Error']}" if state.get("Error") else ""
+        if limit and code == 128 + signal.SIGKILL:
+            # podman does not tell what has used too much.
+            error += f"; its memory has a limit{of}"
         return Sight(Status.FAILED, in_words(code) + error, code)
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
@@ -323,19 +331,18 @@ class DockerBackend(Backend[Container]):
             told = self._inspect(name)
             if told is None:
                 return
-            tty = bool(told["Config"].get("Tty"))
-            follower = _Follower(self._engine, name, after, tty=tty, follow=wait > 0)
+            follower = Follower(self._engine, name, after, told=told, follow=wait > 0)
         try:
             # What is not followed has an end: that is waited for.
             while (lines := follower.take(wait or None)) is not None:
-                for line in lines:
-                    follower.cursor = line.cursor
-                    yield line
                 if not lines:
                     self._followers[name] = follower
                     return
+                yield from lines
+                follower.cursor = lines[-1].cursor
             follower.close()
         except BaseException:
+            # Whoever stops between two lines comes back with a cursor, over a new connection.
             follower.close()
             raise
 
@@ -343,12 +350,24 @@ class DockerBackend(Backend[Container]):
 
     def result(self, name: str, *, limit: int) -> bytes | None:
         """Fetch the file from the container's file system."""
-        path = f"/{_RESULT_FOLDER}/result"
+        last = time.monotonic() + _UNMOUNT_SECONDS
+        while True:
+            try:
+                return self._result(name, limit)
+            except tarfile.TarError as error:
+                # podman takes the file system of what has just ended away for a moment.
+                if time.monotonic() > last:
+                    raise RetryError(
+                        f"Docker at {self._engine.url}: the result of {name} is broken ({error})."
+                    ) from error
+            time.sleep(_PAUSE_SECONDS)
+
+    def _result(self, name: str, limit: int) -> bytes | None:
         with self._engine.stream_or_none(
             "GET",
             f"/containers/{name}/archive",
             what=f"the result of {name}",
-            params={"path": path},
+            params={"path": _RESULT},
         ) as response:
             if response is None:
                 return None
@@ -367,19 +386,16 @@ class DockerBackend(Backend[Container]):
         return None
 
     def last_line(self, name: str) -> str | None:
-        """Ask the engine for the end of the log."""
-        told = self._inspect(name) or {"Config": {}}
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "1"}
+        """Ask the engine for the end of the log; of a line of more than 2 MiB for its end."""
+        # The engine counts a long line as several, each of 16 KiB.
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "128"}
         response = self._engine.ask(
             "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
         )
-        tty = bool(told["Config"].get("Tty"))
-        found = [
-            line.text
-            for lines in _lines(messages(iter([response.content]), tty=tty), "", 0)
-            for line in lines
-        ]
-        return found[-1] if found else None
+        last = None
+        for lines in lines_of(iter([response.content]), self._inspect(name) or {}):
+            last = lines[-1].text
+        return last
 
     def stop(self, name: str) -> None:
         """Ask the engine to stop it: SIGTERM, and SIGKILL after five seconds."""
@@ -419,130 +435,22 @@ class DockerBackend(Backend[Container]):
                 self._delete(other["Id"])
 
     def _delete(self, name: str) -> None:
-        self._engine.ask(
-            "DELETE",
-            f"/containers/{name}",
-            what=f"the container {name}",
-            params={"force": "true", "v": "true"},
-            fine=(404, 409),  # gone, or being removed by somebody else
-        )
-
-
-class _Follower:
-    """One open connection to a container's log, read by a thread of its own."""
-
-    def __init__(
-        self, engine: Engine, name: str, after: str | None, *, tty: bool, follow: bool
-    ) -> None:
-        self.cursor = after
-        self._engine = engine
-        self._tty = tty
-        self._lines: queue.Queue[list[LogLine] | BaseException | None] = queue.Queue(_LINES_AHEAD)
-        self._closed = threading.Event()
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
-        if after:
-            # The engine takes seconds with a fraction, and gives what is not older.
-            params["since"] = _seconds(after.partition("/")[0])
-        self._tail = engine.tail(
-            f"/containers/{name}/logs", what=f"the log of {name}", params=params
-        )
-        self._thread = threading.Thread(target=self._read, args=(after,), daemon=True)
-        self._thread.start()
-
-    def take(self, wait: float | None) -> list[LogLine] | None:
-        """Take the next lines: none when there are none in time, None when there will be no more.
-
-        Args:
-            wait: Seconds; None waits for the end of the log.
-        """
-        try:
-            found = self._lines.get(timeout=wait)
-        except queue.Empty:
-            return []
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    def close(self) -> None:
-        """End the connection and its thread."""
-        self._closed.set()
-        self._tail.end()
-        while self._thread.is_alive():
+        last = time.monotonic() + _UNMOUNT_SECONDS
+        while True:
             try:
-                self._lines.get_nowait()
-            except queue.Empty:
-                self._thread.join(0.01)
-
-    def _read(self, after: str | None) -> None:
-        stamp, _, count = (after or "").partition("/")
-        try:
-            for lines in _lines(
-                messages(self._tail.chunks(), tty=self._tty), stamp, int(count or 0)
-            ):
-                self._lines.put(lines)
-                if self._closed.is_set():
-                    return
-            self._lines.put(None)
-        except TradewindError as error:
-            if not self._closed.is_set():
-                self._lines.put(error)
-        except Exception as error:
-            if not self._closed.is_set():
-                self._lines.put(RetryError(f"{self._engine.url}: the log broke off: {error!r}."))
-
-
-def _lines(
-    batches: Iterator[list[tuple[int, bytes]]], stamp: str, count: int
-) -> Iterator[list[LogLine]]:
-    """Make lines of messages, without those up to a cursor.
-
-    Args:
-        batches: Messages, each ``TIMESTAMP TEXT``; a line of more than 16 KiB comes in several, of
-            which all but the last have no line's end.
-        stamp: Timestamp of the last line known; empty for none.
-        count: How many lines of that timestamp are known.
-    """
-    begun: dict[int, tuple[str, list[bytes]]] = {}
-    skip, at, same = count, stamp, 0
-
-    def line(moment: str, text: bytes) -> LogLine | None:
-        nonlocal skip, at, same
-        if moment == stamp and skip:
-            skip -= 1
-            same = count - skip
-            return None
-        same = same + 1 if moment == at else 1
-        at = moment
-        return LogLine(
-            text.decode(errors="replace"), f"{moment}/{same}", datetime.fromisoformat(moment)
-        )
-
-    for batch in batches:
-        made: list[LogLine] = []
-        for channel, message in batch:
-            moment, _, text = message.partition(b" ")
-            if not text.endswith(b"\n"):
-                begun.setdefault(channel, (moment.decode(), []))[1].append(text)
-                continue
-            text = text[:-1]
-            first = moment.decode()
-            if channel in begun:
-                first, parts = begun.pop(channel)
-                text = b"".join([*parts, text])
-            if (whole := line(first, text)) is not None:
-                made.append(whole)
-        if made:
-            yield made
-    for first, parts in begun.values():
-        if (whole := line(first, b"".join(parts))) is not None:
-            yield [whole]
-
-
-def _seconds(stamp: str) -> str:
-    """Spell a timestamp as the engine takes it: seconds, a point, nanoseconds."""
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return f"{seconds}.{fraction.ljust(9, '0')}"
+                self._engine.ask(
+                    "DELETE",
+                    f"/containers/{name}",
+                    what=f"the container {name}",
+                    params={"force": "true", "v": "true"},
+                    fine=(404, 409),  # gone, or being removed by somebody else
+                )
+                return
+            except RetryError as error:
+                # podman refuses it for a moment to what has just ended.
+                if "state improper" not in str(error) or time.monotonic() > last:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 class _Reader(io.RawIOBase):
