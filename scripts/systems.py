@@ -21,6 +21,9 @@ PACKAGES = {
     "fonts-dejavu-core": "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
     "docker.io": "dockerd",
     "iproute2": "ip",
+    "podman": "podman",
+    # What podman starts containers by; docker.io brings one too.
+    "runc": "runc",
     "busybox-static": "/bin/busybox",
     "openssh-server": "sshd",
     "default-jre-headless": "java",
@@ -72,6 +75,8 @@ def main() -> int:
         drop_cluster(prefix, Path(cluster).parent.name)
     if "openssh-server" in missing and shutil.which("systemctl"):
         stop_service(prefix, "ssh.service", "ssh.socket")
+    if "podman" in missing and shutil.which("systemctl"):
+        stop_service(prefix, "podman.service", "podman.socket")
     return 0
 
 

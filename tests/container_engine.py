@@ -25,8 +25,18 @@ import pytest
 _DAEMONS = itertools.count()
 
 
+#: For root without the right to raise limits, and where no systemd and no journal run.
+_PODMAN_SETTINGS = """[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+
 class Engine:
-    """A running Docker daemon.
+    """A running container engine with the Docker API.
 
     Args:
         folder: Its folder.
@@ -64,6 +74,10 @@ class Engine:
         )
         response.raise_for_status()
         assert "error" not in response.text, response.text
+        if self.client.get(f"/images/{name}:{tag}/json").status_code == 404:
+            # podman 4.3 takes no tag there.
+            where = {"repo": name, "tag": tag}
+            self.client.post(f"/images/{name}:latest/tag", params=where).raise_for_status()
 
     def containers(self) -> list[dict[str, Any]]:
         """All containers, ended ones too."""
@@ -109,20 +123,67 @@ def _daemon(folder: Path, bridge: str) -> Iterator[Engine]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
-        while not engine.answers():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.05)
+        wait_until_ready(engine, process)
         yield engine
     finally:
         engine.client.close()
-        process.terminate()
+        end(process)
+
+
+@contextmanager
+def podman_engine() -> Iterator[Engine]:
+    """Start podman's service for the Docker API with images of its own; stop it at the end."""
+    for program in ("podman", "conmon"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: apt-get install podman")
+    if os.getuid() != 0:
+        pytest.skip("a podman service of the tests' own needs root rights")
+    # A short path: that of a Unix socket has 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="tw-podman-"))
+    settings = folder / "containers.conf"
+    runtime = next((each for each in ("runc", "crun") if shutil.which(each)), "crun")
+    settings.write_text(f'{_PODMAN_SETTINGS}runtime = "{runtime}"\n')
+    engine = Engine(folder)
+    command = ["podman", f"--root={folder}/root", f"--runroot={folder}/run"]
+    environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
+    try:
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "system", "service", "--time=0", engine.address],
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=folder,  # where its monitors leave a file
+            )
         try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            wait_until_ready(engine, process)
+            yield engine
+        finally:
+            engine.client.close()
+            end(process)
+    finally:
+        # Its storage has mounts that are not of the service's process.
+        subprocess.run(["umount", "-l", f"{folder}/root/overlay"], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until_ready(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    """Wait for an engine that has just been started."""
+    deadline = time.monotonic() + 60
+    while not engine.answers():
+        assert process.poll() is None, (engine.folder / "log").read_text()
+        assert time.monotonic() < deadline, (engine.folder / "log").read_text()
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End an engine, by force when it does not."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def python_root(programs: Mapping[str, str]) -> bytes:
