@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,10 @@ class SSHServer:
         self.process.terminate()
         self.process.wait(10)
         for child in children:
-            if child.name().startswith("sshd"):
-                child.kill()
+            # One whose connection has ended meanwhile has ended too.
+            with suppress(psutil.NoSuchProcess):
+                if child.name().startswith("sshd"):
+                    child.kill()
 
     def answers(self) -> bool:
         with socket.socket() as attempt:

@@ -120,9 +120,6 @@ def test_a_worker_that_dies_again_and_again(supervised: Supervised, folder: Path
     assert ran.count("work_killed/supervised-2028-01-01/killed") == 1
 
 
-# Airflow grants a task that is ended five seconds, which a machine that runs other tests beside
-# may not have: what is left then is for `tradewind sweep`.
-@pytest.mark.long
 @pytest.mark.parametrize(("then", "state"), [("fail", "failed"), ("succeed", "success")])
 def test_a_person_who_marks_the_task_stops_the_work(
     supervised: Supervised, begun: Path, then: str, state: str
@@ -133,7 +130,6 @@ def test_a_person_who_marks_the_task_stops_the_work(
     assert wait_until(lambda: not psutil.pid_exists(int(begun.read_text())), seconds=10)
 
 
-@pytest.mark.long
 def test_a_person_who_clears_the_task_stops_the_work_and_starts_anew(
     supervised: Supervised, folder: Path, begun: Path
 ):

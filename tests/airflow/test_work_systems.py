@@ -127,9 +127,6 @@ def test_docker_fails(system_runs: Runs):
     assert "Docker at unix:///no/where.sock: it cannot be reached" in told["log"]
 
 
-# Beside other tests the job that its time limit stops was once still there at the end: see to it
-# before this runs with the others again.
-@pytest.mark.long
 def test_ssh(system_runs: Runs):
     told = succeeded(system_runs.run("example_ssh"))
     assert told["xcoms"]["ssh"].startswith("from /")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import pytest
 from conformance import BackendConformance, until_ended, until_logged
 
 from processes import gone
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
+from tradewind.run.attend import end
 from tradewind.run.backend import Status
-from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.run.backends.process import Command, LocalShell, ProcessBackend
 
 
 class TestConformance(BackendConformance):
@@ -58,6 +61,80 @@ def test_a_vanished_process_is_a_failure_and_its_children_are_ended(
     assert not gone(work)
     backend.remove(name)
     assert wait_until(lambda: gone(work), seconds=10)
+
+
+def test_what_ignores_every_request_is_gone_when_it_is_removed(backend: ProcessBackend, root: Path):
+    for _ in range(10):
+        backend.start(
+            OWNER, 1, Command("trap '' TERM; sleep 300 & echo $! $$; echo ready; wait"), tell={}
+        )
+        name = backend.name_of(OWNER, 1)
+        until_logged(backend, name, "ready")
+        pids = next(backend.logs(name, None, wait=0)).text.split()
+        pids.append(str(supervisor(root, name)))
+        end(backend, name, grace=0)
+        # Not a moment later: nothing is there any more that could write into the folder.
+        assert list(root.iterdir()) == []
+        assert all(gone(int(pid)) for pid in pids)
+
+
+def test_what_was_started_and_outlives_work_that_was_stopped_is_ended(
+    backend: ProcessBackend, root: Path
+):
+    script = "(trap '' TERM; echo ready; exec sleep 300) & echo $!; wait"
+    backend.start(OWNER, 1, Command(script), tell={})
+    name = backend.name_of(OWNER, 1)
+    until_logged(backend, name, "ready")
+    (pid,) = [line.text for line in backend.logs(name, None, wait=0) if line.text != "ready"]
+    end(backend, name)
+    assert gone(int(pid))
+    assert list(root.iterdir()) == []
+
+
+def test_work_that_is_stopped_before_it_has_begun_does_not_begin(
+    backend: ProcessBackend, root: Path
+):
+    for number in range(1, 20):
+        backend.start(OWNER, number, Command("sleep 0.2; echo x >> begun"), tell={})
+        name = backend.name_of(OWNER, number)
+        backend.stop(name)
+        assert until_ended(backend, name).exit_code == 143
+        backend.remove(name)
+    assert list(root.iterdir()) == []
+
+
+def test_who_ends_the_task_does_not_cut_a_script_short(root: Path):
+    # Airflow signals the whole process group of a task.
+    program = (
+        "import os, signal, sys\n"
+        "from tradewind.run.backends.process import LocalShell\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "print(LocalShell().run(f'kill -TERM -{os.getpid()}; sleep 0.2; echo whole'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, start_new_session=True
+    )
+    assert done.stdout == "whole\n\n", done.stderr
+
+
+def test_a_task_that_times_out_lets_a_script_come_to_its_end(root: Path, tmp_path: Path):
+    def time_out(*_: object) -> None:
+        raise KeyError("time is up")
+
+    before = signal.signal(signal.SIGALRM, time_out)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyError):
+            LocalShell().run(f"sleep 0.6; touch {tmp_path}/whole")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (tmp_path / "whole").exists()
+
+
+def test_a_shell_that_is_killed_is_told():
+    with pytest.raises(RetryError, match="SIGKILL"):
+        LocalShell().run("kill -KILL $$")
 
 
 def test_a_pid_that_another_process_has_by_now_is_not_taken_for_it(

@@ -12,6 +12,7 @@ a connection reaches it::
         process            the supervisor's pid, its start time, the machine's boot id
         log                stdout and stderr of the work
         result             what TRADEWIND_RESULT names
+        stopped            there when the work was stopped
         exit               the exit status, written when it has ended
     ROOT/NAME              a symbolic link to that folder: the claim
 
@@ -20,6 +21,10 @@ nobody can die between the claim and the start. A supervisor whose name is taken
 away and ends. A process that is gone without an ``exit`` has vanished (killed, or the machine was
 restarted): that is a failure, not an endless wait. A pid that another process has by now is
 recognised by its start time.
+
+Whoever removes a folder ends first the supervisor, which would write into it, and then what the
+supervisor has started. A process that has ended and that nobody has asked for its exit status (a
+zombie) does not count: in a container without an init there is nobody who ever would.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
 from tradewind.run.backends._words import in_words
@@ -107,7 +112,8 @@ class JobFolderBackend(Backend[Command]):
 
     def _call(self, script: str, *arguments: str) -> str:
         quoted = " ".join(map(shlex.quote, arguments))
-        return self._shell.run(f"set -- {quoted}\n{script}").strip("\n")
+        # In braces: a script of which only a part arrives is no script, and nothing of it runs.
+        return self._shell.run(f"{{ set -- {quoted}\n{script}\n}}").strip("\n")
 
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell a name: as file names go."""
@@ -168,6 +174,8 @@ class JobFolderBackend(Backend[Command]):
                 f"its process on {self._where} is gone and left no exit status: it was killed "
                 "(out of memory?), or the machine was restarted",
             )
+        if not told.startswith("exit "):
+            raise RetryError(f"{self._where}: its shell ended before it had answered ({told!r}).")
         code = int(told.removeprefix("exit "))
         if code == 0:
             return Sight(Status.SUCCEEDED, exit_code=0)
@@ -216,12 +224,16 @@ class JobFolderBackend(Backend[Command]):
         return self._call('tail -n 1 "$1"', path) if self._shell.size(path) > 0 else None
 
     def stop(self, name: str) -> None:
-        """Send SIGTERM to the whole session, and SIGKILL to what is left of it soon after."""
+        """Send SIGTERM to all that it has started, and SIGKILL to what is left of it soon after."""
         self._call(_STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
 
     def remove(self, name: str) -> None:
-        """End what still runs by SIGKILL, and delete the folder and what failed starts left."""
-        self._call(_REMOVE, self._root, name)
+        """End what still runs by SIGKILL, and delete the folder."""
+        if self._call(_REMOVE, self._root, name) == "left":
+            raise RetryError(
+                f"{self._where}: the job {name} cannot be removed from {self._root}: a process of "
+                "it does not end, or its files cannot be deleted."
+            )
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
         """Look at all job folders in one call."""
@@ -289,6 +301,8 @@ trap : TERM HUP INT
 job=$root/$hidden
 (
   trap - TERM HUP INT
+  # Stopped before this was there to be told.
+  [ ! -e "$job/stopped" ] || exit 143
   . "$job/environment"
   rm -f "$job/environment"
   TRADEWIND_RESULT=$job/result
@@ -359,9 +373,27 @@ members() {
     [ "$session" = "$1" ] && echo "$one"
   done; fi
 }
-end() {
+# Sets left: what still runs of session $1, but the process $2; of it only what belongs to the job
+# folder $3, where one is given: when its supervisor is gone, the session's number may be another's.
+living() {
+  left=
   for one in $(members "$1"); do
-    [ "$one" = "$1" ] || kill "-$2" "$one" 2>/dev/null
+    [ "$one" != "$2" ] || continue
+    identify "$one"
+    [ -n "$identity" ] || continue
+    [ -z "$3" ] || tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
+      grep -Fqx "TRADEWIND_RESULT=$3/result" || continue
+    left="$left $one"
+  done
+}
+# Ends that by SIGKILL. Those that are being forked meanwhile are met in another round.
+finish() {
+  rounds=0
+  while living "$1" "$2" "$3" && [ -n "$left" ]; do
+    [ "$rounds" -lt 54 ] || return 1
+    kill -KILL $left 2>/dev/null
+    rounds=$((rounds + 1))
+    [ "$rounds" -lt 50 ] || sleep 1
   done
 }
 """
@@ -372,17 +404,30 @@ _LOOK_AT_ONE = _LOOK + 'look "$1"\necho "$seen"\n'
 _STOP = (
     _LOOK
     + r"""
-look "$1"
-[ "$seen" = running ] || exit 0
-end "$pid" TERM
 job=$1 seconds=$2
+look "$job"
+[ "$seen" = running ] || exit 0
+: > "$job/stopped"
+# Each is asked once; those that are being forked meanwhile are met in another round.
+asked=" "
+for round in 1 2 3; do
+  new=
+  living "$pid" "$pid" ""
+  for one in $left; do
+    case $asked in
+      *" $one "*) ;;
+      *) kill -TERM "$one" 2>/dev/null; asked="$asked$one "; new=yes ;;
+    esac
+  done
+  [ -n "$new" ] || break
+done
 (
   while [ "$seconds" -gt 0 ] && [ "$seen" = running ]; do
     sleep 1
     seconds=$((seconds - 1))
     look "$job"
   done
-  [ "$seen" = running ] && end "$pid" KILL
+  [ "$seen" != running ] || finish "$pid" "$pid" ""
 ) >/dev/null 2>&1 </dev/null &
 """
 )
@@ -392,23 +437,30 @@ _REMOVE = (
     + r"""
 root=$1 name=$2
 hidden=$(readlink "$root/$name")
+job=$root/$hidden
 look "$root/$name"
-if [ "$seen" = vanished ]; then
-  # Its supervisor was killed and what it supervised was not. The session's number may be another's
-  # by now, so each process is asked for the mark in its environment.
-  read -r pid rest < "$root/$name/process"
-  for one in $(members "$pid"); do
-    tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
-      grep -qx "TRADEWIND_RESULT=$root/$hidden/result" && kill -KILL "$one"
-  done
-fi
+whole=yes
 if [ "$seen" = running ]; then
-  read -r pid rest < "$root/$name/process"
-  # Those that are being forked meanwhile are met in another round.
-  while [ -n "$(members "$pid" | grep -vx "$pid")" ]; do end "$pid" KILL; done
+  # First the supervisor: it would write the exit status into a folder that is being deleted.
   kill -KILL "$pid" 2>/dev/null
+  finish "$pid" "" "" || whole=
+elif [ "$seen" = vanished ] || [ -e "$job/stopped" ]; then
+  # The supervisor was killed and what it supervised was not, or the work has ended when it was
+  # asked to and something it has started has not.
+  { read -r pid rest < "$job/process"; } 2>/dev/null
+  [ -z "$pid" ] || finish "$pid" "" "$job" || whole=
 fi
-[ -n "$hidden" ] && rm -rf "${root:?}/$hidden"
+if [ -n "$hidden" ]; then
+  rm -rf "${root:?}/$hidden"
+  if [ -e "$job" ]; then
+    # On a network file system a file stays until the last process that has it open is gone.
+    sleep 1
+    rm -rf "${root:?}/$hidden"
+    # What work has started that has ended by itself may go on.
+    case $seen in exit*) ;; *) [ ! -e "$job" ] || whole= ;; esac
+  fi
+fi
+if [ -z "$whole" ]; then echo left; exit 0; fi
 rm -f "${root:?}/$name"
 exit 0
 """

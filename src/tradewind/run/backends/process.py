@@ -10,10 +10,12 @@ from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
 from tradewind.run.backends._job_folder import Command, JobFolderBackend, Shell
+from tradewind.run.backends._words import in_words
 
 __all__ = ["Command", "ProcessBackend"]
 
 _SHELL_SECONDS = 60
+_REST_SECONDS = 5
 _CHUNK = 1 << 20
 
 
@@ -39,21 +41,38 @@ class LocalShell(Shell):
     def run(self, script: str) -> str:
         """Run a script by ``sh``, handed over on its stdin: it may hold secrets."""
         try:
-            done = subprocess.run(
+            # In a group of its own: whoever ends the task ends the group of the task, and a script
+            # that has begun is to come to its end.
+            shell = subprocess.Popen(
                 ["sh", "-s"],
-                input=script,
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
-                timeout=_SHELL_SECONDS,
+                process_group=0,
             )
         except FileNotFoundError as error:
             raise SetupError("This machine has no POSIX shell: install one as sh.") from error
-        except subprocess.TimeoutExpired as error:
-            raise RetryError(
-                f"The shell of this machine did not answer within {_SHELL_SECONDS} s."
-            ) from error
-        return done.stdout
+        with shell:
+            try:
+                told, _ = shell.communicate(script, _SHELL_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                shell.kill()
+                raise RetryError(
+                    f"The shell of this machine did not answer within {_SHELL_SECONDS} s."
+                ) from error
+            except BaseException:
+                # Airflow's timeout of a task may come anywhere. What has begun comes to its end
+                # first: work that starts after the task was told to end would be left.
+                with suppress(subprocess.TimeoutExpired):
+                    shell.communicate(timeout=_REST_SECONDS)
+                shell.kill()
+                raise
+        if shell.returncode < 0:
+            said = in_words(128 - shell.returncode)
+            raise RetryError(f"The shell of this machine has not answered: {said}.")
+        return told
 
     def size(self, path: str) -> int:
         """Ask the file system."""

@@ -33,6 +33,7 @@ _WINDOW = 3 << 19
 _AHEAD = 1
 _SCRIPT_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
+_REST_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 30
 
 
@@ -242,8 +243,16 @@ class SSHShell(Shell):
             async with asyncio.timeout(seconds):
                 return await work
 
+        answer = asyncio.run_coroutine_threadsafe(within(), self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(within(), self._loop).result()
+            return answer.result()
+        except BaseException:
+            if not answer.done():
+                # Airflow's timeout of a task may come anywhere. What has begun comes to its end
+                # first: work that starts after the task was told to end would be left.
+                with suppress(Exception):
+                    answer.result(_REST_SECONDS)
+            raise
         finally:
             work.close()
 
