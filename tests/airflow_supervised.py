@@ -5,6 +5,7 @@ Orders stand on stdin, one JSON object a line; see `Supervised`. Needs what `air
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,25 @@ from airflow_runs import airflow_environment
 
 
 class Supervised:
-    """The other side, used by tests."""
+    """The other side, used by tests.
 
-    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+    Args:
+        home: AIRFLOW_HOME with a metadata database.
+        dags: Folder of the DAG files.
+        environment: Beside that of this process: connections, say.
+        preload: Modules that are imported once, before a child is forked for each attempt.
+        python: The interpreter, when it is not this one.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        environment: Mapping[str, str],
+        *,
+        preload: Sequence[str] = (),
+        python: str = sys.executable,
+    ) -> None:
         self.log_file = home / "supervised.log"
         more = {
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -30,7 +47,7 @@ class Supervised:
         }
         with self.log_file.open("a") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [python, __file__, *preload],
                 env=airflow_environment(home, dags, {**environment, **more}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -43,12 +60,13 @@ class Supervised:
 
         Args:
             dag: Its id.
-            order: ``date``; ``die_at``: after how many executed lines attempts die, one after the
-                other; ``when`` and ``then``: what happens when a file is there: ``drain`` sends
-                SIGTERM, ``fail``, ``succeed`` and ``clear`` are a person's.
+            order: ``date``; ``die_at``: where attempts die, one after the other, as
+                `killing_tasks` has it; ``counted``: the packages whose lines are counted;
+                ``when`` and ``then``: what happens when a file is there: ``drain`` sends SIGTERM,
+                ``fail``, ``succeed`` and ``clear`` are a person's.
 
         Returns:
-            ``state``, ``exits``, ``points`` and ``xcom``.
+            ``state``, ``exits``, ``died``, ``points`` and ``xcom``.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -69,6 +87,8 @@ class Supervised:
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     for line in sys.stdin:
         print(json.dumps(run(**json.loads(line)), default=str), file=answers, flush=True)
     os._exit(0)
@@ -80,7 +100,8 @@ BAGS: dict[str, Any] = {}
 def run(
     dag: str,
     date: str = "2026-01-01",
-    die_at: tuple[int, ...] = (),
+    die_at: tuple[str, ...] = (),
+    counted: str = "tradewind",
     when: str | None = None,
     then: str | None = None,
 ) -> dict[str, Any]:
@@ -120,7 +141,9 @@ def run(
         )
         run_id = done.run_id
     mine = select(TaskInstance).filter_by(dag_id=dag, run_id=run_id)
+    tests = Path(os.environ["TRADEWIND_TEST_FOLDER"])
     exits: list[int] = []
+    died: list[Any] = []
     dies = list(die_at)
     while True:
         with create_session() as session:
@@ -132,11 +155,16 @@ def run(
             assert ti.try_number <= ti.max_tries, "no retry is left"
             ti.try_number += 1
             ti.state = TaskInstanceState.QUEUED
-        os.environ["TRADEWIND_DIE_AT"] = str(dies.pop(0) if dies else 0)
+        os.environ["TRADEWIND_DIE_AT"] = dies.pop(0) if dies else ""
+        os.environ["TRADEWIND_COUNTED"] = counted
+        for name in ("died", "points"):
+            (tests / name).unlink(missing_ok=True)
         if then is not None:
             threading.Thread(target=interfere, args=(when, then, mine), daemon=True).start()
             then = None
         exits.append(attempt(mine))
+        if (tests / "died").exists():
+            died.append(json.loads((tests / "died").read_text()))
     with create_session() as session:
         ti = session.scalars(mine).one()
         xcoms = session.scalars(
@@ -145,7 +173,8 @@ def run(
         return {
             "state": str(ti.state),
             "exits": exits,
-            "points": int((Path(os.environ["TRADEWIND_TEST_FOLDER"]) / "points").read_text()),
+            "died": died,
+            "points": json.loads((tests / "points").read_text()),
             "xcom": [XComModel.deserialize_value(each) for each in xcoms],
         }
 
@@ -169,12 +198,13 @@ def attempt(mine: Any) -> int:
             map_index=ti.map_index,
             dag_version_id=ti.dag_version_id,
         )
+    dag = BAGS["bag"].dags[described.dag_id]
     return supervise_task(
         ti=described,
         bundle_info=BundleInfo(name="dags-folder"),
-        dag_rel_path=Path(BAGS["bag"].dags[described.dag_id].fileloc).name,
+        dag_rel_path=Path(dag.fileloc).name,
         token="",
-        client=InProcessTestSupervisor._api_client(BAGS["bag"].dags[described.dag_id]),
+        client=InProcessTestSupervisor._api_client(dag),
         subprocess_logs_to_stdout=True,
     )
 

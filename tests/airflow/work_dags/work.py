@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from killing_worker import Points
+from killing_tasks import Watched
 from tradewind.airflow import DockerOperator, SSHOperator
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
@@ -40,24 +40,6 @@ class ProcessOperator(WorkOperator):
 
     def longest_run(self) -> float | None:
         return self.longest
-
-
-class Watched:
-    """Counts executed lines, and dies at one of them, as its environment says."""
-
-    def execute(self, context: Any) -> Any:
-        import tradewind
-
-        (FOLDER / "pid").write_text(str(os.getpid()))
-        points = Points(
-            str(Path(tradewind.__file__).parent), int(os.environ.get("TRADEWIND_DIE_AT", "0"))
-        )
-        points.watch()
-        try:
-            return super().execute(context)  # type: ignore[misc]
-        finally:
-            points.stop()
-            (FOLDER / "points").write_text(str(points.count))
 
 
 class WatchedOperator(Watched, ProcessOperator):
@@ -120,41 +102,46 @@ with DAG("work_killed", schedule=None):
         script='echo "$TRADEWIND_OWNER" >> effects; echo running; sleep 0.3; echo 42',
     )
 
-with DAG("work_killed_docker", schedule=None):
-    WatchedDockerOperator(
-        task_id="killed",
-        retries=60,
-        retry_delay=SOON,
-        image="tradewind-tests/busybox:1",
-        network_mode="none",
-        mounts=[{"type": "bind", "source": str(FOLDER), "target": "/folder"}],
-        command=["sh", "-c", 'echo "$TRADEWIND_OWNER" >> /folder/effects; sleep 0.3; echo 42'],
-    )
 
-with DAG("work_killed_ssh", schedule=None):
-    WatchedSSHOperator(
-        task_id="killed",
-        retries=60,
-        retry_delay=SOON,
-        ssh_conn_id="ssh_default",
-        job_folder=str(FOLDER / "jobs"),
-        command=f'echo "$TRADEWIND_OWNER" >> {FOLDER}/effects; sleep 0.3; echo 42',
-    )
+def on_each(dag_id: str, script: str, **more: Any) -> None:
+    """Declare the same work on three systems; FOLDER in its script is where the test looks."""
+    more = {"retries": 1, "retry_delay": SOON, "poll_interval": 0.5, **more}
+    here = script.replace("FOLDER", str(FOLDER))
+    with DAG(f"{dag_id}_process", schedule=None):
+        WatchedOperator(task_id="work", script=here, **more)
+    with DAG(f"{dag_id}_ssh", schedule=None):
+        WatchedSSHOperator(
+            task_id="work",
+            ssh_conn_id="ssh_default",
+            job_folder=str(FOLDER / "jobs"),
+            command=here,
+            **more,
+        )
+    with DAG(f"{dag_id}_docker", schedule=None):
+        WatchedDockerOperator(
+            task_id="work",
+            image="tradewind-tests/busybox:1",
+            network_mode="none",
+            mounts=[{"type": "bind", "source": str(FOLDER), "target": "/folder"}],
+            command=["sh", "-c", script.replace("FOLDER", "/folder")],
+            **more,
+        )
 
-with DAG("work_ended", schedule=None):
-    WatchedOperator(task_id="ended", script="echo $$ > begun; sleep 300", retries=1)
 
-with DAG("work_left", schedule=None):
-    WatchedOperator(
-        task_id="left",
-        retries=1,
-        script="echo x >> left; echo $$ > begun; while ! [ -e go ]; do sleep 0.1; done; echo done",
-    )
-
-with DAG("work_cleared", schedule=None):
-    WatchedOperator(
-        task_id="cleared",
-        retries=1,
-        script="echo x >> cleared; echo $$ > begun; [ $(wc -l < cleared) = 2 ] || sleep 300; "
-        "echo again",
-    )
+on_each("ended", "echo $$ > FOLDER/begun; sleep 300")
+on_each(
+    "cleared",
+    "echo x >> FOLDER/cleared; echo $$ > FOLDER/begun; "
+    "[ $(wc -l < FOLDER/cleared) = 2 ] || sleep 300; echo again",
+)
+on_each(
+    "left",
+    "echo x >> FOLDER/left; echo $$ > FOLDER/begun; "
+    "while ! [ -e FOLDER/go ]; do sleep 0.1; done; echo done",
+)
+on_each(
+    "timed_out",
+    "echo $$ > FOLDER/begun; sleep 300",
+    execution_timeout=timedelta(seconds=3),
+    retries=0,
+)
