@@ -93,3 +93,22 @@ def spread(points: int, count: int) -> list[int]:
     begin = points * 3 // 4
     late = [begin + (points - begin) * index // (count - half) + 1 for index in range(count - half)]
     return sorted({min(point, points) for point in early + late})
+
+
+#: How many of ten points are in each phase of attended work. Each line of the two in the middle is
+#: executed again and again.
+PHASES = {"submit": 3, "run": 2, "log": 2, "collect": 3}
+
+
+def spread_over_phases(lines: dict[str, int], count: int) -> list[str]:
+    """Choose points to die at, evenly in each phase; see `killing_tasks`.
+
+    Args:
+        lines: How many there are, by phase.
+        count: How many to choose; there is one in each phase at least.
+    """
+    points = []
+    for phase, weight in PHASES.items():
+        share = max(1, count * weight // sum(PHASES.values()))
+        points += [f"{phase}:{1 + lines[phase] * n // share}" for n in range(share)]
+    return points

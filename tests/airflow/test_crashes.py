@@ -18,13 +18,11 @@ import pytest
 
 from airflow_supervised import Supervised
 from crash_systems import PRELOAD, SYSTEMS, CrashSystem
+from killing import spread_over_phases
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-crashes")]
 
 DAGS = Path(__file__).parent / "crash_dags"
-PHASES = ("submit", "run", "log", "collect")
-#: How many of ten: each line of the others is executed again and again.
-WEIGHTS = {"submit": 3, "run": 2, "log": 2, "collect": 3}
 #: An Airflow takes seconds to start.
 TOGETHER = [("process", "docker", "ssh", "http"), ("livy",), ("spark",)]
 MARKS = {
@@ -80,21 +78,12 @@ def places(
         yield place
 
 
-def spread(lines: dict[str, int], count: int) -> list[str]:
-    """Choose lines to die at, evenly in each phase."""
-    points = []
-    for phase in PHASES:
-        share = max(1, count * WEIGHTS[phase] // sum(WEIGHTS.values()))
-        points += [f"{phase}:{1 + lines[phase] * n // share}" for n in range(share)]
-    return points
-
-
 def kill_everywhere(place: Place, *, count: int, year: int) -> None:
     dag = f"crash_{place.name}"
     first = place.airflow.run(dag, date=f"{year}-01-01")
     assert first["state"] == "success", first
     assert place.system.left() == []
-    points = spread(first["points"], count)
+    points = spread_over_phases(first["points"], count)
     died: Counter[str] = Counter()
     for number, point in enumerate(points):
         date = f"{year}-{2 + number // 28:02}-{1 + number % 28:02}"
