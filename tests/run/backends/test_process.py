@@ -230,3 +230,60 @@ def test_a_listing_starts_no_program_for_each_job(
     assert timedelta(seconds=-2) < age < timedelta(minutes=5)
     for piece in found:
         backend.remove(piece.name)
+
+
+def test_what_work_has_made_elsewhere_is_undone_when_it_is_removed(
+    backend: ProcessBackend, root: Path, tmp_path: Path
+):
+    elsewhere = tmp_path / "elsewhere"
+    undo = f'[ -e "${{TRADEWIND_RESULT%/result}}/command" ] && rm {elsewhere}'
+    work = Command(f"touch {elsewhere}; echo ready; sleep 60", undo=undo)
+    backend.start(OWNER, 1, work, tell={})
+    name = backend.name_of(OWNER, 1)
+    until_logged(backend, name, "ready")
+    backend.remove(name)
+    assert not elsewhere.exists()
+    assert list(root.iterdir()) == []
+
+
+def test_what_cannot_be_undone_keeps_its_folder(
+    backend: ProcessBackend, root: Path, tmp_path: Path
+):
+    allowed = tmp_path / "allowed"
+    undo = f"echo 'the system is\naway'; [ -e {allowed} ]"
+    backend.start(OWNER, 1, Command("true", undo=undo), tell={})
+    name = backend.name_of(OWNER, 1)
+    until_ended(backend, name)
+    with pytest.raises(RetryError, match="still there: the system is away"):
+        backend.remove(name)
+    assert backend.look(name).status is Status.SUCCEEDED
+    allowed.touch()
+    backend.remove(name)
+    assert list(root.iterdir()) == []
+
+
+def test_vanished_work_is_undone_when_it_is_stopped(
+    backend: ProcessBackend, root: Path, tmp_path: Path
+):
+    undone = tmp_path / "undone"
+    work = Command("echo ready; sleep 60", undo=f"touch {undone}")
+    backend.start(OWNER, 1, work, tell={})
+    name = backend.name_of(OWNER, 1)
+    until_logged(backend, name, "ready")
+    os.kill(supervisor(root, name), signal.SIGKILL)
+    until_ended(backend, name)
+    backend.stop(name)
+    assert wait_until(undone.exists, seconds=10)
+    backend.remove(name)
+
+
+def test_work_says_why_it_has_failed(backend: ProcessBackend):
+    said = "no\tsuch \\n thing"
+    script = f"echo '{said}' > \"${{TRADEWIND_RESULT%/result}}/reason\"; exit 3"
+    script = script.replace("echo", "printf '%s\\n'")
+    backend.start(OWNER, 1, Command(script), tell={})
+    name = backend.name_of(OWNER, 1)
+    sight = until_ended(backend, name)
+    assert (sight.reason or "").endswith(f"exit status 3: {said}")
+    assert [piece.sight for piece in backend.list(OWNER)] == [sight]
+    backend.remove(name)

@@ -7,12 +7,14 @@ a connection reaches it::
     ROOT/.NAME.NONCE/      made by whoever starts it, complete before anything runs
         command            what runs, a shell script of mode 0600
         environment        what it finds in its environment; read, then deleted
+        undo               what takes away what it has made elsewhere, mode 0600; not always there
         owner              digest, number and title of whose it is
         began              when, in seconds since 1970
         process            the supervisor's pid, its start time, the machine's boot id
         log                stdout and stderr of the work
         result             what TRADEWIND_RESULT names
         stopped            there when the work was stopped
+        reason             one line that the work may leave beside its result: why it has failed
         exit               the exit status, written when it has ended
     ROOT/NAME              a symbolic link to that folder: the claim
 
@@ -59,11 +61,16 @@ class Command:
         script: What ``sh`` runs: one line or a whole script.
         environment: Variables it finds besides those of the account that runs it. Never shown.
         folder: Where it runs; the account's home when not given.
+        undo: A shell script that takes away what the work has made on other systems, or does
+            nothing. It finds ``TRADEWIND_RESULT`` and the job folder beside it, runs when the work
+            is removed, and when it is stopped and has vanished; and again until it ends with 0.
+            What it prints is the reason why not. Never shown.
     """
 
     script: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: str | None = None
+    undo: str | None = field(default=None, repr=False)
 
 
 class Shell(ABC):
@@ -128,7 +135,7 @@ class JobFolderBackend(Backend[Command]):
                     f"{self._where}: {variable!r} cannot name an environment variable. "
                     "Use letters, digits and underscores."
                 )
-        for text in (work.script, work.folder or "", *environment.values()):
+        for text in (work.script, work.folder or "", work.undo or "", *environment.values()):
             if "\0" in text:
                 raise InputError(f"{self._where}: a command cannot hold a NUL character.")
         name = self.name_of(owner, number)
@@ -145,6 +152,7 @@ class JobFolderBackend(Backend[Command]):
             exports,
             f"{owner.digest} {number} {one_line(str(owner))}",
             _SUPERVISE,
+            work.undo or "",
         )
         if answer == "taken":
             raise AlreadyStartedError(f"{self._where}: the job {name} has been started before.")
@@ -176,10 +184,12 @@ class JobFolderBackend(Backend[Command]):
             )
         if not told.startswith("exit "):
             raise RetryError(f"{self._where}: its shell ended before it had answered ({told!r}).")
-        code = int(told.removeprefix("exit "))
+        status, _, why = told.removeprefix("exit ").partition(" ")
+        code = int(status)
         if code == 0:
             return Sight(Status.SUCCEEDED, exit_code=0)
-        return Sight(Status.FAILED, f"on {self._where} {in_words(code)}", exit_code=code)
+        said = f": {why}" if why else ""
+        return Sight(Status.FAILED, f"on {self._where} {in_words(code)}{said}", exit_code=code)
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Read whole lines from a byte offset on; the offset after a line is its cursor."""
@@ -228,17 +238,28 @@ class JobFolderBackend(Backend[Command]):
         self._call(_STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
 
     def remove(self, name: str) -> None:
-        """End what still runs by SIGKILL, and delete the folder."""
-        if self._call(_REMOVE, self._root, name) == "left":
+        """End what still runs by SIGKILL, undo what it has made elsewhere, delete the folder.
+
+        Raises:
+            RetryError: That cannot be done now; the folder stays, to be removed later.
+        """
+        answer = self._call(_REMOVE, self._root, name)
+        if answer == "left":
             raise RetryError(
                 f"{self._where}: the job {name} cannot be removed from {self._root}: a process of "
                 "it does not end, or its files cannot be deleted."
+            )
+        if answer.startswith("kept"):
+            said = one_line(answer.removeprefix("kept")) or "its undo script failed"
+            raise RetryError(
+                f"{self._where}: the job {name} has ended, and what it has made elsewhere is still "
+                f"there: {said}. Its folder in {self._root} stays until that is away."
             )
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
         """Look at all job folders in one call."""
         for line in self._call(_LIST, self._root).splitlines():
-            name, status, started, digest, number, title = line.split("\t", 5)
+            name, started, digest, number, title, status = line.split("\t", 5)
             if owner is None or owner.digest == digest:
                 yield Piece(
                     name=name,
@@ -328,6 +349,7 @@ mv "$job/exit.new" "$job/exit"
 _START = r"""
 umask 077
 root=$1 name=$2 hidden=$3 folder=$4 command=$5 environment=$6 owner=$7 supervise=$8
+undo=$9
 job=$root/$hidden
 if ! command -v setsid >/dev/null; then echo "the program setsid is missing"; exit; fi
 if ! { mkdir -p "$root" && mkdir "$job"; } 2>/dev/null; then echo "it cannot be made"; exit; fi
@@ -336,6 +358,7 @@ if ! {
   printf '%s\n' "$environment" > "$job/environment" &&
   date +%s > "$job/began" &&
   printf '%s\n' "$owner" > "$job/owner" &&
+  { [ -z "$undo" ] || printf '%s\n' "$undo" > "$job/undo"; } &&
   : > "$job/log"
 } 2>/dev/null; then
   rm -rf "$job"
@@ -357,7 +380,7 @@ look() {
   [ -e "$1/owner" ] || return 0
   code= pid= rest=
   { read -r code < "$1/exit"; } 2>/dev/null
-  if [ -n "$code" ]; then seen="exit $code"; return; fi
+  if [ -n "$code" ]; then ended "$1" "$code"; return; fi
   { read -r pid rest < "$1/process"; } 2>/dev/null
   identity=
   [ -n "$pid" ] && identify "$pid"
@@ -365,7 +388,12 @@ look() {
   # It may have ended meanwhile, in order.
   { read -r code < "$1/exit"; } 2>/dev/null
   seen=vanished
-  [ -z "$code" ] || seen="exit $code"
+  [ -z "$code" ] || ended "$1" "$code"
+}
+ended() {
+  seen="exit $2" why=
+  [ "$2" = 0 ] || { read -r why < "$1/reason"; } 2>/dev/null
+  [ -z "$why" ] || seen="exit $2 $why"
 }
 members() {
   if command -v pgrep >/dev/null; then pgrep -s "$1"
@@ -399,13 +427,23 @@ finish() {
 """
 )
 
-_LOOK_AT_ONE = _LOOK + 'look "$1"\necho "$seen"\n'
+_UNDO = r"""
+undo() {
+  TRADEWIND_RESULT=$1/result sh "$1/undo" </dev/null
+}
+"""
+
+_LOOK_AT_ONE = _LOOK + 'look "$1"\nprintf "%s\\n" "$seen"\n'
 
 _STOP = (
     _LOOK
+    + _UNDO
     + r"""
 job=$1 seconds=$2
 look "$job"
+if [ "$seen" = vanished ] && [ -e "$job/undo" ]; then
+  ( undo "$job" ) >/dev/null 2>&1 </dev/null &
+fi
 [ "$seen" = running ] || exit 0
 : > "$job/stopped"
 # Each is asked once; those that are being forked meanwhile are met in another round.
@@ -434,6 +472,7 @@ done
 
 _REMOVE = (
     _LOOK
+    + _UNDO
     + r"""
 root=$1 name=$2
 hidden=$(readlink "$root/$name")
@@ -449,6 +488,9 @@ elif [ "$seen" = vanished ] || [ -e "$job/stopped" ]; then
   # asked to and something it has started has not.
   { read -r pid rest < "$job/process"; } 2>/dev/null
   [ -z "$pid" ] || finish "$pid" "" "$job" || whole=
+fi
+if [ -n "$hidden" ] && [ -n "$whole" ] && [ -e "$job/undo" ]; then
+  said=$(undo "$job" 2>&1) || { printf 'kept %s\n' "$said"; exit 0; }
 fi
 if [ -n "$hidden" ]; then
   rm -rf "${root:?}/$hidden"
@@ -477,7 +519,7 @@ for name in *; do
   { read -r began < "$name/began"; } 2>/dev/null
   look "$name"
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' \
-    "$name" "$seen" "$began" "$digest" "$number" "$title"
+    "$name" "$began" "$digest" "$number" "$title" "$seen"
 done
 """
 )
