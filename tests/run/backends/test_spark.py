@@ -125,6 +125,8 @@ os.kill(os.getpid(), signal.SIGKILL)
         ({"application": "/nowhere/a.py"}, InputError, "no application /nowhere/a.py"),
         ({"deploy_mode": "cluster"}, InputError, "Use client mode"),
         ({"conf": {"spark.submit.deployMode": "cluster"}}, InputError, "Use client mode"),
+        ({"deploy_mode": "here"}, InputError, "'here' is no deploy mode"),
+        ({"master": "yarn", "deploy_mode": "cluster"}, InputError, "the backend of YARN"),
         ({"binary": "no-such-submit"}, SetupError, "no-such-submit is not on this worker's PATH"),
     ],
 )

@@ -1,9 +1,13 @@
-"""spark-submit in client mode as a process of this machine: the driver is the work.
+"""spark-submit: in client mode and in a standalone cluster work of the process backend.
 
 In client mode the driver lives in the process of spark-submit, and Spark ends the application when
 its driver ends. So once and only once for the process is once for the application, whoever the
-master is: ``local[*]``, standalone, YARN or Kubernetes. In cluster mode it is not, since the driver
-lives elsewhere under a name that nobody can claim; that is refused here.
+master is: ``local[*]``, standalone, YARN or Kubernetes.
+
+In cluster mode the driver lives elsewhere. A standalone cluster is asked by a process of this
+machine (`tradewind.run.backends._standalone`), which is work of the process backend too. YARN knows
+applications by tags, and is a backend of its own: `SparkSubmit.on_yarn` is work for
+`tradewind.run.backends.yarn`.
 """
 
 from __future__ import annotations
@@ -14,9 +18,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, SetupError
 from tradewind.run.backends.process import Command
+
+if TYPE_CHECKING:
+    from tradewind.run.backends._spark_yarn import SparkOnYarn
 
 __all__ = ["SparkSubmit"]
 
@@ -28,16 +36,21 @@ class SparkSubmit:
     """One call of spark-submit.
 
     Args:
-        master: ``local[*]``, ``spark://HOST:PORT``, ``yarn`` or ``k8s://https://HOST:PORT``.
+        master: ``local[*]``, ``spark://HOST:PORT`` (several hosts with commas), ``yarn`` or
+            ``k8s://https://HOST:PORT``.
         application: Python file or jar.
         arguments: What the application is called with. Never shown.
         conf: Spark's properties. Never shown.
         options: Further options by name without dashes, like ``driver-memory``; those that are
             None or empty are left out.
-        environment: Variables of spark-submit, and on YARN of the application master. Never shown.
+        environment: Variables of spark-submit, and of the driver in cluster mode. Never shown.
         verbose: Whether spark-submit tells more in its log.
-        binary: The program, looked up on PATH.
-        deploy_mode: ``client``, or None for Spark's own default, which is the same.
+        binary: The program, looked up on PATH; a standalone cluster in cluster mode needs none.
+        deploy_mode: ``client`` or ``cluster``; None for what `conf` says, or else ``client``.
+        rest_scheme: Of a standalone master's REST API and page, ``http`` or ``https``.
+        rest_port: Of its REST API (``spark.master.rest.port``).
+        ui_port: Of its page, which knows drivers and their logs.
+        poll_seconds: Time between two looks at a driver in a standalone cluster.
     """
 
     master: str
@@ -49,9 +62,18 @@ class SparkSubmit:
     verbose: bool = False
     binary: str = "spark-submit"
     deploy_mode: str | None = None
+    rest_scheme: str = "http"
+    rest_port: int = 6066
+    ui_port: int = 8080
+    poll_seconds: float = 1.0
+
+    @property
+    def mode(self) -> str:
+        """Where the driver runs: what was asked for, or what the properties say."""
+        return self.deploy_mode or self.conf.get("spark.submit.deployMode") or "client"
 
     def command(self) -> Command:
-        """Make the shell command that the process backend runs.
+        """Make what the process backend runs: spark-submit, or what asks a standalone cluster.
 
         The account's other programs can see its arguments while it runs, as with any spark-submit;
         secrets that they must not see belong into a properties file.
@@ -61,7 +83,41 @@ class SparkSubmit:
             SetupError: spark-submit is not on this machine.
         """
         self._check()
-        words = [self.binary, "--master", self.master]
+        if self.mode == "cluster":
+            from tradewind.run.backends._standalone import cluster_command
+
+            if self.master.startswith("spark://"):
+                return cluster_command(self)
+            raise InputError(
+                f"Spark at {self.master}: cluster mode there is no process of this machine. On "
+                "YARN it is work of the backend of YARN."
+            )
+        self._check_binary()
+        words = self.words({})
+        # As the official operator: relative paths start where the worker runs.
+        return Command(f"exec {shlex.join(words)}", self.environment, folder=os.getcwd())
+
+    def on_yarn(self) -> SparkOnYarn:
+        """Make work for the backend of YARN, in cluster mode.
+
+        Raises:
+            InputError: Master, deploy mode or application can never work.
+            SetupError: spark-submit is not on this machine.
+        """
+        from tradewind.run.backends._spark_yarn import SparkOnYarn
+
+        self._check()
+        if not self.master.startswith("yarn") or self.mode != "cluster":
+            raise InputError(f"Spark at {self.master}: that is not YARN in cluster mode.")
+        self._check_binary()
+        return SparkOnYarn(self)
+
+    def words(self, more: Mapping[str, str]) -> list[str]:
+        """Spell the command line.
+
+        Args:
+            more: Properties that win over those of `conf`.
+        """
         conf = dict(self.conf)
         if self.master.startswith("yarn"):
             for name, value in self.environment.items():
@@ -69,18 +125,16 @@ class SparkSubmit:
         elif self.master.startswith("k8s://"):
             for name, value in self.environment.items():
                 conf.setdefault(f"spark.kubernetes.driverEnv.{name}", value)
-        # The mode wins over spark-defaults.conf, which may say "cluster".
-        words += ["--deploy-mode", "client"]
-        for name, value in conf.items():
+        # The mode wins over spark-defaults.conf, which may say another one.
+        words = [self.binary, "--master", self.master, "--deploy-mode", self.mode]
+        for name, value in {**conf, **more}.items():
             words += ["--conf", f"{name}={value}"]
         for name, option in self.options.items():
             if option not in (None, ""):
                 words += [f"--{name}", str(option)]
         if self.verbose:
             words.append("--verbose")
-        words += [self.application, *self.arguments]
-        # As the official operator: relative paths start where the worker runs.
-        return Command(f"exec {shlex.join(words)}", self.environment, folder=os.getcwd())
+        return [*words, self.application, *self.arguments]
 
     def _check(self) -> None:
         if not self.master.startswith(_MASTERS):
@@ -88,20 +142,29 @@ class SparkSubmit:
                 f"Spark: {self.master!r} is no master. Use local[*], spark://HOST:PORT, yarn or "
                 "k8s://https://HOST:PORT."
             )
-        mode = self.conf.get("spark.submit.deployMode") or self.deploy_mode or "client"
-        if mode != "client":
+        if self.mode not in ("client", "cluster"):
             raise InputError(
-                f"Spark at {self.master}: deploy mode {mode!r} is not supported: a driver there "
-                "cannot be claimed by name. Use client mode, which runs the driver on the worker."
+                f"Spark at {self.master}: {self.mode!r} is no deploy mode. Use client or cluster."
+            )
+        if self.mode == "cluster" and self.master.startswith(("k8s://", "local")):
+            raise InputError(
+                f"Spark at {self.master}: cluster mode is not supported there, since nothing "
+                "claims a driver by name for one attempt alone. Use client mode, which runs the "
+                "driver on the worker."
             )
         if not self.application:
             raise InputError("Spark: there is no application. Name a Python file or a jar.")
+        here = self.mode == "client" or self.master.startswith("yarn")
         local = self.application.removeprefix("file://")
-        if local.endswith((".py", ".jar")) and ":" not in local and not Path(local).is_file():
+        if here and local.endswith((".py", ".jar")) and ":" not in local:
+            if Path(local).is_file():
+                return
             raise InputError(
                 f"Spark: there is no application {self.application} on this machine. Name a file "
                 "that the worker can read, or a URI."
             )
+
+    def _check_binary(self) -> None:
         if shutil.which(self.binary, path=self.environment.get("PATH")) is None:
             raise SetupError(
                 f"Spark: the program {self.binary} is not on this worker's PATH. Install Spark "
