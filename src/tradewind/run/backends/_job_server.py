@@ -8,7 +8,8 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -177,18 +178,33 @@ class JobServer:
     def _send(
         self, method: str, path: str, what: str, limit: int | None, request: Mapping[str, Any]
     ) -> httpx.Response:
+        with (
+            self._in_words(what),
+            self._client.stream(method, self._url(path), **request) as response,
+        ):
+            content = b""
+            for chunk in response.iter_bytes(1 << 16):
+                content += chunk
+                if limit is not None and len(content) > limit:
+                    raise InputError(
+                        f"{self.where}: {what} is larger than {limit:,} bytes. Write it to a "
+                        "store, and hand back where it stands."
+                    )
+        headers = [
+            (name, value)
+            for name, value in response.headers.multi_items()
+            if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+        ]
+        return self._httpx.Response(response.status_code, headers=headers, content=content)
+
+    def _url(self, path: str) -> str:
+        return f"{self._settings.base_url.rstrip('/')}/{path.lstrip('/')}"
+
+    @contextmanager
+    def _in_words(self, what: str) -> Iterator[None]:
         httpx = self._httpx
-        base = self._settings.base_url.rstrip("/")
         try:
-            with self._client.stream(method, f"{base}/{path.lstrip('/')}", **request) as response:
-                content = b""
-                for chunk in response.iter_bytes(1 << 16):
-                    content += chunk
-                    if limit is not None and len(content) > limit:
-                        raise InputError(
-                            f"{self.where}: {what} is larger than {limit:,} bytes. Write it to a "
-                            "store, and hand back where it stands."
-                        )
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             text = f"{self.where}: it cannot be reached for {what} ({error or 'no answer'})."
             if self._reached:
@@ -203,14 +219,32 @@ class JobServer:
             ) from error
         except httpx.InvalidURL as error:
             raise SetupError(f"{self.where}: {what}: {error}. Correct the address.") from error
-        headers = [
-            (name, value)
-            for name, value in response.headers.multi_items()
-            if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
-        ]
-        return httpx.Response(  # type: ignore[no-any-return]
-            response.status_code, headers=headers, content=content
-        )
+
+    @contextmanager
+    def stream(
+        self, path: str, *, what: str, params: Mapping[str, str]
+    ) -> Iterator[tuple[int, str | None, Iterator[bytes]]]:
+        """Make a GET whose answer may be large, once.
+
+        Args:
+            path: Below the connection's address.
+            what: What it is about, for messages.
+            params: Query parameters.
+
+        Yields:
+            The status, which may be a redirection or 404, where it leads to, and the body, decoded.
+
+        Raises:
+            TradewindError: As `ask`.
+        """
+        url = self._url(path)
+        with self._in_words(what), self._client.stream("GET", url, params=params) as response:
+            status = response.status_code
+            if status >= 400 and status != 404:
+                response.read()
+                raise self.error(response, what)
+            self._reached = True
+            yield status, response.headers.get("location"), response.iter_bytes(1 << 16)
 
     def error(self, response: httpx.Response, what: str) -> Exception:
         """Say in words what an answer refuses, as the error that it is.
