@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG, task
 
 from airflow_runs import Runs, runs
 from busybox import IMAGE, busybox_root
@@ -157,9 +158,46 @@ def test_the_documentation(system_runs: Runs):
         assert told["xcoms"]["result"] == {"day": "2026-01-01"}
 
 
+def test_the_documentation_of_decorators(system_runs: Runs):
+    told = succeeded(system_runs.run("docs_decorators"))
+    assert told["xcoms"]["report"] == "6 rows by 2026-01-01, told on 2026-01-01"
+
+
+def test_decorators(system_runs: Runs, server: SSHServer):
+    told = system_runs.run("decorators")
+    assert told["tasks"] == {
+        "lines": "success",
+        "templated": "success",
+        "deferred": "success",
+        "skipped": "skipped",
+        "nothing": "failed",
+        "number": "failed",
+        "words_for_ssh": "failed",
+    }, told["log"][-6000:]
+    assert told["xcoms"]["lines"] == "2 2026-01-01"
+    assert told["xcoms"]["templated"] == {"day": "2026-01-01", "host": "there"}
+    assert told["xcoms"]["deferred"] == "deferred"
+    assert told["rendered"]["lines"]["command"] == "sh -c 'echo one; echo 2 2026-01-01'"
+    assert told["rendered"]["templated"]["op_kwargs"] == {"host": "there"}
+    assert "of the task nothing has to return the command, words or text that is" in told["log"]
+    assert "What it returned is empty" in told["log"]
+    assert "What it returned is a int" in told["log"]
+    assert "has to return the command, text that is not empty. What it" in told["log"]
+
+
+def test_a_decorator_takes_no_command():
+    @task.docker_job(image="i", command="true")
+    def command() -> str:
+        return "true"
+
+    refused = pytest.raises(InputError, match="the command is what the function returns")
+    with DAG("refused", schedule=None), refused:
+        command()
+
+
 def test_every_example_is_run():
     dags = {dag for block in blocks() for dag in re.findall(r'DAG\("(\w+)"', block)}
-    assert dags == {"docs_docker", "docs_ssh"}
+    assert dags == {"docs_docker", "docs_ssh", "docs_decorators"}
 
 
 @pytest.mark.parametrize(

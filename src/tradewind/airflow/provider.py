@@ -24,4 +24,8 @@ def get_provider_info() -> dict[str, Any]:
             "systems to one machine (S3, SageMaker, PostgreSQL, MariaDB, MongoDB)."
         ),
         "versions": [__version__],
+        "task-decorators": [
+            {"name": f"{name}_job", "class-name": f"tradewind.airflow.decorators.{name}_job_task"}
+            for name in ("docker", "ssh")
+        ],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 
 from tradewind.airflow import DockerOperator, SSHOperator
 
@@ -106,3 +106,44 @@ with DAG("ssh_parameters", schedule=None):
     SSHOperator(task_id="no_command", **ssh)
     SSHOperator(task_id="no_connection", command="true")
     SSHOperator(task_id="refused", command="true", remote_host="127.0.0.2", **ssh)
+
+
+with DAG("decorators", schedule=None):
+    container = {"image": IMAGE, "network_mode": "none"}
+
+    @task.docker_job(**container)
+    def lines(ds: str) -> str:
+        return f"sh -c 'echo one; echo 2 {ds}'"
+
+    @task.docker_job(**container, environment={"DAY": "{{ ds }}"})
+    def templated(host: str) -> tuple[str, ...]:
+        script = """printf '{"day": "%s", "host": "{{ params.host }}"}' $DAY > $TRADEWIND_RESULT"""
+        return ("sh", "-c", script.replace("{{ params.host }}", host).replace("$DAY", "{{ ds }}"))
+
+    @task.ssh_job(ssh_conn_id="ssh_default", job_folder=f"{FOLDER}/jobs", deferrable=True)
+    def deferred(**context) -> str:
+        return f"echo {context['ti'].task_id}"
+
+    @task.docker_job(**container, skip_on_exit_code=4)
+    def skipped() -> list[str]:
+        return ["sh", "-c", "exit 4"]
+
+    @task.docker_job(**container)
+    def nothing() -> list[str]:
+        return []
+
+    @task.docker_job(**container)
+    def number() -> int:
+        return 3
+
+    @task.ssh_job(ssh_conn_id="ssh_default")
+    def words_for_ssh() -> list[str]:
+        return ["echo", "x"]
+
+    lines()
+    templated(host="{{ 'there' }}")
+    deferred()
+    skipped()
+    nothing()
+    number()
+    words_for_ssh()
