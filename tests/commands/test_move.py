@@ -102,6 +102,11 @@ def test_no_replace_refuses_what_another_has_made(numbers: Path):
         (["--from", "numbers.csv", "--to", "x.csv", "--set-to", "part_rows"], "NAME=VALUE"),
         (["--from", "numbers.csv", "--to", "x.csv", "--query-file", "no.sql"], "no.sql"),
         (["--from", "connection:no_such_conn", "--to", "x.csv"], "no_such_conn"),
+        (["--from", "-", "--to", "x.csv"], "Name a file"),
+        (["--from", "numbers.csv", "--to", "x/", "--format", "csv"], "part_rows"),
+        (["--from", "http://127.0.0.1:1/", "--to", "x.csv", "--query", "a"], "no option query"),
+        (["--from", "mongodb://h/d", "--to", "x.csv", "--set-from", "a=b"], "no option a."),
+        (["--from", "s3://b/k.csv", "--to", "x.csv", "--set-from", "a=b"], "endpoint_url"),
     ],
 )
 def test_a_wrong_line_is_told_in_one_line(numbers: Path, arguments: list[str], message: str):
@@ -158,6 +163,7 @@ class TestWithPostgres:
             to = ("--to", "out.csv", "--query", query)
             done = run("--from", f"{uri}/{found['PGDATABASE']}", *to, folder=numbers)
             assert secret not in done.stdout + done.stderr
+            assert "the password in --from" in done.stderr, "ps shows it"
         assert (numbers / "out.csv").read_text() == "a\n1\n"
 
     @pytest.mark.airflow
@@ -174,11 +180,11 @@ class TestWithPostgres:
             "AIRFLOW_HOME": str(numbers / "airflow"),
         }
         query = ("--query", f"SELECT count(*) AS n FROM {table}")
-        done = run(
-            "--from", "connection:my_pg", *query, "--to", "n.csv", folder=numbers, **environment
-        )
+        line = ("--from", "connection:my_pg", *query, "--to", "n.csv", "--json")
+        done = run(*line, folder=numbers, **environment)
         assert done.returncode == 0, done.stderr
         assert (numbers / "n.csv").read_text() == "n\n0\n"
+        assert json.loads(done.stdout)["rows"] == 1, "Airflow's own log is elsewhere"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_ctrl_c_ends_it_in_order(
@@ -203,6 +209,36 @@ class TestWithPostgres:
             _, stderr = process.communicate(timeout=60)
         assert process.returncode == 128 + number
         assert stderr == "Stopped; nothing of it is visible.\n"
+        assert [path.name for path in numbers.iterdir()] == ["numbers.csv"]
+
+    def test_a_query_that_gives_nothing_is_broken_off_too(
+        self, local_postgres: Systems, numbers: Path
+    ):
+        mark = uuid.uuid4().hex
+        query = f"SELECT pg_sleep(300)::text AS a, '{mark}' AS b"
+        command = [*TRADEWIND, "--from", "postgresql://", "--query", query, "--to", "never.csv"]
+        with (
+            self.connect(local_postgres) as connection,
+            subprocess.Popen(
+                command,
+                cwd=numbers,
+                env={**os.environ, **local_postgres.environment},
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process,
+        ):
+
+            def runs() -> bool:
+                asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND pid <> %s"
+                own = connection.info.backend_pid
+                return connection.execute(asked, (f"%{mark}%", own)).fetchone() != (0,)
+
+            assert wait_until(runs, seconds=60)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=60)
+            assert process.returncode == 128 + signal.SIGINT
+            assert stderr == "Stopped; either nothing of it is visible, or all.\n"
+            assert wait_until(lambda: not runs(), seconds=60), "the query goes on"
         assert [path.name for path in numbers.iterdir()] == ["numbers.csv"]
 
     def test_on_a_terminal_it_shows_how_far_it_is(self, local_postgres: Systems, numbers: Path):

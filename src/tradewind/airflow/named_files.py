@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NamedFiles"]
 
 _MARK = "tradewind-files"
+_GROUPS = 256
 
 
 class NamedFiles(Target):
@@ -33,7 +34,8 @@ class NamedFiles(Target):
     names, and between the first and the last there are moments only. Files of an earlier run whose
     group is no more are deleted: those that carry this target's mark.
 
-    Memory: as `ObjectTarget` with parts.
+    Memory: as `ObjectTarget` with parts; with `by`, for each group that is open (all of the query's
+    rows that are not sorted by it) one batch, what the format gathers and one part of an upload.
 
     Args:
         store: Where.
@@ -68,8 +70,9 @@ class NamedFiles(Target):
         self._suffix = suffix
         self._by = by
         self._replace = replace
-        # Data that are not sorted have many groups open; more of them cost more memory.
-        options: dict[str, Any] = {"keep": True, "open": 32} if by else {}
+        # Data that are not sorted have many groups open, and none may end before its time: a group
+        # is one file.
+        options: dict[str, Any] = {"keep": True, "open": _GROUPS, "memory": None} if by else {}
         self._parts = Parts(rows=rows, bytes=bytes, by=by, **options)
         self._format = format
         self._compression = compression

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import logging
+import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stdout
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from tradewind.commands.progress import ProgressLine
@@ -30,6 +32,11 @@ __all__ = ["register_move"]
 CONNECTION = "connection"
 """The scheme that stands for an Airflow connection: ``connection:postgres_default``."""
 
+_GRACE = 5.0
+"""Seconds after which a move that was asked to stop and waits for another system is broken off."""
+
+_PASSWORD = re.compile(r"[a-z0-9+]+://[^/@:]*:[^/@]+@", re.IGNORECASE)
+
 _EPILOG = """\
 examples:
   tradewind move --from postgresql://app@db.example/shop --query "SELECT * FROM listings" \\
@@ -41,7 +48,8 @@ examples:
 
 Passwords come from the environment, as the systems' own tools read them (PGPASSWORD, MYSQL_PWD,
 AWS_PROFILE or AWS_ACCESS_KEY_ID, ...), or from an Airflow connection (connection:ID, with
-Airflow's settings or AIRFLOW_CONN_ID in the environment).
+Airflow's settings or AIRFLOW_CONN_ID in the environment). One that stands in a URI is shown nowhere
+here, but the list of processes shows it to everybody on this machine.
 
 exit status: 0 all is moved; 1 something failed, and nothing of it is visible; 2 the command line,
 the query or the data are wrong; 128 + n ended by signal n, and nothing of it is visible.
@@ -94,10 +102,24 @@ def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    answer = sys.stdout
+    # Stdout is for the answer alone: Airflow, and what its hooks use, log to it.
+    with redirect_stdout(sys.stderr):
+        return _move(arguments, answer)
+
+
+def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
+    for option, uri in (("--from", arguments.source), ("--to", arguments.target)):
+        if _PASSWORD.match(uri) and not arguments.quiet:
+            print(
+                f"tradewind: the list of processes shows the password in {option} to everybody on "
+                "this machine. Give it in the environment, or name an Airflow connection.",
+                file=sys.stderr,
+            )
     source = _source(arguments)
     target = _target(arguments)
     if arguments.dry_run:
-        _show_plan(source, target, as_json=arguments.json)
+        _show_plan(source, target, answer, as_json=arguments.json)
         return 0
     from tradewind.move.flow import CancelledError
     from tradewind.move.transfer import transfer
@@ -112,10 +134,10 @@ def _run(arguments: argparse.Namespace) -> int:
         except CancelledError:
             print("Stopped; nothing of it is visible.", file=sys.stderr)
             return 128 + stop.signal
-    if arguments.json:
-        print(json.dumps(receipt.as_dict()))
-    else:
-        print(_receipt_text(receipt))
+        except KeyboardInterrupt:
+            print("Stopped; either nothing of it is visible, or all.", file=sys.stderr)
+            return 128 + stop.signal
+    print(json.dumps(receipt.as_dict()) if arguments.json else _receipt_text(receipt), file=answer)
     if receipt.earlier:
         print(
             "\nNothing was written: an earlier run of this line has done that. To have it done "
@@ -171,13 +193,20 @@ def _target(arguments: argparse.Namespace) -> Target:
 
 def _connections() -> Any:
     """Import Airflow, which takes seconds, where a connection is asked for and only there."""
-    return importlib.import_module("tradewind.airflow.connections")
+    connections = importlib.import_module("tradewind.airflow.connections")
+    logging.disable(logging.INFO)
+    return connections
 
 
 def _uri(text: str) -> str:
     """Turn a path without a scheme into a URI of this machine's files."""
     if "://" in text or text.startswith(f"{CONNECTION}:"):
         return text
+    if text == "-":
+        raise InputError(
+            "move: standard input and output cannot be moved whole or not at all. Name a file; "
+            "./- is one of that name."
+        )
     return f"file://{Path(text).absolute()}" + ("/" * text.endswith("/"))
 
 
@@ -207,7 +236,7 @@ def _options(pairs: list[str]) -> dict[str, str]:
 # --------------------------------------------------------------------------------- plan and receipt
 
 
-def _show_plan(source: Source, target: Target, *, as_json: bool) -> None:
+def _show_plan(source: Source, target: Target, answer: TextIO, *, as_json: bool) -> None:
     from tradewind.move.types import logical_type
 
     with closing(source.batches()) as batches:
@@ -217,11 +246,13 @@ def _show_plan(source: Source, target: Target, *, as_json: bool) -> None:
     ]
     steps = [f"read {source.describe()}", *target.plan(schema)]
     if as_json:
-        print(json.dumps({"columns": columns, "plan": steps}))
+        print(json.dumps({"columns": columns, "plan": steps}), file=answer)
         return
-    print(_table([(column["name"], column["type"]) for column in columns], head=("column", "type")))
-    print("\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)))
-    print("\nNothing was moved.")
+    table = _table(
+        [(column["name"], column["type"]) for column in columns], head=("column", "type")
+    )
+    plan = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+    print(f"{table}\n\n{plan}\n\nNothing was moved.", file=answer)
 
 
 def _receipt_text(receipt: Receipt) -> str:
@@ -229,7 +260,7 @@ def _receipt_text(receipt: Receipt) -> str:
         ("from", receipt.source),
         ("to", receipt.target),
         ("rows", "not counted" if receipt.rows is None else f"{receipt.rows:,}"),
-        ("size", f"{size_text(receipt.bytes)} ({receipt.bytes:,} bytes)"),
+        ("size", _size(receipt.bytes)),
         ("time", f"{receipt.seconds:.1f} s"),
         ("peak memory", size_text(receipt.peak_memory)),
     ]
@@ -255,6 +286,10 @@ def _receipt_text(receipt: Receipt) -> str:
     return text
 
 
+def _size(size: int) -> str:
+    return size_text(size) + (f" ({size:,} bytes)" if size >= 1000 else "")
+
+
 def _table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None = None) -> str:
     lines = [head, *rows] if head else rows
     if not lines:
@@ -271,11 +306,26 @@ def _table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None = No
 # ------------------------------------------------------------------------------------------ signals
 
 
+class _Asked(threading.Event):
+    """Set when the move is asked to stop; knows whether it has taken note."""
+
+    noticed = False
+
+    def is_set(self) -> bool:
+        found = super().is_set()
+        self.noticed = self.noticed or found
+        return found
+
+
 class _Stop:
-    """Ctrl-C and SIGTERM end the move in order; a second one ends it at once."""
+    """Ctrl-C and SIGTERM end the move with its next piece of data.
+
+    Where none comes by, another system is being waited for: that is broken off by a second signal,
+    or after some seconds by itself.
+    """
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.event = _Asked()
         self.signal = 0
         self._restore = ExitStack()
 
@@ -288,7 +338,18 @@ class _Stop:
         self._restore.close()
 
     def _take(self, number: int, _: FrameType | None) -> None:
-        if self.event.is_set():
+        if self.signal:
             raise KeyboardInterrupt
         self.signal = number
         self.event.set()
+        main = threading.get_ident()
+
+        def again() -> None:
+            if not self.event.noticed:
+                # To the main thread: a signal of another one does not interrupt its waiting.
+                signal.pthread_kill(main, number)
+
+        timer = threading.Timer(_GRACE, again)
+        timer.daemon = True
+        self._restore.callback(timer.cancel)
+        timer.start()

@@ -376,18 +376,26 @@ def test_nothing_gives_one_object_with_the_schema(store: Store) -> None:
 
 
 class Values(Source):
-    """One column of partition values, and a number."""
+    """One column of partition values, and a number; in the end it may fail."""
 
-    def __init__(self, values: pa.Array) -> None:
-        self.values = values
+    def __init__(
+        self, values: pa.Array, *, rows: int = 1_000, fails: Exception | None = None
+    ) -> None:
+        self.values, self.rows, self.fails = values, rows, fails
 
     def describe(self) -> str:
         return "values"
 
     def batches(self) -> Batches:
         columns = [self.values, pa.array(range(len(self.values)))]
-        batch = pa.record_batch(columns, names=["value", "id"])
-        return Batches(batch.schema, iter([batch]))
+        table = pa.table(columns, names=["value", "id"])
+
+        def generate() -> Iterator[pa.RecordBatch]:
+            yield from table.to_batches(max_chunksize=self.rows)
+            if self.fails is not None:
+                raise self.fails
+
+        return Batches(table.schema, generate())
 
 
 def test_partition_values_are_escaped_as_hive_does(store: Store) -> None:
@@ -421,6 +429,37 @@ def test_many_partitions_open_one_after_the_other(file_store: FileStore) -> None
     receipt = transfer(Values(values), target, OURS)
     assert len(receipt.stored.objects) == 50
     assert table(file_store, "set").sort_by("id").column("value").to_pylist() == values.to_pylist()
+
+
+def test_unsorted_partitions_are_few_objects_as_long_as_they_fit(file_store: FileStore) -> None:
+    values = pa.array([f"{number % 50:02d}" for number in range(500)])
+
+    def objects(**options: int) -> list[tuple[int | None, int | None]]:
+        parts = Parts(by=("value",), **options)
+        target = ObjectTarget(file_store, "set", format="csv", parts=parts)
+        stored = transfer(Values(values, rows=100), target, OURS).stored.objects
+        read = table(file_store, "set").sort_by("id").column("value").to_pylist()
+        assert read == values.to_pylist()
+        return [(one.rows, one.bytes) for one in stored]
+
+    assert len(objects()) == 50, "one for each value"
+    some = objects(memory=2_000)
+    assert 50 < len(some) < 250
+    assert some == objects(memory=2_000), "a matter of the data alone"
+
+
+def test_sorted_partitions_are_one_object_each_however_large(file_store: FileStore) -> None:
+    values = pa.array([f"{number // 10:02d}" for number in range(500)])
+    parts = Parts(by=("value",), memory=1, open=2)
+    target = ObjectTarget(file_store, "set", format="csv", parts=parts)
+    assert len(transfer(Values(values, rows=5), target, OURS).stored.objects) == 50
+
+
+def test_wrong_data_are_told_though_an_earlier_try_is_there(file_store: FileStore) -> None:
+    target = ObjectTarget(file_store, "a.csv", replace=False)
+    transfer(Values(pa.array(["x"])), target, OURS)
+    with pytest.raises(InputError, match="does not fit"):
+        transfer(Values(pa.array(["x", "y"]), fails=InputError("does not fit")), target, OURS)
 
 
 # ---------------------------------------------------------------------------------------- arguments

@@ -118,10 +118,7 @@ def target_of_connection(conn_id: str, options: Mapping[str, str]) -> Target:
 
         uri, rest = _uri_of(OBJECT_STORES[kind], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
-        # The options are those of a URI; the store is the connection's.
-        target = ObjectTarget.from_uri(f"file:///{key}", rest)
-        target.store, target.key = store, key
-        return target
+        return ObjectTarget.from_options(store, key, rest)
     from tradewind.airflow.connections.sql import sql_table, sql_table_class
 
     return sql_table(conn_id, **take_options(sql_table_class(conn_id), options))

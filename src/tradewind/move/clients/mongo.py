@@ -207,5 +207,5 @@ def _short(error: Exception) -> str:
     details = getattr(error, "details", None)
     text = str((details or {}).get("errmsg") or error)
     text = re.split(r", (?:full error:|Timeout: |Topology Description:)", text)[0]
-    text = re.sub(r"//[^/@\s]*@", "//***@", text)
+    text = re.sub(r"//[^/@\s]*@", "//***@", text).rstrip(".")
     return text if len(text) <= 300 else f"{text[:297]}..."

@@ -26,6 +26,18 @@ _LINES_BLOCK = 4 << 20
 _REPLY = 3 << 20
 _SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
 _WRITING_STAGES = {"$out", "$merge"}
+_OPTIONS = (
+    "database",
+    "collection",
+    "query",
+    "projection",
+    "sort",
+    "pipeline",
+    "json",
+    "batch_size",
+    "limit",
+    "max_time",
+)
 
 
 class MongoSource(Source):
@@ -317,12 +329,18 @@ class MongoSource(Source):
         Args:
             uri: A MongoDB URI with a database; its password comes from ``MONGODB_PASSWORD``.
             options: ``collection``, and as JSON ``query`` (a list is a pipeline), ``projection``,
-                ``sort``; ``json``; ``batch_size``, ``limit``, ``max_time``.
+                ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``, ``max_time``;
+                ``database`` instead of the URI's.
 
         Raises:
             InputError: An option is missing or not JSON.
         """
         connection = MongoConnection.from_uri(uri)
+        if unknown := sorted(options.keys() - set(_OPTIONS)):
+            raise InputError(
+                f"MongoDB at {connection.address}: there is no option {', '.join(unknown)}. Choose "
+                f"from: {', '.join(_OPTIONS)}."
+            )
         database = options.get("database") or connection.database
         if not database or not options.get("collection"):
             raise InputError(

@@ -18,7 +18,7 @@ from tradewind.move.sources._ahead import ahead
 from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
 from tradewind.move.sources._object_set import Chosen, choose
 from tradewind.move.store import Store
-from tradewind.move.stores.uris import store_of
+from tradewind.move.stores.uris import options_of, store_of
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -95,7 +95,7 @@ class ObjectSource(Source):
         if given:
             raise InputError(
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
-                "format, compression."
+                f"{', '.join(('format', 'compression', *options_of(uri)))}."
             )
         return cls(store, key, **keywords)
 

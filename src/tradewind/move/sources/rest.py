@@ -195,6 +195,12 @@ class RestSource(Source):
         Raises:
             InputError: An option is wrong.
         """
+        known = ("records", "pagination", "total", "total_header", "max_pages")
+        if unknown := sorted(options.keys() - set(known)):
+            raise InputError(
+                f"HTTP API at {masked(uri)}: there is no option {', '.join(unknown)}. Choose from: "
+                f"{', '.join(known)}; what the API itself takes stands in the address."
+            )
         arguments: dict[str, Any] = {
             name: options[name] for name in ("records", "total", "total_header") if name in options
         }

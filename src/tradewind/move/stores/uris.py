@@ -10,7 +10,7 @@ from tradewind.errors import InputError
 from tradewind.move.registry import STORES, load
 from tradewind.move.store import Store
 
-__all__ = ["store_of"]
+__all__ = ["options_of", "store_of"]
 
 
 def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
@@ -28,6 +28,28 @@ def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
     Raises:
         InputError: The URI is wrong.
     """
+    store, taken = _store_class(uri)
+    arguments = {name: options.pop(name) for name in taken if name in options}
+    result: tuple[Store, str] = store.from_uri(uri, **arguments)
+    return result
+
+
+def options_of(uri: str) -> tuple[str, ...]:
+    """Tell the options that the store of a URI takes.
+
+    Args:
+        uri: As for `store_of`.
+
+    Returns:
+        Their names.
+
+    Raises:
+        InputError: The URI is wrong.
+    """
+    return _store_class(uri)[1]
+
+
+def _store_class(uri: str) -> tuple[Any, tuple[str, ...]]:
     scheme = urlsplit(uri).scheme if "://" in uri else "file"
     short = {"gcs": "gs", "s3a": "s3", "s3n": "s3", "wasb": "az", "wasbs": "az"}
     name = short.get(scheme, scheme)
@@ -39,7 +61,4 @@ def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
     parameters = inspect.signature(store.from_uri).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         parameters = inspect.signature(store).parameters.values()  # it hands them on
-    taken = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
-    arguments = {name: options.pop(name) for name in taken if name in options}
-    result: tuple[Store, str] = store.from_uri(uri, **arguments)
-    return result
+    return store, tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)

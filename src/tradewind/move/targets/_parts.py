@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["publish_parts"]
 
 _FINISHING = 4
+_HELD = 32 << 20  # what a part holds at most: a row group, or some pieces and a part of an upload
 _PART = re.compile(r"(?:[^/]+=[^/]*/)*part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+")
 _SLICES = 4
 
@@ -161,6 +162,8 @@ class _Open:
     key: str
     partition: Partition
     writer: PartWriter
+    held: int = 0
+    used: int = 0
 
 
 class _Writing:
@@ -180,9 +183,11 @@ class _Writing:
             + ([] if not target.compression else [_ENDINGS[target.compression]])
         )
         self._name = f"part-{{:05d}}-{self._token}{ending}"
-        self._open: OrderedDict[Partition, _Open] = OrderedDict()
+        self._open: dict[Partition, _Open] = {}
         self._counts: dict[Partition, int] = {}
         self._begun = 0
+        self._held = 0
+        self._batch = 0
         self._done: dict[int, Part] = {}
         self._pool = ThreadPoolExecutor(_FINISHING, thread_name_prefix="tradewind ends")
         self._finishing: deque[tuple[_Open, Future[ObjectInfo]]] = deque()
@@ -197,6 +202,7 @@ class _Writing:
         for batch in batches:
             if not batch.num_rows:
                 continue
+            self._batch += 1
             found = partitions(batch, parts.by) if parts.by else iter([((), batch)])
             for partition, rows in found:
                 if parts.by and not parts.keep:
@@ -230,22 +236,40 @@ class _Writing:
             step = max(1, batch.num_rows // max(1, pieces))
         at = 0
         while at < batch.num_rows:
-            writer = self._opened(partition).writer
+            opened = self._opened(partition)
+            writer = opened.writer
             room = batch.num_rows if parts.rows is None else parts.rows - writer.rows
             rows = batch.slice(at, min(step, room))
             writer.push(rows)
             at += rows.num_rows
+            self._hold(opened, rows.nbytes)
             if parts.bytes is not None:
                 writer.settle()
             if writer.rows == parts.rows or (parts.bytes and writer.sent >= parts.bytes):
                 self._finish(partition)
+            while parts.memory is not None and self._held > parts.memory and len(self._open) > 1:
+                self._finish(self._least_needed())
+
+    def _hold(self, opened: _Open, size: int) -> None:
+        """Count what a part holds, by its rows alone."""
+        more = min(size, _HELD - opened.held)
+        opened.held += more
+        self._held += more
+
+    def _least_needed(self) -> Partition:
+        """Choose the part to end before its time: a large one, so that there are few.
+
+        Sorted data come back to no partition, so one that was passed by goes first.
+        """
+        idle = [one for one in self._open.values() if one.used < self._batch - 1]
+        return max(idle or self._open.values(), key=lambda one: (one.held, -one.used)).partition
 
     def _opened(self, partition: Partition) -> _Open:
-        if partition in self._open:
-            self._open.move_to_end(partition)
-            return self._open[partition]
+        if (known := self._open.get(partition)) is not None:
+            known.used = self._batch
+            return known
         if len(self._open) == self._parts.open:
-            self._finish(next(iter(self._open)))
+            self._finish(self._least_needed())
         count = self._counts.get(partition, 0)
         self._counts[partition] = count + 1
         where = f"{folder(self._parts.by, partition)}/" if partition else ""
@@ -255,7 +279,7 @@ class _Writing:
             self._prefix + key, content_type=target.content_type, metadata=self._metadata
         )
         writer = PartWriter(upload, target.format, target.compression, self._schema)
-        opened = _Open(self._begun, key, partition, writer)
+        opened = _Open(self._begun, key, partition, writer, used=self._batch)
         self._open[partition] = opened
         self._begun += 1
         return opened
@@ -265,6 +289,7 @@ class _Writing:
         while len(self._finishing) >= _FINISHING:
             self._collect()
         ending = self._open.pop(partition)
+        self._held -= ending.held
         self._finishing.append((ending, self._pool.submit(ending.writer.finish)))
 
     def _collect(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,7 @@ from tradewind.move.compression import COMPRESSIONS, compress, format_of
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.store import ObjectInfo, Store
-from tradewind.move.stores.uris import store_of
+from tradewind.move.stores.uris import options_of, store_of
 from tradewind.move.target import Target
 from tradewind.move.targets.manifest import MANIFEST, folder_of
 
@@ -29,6 +29,20 @@ __all__ = ["OWNER", "ObjectTarget", "Parts"]
 OWNER = "tradewind-owner"
 """Metadata of each object: the digest of the owner whose effect it is."""
 
+_OPTIONS = (
+    "format",
+    "compression",
+    "replace",
+    "part_rows",
+    "part_bytes",
+    "part_by",
+    "part_open",
+    "part_memory",
+    "keep_columns",
+    "content_type",
+    "metadata",
+)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -40,9 +54,11 @@ class Parts:
             hand on pieces of some megabytes (Parquet: row groups), so it may have those more.
         by: Partition columns: ``PREFIX/column=value/part-...``, escaped as Hive does.
         keep: Whether the files have the partition columns too, which their folders tell.
-        open: The most partitions that are written at once. When rows of one more come, the one
-            that was used longest ago is closed; if it comes again it gets a further object. Data
-            that are sorted by the partition columns make the fewest objects.
+        open: The most partitions that are written at once. When rows of one more come, one of them
+            is closed: a large one, or one that the rows have passed by. If it comes again it gets
+            a further object. Data that are sorted by the partition columns make the fewest objects.
+        memory: The most bytes of rows, about, that the partitions written at once hold; where they
+            have more, one is closed in the same way. None closes none.
 
     Raises:
         InputError: A number is too small, or nothing is given.
@@ -52,13 +68,14 @@ class Parts:
     bytes: int | None = None
     by: tuple[str, ...] = ()
     keep: bool = False
-    open: int = 8
+    open: int = 64
+    memory: int | None = 32 << 20
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
         if self.rows is None and self.bytes is None and not self.by:
             raise InputError("Parts: say what ends an object: rows, bytes or by=(column, ...).")
-        for name in ("rows", "bytes", "open"):
+        for name in ("rows", "bytes", "open", "memory"):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"Parts: {name} is {number}; give 1 or more.")
@@ -78,9 +95,9 @@ class ObjectTarget(Target):
     one that was there at the start. What it does not name is removed after.
 
     Memory: one object needs what its store's upload holds (see there) and the format's own. Parts:
-    for each open one (`Parts.open`, one without partition columns) one batch, what the format
-    gathers (Parquet: one row group) and one part of an upload, and beside them the parts on their
-    way.
+    without partition columns one batch, what the format gathers (Parquet: one row group) and one
+    part of an upload. With them about twice `Parts.memory` for all that are open (as rows and
+    encoded), and beside them the parts on their way.
 
     Args:
         store: The bucket, container or folder.
@@ -121,7 +138,10 @@ class ObjectTarget(Target):
                 f"{', '.join(FORMATS)}."
             )
         if parts is None and (not key or key.endswith("/")):
-            raise InputError(f"{store.uri(key)}: this is no name of an object. Give one, or parts.")
+            raise InputError(
+                f"{store.uri(key).rstrip('/')}/: this is no name of an object. Give one, or say "
+                "how to cut the data into parts: part_rows, part_bytes, part_by."
+            )
         if compression is None:
             compression = named_compression
         elif compression == "none":
@@ -149,14 +169,33 @@ class ObjectTarget(Target):
         Args:
             uri: See `tradewind.move.stores.uris.store_of`.
             options: ``format``, ``compression``, ``replace`` (true, false), ``part_rows``,
-                ``part_bytes``, ``part_by`` (columns with commas between), ``keep_columns``,
-                ``content_type``, ``metadata`` as JSON, and those of the store.
+                ``part_bytes``, ``part_by`` (columns with commas between), ``part_open``,
+                ``part_memory``, ``keep_columns``, ``content_type``, ``metadata`` as JSON, and those
+                of the store.
 
         Raises:
             InputError: Something of it is wrong.
         """
         given = dict(options)
         store, key = store_of(uri, given)
+        return cls.from_options(store, key, given, more=options_of(uri))
+
+    @classmethod
+    def from_options(
+        cls, store: Store, key: str, options: Mapping[str, str], *, more: Sequence[str] = ()
+    ) -> Self:
+        """Make one from options of the command line.
+
+        Args:
+            store: Where to.
+            key: The object or prefix.
+            options: As for `from_uri`, without those of the store.
+            more: Names of options that the store takes, for messages.
+
+        Raises:
+            InputError: An option is wrong.
+        """
+        given = dict(options)
         keywords: dict[str, Any] = {
             name: given.pop(name)
             for name in ("format", "compression", "content_type")
@@ -167,7 +206,7 @@ class ObjectTarget(Target):
         if "metadata" in given:
             keywords["metadata"] = _metadata(given.pop("metadata"))
         cut: dict[str, Any] = {}
-        for name in ("rows", "bytes"):
+        for name in ("rows", "bytes", "open", "memory"):
             if (text := given.pop(f"part_{name}", None)) is not None:
                 if not text.isdecimal():
                     raise InputError(f"part_{name}={text!r} is no number.")
@@ -177,10 +216,10 @@ class ObjectTarget(Target):
         if "keep_columns" in given:
             cut["keep"] = _flag("keep_columns", given.pop("keep_columns"))
         if given:
+            known = ", ".join((*_OPTIONS, *more))
             raise InputError(
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
-                "format, compression, replace, part_rows, part_bytes, part_by, keep_columns, "
-                "content_type, metadata."
+                f"{known}."
             )
         return cls(store, key, parts=Parts(**cut) if cut else None, **keywords)
 
@@ -234,15 +273,18 @@ class ObjectTarget(Target):
             create_only=not self.replace and there is None,
             replaces=there.etag if there is not None else None,
         )
+        sent = False
         try:
             with _closing(compress(flow.encoded(self.format).chunks, self.compression)) as chunks:
                 for chunk in chunks:
                     upload.write(chunk)
+            sent = True
             info = upload.complete()
         except BaseException as error:
             with contextlib.suppress(TradewindError):
                 upload.abort()
-            if isinstance(error, InputError) and not self.replace:
+            # What is wrong with the data is no matter of who was quicker.
+            if sent and isinstance(error, InputError) and not self.replace:
                 adopted = self._published_by_sibling(owner)
                 if adopted is not None:
                     return adopted
