@@ -231,6 +231,10 @@ def test_modes(path) -> None:
         load(path, numbers(9, 9), "t", mode="upsert")
     load(path, numbers(), "t", mode="replace")
     assert run(path, "SELECT COUNT(*) FROM t") == [(0,)]
+    for slice, message in (({"n": 3}, "has 1"), ({"x": 3}, "'x'")):
+        with pytest.raises(InputError, match=message):
+            load(path, numbers(3, 4), "made", mode="replace", slice=slice, create=True)
+    assert run(path, "SELECT name FROM sqlite_master WHERE name = 'made'") == []
 
 
 def test_a_failure_leaves_nothing(path, tmp_path: Path) -> None:

@@ -149,6 +149,27 @@ def test_a_transform_changes_rows_and_schema_and_takes_the_long_way():
     assert receipt.rows == 3
 
 
+def test_a_transform_that_is_not_the_same_for_all_is_told():
+    def odd(batch: pa.RecordBatch) -> pa.RecordBatch:
+        kind = pa.string() if batch.num_rows else pa.int64()
+        return pa.record_batch([batch.column(0).cast(kind)], names=["b"])
+
+    source = Numbers()
+    with pytest.raises(InputError, match=r"'b' of type int64 where.*'b' of type string"):
+        transfer(source, Memory(), OWNER, transform=odd)
+    assert source.closed >= 1
+
+
+def test_a_transform_that_fails_at_once_closes_the_source():
+    def fails(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise InputError("no such column")
+
+    source = Numbers()
+    with pytest.raises(InputError, match="no such column"):
+        transfer(source, Memory(), OWNER, transform=fails)
+    assert source.closed == 1
+
+
 def test_batches_close_their_source_even_when_never_begun():
     source = Numbers()
     Flow(source).batches().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -239,7 +240,8 @@ def _stream(
             raise RetryError(f"{uri} gave other bytes than its checksum says. Copy again.")
         stored = upload.complete()
     except BaseException:
-        upload.abort()
+        with contextlib.suppress(TradewindError):
+            upload.abort()
         raise
     if stored.size != size:
         raise RetryError(f"{target_uri} has {stored.size} bytes of {size}. Copy again.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.errors import TradewindError
+from tradewind.errors import InputError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.source import Encoded, Source
 
@@ -99,12 +100,19 @@ class Flow:
         source = self.source.batches()
         schema = source.schema
         if self._transform is not None:
-            # A transform tells its schema by what it makes of a batch, here of an empty one.
-            schema = self._transform(_empty(schema)).schema
+            try:
+                # A transform tells its schema by what it makes of a batch, here of an empty one.
+                schema = self._transform(_empty(schema)).schema
+            except BaseException:
+                source.close()
+                raise
 
         def generate() -> Iterator[pa.RecordBatch]:
             for batch in source:
-                changed = batch if self._transform is None else self._transform(batch)
+                changed = batch
+                if self._transform is not None:
+                    changed = self._transform(batch)
+                    _check_transformed(changed, schema)
                 self._count(changed.num_rows, batch.nbytes)
                 yield changed
             self._tell()
@@ -167,6 +175,21 @@ class Flow:
         if self._progress is not None:
             rows = None if self._encoded is not None else self._rows
             self._progress(Progress(rows, self._bytes, self._told - self._began))
+
+
+def _check_transformed(batch: pa.RecordBatch, schema: pa.Schema) -> None:
+    if batch.schema.equals(schema):
+        return
+    for found, expected in itertools.zip_longest(batch.schema, schema):
+        if found != expected:
+            raise InputError(
+                f"The transform made of an empty batch {_words(expected)} where it makes "
+                f"{_words(found)} of another one. Have it give the same columns for every batch."
+            )
+
+
+def _words(field: pa.Field | None) -> str:
+    return "no column" if field is None else f"the column {field.name!r} of type {field.type}"
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

@@ -188,6 +188,21 @@ def test_a_server_that_does_not_know_the_parameter() -> None:
         assert "same 25 records" in failing(source(server, pagination=Page()), InputError)
 
 
+def test_a_page_comes_again_later() -> None:
+    def answer(asked: Asked) -> Reply:
+        # After the third page it begins anew.
+        number = (int(asked.query["page"]) - 1) % 3 + 1
+        return Reply({"items": [{"id": number}]})
+
+    with serving(answer) as server:
+        rest = source(server, records="$.items", pagination=Page())
+        assert "page 4 has the same 1 records as page 1" in failing(rest, InputError)
+        again = source(
+            server, records="$.items", pagination=Page(), allow_repeats=True, max_pages=5
+        )
+        assert "more than 5 pages" in failing(again, InputError)
+
+
 @pytest.mark.parametrize("by", ["body", "header"])
 def test_a_page_is_lost(by: str) -> None:
     def answer(asked: Asked) -> Reply:

@@ -110,6 +110,13 @@ def test_replace_a_slice_and_all(connection, db) -> None:
     assert db.count(table) == 3
     load(connection, rows.slice(0, 0), table, mode="replace")
     assert db.count(table) == 0
+    for slice, message in (({"n": 7}, "has 1 now"), ({"dya": 1}, "'dya'")):
+        with pytest.raises(InputError, match=message):
+            load(connection, rows, f"{table}_made", mode="replace", slice=slice, create=True)
+    made = {"mode": "replace", "slice": {"day": day}, "create": True}
+    for _ in range(2):
+        load(connection, rows, f"{table}_made", **made)
+    assert db.count(f"{table}_made") == 2
 
 
 def test_upsert(connection, db) -> None:

@@ -257,6 +257,6 @@ def _token(path: str, turn: Turn) -> str | None:
 
 def _number(path: str, document: Any) -> int | None:
     found = _found(path, document)
-    if isinstance(found, str) and found.isdigit():
+    if isinstance(found, str) and found.isdecimal():
         found = int(found)
     return found if isinstance(found, int) and not isinstance(found, bool) else None

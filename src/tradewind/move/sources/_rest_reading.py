@@ -69,7 +69,7 @@ class Reading:
         self._http = http
         self._values = values
         self._tokens: set[bytes] = set()
-        self._last: bytes | None = None
+        self._pages: dict[bytes, int] = {}
         self._seen = 0
         self._total: int | None = None
 
@@ -219,13 +219,15 @@ class Reading:
         self._compare(digest, len(records), number)
 
     def _compare(self, digest: bytes, records: int, number: int) -> None:
-        if records and digest == self._last:
+        if not records:
+            return
+        before = self._pages.setdefault(digest, number)
+        if before != number:
             raise InputError(
-                f"{self._request.describe}: page {number} has the same {records:,} records as the "
-                "one before. Correct the pagination (perhaps the API does not know the "
-                "parameter), or pass allow_repeats=True if that is right."
+                f"{self._request.describe}: page {number} has the same {records:,} records as page "
+                f"{before}. Perhaps the pages go in a circle, or the API does not know the "
+                "parameter: correct the pagination, or pass allow_repeats=True if that is right."
             )
-        self._last = digest
 
     def _declare(self, total: int | None, number: int) -> None:
         if total is None:
@@ -241,7 +243,7 @@ class Reading:
     def _number(self, found: Any, where: str) -> int | None:
         if found is _MISSING_TOTAL:
             return None
-        if isinstance(found, str) and found.strip().isdigit():
+        if isinstance(found, str) and found.strip().isdecimal():
             return int(found)
         if isinstance(found, int) and not isinstance(found, bool):
             return found

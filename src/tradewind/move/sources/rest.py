@@ -34,8 +34,8 @@ _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 class RestSource(Source):
     """Records of an HTTP API, as JSON or newline-delimited JSON, in one or many pages.
 
-    A page lost or repeated is an error: an address or token that is handed out twice, the same
-    records twice in a row, a total that the API declares and does not hand out or changes while it
+    A page lost or repeated is an error: an address or token that is handed out twice, two pages
+    with the same records, a total that the API declares and does not hand out or changes while it
     is read, more than `max_pages` pages.
 
     Numbers keep all their digits; of equal names in one object the last one counts.
@@ -60,7 +60,7 @@ class RestSource(Source):
         lines: Whether pages are newline-delimited JSON; by their content type when None.
         max_pages: The most pages; one more is an error.
         page_bytes: The most bytes of a page, uncompressed, or of a line.
-        allow_repeats: Whether two pages in a row may have the same records.
+        allow_repeats: Whether two pages may have the same records.
         schema: Columns and types of the batches; what the first records have when not given. A
             format that is asked for JSON lines then gets them from the batches.
         sample: How many records to look at where no schema is given.

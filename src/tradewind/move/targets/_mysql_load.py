@@ -201,12 +201,7 @@ class Load:
 
     def _check(self) -> None:
         target, session = self._target, self._session
-        if target.slice is not None:
-            condition, parameters = slice_condition(
-                target.slice, self._columns, quote=quoted, mark="%s", system=self._system
-            )
-            self._slice = bound(session, condition, parameters)
-            session.fetch(f"EXPLAIN SELECT 1 FROM {self._sql} WHERE ".encode() + self._slice)
+        self._choose_slice(self._sql)
         if target.mode == "upsert":
             self._keys = self._unique()
         for name in target.columns or ():
@@ -226,6 +221,16 @@ class Load:
         if target.mode == "replace":
             session.execute(f"DELETE FROM {self._sql} WHERE 1 = 0")
         session.execute("ROLLBACK")
+
+    def _choose_slice(self, table: str) -> None:
+        """Learn which rows of the table, which is there by now, are to be replaced."""
+        if self._target.slice is None:
+            return
+        condition, parameters = slice_condition(
+            self._target.slice, self._columns, quote=quoted, mark="%s", system=self._system
+        )
+        self._slice = bound(self._session, condition, parameters)
+        self._session.fetch(f"EXPLAIN SELECT 1 FROM {table} WHERE ".encode() + self._slice)
 
     def _unique(self) -> tuple[str, ...]:
         found: dict[str, list[str]] = {}
@@ -281,7 +286,7 @@ class Load:
         if into == _TRANSIENT:
             self._merge(columns, rows)
         if self._slice is not None:
-            self._check_slice(rows)
+            self._check_slice(into, rows)
         if self._ledger:
             self._session.execute(
                 f"REPLACE INTO {quoted(self._target.schema, LEDGER)} "
@@ -327,6 +332,7 @@ class Load:
         finally:
             target.table = name
             self._exists = False
+        self._choose_slice(self._staging_sql)
         self._session.execute("START TRANSACTION")
 
     def _begin_writing(self, columns: tuple[TableColumn, ...]) -> None:
@@ -457,11 +463,9 @@ class Load:
                 "Look for triggers on the table."
             )
 
-    def _check_slice(self, rows: int) -> None:
+    def _check_slice(self, table: str, rows: int) -> None:
         """See that the next replacement of this slice will find all of these rows."""
-        if not self._exists:
-            return
-        counted = f"SELECT COUNT(*) FROM {self._sql} WHERE ".encode() + (self._slice or b"1")
+        counted = f"SELECT COUNT(*) FROM {table} WHERE ".encode() + (self._slice or b"1")
         inside = int(self._session.fetch(counted)[0][0])
         if inside != rows:
             raise InputError(

@@ -209,11 +209,15 @@ class _Load:
         )
 
     def _check(self) -> tuple[str, Any]:
-        target, execute = self._target, self._connection.execute
         if not self._columns:
             return "", None
-        if target.mode == "upsert":
+        if self._target.mode == "upsert":
             self._keys = self._unique()
+        return self._slice()
+
+    def _slice(self) -> tuple[str, Any]:
+        """Write the condition of the rows that are replaced, with its values."""
+        target, execute = self._target, self._connection.execute
         if target.slice is None:
             return "", None
         where, values = slice_condition(
@@ -252,6 +256,7 @@ class _Load:
         with flow.batches() as batches:
             if not self._columns:
                 self._make(batches.schema)
+                where, values = self._slice()
             columns = matched(
                 self._system,
                 target.table,
