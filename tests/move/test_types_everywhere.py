@@ -1,22 +1,35 @@
-"""Every type from a database through each format into a store, and back into the database."""
+"""Every type from every source through each format and every store into every table, and back."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pytest
+import requests
+from azure.storage.blob import ContainerClient
+from bson import Decimal128, Int64
+from bson.datetime_ms import DatetimeMS
+from google.auth.credentials import AnonymousCredentials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from move.formats.tables import SCALARS, same, tables
+import emulators
+from move.formats.tables import SCALARS, WIDE, same, tables
+from rest_server import Asked, Reply, serving
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
+from tradewind.move.clients.http import HttpConnection
+from tradewind.move.clients.mongo import MongoConnection
 from tradewind.move.clients.mysql import MySQLConnection
 from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.format import Format
@@ -24,11 +37,18 @@ from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.parquet import ParquetFormat
 from tradewind.move.source import Source
+from tradewind.move.sources.dbapi import DbApiSource
+from tradewind.move.sources.mongo import MongoSource
 from tradewind.move.sources.mysql import MySQLSource
 from tradewind.move.sources.objects import ObjectSource
 from tradewind.move.sources.postgres import PostgresSource
+from tradewind.move.sources.rest import Page, RestSource
 from tradewind.move.sources.sqlite import SQLiteSource
+from tradewind.move.store import Store
+from tradewind.move.stores.azure import AzureStore
 from tradewind.move.stores.files import FileStore
+from tradewind.move.stores.gcs import GCSStore
+from tradewind.move.stores.s3 import S3Store
 from tradewind.move.target import Target
 from tradewind.move.targets.mysql import MySQLTable
 from tradewind.move.targets.objects import ObjectTarget
@@ -54,13 +74,51 @@ class Made(Source):
         return Batches(self.table.schema, self.table.to_batches())
 
 
+Scalar = tuple[pa.DataType, str | None, st.SearchStrategy[Any]]
+
+
 @dataclass
 class Kind:
-    """A database: how its tables are read and written, and which values it has words for."""
+    """A system: how to put a table there and read it, and which values it has words for.
 
-    source: Callable[[str], Source]
-    target: Callable[[str], Target]
-    scalars: list[tuple[pa.DataType, str | None, st.SearchStrategy[Any]]]
+    Args:
+        source: Reads a table by its name; the schema is the one that was put there.
+        fill: Puts a table there.
+        types: Which types it has.
+        limits: Leave out, of each type, what it has no words for.
+        target: Writes a table; None where it is no target.
+    """
+
+    source: Callable[[str, pa.Schema], Source]
+    fill: Callable[[str, pa.Table], object]
+    types: Sequence[tuple[pa.DataType, str | None]]
+    limits: Sequence[Callable[[Scalar], Scalar]] = ()
+    target: Callable[[str], Target] | None = None
+
+    @property
+    def scalars(self) -> list[Scalar]:
+        return _limited(_chosen(*self.types), self.limits)
+
+
+def _limited(
+    scalars: Iterable[Scalar], limits: Iterable[Callable[[Scalar], Scalar]]
+) -> list[Scalar]:
+    found = list(scalars)
+    for limit in limits:
+        found = [limit(scalar) for scalar in found]
+    return found
+
+
+def _database(
+    source: Callable[[str], Source],
+    target: Callable[[str], Target],
+    types: Sequence[tuple[pa.DataType, str | None]],
+    *limits: Callable[[Scalar], Scalar],
+) -> Kind:
+    def fill(name: str, table: pa.Table) -> None:
+        transfer(Made(table), target(name), Owner("types", name, "fill"))
+
+    return Kind(lambda name, _: source(name), fill, types, limits, target)
 
 
 def _chosen(*kinds: tuple[pa.DataType, str | None]) -> list[tuple[Any, Any, Any]]:
@@ -126,18 +184,19 @@ def postgres(local_postgres: Systems) -> Kind:
         password=values["PGPASSWORD"],
         database=values["PGDATABASE"],
     )
-    scalars = _chosen(
+    types = [
         *_SERVERS,
         (pa.bool_(), None),
         (pa.float32(), None),
         (pa.timestamp("us", tz="UTC"), None),
         (pa.string(), "json"),
         (pa.string(), "uuid"),
-    )
-    return Kind(
+    ]
+    return _database(
         lambda table: PostgresSource(connection, f'SELECT * FROM "{table}" ORDER BY "row"'),
         lambda table: PostgresTable(connection, table, create=True),
-        [_without_nul(scalar) for scalar in scalars],
+        types,
+        _without_nul,
     )
 
 
@@ -151,27 +210,175 @@ def mariadb(local_mariadb: Systems) -> Kind:
         password=values["MYSQL_PWD"],
         database=values["MYSQL_DATABASE"],
     )
-    scalars = _chosen(*_SERVERS, (pa.uint64(), None), (pa.uint8(), None))
-    return Kind(
+    return _database(
         lambda table: MySQLSource(connection, f"SELECT * FROM `{table}` ORDER BY `row`"),
         lambda table: MySQLTable(connection, table, create=True),
-        [_without_minus_zero(_modern(scalar)) for scalar in scalars],
+        [*_SERVERS, (pa.uint64(), None), (pa.uint8(), None)],
+        _modern,
+        _without_minus_zero,
     )
 
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Kind:
     path = tmp_path_factory.mktemp("sqlite") / "types.db"
-    return Kind(
+    return _database(
         lambda table: SQLiteSource(str(path), f'SELECT * FROM "{table}" ORDER BY "row"'),
         lambda table: SQLiteTable(str(path), table, create=True),
-        [_without_minus_zero(_without_nul(scalar)) for scalar in _chosen(*_COMMON)],
+        _COMMON,
+        _without_minus_zero,
+        _without_nul,
     )
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("objects")
+def dbapi(tmp_path_factory: pytest.TempPathFactory) -> Kind:
+    """A driver of Python's; SQLite's is at hand everywhere."""
+    path = tmp_path_factory.mktemp("dbapi") / "types.db"
+
+    def source(name: str, schema: pa.Schema) -> Source:
+        return DbApiSource(
+            lambda: sqlite3.connect(path), f'SELECT * FROM "{name}" ORDER BY "row"', schema=schema
+        )
+
+    def fill(name: str, table: pa.Table) -> None:
+        target = SQLiteTable(str(path), name, create=True)
+        transfer(Made(table), target, Owner("types", name, "fill"))
+
+    return Kind(source, fill, _COMMON, [_without_minus_zero, _without_nul])
+
+
+@pytest.fixture(scope="module")
+def mongodb(local_mongodb: Systems) -> Iterator[Kind]:
+    values = local_mongodb.environment
+    connection = MongoConnection(values["MONGODB_URI"], {"password": values["MONGODB_PASSWORD"]})
+    database = f"types_{os.getpid()}"
+
+    def fill(name: str, table: pa.Table) -> None:
+        numbers = [
+            column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+            for column in table.columns
+        ]
+        rows = zip(*(column.to_pylist() for column in numbers), strict=True)
+        documents = [
+            {
+                field.name: _bson(value, field.type)
+                for field, value in zip(table.schema, row, strict=True)
+            }
+            for row in rows
+        ]
+        if documents:
+            client[database][name].insert_many(documents)
+
+    def source(name: str, schema: pa.Schema) -> Source:
+        return MongoSource(
+            connection,
+            database=database,
+            collection=name,
+            projection={"_id": 0},
+            sort={"row": 1},
+            schema=schema,
+            missing_ok=True,
+        )
+
+    types = [*_COMMON, (pa.bool_(), None), (pa.int32(), None), (pa.decimal128(38, 10), None)]
+    types += [(pa.timestamp("us", tz="UTC"), None), (pa.string(), "uuid")]
+    with connection.open() as client:
+        yield Kind(source, fill, types, [_bson_limits])
+        client.drop_database(database)
+
+
+def _bson_limits(scalar: Scalar) -> Scalar:
+    """Keep to 34 digits and to milliseconds."""
+    kind, logical, values = scalar
+    if pa.types.is_decimal(kind):
+        values = st.integers(-(10**34) + 1, 10**34 - 1).map(lambda n: Decimal(n).scaleb(-10, WIDE))
+    elif pa.types.is_timestamp(kind):
+        values = values.map(lambda number: number - number % 1000)
+    return kind, logical, values
+
+
+def _bson(value: Any, kind: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_int64(kind):
+        return Int64(value)
+    if pa.types.is_decimal(kind):
+        return Decimal128(value)
+    if pa.types.is_timestamp(kind):
+        return DatetimeMS(value // 1000)
+    return value
+
+
+@pytest.fixture(scope="module")
+def rest() -> Iterator[Kind]:
+    """An API that hands out what it was given in pages of two, as JSON."""
+    lines: dict[str, list[bytes]] = {}
+
+    def answer(asked: Asked) -> Reply:
+        first = 2 * (int(asked.query["page"]) - 1)
+        found = lines[asked.path.strip("/")][first : first + 2]
+        return Reply(raw=b"[" + b",".join(found) + b"]")
+
+    def fill(name: str, table: pa.Table) -> None:
+        encoded = JsonLinesFormat().encode(Batches(table.schema, table.to_batches()))
+        lines[name] = b"".join(encoded).splitlines()
+
+    types = [*_SERVERS, (pa.bool_(), None), (pa.timestamp("us", tz="UTC"), None)]
+    types += [(pa.string(), "uuid"), (pa.uint64(), None), (pa.uint8(), None)]
+    with serving(answer) as server:
+        connection = HttpConnection(server.url)
+        yield Kind(
+            lambda name, schema: RestSource(
+                connection, f"/{name}", pagination=Page(), schema=schema
+            ),
+            fill,
+            types,
+            [_of_python],
+        )
+
+
+def _of_python(scalar: Scalar) -> Scalar:
+    """Keep to the years that Python's own dates have: declared columns read texts by them."""
+    kind, logical, values = scalar
+    if pa.types.is_date32(kind):
+        values = st.integers(-719_162, 2_932_896)
+    elif pa.types.is_timestamp(kind):
+        values = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
+    return kind, logical, values
+
+
+@pytest.fixture(scope="module")
+def stores(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Store]:
+    """Every store that is to be had here, by name."""
+    found: dict[str, Store] = {"files": FileStore(tmp_path_factory.mktemp("objects"))}
+    name = f"types-{uuid.uuid4().hex[:12]}"
+    systems = request.getfixturevalue("local_s3")
+    session = boto3.Session(
+        systems.environment["AWS_ACCESS_KEY_ID"],
+        systems.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=systems.environment["AWS_REGION"],
+    )
+    s3 = S3Store(name, session=session, client_options={"endpoint_url": systems["s3"].endpoint})
+    s3.client.create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    found["s3"] = s3
+    if emulators.FAKE_GCS.exists():
+        running = request.getfixturevalue("fake_gcs")
+        made = requests.post(f"{running.endpoint}/storage/v1/b", json={"name": name}, timeout=30)
+        made.raise_for_status()
+        found["gcs"] = GCSStore(name, credentials=AnonymousCredentials(), endpoint=running.endpoint)
+    if emulators.AZURITE.exists() and shutil.which("node"):
+        running = request.getfixturevalue("azurite")
+        with ContainerClient(running.endpoint, name, running.key) as client:
+            client.create_container()
+        found["azure"] = AzureStore(
+            name, account=running.account, credential=running.key, endpoint=running.endpoint
+        )
+    return found
 
 
 def _all(source: Source) -> pa.Table:
@@ -185,49 +392,105 @@ def _numbered(table: pa.Table) -> pa.Table:
     return table.add_column(0, pa.field("row", pa.int64()), rows)
 
 
-def _goes_round(kind: Kind, table: pa.Table, folder: Path, format: Format) -> None:
+def _goes_through(
+    kind: Kind, into: Kind, table: pa.Table, store: Store, format: Format, compression: str
+) -> None:
     number = next(_numbers)
     first, second = (f"types_{os.getpid()}_{number}_{part}" for part in "ab")
-    key = f"{first}{format.extensions[0]}.zst"
+    key = f"{first}{format.extensions[0]}"
+    owner = Owner("types", str(number), "move")
 
-    def owner(what: str) -> Owner:
-        return Owner("types", str(number), what)
-
-    transfer(Made(table), kind.target(first), owner("make"))
-    read = _all(kind.source(first))
+    kind.fill(first, table)
+    source = kind.source(first, table.schema)
+    read = _all(source)
     assert same(read, table), "what was written is not what is read"
-    transfer(kind.source(first), ObjectTarget(FileStore(folder), key, format=format), owner("out"))
-    back = ObjectSource(FileStore(folder), key, format=format, schema=read.schema)
-    assert same(_all(back), read), f"{format.name} does not hold what the database holds"
-    transfer(back, kind.target(second), owner("in"))
-    assert same(_all(kind.source(second)), read), "the copy is not the same"
+    transfer(source, ObjectTarget(store, key, format=format, compression=compression), owner)
+    back = ObjectSource(store, key, format=format, schema=read.schema)
+    assert same(_all(back), read), f"{format.name} does not hold what the source holds"
+    assert into.target is not None
+    transfer(back, into.target(second), owner)
+    assert same(_all(into.source(second, table.schema)), read), "the copy is not the same"
 
 
-def _check(kind: Kind, folder: Path, format: Format, examples: int) -> None:
-    @given(table=tables(scalars=kind.scalars, lists=False).map(_numbered))
+def _check(kind: Kind, into: Kind, stores: dict[str, Store], examples: int) -> None:
+    known = {(type_, logical) for type_, logical, _ in into.scalars}
+    both = _limited(
+        [scalar for scalar in kind.scalars if scalar[:2] in known],
+        [limit for limit in into.limits if limit not in kind.limits],
+    )
+    # Limits that replace the values of the other side's have to be heeded too.
+    both = _limited(both, [limit for limit in kind.limits if limit is _bson_limits])
+    formats = st.sampled_from(_FORMATS)
+    compressions = st.sampled_from(["none", "gzip", "zstd"])
+
+    @given(
+        table=tables(scalars=both, lists=False).map(_numbered),
+        store=st.sampled_from(sorted(stores)),
+        format=formats,
+        compression=compressions,
+    )
     @settings(
         max_examples=examples, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    def check(table: pa.Table) -> None:
-        _goes_round(kind, table, folder, format)
+    def check(table: pa.Table, store: str, format: Format, compression: str) -> None:
+        _goes_through(kind, into, table, stores[store], format, compression)
 
     check()
 
 
-_KINDS = ["postgres", "mariadb", "sqlite"]
+_TARGETS = ["postgres", "mariadb", "sqlite"]
+_PAIRS = [
+    (source, target) for source in [*_TARGETS, "mongodb", "rest", "dbapi"] for target in _TARGETS
+]
 
 
-@pytest.mark.parametrize("format", _FORMATS, ids=lambda format: format.name)
-@pytest.mark.parametrize("name", _KINDS)
-def test_types(name: str, format: Format, folder: Path, request: pytest.FixtureRequest) -> None:
-    _check(request.getfixturevalue(name), folder, format, 8)
+@pytest.mark.parametrize(("name", "into"), _PAIRS)
+def test_types(
+    name: str, into: str, stores: dict[str, Store], request: pytest.FixtureRequest
+) -> None:
+    kinds = [request.getfixturevalue(one) for one in (name, into)]
+    _check(*kinds, stores, 16 if name == into else 6)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("format", _FORMATS, ids=lambda format: format.name)
-@pytest.mark.parametrize("name", _KINDS)
+@pytest.mark.parametrize(("name", "into"), _PAIRS)
 def test_many_types(
-    name: str, format: Format, folder: Path, request: pytest.FixtureRequest
+    name: str, into: str, stores: dict[str, Store], request: pytest.FixtureRequest
 ) -> None:
-    _check(request.getfixturevalue(name), folder, format, 150)
+    kinds = [request.getfixturevalue(one) for one in (name, into)]
+    _check(*kinds, stores, 200)
+
+
+_NUMBERS = [(pa.float32(), None), (pa.int16(), None)]
+
+
+@pytest.mark.parametrize("name", ["postgres", "rest"])
+def test_numbers_through_recordio(
+    name: str, stores: dict[str, Store], request: pytest.FixtureRequest
+) -> None:
+    kind = request.getfixturevalue(name)
+    scalars = _limited(_chosen(*[one for one in _NUMBERS if one in kind.types]), kind.limits)
+
+    @given(table=tables(scalars=scalars, lists=False, nulls=False))
+    @settings(
+        max_examples=10, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def check(table: pa.Table) -> None:
+        # One float makes all of a record's values floats: so one type, and no row numbers.
+        table = _numbered(table.select([0]))
+        name = f"recordio_{os.getpid()}_{next(_numbers)}"
+        kind.fill(name, table)
+
+        def values(batch: pa.RecordBatch) -> pa.RecordBatch:
+            return batch.select(["c0"])
+
+        owner = Owner("types", name, "move")
+        target = ObjectTarget(stores["s3"], f"{name}.rec")
+        transfer(kind.source(name, table.schema), target, owner, transform=values)
+        wanted = table.select(["c0"])
+        read = _all(ObjectSource(stores["s3"], f"{name}.rec", schema=wanted.schema))
+        assert same(read, wanted)
+
+    check()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tradewind.move.types import field
 
-_WIDE = decimal.Context(prec=100)
+WIDE = decimal.Context(prec=100)
 _YEAR_1 = -62_135_596_800_000_000
 _YEAR_9999 = 253_402_300_799_999_999
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
@@ -62,7 +62,7 @@ def _float32(value: float) -> float:
 def _decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
     most = 10**precision - 1
     return (st.integers(-most, most) | st.sampled_from([0, 1, -1, most])).map(
-        lambda number: Decimal(number).scaleb(-scale, context=_WIDE)
+        lambda number: Decimal(number).scaleb(-scale, context=WIDE)
     )
 
 
@@ -198,4 +198,4 @@ def _told(column: pa.ChunkedArray, kind: pa.DataType) -> list[Any]:
     return [repr(value) for value in column.to_pylist()]
 
 
-__all__ = ["SCALARS", "make", "same", "tables"]
+__all__ = ["SCALARS", "WIDE", "make", "same", "tables"]
