@@ -14,9 +14,17 @@ import MySQLdb
 import psycopg
 import pymongo
 import pytest
+import requests
+from azure.storage.blob import ContainerClient
+from google.auth.credentials import AnonymousCredentials
 
+from emulators import Emulator
 from killing import Worker
 from tradewind.local import Systems
+from tradewind.move.store import Store
+from tradewind.move.stores.azure import AzureStore
+from tradewind.move.stores.gcs import GCSStore
+from tradewind.move.stores.s3 import S3Store
 
 MOVES = Path(__file__).with_name("moves.py")
 
@@ -96,6 +104,42 @@ def mongo(systems: dict[str, str]) -> Iterator[str]:
         kinds.fill_mongo(client, database)
         yield database
         client.drop_database(database)
+
+
+InPlace = tuple[Store, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def s3_place(systems: dict[str, str], bucket: str) -> InPlace:
+    """The bucket as a store, for the test and for the worker."""
+    session = boto3.Session(
+        systems["AWS_ACCESS_KEY_ID"],
+        systems["AWS_SECRET_ACCESS_KEY"],
+        region_name=systems["AWS_REGION"],
+    )
+    options = {"endpoint_url": systems["AWS_ENDPOINT_URL_S3"]}
+    return S3Store(bucket, session=session, client_options=options), {"bucket": bucket}
+
+
+@pytest.fixture(scope="module")
+def gcs(fake_gcs: Emulator) -> InPlace:
+    """A bucket of Google Cloud Storage, for the test and for the worker."""
+    name = f"faults-{uuid.uuid4().hex[:8]}"
+    made = requests.post(f"{fake_gcs.endpoint}/storage/v1/b", json={"name": name}, timeout=30)
+    made.raise_for_status()
+    where = {"bucket": name, "endpoint": fake_gcs.endpoint}
+    return GCSStore(**where, credentials=AnonymousCredentials()), where
+
+
+@pytest.fixture(scope="module")
+def azure(azurite: Emulator) -> InPlace:
+    """A container of Azure Blob Storage, for the test and for the worker."""
+    name = f"faults-{uuid.uuid4().hex[:8]}"
+    with ContainerClient(azurite.endpoint, name, azurite.key) as client:
+        client.create_container()
+    where = {"container": name, "endpoint": azurite.endpoint, "account": azurite.account}
+    store = AzureStore(**where, credential=azurite.key)
+    return store, {**where, "secret": azurite.key}
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import psycopg
 import pymongo
 
 from tradewind.local.processes import wait_until
+from tradewind.move.store import Store
 
 ROWS = 25_000
 DAY, OTHER_DAY = "2026-01-31", "2026-01-30"
@@ -135,6 +137,90 @@ class CopyOnS3(OnS3):
         given = super().prepare(name)
         given["target"] = given.pop("key")
         return given
+
+
+# -------------------------------------------------------------------------- any store
+
+
+class InStore(Kind):
+    """The result is an object of any store, or a set of them.
+
+    Args:
+        action: The move.
+        store: Where to, for the test.
+        where: The same for the worker.
+        given: What the move is told besides.
+    """
+
+    name = "data.csv"
+
+    def __init__(self, action: str, store: Store, where: dict[str, Any], **given: Any) -> None:
+        self.action, self.store, self.where, self.given = action, store, where, given
+
+    def place(self, name: str) -> str:
+        return f"{self.action}/{name}/{self.name}"
+
+    def put(self, key: str, data: bytes) -> None:
+        upload = self.store.upload(key)
+        upload.write(data)
+        upload.complete()
+
+    def prepare(self, name: str) -> dict[str, Any]:
+        self.put(self.place(name), b"old")
+        return {**self.where, "key": self.place(name), **self.given}
+
+    def keys(self, name: str) -> list[str]:
+        return [info.key for info in self.store.list(f"{self.action}/{name}/")]
+
+    def seen(self, name: str) -> Any:
+        return b"".join(self.store.read(self.place(name)))
+
+    def left(self, name: str) -> list[str]:
+        prefix = f"{self.action}/{name}/"
+        uploads = [f"upload of {one.key}" for one in self.store.unfinished(prefix)]
+        return uploads + [key for key in self.keys(name) if key != self.place(name)]
+
+
+class PrefixInStore(InStore):
+    """The result is a copy of a prefix: each object appears whole, and the marker last."""
+
+    name = ""
+    marker = "_SUCCESS"
+
+    def prepare(self, name: str) -> dict[str, Any]:
+        return {**self.where, "target": self.place(name), **self.given}
+
+    def seen(self, name: str) -> Any:
+        if f"{self.place(name)}{self.marker}" not in self.keys(name):
+            return None
+        return {
+            key.removeprefix(self.place(name)): b"".join(self.store.read(key))
+            for key in self.keys(name)
+        }
+
+    def left(self, name: str) -> list[str]:
+        return [f"upload of {one.key}" for one in self.store.unfinished(self.place(name))]
+
+
+class FilesInStore(PrefixInStore):
+    """The result are files of numbered names; between the first and the last are moments."""
+
+    name = "data"
+
+    def prepare(self, name: str) -> dict[str, Any]:
+        return {**self.where, "stem": self.place(name), **self.given}
+
+    def seen(self, name: str) -> Any:
+        visible = [key for key in self.keys(name) if ".tradewind-" not in key]
+        if len(visible) < self.given["files"]:
+            return None
+        return {
+            key.removeprefix(self.place(name)): b"".join(self.store.read(key)) for key in visible
+        }
+
+    def left(self, name: str) -> list[str]:
+        staged = [key for key in self.keys(name) if ".tradewind-" in key]
+        return staged + super().left(name)
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -258,6 +344,30 @@ class InMySQL(InTable):
         query = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
         found = [name for (name,) in self.ask(query) if "tradewind" in name.lower()]
         return [name for name in found if name != "tradewind_published"]
+
+
+class InSQLite(InTable):
+    label = "faults"
+
+    def __init__(self, action: str, path: Path, **given: Any) -> None:
+        super().__init__(action, **given, path=str(path))
+        self.path = path
+
+    def do(self, statement: str) -> None:
+        self.ask(statement)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            return connection.execute(query).fetchall()
+
+    def sessions(self) -> list[str]:
+        return []
+
+    def others(self) -> list[str]:
+        found = self.ask("SELECT name FROM sqlite_master WHERE name LIKE '%tradewind%'")
+        files = [path.name for path in self.path.parent.iterdir() if path != self.path]
+        mine = [name for (name,) in found if "tradewind_published" not in name]
+        return mine + files
 
 
 # --------------------------------------------------------------------------------- where data are

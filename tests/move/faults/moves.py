@@ -30,6 +30,8 @@ def warm() -> None:
     import pyarrow.json
     import pyarrow.parquet  # noqa: F401
     import pymongo  # noqa: F401
+    from azure.storage.blob import ContainerClient  # noqa: F401
+    from google.auth.credentials import AnonymousCredentials  # noqa: F401
 
     from tradewind.move import copy, registry
 
@@ -60,6 +62,24 @@ def s3(bucket: str) -> Any:
     return S3Store(bucket, session=session[0], part_bytes=PART_BYTES)
 
 
+def gcs(bucket: str, endpoint: str) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+
+    from tradewind.move.stores.gcs import GCSStore
+
+    return GCSStore(
+        bucket, credentials=AnonymousCredentials(), endpoint=endpoint, part_bytes=1 << 20
+    )
+
+
+def azure(container: str, endpoint: str, account: str, secret: str) -> Any:
+    from tradewind.move.stores.azure import AzureStore
+
+    return AzureStore(
+        container, account=account, credential=secret, endpoint=endpoint, part_bytes=1 << 20
+    )
+
+
 def postgres() -> Any:
     from tradewind.move.clients.postgres import PostgresConnection
 
@@ -78,6 +98,42 @@ def postgres_to_csv(who: str, query: str, bucket: str, key: str) -> Receipt:
     from tradewind.move.targets.objects import ObjectTarget
 
     return transfer(PostgresSource(postgres(), query), ObjectTarget(s3(bucket), key), owner(who))
+
+
+@move
+def postgres_to_gcs(who: str, query: str, key: str, **where: Any) -> Receipt:
+    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    return transfer(PostgresSource(postgres(), query), ObjectTarget(gcs(**where), key), owner(who))
+
+
+@move
+def postgres_to_azure(who: str, query: str, key: str, **where: Any) -> Receipt:
+    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    target = ObjectTarget(azure(**where), key)
+    return transfer(PostgresSource(postgres(), query), target, owner(who))
+
+
+@move
+def postgres_by_two(who: str, query: str, bucket: str, key: str) -> Receipt:
+    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.move.targets.objects import ObjectTarget
+
+    source = PostgresSource(postgres(), query, split="id", connections=2)
+    return transfer(source, ObjectTarget(s3(bucket), key), owner(who))
+
+
+@move
+def postgres_to_files(who: str, query: str, bucket: str, stem: str, files: int) -> Receipt:
+    from tradewind.airflow.named_files import NamedFiles
+    from tradewind.move.formats.csv import CsvFormat
+    from tradewind.move.sources.postgres import PostgresSource
+
+    target = NamedFiles(s3(bucket), stem, ".csv", format=CsvFormat(), rows=-(-25_000 // files))
+    return transfer(PostgresSource(postgres(), query), target, owner(who))
 
 
 @move
@@ -135,6 +191,32 @@ def csv_to_mysql(who: str, bucket: str, key: str, table: str, **options: Any) ->
 
     source = ObjectSource(s3(bucket), key)
     return transfer(source, MySQLTable(mysql(), table, **options), owner(who))
+
+
+@move
+def csv_to_sqlite(
+    who: str, bucket: str, key: str, path: str, table: str, **options: Any
+) -> Receipt:
+    from tradewind.move.sources.objects import ObjectSource
+    from tradewind.move.targets.sqlite import SQLiteTable
+
+    source = ObjectSource(s3(bucket), key)
+    return transfer(source, SQLiteTable(path, table, **options), owner(who))
+
+
+@move
+def copy_between_stores(who: str, bucket: str, source: str, key: str, **where: Any) -> Receipt:
+    from tradewind.move import copy
+
+    return copy.copy_object(s3(bucket), source, azure(**where), key, owner=owner(who))
+
+
+@move
+def copy_prefix(who: str, bucket: str, source: str, target: str) -> Receipt:
+    from tradewind.move import copy
+
+    sizes = {"threshold": 6 << 20, "part_size": 5 << 20, "objects": 2, "skip_equal": True}
+    return copy.copy_prefix(s3(bucket), source, s3(bucket), target, owner=owner(who), **sizes)
 
 
 @move

@@ -14,8 +14,11 @@ import psycopg
 import pytest
 
 from killing import Worker, spread
+from tradewind.move.store import Store
 
 pytestmark = pytest.mark.xdist_group("move-faults")
+InPlace = tuple[Store, dict[str, Any]]
+FEWER = [pytest.param(2, id="some"), pytest.param(30, id="many", marks=pytest.mark.long)]
 POINTS = [pytest.param(4, id="some"), pytest.param(30, id="many", marks=pytest.mark.long)]
 
 
@@ -42,6 +45,30 @@ def check(worker: Worker, kind: kinds.Kind, count: int) -> None:
 def test_postgres_to_csv_on_s3(worker: Worker, s3: Any, bucket: str, count: int):
     query = "SELECT * FROM listings ORDER BY id"
     check(worker, kinds.OnS3("postgres_to_csv", s3, bucket, ".csv", query=query), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_postgres_by_two_connections_to_csv_on_s3(worker: Worker, s3: Any, bucket: str, count: int):
+    query = "SELECT * FROM listings"
+    check(worker, kinds.OnS3("postgres_by_two", s3, bucket, ".csv", query=query), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_postgres_to_csv_on_google_cloud_storage(worker: Worker, gcs: InPlace, count: int):
+    query = "SELECT * FROM listings ORDER BY id"
+    check(worker, kinds.InStore("postgres_to_gcs", *gcs, query=query), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_postgres_to_csv_on_azure(worker: Worker, azure: InPlace, count: int):
+    query = "SELECT * FROM listings ORDER BY id"
+    check(worker, kinds.InStore("postgres_to_azure", *azure, query=query), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_postgres_to_numbered_files_on_s3(worker: Worker, s3_place: InPlace, count: int):
+    given = {"query": "SELECT * FROM listings ORDER BY id", "files": 3}
+    check(worker, kinds.FilesInStore("postgres_to_files", *s3_place, **given), count)
 
 
 @pytest.mark.parametrize("count", POINTS)
@@ -90,6 +117,29 @@ def test_csv_on_s3_to_postgres(
 def test_csv_on_s3_to_mariadb(worker: Worker, mysql: Any, bucket: str, mode: dict, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **mode}
     check(worker, kinds.InMySQL("csv_to_mysql", mysql, **given), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+@pytest.mark.parametrize("mode", MODES)
+def test_csv_on_s3_to_sqlite(worker: Worker, bucket: str, tmp_path: Path, mode: dict, count: int):
+    given = {"bucket": bucket, "key": "source/listings.csv", **mode}
+    check(worker, kinds.InSQLite("csv_to_sqlite", tmp_path / "faults.db", **given), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_a_copy_between_stores(worker: Worker, bucket: str, azure: InPlace, count: int):
+    given = {"bucket": bucket, "source": "source/large.bin"}
+    check(worker, kinds.InStore("copy_between_stores", *azure, **given), count)
+
+
+@pytest.mark.parametrize("count", FEWER)
+def test_a_copy_of_a_prefix(worker: Worker, s3_place: InPlace, count: int):
+    store, _ = s3_place
+    upload = store.upload("source/_SUCCESS")
+    upload.complete()
+    kind = kinds.PrefixInStore("copy_prefix", *s3_place, source="source/")
+    check(worker, kind, count)
+    store.delete(["source/_SUCCESS"])
 
 
 @pytest.mark.parametrize("count", POINTS)

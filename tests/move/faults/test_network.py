@@ -1,4 +1,4 @@
-"""Networks that are cut in the middle, and full disks: nothing is visible, a retry heals."""
+"""Networks cut, databases restarted, disks full: nothing of it is visible, and a retry heals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,9 +19,19 @@ from botocore.config import Config
 
 from faulty_proxy import FaultyProxy
 from tradewind.errors import RetryError
+from tradewind.local import up
+from tradewind.move.clients.mongo import MongoConnection
+from tradewind.move.clients.mysql import MySQLConnection
 from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.source import Source
+from tradewind.move.sources.mongo import MongoSource
+from tradewind.move.sources.mysql import MySQLSource
+from tradewind.move.sources.objects import ObjectSource
 from tradewind.move.sources.postgres import PostgresSource
+from tradewind.move.stores.files import FileStore
 from tradewind.move.stores.s3 import S3Store
+from tradewind.move.target import Target
+from tradewind.move.targets.mysql import MySQLTable
 from tradewind.move.targets.objects import ObjectTarget, Parts
 from tradewind.move.targets.postgres import PostgresTable
 from tradewind.move.transfer import transfer
@@ -148,6 +159,177 @@ def test_the_way_to_a_table_is_cut_in_the_middle(
     assert postgres.execute("SELECT count(*) FROM cut").fetchone() == (0,)
     transfer(source, target, OWNER)
     assert postgres.execute("SELECT count(*) FROM cut").fetchone() == (25_000,)
+
+
+def mysql_to(systems: dict[str, str], mysql: Any, port: int | str) -> MySQLConnection:
+    cursor = mysql.cursor()
+    cursor.execute("SELECT database()")
+    (database,) = cursor.fetchone()
+    cursor.close()
+    return MySQLConnection(
+        "127.0.0.1",
+        int(port),
+        user=systems["MYSQL_USER"],
+        password=systems["MYSQL_PWD"],
+        database=database,
+    )
+
+
+@pytest.fixture
+def mysql_proxy(systems: dict[str, str]) -> Iterator[FaultyProxy]:
+    with FaultyProxy(systems["MYSQL_HOST"], int(systems["MYSQL_TCP_PORT"])) as proxy:
+        yield proxy
+
+
+def test_the_way_to_mariadb_is_cut_in_the_middle(
+    systems: dict[str, str], mysql: Any, s3: Any, bucket: str, mysql_proxy: FaultyProxy
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    source = MySQLSource(mysql_to(systems, mysql, mysql_proxy.port), QUERY)
+    target = ObjectTarget(store(systems, bucket, systems["AWS_ENDPOINT_URL_S3"]), f"{prefix}a.csv")
+    mysql_proxy.cut_after(3 << 20, "down")
+    with pytest.raises(RetryError, match="MySQL at"):
+        transfer(source, target, OWNER)
+    assert left(s3, bucket, prefix) == ([], 0)
+    assert transfer(source, target, OWNER).rows == 25_000
+
+
+def test_the_way_to_a_table_of_mariadb_is_cut_in_the_middle(
+    systems: dict[str, str],
+    postgres: psycopg.Connection[Any],
+    mysql: Any,
+    mysql_proxy: FaultyProxy,
+):
+    cursor = mysql.cursor()
+    cursor.execute("CREATE TABLE cut LIKE listings")
+    source = PostgresSource(connection(systems, postgres, systems["PGPORT"]), QUERY)
+    target = MySQLTable(mysql_to(systems, mysql, mysql_proxy.port), "cut")
+    mysql_proxy.cut_after(3 << 20, "up")
+    with pytest.raises(RetryError, match="MySQL at"):
+        transfer(source, target, OWNER)
+    cursor.execute("SELECT COUNT(*) FROM cut")
+    assert cursor.fetchone() == (0,)
+    transfer(source, target, OWNER)
+    cursor.execute("SELECT COUNT(*) FROM cut")
+    assert cursor.fetchone() == (25_000,)
+    cursor.close()
+
+
+def test_the_way_to_mongodb_is_cut_in_the_middle(
+    systems: dict[str, str], mongo: str, s3: Any, bucket: str
+):
+    prefix = f"network/{uuid.uuid4().hex}/"
+    where = urlsplit(systems["MONGODB_URI"])
+    with FaultyProxy(str(where.hostname), int(where.port or 0)) as proxy:
+        # A replica set tells where its members are: not beside the proxy.
+        uri = f"mongodb://{where.username}@127.0.0.1:{proxy.port}/?authSource=admin"
+        options = {"password": systems["MONGODB_PASSWORD"], "directConnection": True}
+        source = MongoSource(
+            MongoConnection(uri, options), database=mongo, collection="listings", sort={"_id": 1}
+        )
+        there = store(systems, bucket, systems["AWS_ENDPOINT_URL_S3"])
+        target = ObjectTarget(there, f"{prefix}a.jsonl")
+        proxy.cut_after(4 << 20, "down")  # the first reply would be asked for again
+        with pytest.raises(RetryError, match="MongoDB at"):
+            transfer(source, target, OWNER)
+        assert left(s3, bucket, prefix) == ([], 0)
+        assert transfer(source, target, OWNER).rows == 25_000
+
+
+class Reopened:
+    """A server of the test's own that can be stopped in the middle of a move."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        self._open = ExitStack()
+        self.port = 0
+
+    def __enter__(self) -> Reopened:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def start(self) -> None:
+        running = self._open.enter_context(up([self.name], data=self.folder))
+        self.found = running.environment
+
+    def stop(self) -> None:
+        self._open.close()
+
+    def source(self, rows: int) -> Source:
+        if self.name == "postgres":
+            numbers = f"SELECT i AS n, repeat('x', 500) AS t FROM generate_series(1, {rows}) i"
+            return PostgresSource(self.connection(), numbers)
+        numbers = f"SELECT seq AS n, REPEAT('x', 500) AS t FROM seq_1_to_{rows}"
+        return MySQLSource(self.connection(), numbers)
+
+    def table(self, name: str) -> Target:
+        if self.name == "postgres":
+            return PostgresTable(self.connection(), name, create=True)
+        return MySQLTable(self.connection(), name, create=True)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        source = {"postgres": PostgresSource, "mariadb": MySQLSource}[self.name]
+        with source(self.connection(), query).batches() as batches:
+            return [row for batch in batches for row in batch.to_pylist()]
+
+    def connection(self) -> Any:
+        found = self.found
+        if self.name == "postgres":
+            return PostgresConnection(
+                found["PGHOST"],
+                int(found["PGPORT"]),
+                user=found["PGUSER"],
+                password=found["PGPASSWORD"],
+                database=found["PGDATABASE"],
+            )
+        return MySQLConnection(
+            found["MYSQL_HOST"],
+            int(found["MYSQL_TCP_PORT"]),
+            user=found["MYSQL_USER"],
+            password=found["MYSQL_PWD"],
+            database=found["MYSQL_DATABASE"],
+        )
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_the_database_is_restarted_in_the_middle(name: str, tmp_path: Path, systems: object):
+    rows, batches = 60_000, [0]
+    with Reopened(name, tmp_path / "data") as server:
+
+        def stop_at_the_third(batch: Any) -> Any:
+            batches[0] += batch.num_rows > 0
+            if batches[0] == 3:
+                server.stop()
+            return batch
+
+        # It is read from.
+        target = ObjectTarget(FileStore(tmp_path / "out"), "rows.parquet")
+        with pytest.raises(RetryError, match=r" at 127\.0\.0\.1"):
+            transfer(server.source(rows), target, OWNER, transform=stop_at_the_third)
+        assert list((tmp_path / "out").iterdir()) == []
+        server.start()
+        assert transfer(server.source(rows), target, OWNER).rows == rows
+
+        # It is written to.
+        batches[0] = 0
+        source = ObjectSource(FileStore(tmp_path / "out"), "rows.parquet")
+        with pytest.raises(RetryError, match=r" at 127\.0\.0\.1"):
+            transfer(source, server.table("loaded"), OWNER, transform=stop_at_the_third)
+        server.start()
+        transfer(source, server.table("loaded"), OWNER)
+        query = "SELECT COUNT(*) AS n FROM loaded"
+        assert server.rows(query) == [{"n": rows}]
+        assert transfer(source, server.table("loaded"), OWNER).earlier
+        tables = "SELECT table_name AS t FROM information_schema.tables WHERE table_schema = "
+        schema = "current_schema()" if name == "postgres" else "database()"
+        found = {row["t"] for row in server.rows(tables + schema)}
+        assert {one for one in found if one.startswith(("loaded", "tradewind"))} == {
+            "loaded",
+            "tradewind_published",
+        }
 
 
 @pytest.fixture

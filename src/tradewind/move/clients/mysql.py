@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -368,6 +369,20 @@ class Session:
                 other.close()
         with contextlib.suppress(OSError), _socket(self.number) as opened:
             opened.shutdown(socket.SHUT_RDWR)
+
+    def hang_up_if_left(self) -> None:
+        """Shut a connection that the server has closed, from another thread too. Never raises.
+
+        What writes into a full one waits for room, and would wait for minutes: that the server is
+        gone shows on the side that is read.
+        """
+        if self._closed:
+            return
+        with contextlib.suppress(OSError), _socket(self._number) as opened:
+            poll = select.poll()
+            poll.register(opened, select.POLLRDHUP)
+            if poll.poll(0):
+                opened.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection. May be called again."""

@@ -13,6 +13,8 @@ from tradewind.move.clients.mysql import Session
 __all__ = ["Loading", "Pipe"]
 
 _PIPE = 1 << 20
+_LOOK = 0.5
+"""Seconds between two looks whether the other end is still there."""
 
 
 class Loading(threading.Thread):
@@ -33,9 +35,16 @@ class Loading(threading.Thread):
         except BaseException as error:
             self._error = error
 
+    def look(self) -> None:
+        """See that nobody waits for a server that is gone."""
+        if self.is_alive():
+            self._session.hang_up_if_left()
+
     def result(self) -> str | None:
         """Wait for the end; give what the server says of it."""
-        self.join()
+        while self.is_alive():
+            self.join(_LOOK)
+            self.look()
         if self._error is not None:
             raise self._error
         return self._text
@@ -63,9 +72,10 @@ class Pipe:
         view = memoryview(data)
         while view:
             # The reading end stays open here too, so a full pipe alone does not tell.
-            if not select.select([], [self._write], [], 0.5)[1]:
+            if not select.select([], [self._write], [], _LOOK)[1]:
                 if not loading.is_alive():
                     return False
+                loading.look()
                 continue
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(self._write, view) :]
