@@ -93,8 +93,18 @@ class S3Upload(Upload):
                 # exactly one part is a small one.
                 self._send()
 
-    def _take(self) -> bytes:
-        data = b"".join(self._waiting)
+    def _take(self, buffer: bytearray | None = None) -> bytes | bytearray:
+        """Put together what was gathered, in a buffer of its size if there is one."""
+        data: bytes | bytearray
+        if buffer is None:
+            data = b"".join(self._waiting)
+        else:
+            at = 0
+            with memoryview(buffer) as room:
+                for piece in self._waiting:
+                    room[at : at + len(piece)] = piece
+                    at += len(piece)
+            data = buffer
         self._waiting.clear()
         self._gathered = 0
         self._size += len(data)
@@ -112,12 +122,14 @@ class S3Upload(Upload):
         if self._id is None:
             self._begin()
         self._store.slots.acquire()
+        buffer = self._store.buffer(self._gathered)
         try:
-            data = self._take()
-            self._sizes.append(len(data))
-            self._parts.append(self._store.pool.submit(self._send_part, len(self._parts) + 1, data))
+            self._take(buffer)
+            self._sizes.append(len(buffer))
+            number = len(self._parts) + 1
+            self._parts.append(self._store.pool.submit(self._send_part, number, buffer))
         except BaseException:
-            self._store.slots.release()
+            self._store.give_back(buffer)
             raise
 
     def _begin(self) -> None:
@@ -130,7 +142,7 @@ class S3Upload(Upload):
             )
         self._id = answer["UploadId"]
 
-    def _send_part(self, number: int, data: bytes) -> dict[str, Any]:
+    def _send_part(self, number: int, data: bytearray) -> dict[str, Any]:
         try:
             if self._failed is not None:
                 raise self._failed
@@ -155,9 +167,11 @@ class S3Upload(Upload):
             self._failed = error
             raise
         finally:
-            self._store.slots.release()
+            self._store.give_back(data)
 
-    def _verify(self, answer: Mapping[str, Any], data: bytes, crc: int, what: str) -> None:
+    def _verify(
+        self, answer: Mapping[str, Any], data: bytes | bytearray, crc: int, what: str
+    ) -> None:
         confirmed = answer.get("ChecksumCRC32")
         if confirmed is not None:
             right = confirmed == _base64(crc)
@@ -341,7 +355,7 @@ class S3Upload(Upload):
                 going = []
                 for part in self._parts:
                     if part.cancel():
-                        self._store.slots.release()
+                        self._store.give_back(None)
                     elif not part.done():
                         going.append(part)
                 if going:

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -91,6 +92,8 @@ class S3Store(Store):
         self._lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(connections)
         """One for each part on its way, over all uploads: what bounds the memory."""
+        self._buffers: deque[bytearray] = deque()
+        self._buffers_made = 0
         self._client: Any = None
 
     def __repr__(self) -> str:
@@ -167,6 +170,32 @@ class S3Store(Store):
     def pool(self) -> ThreadPoolExecutor:
         """The threads that send parts."""
         return ThreadPoolExecutor(self.connections, thread_name_prefix="tradewind writes to S3")
+
+    def buffer(self, size: int) -> bytearray:
+        """Give whoever holds a slot a buffer for its part.
+
+        There are as many as slots, and all are used in turn: so the memory is at its most after a
+        few parts, and does not grow at some later time when the server is slow.
+
+        Args:
+            size: Bytes it has to have.
+        """
+        with self._lock:
+            if self._buffers_made < self.connections:
+                self._buffers_made += 1
+                found = bytearray()
+            else:
+                found = self._buffers.popleft()
+        return found if len(found) == size else bytearray(size)
+
+    def give_back(self, buffer: bytearray | None) -> None:
+        """Take a slot and its buffer back; None where the buffer is lost."""
+        with self._lock:
+            if buffer is None:
+                self._buffers_made -= 1
+            else:
+                self._buffers.append(buffer)
+        self.slots.release()
 
     @property
     def part_arguments(self) -> dict[str, Any]:
