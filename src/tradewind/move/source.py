@@ -19,7 +19,7 @@ class Encoded:
     """Data in a format that their system has written itself.
 
     Args:
-        chunks: The bytes, in pieces of some megabytes. Closing it early ends the reading.
+        chunks: The bytes, in pieces of some megabytes or less. Closing it early ends the reading.
         columns: Names of the columns, where they are known before the first byte is read.
         rows: Tells how many rows there were, once `chunks` is exhausted; None where the source
             cannot know without parsing.

@@ -38,10 +38,10 @@ _SETTINGS = (
 _CLOSING = 10.0
 """Seconds that ending a session in order may take."""
 _AHEAD = 2
+"""Pieces that wait between the loop's thread and the reader or writer."""
 _SMALL = 128 << 10
 _REST = 0.0007
 """Seconds; 256 kB in each, which is what is read at once, are more than a server sends."""
-"""Pieces that wait between the loop's thread and the reader or writer."""
 
 
 @dataclass(frozen=True)
@@ -343,7 +343,8 @@ class CopyOut:
 class CopyIn:
     """Bytes on their way into a ``COPY ... FROM STDIN``.
 
-    Memory: `_AHEAD` pieces that wait, and one that is being sent.
+    Memory: `_AHEAD` pieces that wait, one that is being gathered, of 1 MB or as they are given, and
+    one that is being sent.
     """
 
     def __init__(
@@ -357,17 +358,20 @@ class CopyIn:
         self.size = 0
         self._session = session
         self._room = threading.Semaphore(_AHEAD)
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._gathered: list[bytes] = []
+        self._gathered_size = 0
+        self._pieces: asyncio.Queue[list[bytes] | None] = asyncio.Queue()
         self._running = session._run(self._copy())
         # Whoever waits for room shall wake when there is nobody left to make some.
         self._running.on_end(self._room.release)
 
     async def _copy(self) -> int:
         async def give() -> Any:
-            while (piece := await self._pieces.get()) is not None:
+            while (pieces := await self._pieces.get()) is not None:
                 self._room.release()
-                for start in range(0, len(piece), _MESSAGE):
-                    yield piece[start : start + _MESSAGE]
+                for piece in pieces:
+                    for start in range(0, len(piece), _MESSAGE):
+                        yield piece[start : start + _MESSAGE]
 
         # asyncpg waits for ever where the connection is lost while it may not write.
         link = self._session._link
@@ -396,12 +400,21 @@ class CopyIn:
         """
         if not piece:
             return
+        self.size += len(piece)
+        self._gathered.append(piece)
+        self._gathered_size += len(piece)
+        if self._gathered_size >= _GATHER:
+            self._send()
+
+    def _send(self) -> None:
+        """Hand over what was gathered."""
         self._room.acquire()
         if self._running.done():
+            self._gathered.clear()
             self.finish()
             raise RetryError(f"{self._session.system}: COPY ended too early. Try again.")
-        self.size += len(piece)
-        self._session._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+        self._session._loop.call_soon_threadsafe(self._pieces.put_nowait, self._gathered)
+        self._gathered, self._gathered_size = [], 0
 
     def finish(self) -> int:
         """Send the end.
@@ -412,6 +425,8 @@ class CopyIn:
         Raises:
             TradewindError: As the server says.
         """
+        if self._gathered:
+            self._send()
         self._session._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
         try:
             return self._running.result()
@@ -429,6 +444,7 @@ class CopyIn:
             self._running.result(_CLOSING)
 
 
+_GATHER = 1 << 20
 _MESSAGE = 1 << 18
 """Bytes in one message of COPY: enough to be cheap, few enough that sending copies little."""
 

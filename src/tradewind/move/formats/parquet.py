@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -269,7 +270,7 @@ class _Sink(io.RawIOBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
         self._at = 0
 
     def writable(self) -> bool:
@@ -285,14 +286,19 @@ class _Sink(io.RawIOBase):
         return len(piece)
 
     def drain(self) -> Iterator[bytes]:
-        """Hand on what was written, in pieces of at most 8 MB."""
-        whole = b"".join(self._waiting)
-        self._waiting = []
-        for start in range(0, len(whole), _PIECE):
-            yield whole[start : start + _PIECE]
+        """Hand on what was written, in pieces of some megabytes."""
+        piece: list[bytes] = []
+        size = 0
+        while self._waiting:
+            piece.append(self._waiting.popleft())
+            size += len(piece[-1])
+            if size >= _PIECE or not self._waiting:
+                yield b"".join(piece)
+                piece.clear()
+                size = 0
 
 
-_PIECE = 8 << 20
+_PIECE = 2 << 20
 
 
 def _write(writer: pq.ParquetWriter, group: pa.Table) -> None:

@@ -30,7 +30,6 @@ __all__ = ["PostgresSource"]
 _PIECE = 1 << 20
 _AHEAD = 6
 _RANGE_AHEAD = 8
-_CHUNK = 4 << 20
 _BATCHES_AHEAD = 6
 """So that reading goes on while a row group is being written."""
 
@@ -329,19 +328,16 @@ class _Chunks(Generator[bytes, None, None]):
     def __init__(self, reading: _Reading, statements: list[str]) -> None:
         self._reading = reading
         self._pieces = reading.pieces(statements)
+        self._waiting: deque[bytes] = deque()
 
     def send(self, value: None) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
         try:
-            for piece in self._pieces:
-                pieces += piece
-                size += sum(map(len, piece))
-                if size >= _CHUNK:
-                    break
-            if not pieces:
-                raise StopIteration
-            return b"".join(pieces)
+            while not self._waiting:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    raise StopIteration
+                self._waiting.extend(piece)
+            return self._waiting.popleft()
         except BaseException:
             self._reading.close()
             raise
