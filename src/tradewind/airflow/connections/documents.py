@@ -182,9 +182,22 @@ def _auth(login: str | None, password: str | None, auth_type: Any) -> Any:
     if name == "HTTPDigestAuth":
         return httpx.DigestAuth(login or "", password or "")
     made = auth_type(login, password) if login else auth_type()
-    if isinstance(made, httpx.Auth) or not callable(made):
-        return made
-    return _RequestsAuth.of(made)
+    return requests_auth(made)
+
+
+def requests_auth(auth: Any) -> Any:
+    """Let an auth of `requests` serve httpx.
+
+    Args:
+        auth: One of `requests`, which changes a request's headers; one of httpx is given back.
+    """
+    import httpx
+
+    if type(auth).__name__ == "HTTPDigestAuth":
+        return httpx.DigestAuth(auth.username, auth.password)
+    if isinstance(auth, httpx.Auth) or not callable(auth):
+        return auth
+    return _RequestsAuth.of(auth)
 
 
 class _RequestsAuth:

@@ -112,6 +112,7 @@ class SparkOnYarn:
         give_up: Callable[[], bool],
     ) -> str | None:
         """Run spark-submit to its end; see `tradewind.run.backends.yarn.YarnWork`."""
+        self._call.check()
         command = [sys.executable, "-I", "-c", _BOUND, str(os.getpid())]
         process = subprocess.Popen(
             command + self.words(tags, environment),

@@ -82,8 +82,8 @@ class SparkSubmit:
             InputError: Master, deploy mode or application can never work.
             SetupError: spark-submit is not on this machine.
         """
-        self._check()
         if self.mode == "cluster":
+            self._check()
             from tradewind.run.backends._standalone import cluster_command
 
             if self.master.startswith("spark://"):
@@ -92,7 +92,7 @@ class SparkSubmit:
                 f"Spark at {self.master}: cluster mode there is no process of this machine. On "
                 "YARN it is work of the backend of YARN."
             )
-        self._check_binary()
+        self.check()
         words = self.words({})
         # As the official operator: relative paths start where the worker runs.
         return Command(f"exec {shlex.join(words)}", self.environment, folder=os.getcwd())
@@ -100,17 +100,27 @@ class SparkSubmit:
     def on_yarn(self) -> SparkOnYarn:
         """Make work for the backend of YARN, in cluster mode.
 
+        Application and spark-submit are looked for when it is submitted: a machine that attends
+        needs neither.
+
         Raises:
-            InputError: Master, deploy mode or application can never work.
-            SetupError: spark-submit is not on this machine.
+            InputError: Master or deploy mode can never work.
         """
         from tradewind.run.backends._spark_yarn import SparkOnYarn
 
-        self._check()
         if not self.master.startswith("yarn") or self.mode != "cluster":
             raise InputError(f"Spark at {self.master}: that is not YARN in cluster mode.")
-        self._check_binary()
         return SparkOnYarn(self)
+
+    def check(self) -> None:
+        """Look for what spark-submit needs on this machine.
+
+        Raises:
+            InputError: Master, deploy mode or application can never work.
+            SetupError: spark-submit is not there.
+        """
+        self._check()
+        self._check_binary()
 
     def words(self, more: Mapping[str, str]) -> list[str]:
         """Spell the command line.
