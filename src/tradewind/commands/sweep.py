@@ -31,6 +31,7 @@ _EPILOG = """\
 examples:
   tradewind sweep --docker unix:///var/run/docker.sock --ssh my_ssh_connection
   tradewind sweep --process /var/lib/tradewind/jobs --sagemaker aws_default --json
+  tradewind sweep --yarn my_spark_connection --process ~/.tradewind/spark
   tradewind sweep --objects s3://bucket/prefix --older-than 2d --yes
 
 A leftover is what belongs to a task run that has ended, has been cleared since, or is gone, as
@@ -65,6 +66,11 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         ("ssh", "CONNECTION", "jobs on a machine: an Airflow connection, or ssh://user@host:port"),
         ("process", "FOLDER", "jobs of this machine: the folder of the job folders"),
         (
+            "yarn",
+            "CONNECTION",
+            "applications that run: an Airflow connection, or the ResourceManager's http://host:port",
+        ),
+        (
             "sagemaker",
             "CONNECTION",
             "jobs in progress: an Airflow connection, or boto3 for its own",
@@ -85,10 +91,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     older_than = _age(arguments.older_than)
     if not any((arguments.docker, arguments.ssh, arguments.process)) and not any(
-        (arguments.sagemaker, arguments.objects)
+        (arguments.yarn, arguments.sagemaker, arguments.objects)
     ):
         raise InputError(
-            "sweep: no system is named. Give --docker, --ssh, --process, --sagemaker or --objects."
+            "sweep: no system is named. Give --docker, --ssh, --process, --yarn, --sagemaker or "
+            "--objects."
         )
     ask = _Airflow()
     left, failed, removed = 0, 0, 0
@@ -218,6 +225,8 @@ def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
         yield _safe(name), _work(f"ssh {_safe(name)}", lambda name=name: _ssh(name))
     for folder in arguments.process:
         yield folder, _work(f"process {folder}", lambda folder=folder: _process(folder))
+    for name in arguments.yarn:
+        yield _safe(name), _work(f"yarn {_safe(name)}", lambda name=name: _yarn(name))
     for name in arguments.sagemaker:
         for kind in _SAGEMAKER_KINDS:
             system = f"sagemaker {name} {kind.lower()}"
@@ -281,6 +290,17 @@ def _process(folder: str) -> Backend[Any]:
     if not os.path.isdir(folder):
         raise SetupError(f"There is no folder {folder}. Name the one that holds the job folders.")
     return ProcessBackend(folder)
+
+
+def _yarn(name: str) -> Backend[Any]:
+    if "://" not in name:
+        module = importlib.import_module("tradewind.airflow.spark_backends")
+        opened: Backend[Any] = module.open_yarn(name)
+        return opened
+    from tradewind.run.backends.rest_job import RestConnection
+    from tradewind.run.backends.yarn import YarnBackend
+
+    return YarnBackend([RestConnection(name)])
 
 
 def _sagemaker(name: str, kind: str) -> Backend[Any]:

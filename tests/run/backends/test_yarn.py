@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -272,6 +274,23 @@ def standby(active: str) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
+    backend.start(owner, 1, ShellApplication(cluster, "sleep 300", {}), tell={})
+    command = [sys.executable, "-m", "tradewind.cli", "sweep", "--yarn", cluster.url, "--json"]
+    # There is no Airflow to ask whether it is needed.
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    for more, status, outcome in (
+        ([], 3, "kept"),
+        (["--yes", "--older-than", "0s"], 0, "removed"),
+    ):
+        done = subprocess.run([*command, *more], capture_output=True, text=True, env=environment)
+        (line,) = done.stdout.splitlines()
+        told = json.loads(line)
+        assert (told["owner"], told["digest"]) == (str(owner), owner.digest)
+        assert (done.returncode, told["outcome"]) == (status, outcome), done.stderr
+    assert cluster.running() == []
 
 
 # -------------------------------------------------------------------------------------------- Spark
