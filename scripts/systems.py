@@ -27,6 +27,9 @@ PACKAGES = {
     "busybox-static": "/bin/busybox",
     "openssh-server": "sshd",
     "default-jre-headless": "java",
+    # To bring Livy and Hadoop's mini cluster, and to start the latter.
+    "default-jdk-headless": "javac",
+    "maven": "mvn",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     # The server's programs without the service that Debian's mariadb-server starts.
     "mariadb-server-core": "mariadbd",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,8 @@ public class Shell {
 @pytest.fixture(scope="module")
 def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A jar whose main class ``Shell`` runs a shell script: a driver without Spark, quick."""
+    if shutil.which("javac") is None:
+        pytest.skip("needs javac: apt-get install default-jdk-headless")
     folder = tmp_path_factory.mktemp("jar")
     (folder / "Shell.java").write_text(SHELL)
     subprocess.run(["javac", "-nowarn", "-d", folder, folder / "Shell.java"], check=True)
