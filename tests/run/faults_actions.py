@@ -124,3 +124,28 @@ def livy(url: str, script: str, memory: str, **rest: str):
     backend = LivyBackend(RestConnection(url))
     told = _attend(backend, work=RestJob({"file": str(file)}), memory=memory, **rest)
     return "42\n" if json.loads(told or "")["state"] == "success" else told
+
+
+@action
+def yarn(cluster: dict[str, str], script: str, **rest: str):
+    from tradewind.run.backends.rest_job import RestConnection
+    from tradewind.run.backends.yarn import YarnBackend
+    from yarn_cluster import ShellApplication, YarnCluster
+
+    places = {name: Path(cluster[name]) for name in ("conf", "folder", "jars", "classes")}
+    there = YarnCluster(url=cluster["url"], scheduler=cluster["scheduler"], **places)
+    backend = YarnBackend([RestConnection(there.url)])
+    return _attend(backend, work=ShellApplication(there, script, {}), **rest)
+
+
+@action
+def standalone(root: str, submit: dict[str, Any], script: str, **rest: str):
+    import base64
+
+    from tradewind.run.backends.process import ProcessBackend
+    from tradewind.run.backends.spark import SparkSubmit
+
+    # A driver in a standalone cluster hands back a line of its stdout.
+    script = script.replace("echo 42 > $TRADEWIND_RESULT", "echo TRADEWIND_RESULT=42")
+    work = SparkSubmit(arguments=[base64.b64encode(script.encode()).decode()], **submit)
+    return _attend(ProcessBackend(root), work=work.command(), **rest)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from conformance import BackendConformance, until_ended, until_logged
 
+from killing import Worker, spread
 from processes import gone
 from spark_cluster import (
     PYTHON,
@@ -431,6 +432,36 @@ def test_what_the_master_is_asked_for(tmp_path):
         "spark.submit.deployMode": "cluster",
     }
     assert "s3cret" not in repr(work)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("points", [50])
+def test_workers_are_killed_and_the_driver_runs_once(cluster, root, jar, tmp_path, points):
+    actions = Path(__file__).parents[1] / "faults_actions.py"
+    text = "echo x >> {}; for i in 1 2 3; do echo line $i; sleep 0.1; done; "
+    text += "echo 42 > $TRADEWIND_RESULT"
+    submitted = vars(script(cluster, jar, ""))
+    given = {name: value for name, value in submitted.items() if name != "arguments"}
+
+    def arguments(name: str) -> dict[str, Any]:
+        (tmp_path / name).mkdir()
+        ran, memory, log = (str(tmp_path / name / file) for file in ("ran", "memory", "log"))
+        run = {"run": f"{uuid.uuid4()}", "script": text.format(ran), "memory": memory}
+        return {**run, "log": log, "root": str(root), "submit": given}
+
+    with Worker(actions, "tradewind.run") as worker:
+        whole = worker.run("standalone", **arguments("whole"))
+        assert whole["answer"] == "42", whole
+        for point in spread(whole["points"], points):
+            order = arguments(str(point))
+            first = worker.run("standalone", die_at=point, **order)
+            assert first == {"signal": 9} or first["answer"] == "42", first
+            again = worker.run("standalone", **order)
+            assert again.get("answer") == "42", (point, again)
+            assert (tmp_path / str(point) / "ran").read_text() == "x\n", f"killed at {point}"
+    assert cluster.running() == []
+    assert list(root.iterdir()) == []
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from conformance import BackendConformance, until_ended, until_logged
 
+from killing import Worker, spread
 from processes import gone
 from spark_cluster import PYTHON, needs_spark, spark_environment, spark_home
 from tradewind.errors import InputError, RetryError, SetupError
@@ -290,6 +291,37 @@ def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
         told = json.loads(line)
         assert (told["owner"], told["digest"]) == (str(owner), owner.digest)
         assert (done.returncode, told["outcome"]) == (status, outcome), done.stderr
+    assert cluster.running() == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("points", [50])
+def test_workers_are_killed_and_the_work_runs_once(cluster, backend, tmp_path, points):
+    actions = Path(__file__).parents[1] / "faults_actions.py"
+    script = "echo x >> {}; for i in 1 2 3; do echo line $i; sleep 0.2; done; "
+    script += "echo 42 > $TRADEWIND_RESULT"
+    given = {name: str(value) for name, value in vars(cluster).items()}
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def arguments(name: str) -> dict[str, Any]:
+        (tmp_path / name).mkdir()
+        ran, memory, log = (str(tmp_path / name / file) for file in ("ran", "memory", "log"))
+        run = {"run": f"{uuid.uuid4()}", "script": script.format(ran), "memory": memory}
+        return {**run, "log": log, "cluster": given}
+
+    with Worker(actions, "tradewind.run", environment) as worker:
+        whole = worker.run("yarn", **arguments("whole"))
+        assert whole["answer"] == "42\n", whole
+        for point in spread(whole["points"], points):
+            order = arguments(str(point))
+            first = worker.run("yarn", die_at=point, **order)
+            assert first == {"signal": 9} or first["answer"] == "42\n", first
+            again = worker.run("yarn", **order)
+            assert again.get("answer") == "42\n", (point, again)
+            assert (tmp_path / str(point) / "ran").read_text() == "x\n", f"killed at {point}"
+            lines = (tmp_path / str(point) / "log").read_text().split("\n")[:-1]
+            assert set(lines) == {f"line {number}" for number in range(1, 4)}
     assert cluster.running() == []
 
 

@@ -1,8 +1,9 @@
 """spark-submit to YARN in cluster mode: it uploads, submits, and ends; the driver lives on YARN.
 
-spark-submit ends with whoever has started it, also with one that is killed (``PR_SET_PDEATHSIG``,
-see prctl(2)): so an upload that nobody waits for comes to nothing, and a retry never races it. What
-has been uploaded by then stays in Spark's staging folder (``spark.yarn.stagingDir``).
+spark-submit ends with whoever has started it, also with one that is killed (on Linux alone, by
+``PR_SET_PDEATHSIG``, see prctl(2)): an upload that nobody waits for comes to nothing, and a retry
+never races it. What has been uploaded by then stays in Spark's staging folder
+(``spark.yarn.stagingDir``).
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _KEPT_LINES = 200
 # the parent's id closes the gap in which that has died before the request was made.
 _BOUND = """
 import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
     os.kill(os.getpid(), signal.SIGKILL)
 os.execvp(sys.argv[2], sys.argv[2:])
