@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from digits.operators import DeployOperator, TrainOperator
+from digits.operators import DeployOperator
 from digits.settings import Run, parameters
+from tradewind.airflow import S3CopyObjectOperator, SageMakerTrainingOperator
 
 CONNECTION = "{{ params.aws_conn_id }}"
 
@@ -56,8 +56,6 @@ def digits() -> None:
         source_bucket_key="{{ params.source_key }}",
         dest_bucket_name="{{ params.bucket }}",
         dest_bucket_key="{{ run(params, dag_run).source_key }}",
-        # Buckets made since 2023 refuse requests that carry an ACL.
-        acl_policy="no-acl",
         execution_timeout=timedelta(hours=1),
     )
 
@@ -74,10 +72,11 @@ def digits() -> None:
         except InputError as error:
             raise AirflowFailException(f"{run.layout.uri(run.source_key)}: {error}") from error
 
-    train = TrainOperator(
+    train = SageMakerTrainingOperator(
         task_id="sagemaker_train_model",
         doc_md="Trains k-means on SageMaker and waits for it.",
         aws_conn_id=CONNECTION,
+        check_interval="{{ params.check_seconds }}",
         config={
             "TrainingJobName": "{{ run(params, dag_run).job }}",
             "AlgorithmSpecification": {
@@ -129,6 +128,7 @@ def digits() -> None:
         task_id="sagemaker_deploy_model",
         doc_md="Puts the model into service, unless a newer one is, and removes what it replaces.",
         aws_conn_id=CONNECTION,
+        check_interval="{{ params.check_seconds }}",
         max_active_tis_per_dag=1,
         execution_timeout=timedelta(hours=2),
     )

@@ -9,16 +9,16 @@ The DAG writes by it, the web page reads by it. All objects of a run lie under i
         models/<model>/report.json, .png   the judgement of exactly that model
         report.json, report.png            the newest judgement of that date
 
-A training job, the model made of it and the variant that serves it share one name,
-``<endpoint>-<date>``; when a date is run again ``-<epoch seconds>`` follows, because SageMaker
-wants a new name while the former job is still there. A reply of the endpoint names its variant
-(header ``x-Amzn-Invoked-Production-Variant``), so the labels of exactly the model that answered can
-be found while two models serve side by side in a blue/green update.
+A training job and the variant that serves its model share one name: ``<endpoint>-<date>``, and
+what Tradewind puts behind it to make it the task run's own, ``-<12 digits>-<number>``. A reply of
+the endpoint names its variant (header ``x-Amzn-Invoked-Production-Variant``), so the labels of
+exactly the model that answered can be found while two models serve side by side in a blue/green
+update. SageMaker's model and endpoint configuration are called in the same way, with digits of
+their own: those of the task run that deploys.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -32,8 +32,6 @@ __all__ = [
     "DEFAULT_PREFIX",
     "SAMPLE_KEY",
     "Layout",
-    "config_model",
-    "config_name",
     "model_date",
     "model_name",
     "sample_bucket",
@@ -49,9 +47,7 @@ DEFAULT_ENDPOINT = "digits"
 SAMPLE_KEY = "algorithms/kmeans/mnist/mnist.pkl.gz"
 """Key of the data set in AWS's public sample bucket."""
 
-_MODEL = re.compile(r"(?P<endpoint>.+)-(?P<date>\d{4}-\d{2}-\d{2})(?:-\d{10})?")
-
-_CONFIG = re.compile(r"(?P<model>.+)-[0-9a-f]{6}")
+_MODEL = re.compile(r"(?P<endpoint>.+)-(?P<date>\d{4}-\d{2}-\d{2})(?:-[0-9a-f]{12}-\d+)?")
 
 
 def sample_bucket(region: str) -> str:
@@ -60,7 +56,7 @@ def sample_bucket(region: str) -> str:
 
 
 def model_name(endpoint: str, date: str) -> str:
-    """First choice for the name of a training job, its model and its variant.
+    """What the names of a training job, its variant, model and configuration begin with.
 
     Args:
         endpoint: Name of the endpoint that is to serve the model.
@@ -70,7 +66,7 @@ def model_name(endpoint: str, date: str) -> str:
 
 
 def model_date(model: str, *, endpoint: str | None = None) -> str | None:
-    """The date a model, training job or variant belongs to.
+    """The date a model, configuration, training job or variant belongs to.
 
     Args:
         model: Its name.
@@ -83,23 +79,6 @@ def model_date(model: str, *, endpoint: str | None = None) -> str | None:
     if match is None or (endpoint is not None and match["endpoint"] != endpoint):
         return None
     return match["date"]
-
-
-def config_name(model: str, content: str) -> str:
-    """Name of an endpoint configuration that serves a model.
-
-    Args:
-        model: The model's name.
-        content: What the configuration says. It goes into the name, so that a name never stands for
-            two different configurations: SageMaker's cannot be changed.
-    """
-    return f"{model}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
-
-
-def config_model(config: str) -> str | None:
-    """The model an endpoint configuration serves; None when it is not one of this pipeline."""
-    match = _CONFIG.fullmatch(config)
-    return match["model"] if match and model_date(match["model"]) else None
 
 
 @dataclass(frozen=True)
@@ -156,7 +135,7 @@ class Layout:
         if date is None:
             raise ValueError(
                 f"{model!r} is not a model of this pipeline: "
-                "its models are called <endpoint>-<YYYY-MM-DD>[-<seconds>]."
+                "its models are called <endpoint>-<YYYY-MM-DD>[-<12 digits>-<number>]."
             )
         return f"{self.models_prefix(date)}/{model}/"
 

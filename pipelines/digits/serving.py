@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ __all__ = [
     "find_endpoint",
     "is_missing",
     "newest_job",
+    "read_endpoint",
     "remove_older",
     "report_of",
 ]
@@ -40,7 +41,7 @@ class Endpoint:
     Args:
         status: Its EndpointStatus.
         config: The configuration it serves.
-        model: The model it serves.
+        model: The training job whose model it serves, after which its variant is named.
         date: The date of that model, ``YYYY-MM-DD``.
         reason: Why it failed, when it did.
     """
@@ -80,18 +81,34 @@ def find_endpoint(client: Any, name: str) -> Endpoint | None:
         if is_missing(error):
             return None
         raise
-    config = described["EndpointConfigName"]
-    model = layout.config_model(config)
-    date = layout.model_date(model, endpoint=name) if model else None
-    if model is None or date is None:
+    return read_endpoint(client, described)
+
+
+def read_endpoint(client: Any, described: Mapping[str, Any]) -> Endpoint:
+    """Reads what is known of an endpoint.
+
+    Args:
+        client: boto3's, for SageMaker.
+        described: ``DescribeEndpoint``'s answer.
+
+    Raises:
+        SetupError: The endpoint serves something that this pipeline has not made.
+    """
+    name, config = described["EndpointName"], described["EndpointConfigName"]
+    date = layout.model_date(config, endpoint=name)
+    if date is None:
         raise SetupError(
             f"The endpoint {name} serves the configuration {config}, which this pipeline has not "
             "made: it is left alone. Give the pipeline an endpoint of its own (parameter endpoint)."
         )
+    # While the endpoint is being created it tells no variants.
+    variants = described.get("ProductionVariants") or client.describe_endpoint_config(
+        EndpointConfigName=config
+    ).get("ProductionVariants")
     return Endpoint(
         status=described["EndpointStatus"],
         config=config,
-        model=model,
+        model=variants[0]["VariantName"],
         date=date,
         reason=described.get("FailureReason", ""),
     )
@@ -125,7 +142,7 @@ def remove_older(
 ) -> list[str]:
     """Removes what newer runs have replaced.
 
-    That is: of this run's date, everything but the model given; and of dates before the newest
+    That is: of this run's date, everything but what is given; and of dates before the newest
     ``keep`` that have models, the models, their endpoint configurations and their training jobs.
     What the endpoint serves stays in any case, and so do the objects of other dates.
 
@@ -133,43 +150,37 @@ def remove_older(
         client: boto3's, for SageMaker.
         hook: For the objects of replaced models of this date.
         run: The run that cleans up after itself.
-        model: Its model.
-        config: The endpoint configuration of that model.
+        model: The training job of its model.
+        config: The endpoint configuration of that model; the model has its name in SageMaker.
         keep: Dates to keep.
 
     Returns:
         What was removed, each as ``kind name``.
     """
     endpoint = find_endpoint(client, run.endpoint)
-    serving = {endpoint.model} if endpoint else set()
+    stay = {model, config} | ({endpoint.model, endpoint.config} if endpoint else set())
     models = [
         each["ModelName"]
         for each in _list(client, "list_models", "Models", run.endpoint)
         if layout.model_date(each["ModelName"], endpoint=run.endpoint)
     ]
-    dates = sorted({_date(name) for name in [*models, model, *serving]}, reverse=True)
+    dates = sorted({_date(name) for name in [*models, *stay]}, reverse=True)
     # As long as fewer dates have models, all stay: a run of an older one may be about to make its.
     oldest = dates[keep - 1] if len(dates) >= keep else ""
 
     def replaced(name: str) -> bool:
-        if name == model or name in serving:
+        if name in stay or layout.model_date(name, endpoint=run.endpoint) is None:
             return False
         return _date(name) == run.date or _date(name) < oldest
 
-    removed = []
     # First what refers to a model, then the model, then what it was made by.
-    for each in _list(client, "list_endpoint_configs", "EndpointConfigs", run.endpoint):
-        name = each["EndpointConfigName"]
-        used = layout.config_model(name)
-        if used is None or layout.model_date(used, endpoint=run.endpoint) is None:
-            continue
-        if name == config or (endpoint and name == endpoint.config):
-            continue
-        # Of a model that stays there may be one with other instances, from an earlier attempt.
-        if used != model and used not in serving and not replaced(used):
-            continue
-        if _delete(client.delete_endpoint_config, EndpointConfigName=name):
-            removed.append(f"endpoint-config {name}")
+    configs = list(_list(client, "list_endpoint_configs", "EndpointConfigs", run.endpoint))
+    removed = [
+        f"endpoint-config {each['EndpointConfigName']}"
+        for each in configs
+        if replaced(each["EndpointConfigName"])
+        and _delete(client.delete_endpoint_config, EndpointConfigName=each["EndpointConfigName"])
+    ]
     removed += [
         f"model {name}"
         for name in models
@@ -179,7 +190,7 @@ def remove_older(
     began = next((job["CreationTime"] for job in jobs if job["TrainingJobName"] == model), None)
     for job in jobs:
         name = job["TrainingJobName"]
-        if layout.model_date(name, endpoint=run.endpoint) is None or not replaced(name):
+        if not replaced(name):
             continue
         superseded = _date(name) == run.date and began is not None and job["CreationTime"] < began
         if job["TrainingJobStatus"] not in _FINISHED or not (

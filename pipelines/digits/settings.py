@@ -251,7 +251,7 @@ class Run:
 
     @property
     def job(self) -> str:
-        """First choice for the name of the training job, and so of the model."""
+        """What the names of the training job, the model and its configuration begin with."""
         return layout.model_name(self.endpoint, self.date)
 
     @property

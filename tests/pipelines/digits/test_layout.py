@@ -6,8 +6,6 @@ import pytest
 
 from digits.layout import (
     Layout,
-    config_model,
-    config_name,
     model_date,
     model_name,
     sample_bucket,
@@ -46,17 +44,11 @@ def test_a_channel_reads_its_own_objects_alone():
 def test_names_are_understood_and_allowed(endpoint):
     for model in (
         model_name(endpoint, "2026-01-01"),
-        f"{model_name(endpoint, '2026-01-01')}-1795338000",
+        f"{model_name(endpoint, '2026-01-01')}-0123456789ab-12",
     ):
-        config = config_name(model, "whatever it says")
         assert NAME.fullmatch(model)
-        assert NAME.fullmatch(config)
         assert model_date(model) == "2026-01-01"
         assert model_date(model, endpoint=endpoint) == "2026-01-01"
-        assert config_model(config) == model
-        # A configuration is not taken for a model, nor a model for a configuration.
-        assert model_date(config) is None
-        assert config_model(model) is None
 
 
 def test_names_of_others_are_not_ours():
@@ -64,14 +56,8 @@ def test_names_of_others_are_not_ours():
     assert model_date("digits-v2") is None
     assert model_date("other-2026-01-01", endpoint="digits") is None
     assert model_date("more-digits-2026-01-01", endpoint="digits") is None
-    assert config_model("kmeans-abcdef") is None
     with pytest.raises(ValueError, match="not a model of this pipeline"):
         LAYOUT.model_report_key("kmeans-2026")
-
-
-def test_a_configuration_is_called_after_what_it_says():
-    assert config_name("digits-2026-01-01", "a") == config_name("digits-2026-01-01", "a")
-    assert config_name("digits-2026-01-01", "a") != config_name("digits-2026-01-01", "b")
 
 
 def test_bucket_and_prefix_come_from_the_environment():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits import serving
-from digits.layout import config_name, model_name
+from digits.layout import model_name
 from digits.settings import Run
 from digits_helpers import IMAGE, ROLE, Hook, artifact, client, make_bucket, put_report
 from tradewind.errors import SetupError
@@ -38,7 +38,7 @@ class Account:
     def run(self, date):
         return Run({"bucket": self.name, "prefix": "p", "endpoint": self.name}, date)
 
-    def model(self, date, suffix="", content=""):
+    def model(self, date, suffix=""):
         name = model_name(self.name, date) + suffix
         layout = self.run(date).layout
         key = layout.artifact_key(name)
@@ -48,12 +48,11 @@ class Account:
             PrimaryContainer={"Image": IMAGE, "ModelDataUrl": layout.uri(key)},
             ExecutionRoleArn=ROLE,
         )
-        return name, self.config(name, content)
+        return name, self.config(name)
 
-    def config(self, model, content):
-        name = config_name(model, content)
+    def config(self, model):
         self.sagemaker.create_endpoint_config(
-            EndpointConfigName=name,
+            EndpointConfigName=model,
             ProductionVariants=[
                 {
                     "VariantName": model,
@@ -63,7 +62,7 @@ class Account:
                 }
             ],
         )
-        return name
+        return model
 
     def serve(self, config):
         self.sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=config)
@@ -132,7 +131,7 @@ def test_an_absent_endpoint_is_none(sagemaker):
 
 
 def test_the_endpoint_says_what_it_serves(account, sagemaker):
-    model, config = account.model("2026-01-01", "-1795338000")
+    model, config = account.model("2026-01-01", "-0123456789ab-1")
     account.serve(config)
     endpoint = serving.find_endpoint(sagemaker, account.name)
     assert (endpoint.status, endpoint.config, endpoint.model, endpoint.date) == (
@@ -175,9 +174,8 @@ def test_former_models_of_the_same_date_go_with_their_objects(account, sagemaker
     account.model("2026-01-01")
     account.job("2026-01-01")
     other = account.model("2026-01-02")
-    model, config = account.model("2026-01-01", "-1795338000")
-    account.job("2026-01-01", "-1795338000")
-    account.config(model, "other instances, of an attempt before")
+    model, config = account.model("2026-01-01", "-0123456789ab-1")
+    account.job("2026-01-01", "-0123456789ab-1")
     account.serve(config)
     serving.remove_older(
         sagemaker, hook, account.run("2026-01-01"), model=model, config=config, keep=3
@@ -220,7 +218,7 @@ def test_a_date_whose_model_is_about_to_be_made_is_not_too_old(account, sagemake
 def test_a_newer_job_of_the_same_date_stays(account, sagemaker, hook):
     model, config = account.model("2026-01-01")
     account.job("2026-01-01")
-    newer = account.job("2026-01-01", "-1795338000")
+    newer = account.job("2026-01-01", "-0123456789ab-1")
     serving.remove_older(
         sagemaker, hook, account.run("2026-01-01"), model=model, config=config, keep=1
     )

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.cluster import KMeans
 
 from digits import tasks
-from digits.layout import config_name, model_name
+from digits.layout import model_name
 from digits.sample import bundled_digits, write_dataset
 from digits.settings import Run
 from digits_helpers import (
@@ -162,7 +162,7 @@ def test_a_bad_model_is_rejected_with_figures_and_a_report(s3, run, hook, sagema
 def put_in_service(s3, sagemaker, run, date, centroids):
     """Has the endpoint serve a model of another date."""
     name = model_name(run.endpoint, date)
-    config = config_name(name, "")
+    config = name
     key = run.layout.artifact_key(name)
     s3.put_object(Bucket=run.layout.bucket, Key=key, Body=artifact(centroids))
     sagemaker.create_model(

@@ -62,7 +62,7 @@ class SageMakerOperator(WorkOperator):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
         wait_for_completion: bool = True,
-        check_interval: int = 30,
+        check_interval: float | str = 30,
         max_ingestion_time: int | None = None,
         **kwargs: Any,
     ) -> None:
