@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from sagemaker_service import KMEANS, ROLE, kmeans_artifact, make_client, wait_status
+from deployments import Memory, Place, deploy, make_artifacts
+from sagemaker_service import make_client, wait_status
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, StoppedError, attend, end
+from tradewind.run.attend import Ask, LeftError, StoppedError, end
 from tradewind.run.backend import Status, WorkFailedError
 from tradewind.run.deployment import DeploymentBackend
 
 pytestmark = pytest.mark.xdist_group("deployment")
-
-Memory = type("Memory", (dict,), {"set": dict.__setitem__})
 
 
 @pytest.fixture(scope="module")
@@ -36,65 +34,7 @@ def sagemaker(clients: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def artifacts(local_sagemaker: Systems) -> dict[str, str]:
-    s3 = make_client("s3", local_sagemaker["s3"].endpoint, local_sagemaker.environment)
-    bucket = f"deploy-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    bodies = {"good": kmeans_artifact([[0.0, 0.0], [1.0, 1.0]]), "broken": b"not a model"}
-    for name, body in bodies.items():
-        s3.put_object(Bucket=bucket, Key=f"{name}.tar.gz", Body=body)
-    return {name: f"s3://{bucket}/{name}.tar.gz" for name in bodies}
-
-
-class Place:
-    """An endpoint of a test's own, and what is there of it."""
-
-    def __init__(self, clients: dict[str, Any], artifacts: dict[str, str]) -> None:
-        self.clients = clients
-        self.sagemaker = clients["sagemaker"]
-        self.artifacts = artifacts
-        self.endpoint = f"e{uuid.uuid4().hex[:8]}"
-
-    def backend(self, **more: Any) -> DeploymentBackend:
-        more = {"prefix": self.endpoint, **more}
-        return DeploymentBackend(self.endpoint, clients=self.clients, **more)
-
-    def owner(self, run: str = "r") -> Owner:
-        return Owner("deploy", f"{run}-{uuid.uuid4().hex}", "t")
-
-    def work(self, artifact: str = "good") -> dict[str, Any]:
-        container = {"Image": KMEANS, "ModelDataUrl": self.artifacts[artifact]}
-        variant = {
-            "VariantName": "all",
-            "ModelName": self.endpoint,
-            "InstanceType": "ml.t2.medium",
-            "InitialInstanceCount": 1,
-        }
-        return {
-            "Model": {
-                "ModelName": self.endpoint,
-                "ExecutionRoleArn": ROLE,
-                "PrimaryContainer": container,
-            },
-            "EndpointConfig": {
-                "EndpointConfigName": self.endpoint,
-                "ProductionVariants": [variant],
-            },
-        }
-
-    def models(self) -> list[str]:
-        found = self.sagemaker.list_models(NameContains=self.endpoint)["Models"]
-        return sorted(one["ModelName"] for one in found)
-
-    def configs(self) -> list[str]:
-        found = self.sagemaker.list_endpoint_configs(NameContains=self.endpoint)["EndpointConfigs"]
-        return sorted(one["EndpointConfigName"] for one in found)
-
-    def serving(self) -> str | None:
-        try:
-            told = self.sagemaker.describe_endpoint(EndpointName=self.endpoint)
-        except self.sagemaker.exceptions.ClientError:
-            return None
-        return str(told["EndpointConfigName"])
+    return make_artifacts(local_sagemaker)
 
 
 @pytest.fixture
@@ -104,12 +44,6 @@ def place(clients: dict[str, Any], artifacts: dict[str, str]) -> Iterator[Place]
     if place.serving():
         wait_status(place.sagemaker, place.endpoint, "InService", "Failed")
         place.sagemaker.delete_endpoint(EndpointName=place.endpoint)
-
-
-def deploy(backend: DeploymentBackend, owner: Owner, work: Any, memory: Any = None, **more: Any):
-    memory = Memory() if memory is None else memory
-    more = {"look_seconds": 0.2, "log": lambda _: None, **more}
-    return attend(backend, owner, work, memory=memory, **more)
 
 
 def test_an_endpoint_is_made_then_updated_and_what_was_replaced_goes(place: Place):

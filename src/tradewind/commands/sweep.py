@@ -73,7 +73,7 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         (
             "sagemaker",
             "CONNECTION",
-            "jobs in progress: an Airflow connection, or boto3 for its own",
+            "jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
         ),
         ("objects", "URI", "parts without a manifest and begun uploads: s3://bucket/prefix"),
     ):
@@ -231,6 +231,7 @@ def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
         for kind in _SAGEMAKER_KINDS:
             system = f"sagemaker {name} {kind.lower()}"
             yield system, _work(system, lambda name=name, kind=kind: _sagemaker(name, kind))
+        yield f"sagemaker {name} deployments", _deployments(name)
     for uri in arguments.objects:
         yield _safe(uri), _objects(uri)
 
@@ -311,6 +312,16 @@ def _sagemaker(name: str, kind: str) -> Backend[Any]:
     from tradewind.run.backends import sagemaker
 
     return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
+
+
+def _deployments(name: str) -> Iterator[Leftover]:
+    from tradewind.sweep.deployments import leftovers_of_deployments
+
+    clients = None
+    if name != "boto3":
+        module = importlib.import_module("tradewind.airflow.sagemaker_backends")
+        clients = module.AWS(name).clients()
+    yield from leftovers_of_deployments(f"sagemaker {name} deployments", clients=clients)
 
 
 def _objects(uri: str) -> Iterator[Leftover]:
