@@ -94,10 +94,12 @@ def test_killed_while_deploying(supervised: Supervised, deployed_once: Any):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_killed_at_50_points_while_training(supervised: Supervised, trained_once: Any):
     kill_everywhere(supervised, "work_killed_training", trained_once, count=50, year=2027)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_killed_at_50_points_while_deploying(supervised: Supervised, deployed_once: Any):
     kill_everywhere(supervised, "work_killed_endpoint", deployed_once, count=50, year=2027)
