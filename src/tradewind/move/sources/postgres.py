@@ -44,7 +44,7 @@ class PostgresSource(Source):
     A retry gives the same bytes where the query gives its rows in the same order: scans start at
     the table's beginning and no parallel workers race, unless `settings` allow them.
 
-    Memory: 8 pieces of 1 MB; for batches beside them two blocks of `block` bytes and three in
+    Memory: 8 pieces of 1 MB; for batches beside them two blocks of `block` bytes and eight in
     Arrow's form; with a split 9 MB for each of 2 x `connections` ranges. The longest row comes on
     top. Whatever the number of rows.
 
