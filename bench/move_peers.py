@@ -83,7 +83,12 @@ def official(order: Order) -> Callable[[], None]:
 def dlt(order: Order) -> Callable[[], None]:
     """dlt: its SQL or REST source into its filesystem destination, or files into PostgreSQL."""
     import dlt
+    import pyarrow.parquet  # noqa: F401  (what it imports on its way, before the clock runs)
+    import s3fs  # noqa: F401
     from dlt.destinations import filesystem, postgres
+
+    if order.get("backend") == "connectorx":
+        import connectorx  # noqa: F401
 
     folder = order["folder"]  # dlt's working folder
     os.environ["DLT_DATA_DIR"] = folder
