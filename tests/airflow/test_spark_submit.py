@@ -13,6 +13,7 @@ import pytest
 from airflow_runs import runs
 from spark_cluster import (
     PYTHON,
+    QUICK,
     SparkCluster,
     needs_spark,
     spark_cluster,
@@ -272,7 +273,7 @@ def described(folder: Path, system: str, **connection: Any) -> dict[str, str]:
     application = folder / "application.py"
     application.write_text(APPLICATION)
     conf = {
-        "spark.ui.enabled": "false",
+        **QUICK,
         "spark.cores.max": "1",
         "spark.executor.instances": "1",
         "spark.executorEnv.PYSPARK_PYTHON": str(PYTHON),

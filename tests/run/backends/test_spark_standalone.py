@@ -21,6 +21,7 @@ from killing import Worker, spread
 from processes import gone
 from spark_cluster import (
     PYTHON,
+    QUICK,
     SparkCluster,
     needs_spark,
     spark_cluster,
@@ -110,7 +111,7 @@ def submit(cluster: SparkCluster, application: Path | str, *arguments: str, **mo
         "master": cluster.master,
         "application": str(application),
         "arguments": list(arguments),
-        "conf": {"spark.ui.enabled": "false", "spark.cores.max": "1"},
+        "conf": {**QUICK, "spark.cores.max": "1"},
         "options": {"driver-memory": "512m", "executor-memory": "512m", "name": "a name"},
         "environment": {"PYSPARK_PYTHON": str(PYTHON)},
         "deploy_mode": "cluster",
@@ -210,6 +211,16 @@ class TestConformance(BackendConformance):
         with pytest.raises(InputError, match="larger than 5 bytes"):
             backend.result(name, limit=5)
 
+    def test_the_environment_arrives_as_it_is(self, backend, start):
+        # Of what the submitter is told it hands on what has the names that work is told.
+        odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
+        told = {"TRADEWIND_TOLD": "2026-01-01", "AIRFLOW_CTX_TASK_ID": "task"}
+        text = 'printf "%s\\n" "$ODD" "$TRADEWIND_TOLD" "$AIRFLOW_CTX_TASK_ID"'
+        name = start(text, tell=told, ODD=odd)
+        until_ended(backend, name)
+        lines = [line.text for line in backend.logs(name, None, wait=0)]
+        assert lines == [odd, "2026-01-01", "task"]
+
 
 class ShownBackend(ProcessBackend):
     """Without the lines that Spark, its JVM and the submitter write beside the driver's own."""
@@ -292,7 +303,7 @@ def until_starts(backend: ProcessBackend, name: str, text: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("noted", [pytest.param(True, marks=pytest.mark.long), False])
 def test_no_driver_is_left_when_its_submitter_was_killed(cluster, backend, root, owner, jar, noted):
     work = script(cluster, jar, "echo ready; sleep 300")
     backend.start(owner, 1, work.command(), tell={})

@@ -21,12 +21,13 @@ from conformance import BackendConformance, until_ended, until_logged
 
 from killing import Worker, spread
 from processes import gone
-from spark_cluster import PYTHON, needs_spark, spark_environment, spark_home
+from spark_cluster import PYTHON, QUICK, needs_spark, spark_environment, spark_home
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import AlreadyStartedError, Sight, Status, WorkFailedError
+from tradewind.run.backends._yarn_logs import YarnLogs
 from tradewind.run.backends.rest_job import RestConnection
 from tradewind.run.backends.spark import SparkSubmit
 from tradewind.run.backends.yarn import YarnBackend
@@ -132,8 +133,20 @@ class TestConformance(BackendConformance):
         assert wait_until(lambda: len(self.cluster.running()) == 1, seconds=30)
         assert [piece.name for piece in backend.list(owner)] == [name]
 
-    def test_a_flood_is_whole(self, backend, start):
-        super().test_a_flood_is_whole(backend, start)
+    def test_the_list_says_whose_each_piece_is(self, backend, owner, start):
+        # The list of all is that of what runs; an owner's has its history.
+        start("sleep 60", 1)
+        start("exit 1", 2)
+        until_ended(backend, backend.name_of(owner, 2))
+        pieces = {piece.number: piece for piece in backend.list(owner)}
+        assert set(pieces) == {1, 2}
+        for piece in pieces.values():
+            assert (piece.owner, piece.title) == (owner.digest, str(owner))
+            assert piece.started is not None
+        assert pieces[1].sight.status in (Status.RUNNING, Status.PENDING)
+        assert pieces[2].sight.status is Status.FAILED
+        assert [piece.name for piece in backend.list()] == [pieces[1].name]
+        assert list(backend.list(Owner("somebody", "else", "work"))) == []
 
 
 def test_work_runs_once_and_its_log_and_result_arrive(cluster, backend, owner, tmp_path):
@@ -277,6 +290,21 @@ def standby(active: str) -> Iterator[str]:
         server.server_close()
 
 
+def test_a_log_that_is_out_of_reach_is_told_once(said):
+    node = f"http://127.0.0.1:{free_port()}"
+    ended = {"id": "application_1_0001", "amContainerLogs": f"{node}/logs/container_1_0001_01_1/me"}
+    logs = YarnLogs(RestConnection(node), user=None, server=None, say=said.append)
+    assert list(logs.lines(ended, None, ended=False)) == []
+    (line,) = logs.lines(ended, None, ended=True)
+    assert "out of reach" in line.text
+    assert list(logs.lines(ended, line.cursor, ended=True)) == []
+    assert (logs.last_line(ended), logs.file(ended, "result", 10)) == (None, None)
+    (told,) = said
+    assert f"{node}: it cannot be reached" in told
+    logs.close()
+
+
+@pytest.mark.long
 def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
     backend.start(owner, 1, ShellApplication(cluster, "sleep 300", {}), tell={})
     command = [sys.executable, "-m", "tradewind.cli", "sweep", "--yarn", cluster.url, "--json"]
@@ -334,8 +362,12 @@ from pyspark.sql import SparkSession
 with open(sys.argv[1], "a") as file:
     file.write("ran\\n")
 spark = SparkSession.builder.getOrCreate()
-# The driver alone can tell: the executors are left out of what takes time here.
-total = spark.sql("SELECT 99 * 50").first()[0]
+# The driver alone can tell; executors are for the long form.
+asked = spark.sql("SELECT 99 * 50")
+if sys.argv[2] != "0":
+    asked = spark.range(100).selectExpr("sum(id)")
+total = asked.first()[0]
+assert total == 4950
 with open(os.environ["TRADEWIND_RESULT"], "w") as file:
     file.write(str(total))
 print("master", spark.sparkContext.master, os.environ["COLOUR"], os.environ["TRADEWIND_OWNER"])
@@ -364,8 +396,7 @@ def submit(
         str(application),
         arguments=[str(application.parent / "runs"), str(code)],
         conf={
-            "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "1",
+            **QUICK,
             "spark.executor.instances": "1",
             "spark.executorEnv.PYSPARK_PYTHON": str(PYTHON),
             "spark.yarn.jars": f"local:{spark_home()}/jars/*",
@@ -412,8 +443,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 @needs_spark
 @pytest.mark.long
 def test_what_a_driver_fails_with_is_told(cluster, backend, owner, application, said):
+    work = submit(cluster, application, 3)
     with pytest.raises(WorkFailedError, match="exit status 3: User application exited") as told:
-        run(backend, owner, submit(cluster, application, 3).on_yarn(), [])
+        run(backend, owner, work.on_yarn(), [], tell={"TRADEWIND_OWNER": "me"})
     assert told.value.exit_code == 3
     assert any("Submitted application" in line for line in said)
 
@@ -425,7 +457,7 @@ def test_what_a_driver_fails_with_is_told(cluster, backend, owner, application, 
     [
         ({"spark.yarn.queue": "nowhere"}, InputError, "unknown queue.*yarn_queue"),
         ({"spark.files": "/nowhere/file"}, InputError, "/nowhere/file.*Name files that exist"),
-        ({"spark.driver.memory": "lots"}, InputError, "lots.*Correct the configuration"),
+        ({"spark.driver.memory": "lots"}, InputError, "memory must be.*Correct the configuration"),
         ({"spark.driver.memory": "900g"}, InputError, "memory.*Correct"),
     ],
 )

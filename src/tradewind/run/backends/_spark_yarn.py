@@ -51,7 +51,7 @@ _MEANINGS: tuple[tuple[str, type[Exception], str], ...] = (
     ),
     (r"unknown queue", InputError, "Correct yarn_queue."),
     (
-        r"(Required (executor|AM) memory|Invalid resource request|must be (positive|> 0)|"
+        r"(Required (executor|AM) memory|Invalid resource request|must be (a )?(positive|> 0)|"
         r"IllegalArgumentException|Unrecognized option|NumberFormatException)",
         InputError,
         "Correct the configuration.",

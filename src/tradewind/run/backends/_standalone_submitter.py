@@ -39,7 +39,8 @@ _ANSWER_SECONDS = 10
 _UNDO_SECONDS = 30
 _STOP_SECONDS = 4
 _FIND_SECONDS = 10
-_CHUNK = 1 << 16
+#: A worker's page gives a megabyte at most.
+_CHUNK = 1 << 19
 _HEAD = re.compile(rb"==== Bytes (\d+)-(\d+) of (\d+) of [^\n]* ====\n")
 _TOLD = ("TRADEWIND_", "AIRFLOW_CTX_")
 

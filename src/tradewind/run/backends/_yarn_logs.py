@@ -37,7 +37,7 @@ _LAST_LINE_BYTES = 1 << 16
 _SLACK = 1 << 14
 _REDIRECTS = 3
 _OVER = "over"
-_LOST = "[the rest of the log is out of reach: its NodeManager shows it no more, and no log server]"
+_LOST = "[what may be left of the log is out of reach: neither NodeManager nor log server show it]"
 
 
 class YarnLogs:
