@@ -95,7 +95,7 @@ def test_work_that_is_stopped_before_it_has_begun_does_not_begin(
     backend: ProcessBackend, root: Path
 ):
     for number in range(1, 20):
-        backend.start(OWNER, number, Command("sleep 0.2; echo x >> begun"), tell={})
+        backend.start(OWNER, number, Command("sleep 60; echo x >> begun"), tell={})
         name = backend.name_of(OWNER, number)
         backend.stop(name)
         assert until_ended(backend, name).exit_code == 143
