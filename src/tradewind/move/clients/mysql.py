@@ -378,7 +378,7 @@ class Session:
         """
         if self._closed:
             return
-        with contextlib.suppress(OSError), _socket(self._number) as opened:
+        with contextlib.suppress(OSError), _socket(self.number) as opened:
             poll = select.poll()
             poll.register(opened, select.POLLRDHUP)
             if poll.poll(0):
