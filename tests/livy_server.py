@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from livy_sessions import session_settings
 from tradewind.local.processes import bind_to_parent, free_port, spawn, wait_until
 
 VERSION = "0.7.1-incubating"
@@ -45,14 +46,28 @@ while [ $# -gt 0 ]; do
     --conf)
       case $2 in spark.executorEnv.*) export "${2#spark.executorEnv.}";; esac
       shift 2;;
+    --properties-file) properties=$2; shift 2;;
     --*) shift 2;;
     *) file=${1#file://}; shift; break;;
   esac
 done
-setsid setpriv --pdeathsig KILL sh "$file" "$@" &
+if [ "$file" = spark-internal ]; then
+  # The driver of a session.
+  set -- java $TRADEWIND_JAVA -Xmx64m -cp "$TRADEWIND_DRIVER" \
+    org.apache.livy.rsc.driver.RSCDriverBootstrapper "$properties"
+else
+  set -- sh "$file" "$@"
+fi
+setsid setpriv --pdeathsig KILL "$@" &
 trap 'kill -KILL -- -$!; exit 143' TERM
 wait $!
 """
+
+#: Livy's serializer looks into classes that Java 17 keeps to itself.
+_JAVA = [
+    f"--add-opens=java.base/java.{package}=ALL-UNNAMED"
+    for package in ("lang", "util", "util.concurrent.atomic")
+]
 
 _LOGGING = """log4j.rootCategory=WARN, console
 log4j.appender.console=org.apache.log4j.ConsoleAppender
@@ -85,7 +100,11 @@ class LivyServer:
 
 @contextmanager
 def livy_server(
-    folder: Path, *, spark_home: str | None = None, allowed: Path | None = None
+    folder: Path,
+    *,
+    spark_home: str | None = None,
+    allowed: Path | None = None,
+    sessions: bool = False,
 ) -> Iterator[LivyServer]:
     """Start Livy.
 
@@ -93,6 +112,7 @@ def livy_server(
         folder: For its files.
         spark_home: Of a Spark; None for the shell that stands in.
         allowed: Folder whose files may be run, besides that of `LivyServer.script`.
+        sessions: Whether it can have interactive sessions, see `livy_sessions`.
     """
     for program in ("java", "mvn", "setpriv"):
         if shutil.which(program) is None:
@@ -106,17 +126,21 @@ def livy_server(
     submit.write_text(_SPARK_SUBMIT)
     submit.chmod(0o755)
     (settings / "log4j.properties").write_text(_LOGGING)
+    for_sessions = session_settings(folder, jars, settings) if sessions else ({}, "")
     (settings / "livy.conf").write_text(
         f"livy.server.host = 127.0.0.1\nlivy.server.port = {port}\nlivy.spark.master = local\n"
         f"livy.file.local-dir-whitelist = {scripts}/,{allowed or scripts}/\n"
+        f"{for_sessions[1]}"
     )
     environment = {
         **os.environ,
         "LIVY_HOME": str(folder),
         "LIVY_CONF_DIR": str(settings),
         "SPARK_HOME": spark_home or str(spark.parent),
+        "TRADEWIND_JAVA": " ".join(_JAVA),
+        **for_sessions[0],
     }
-    command = ["java", "-Xmx192m", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8"]
+    command = ["java", *_JAVA, "-Xmx192m", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8"]
     command += ["-cp", f"{settings}:{jars}/*", "org.apache.livy.server.LivyServer"]
     url = f"http://127.0.0.1:{port}"
     with (folder / "livy.log").open("wb") as log:

@@ -121,15 +121,62 @@ def test_jobs_of_an_http_api(rest_runs: Runs, jobs: JobServer):
     assert {headers["authorization"] for headers in jobs.headers} == {AUTHORIZATION}
 
 
+def blocks() -> list[str]:
+    found = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(found) == 2, "each is run"
+    return found
+
+
 def test_the_example_of_the_page(airflow_home: Path, jobs: JobServer, tmp_path: Path):
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (tmp_path / "example.py").write_text(block)
+    (tmp_path / "example.py").write_text(blocks()[0])
     with runs(airflow_home, tmp_path, environment("jobs", jobs.url, "/nowhere")) as one:
         told = one.run("docs_http_job")
     assert told["tasks"] == {"count": "success"}, told["log"][-6000:]
     assert told["xcoms"]["count"] == {"rows": 3}
     assert told["log"].count("counting on 2026-01-01") == 1
     assert jobs.jobs == {}
+
+
+@contextmanager
+def sessions_of_livy(airflow_home: Path, folder: Path, dag: str) -> Iterator[Runs]:
+    """Runs a DAG by a Livy behind a gateway and by the same without; no session may be left."""
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "sessions.py").write_text(dag)
+    with (
+        livy_server(folder / "livy", sessions=True) as livy,
+        gateway(livy.url, "/gateway/livy") as (url, _),
+        gateway(livy.url, "") as (plain, _),
+    ):
+        more = environment("gated", url, "") | environment("livy", plain, "")
+        with runs(airflow_home, dags, more) as one:
+            yield one
+        with urllib.request.urlopen(f"{livy.url}/sessions", timeout=10) as answer:
+            assert json.loads(answer.read())["sessions"] == []
+
+
+def test_the_example_of_sessions(airflow_home: Path, tmp_path: Path):
+    with sessions_of_livy(airflow_home, tmp_path, blocks()[1]) as one:
+        told = one.run("docs_livy_session")
+    assert told["tasks"] == {"count": "success"}, told["log"][-6000:]
+    assert told["xcoms"]["count"] == 1
+
+
+@pytest.mark.long
+def test_sessions_of_livy(airflow_home: Path, tmp_path: Path):
+    dag = (DAGS / "livy_sessions.py").read_text()
+    with sessions_of_livy(airflow_home, tmp_path, dag) as one:
+        told = one.run("livy_sessions")
+    assert told["tasks"] == {
+        "session_False": "success",
+        "session_True": "success",
+        "failing": "failed",
+        "sql": "failed",
+    }, told["log"][-6000:]
+    assert told["xcoms"]["session_False"] == told["xcoms"]["session_True"] == {"day": "2026"}
+    assert "ValueError: too few" in told["log"]
+    assert "the kind 'sql' cannot be kept from running twice" in told["log"]
+    assert "s3cret-word" not in told["log"]
 
 
 def test_batches_of_livy(airflow_home: Path, tmp_path: Path):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.http_job import HttpJobOperator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
     from tradewind.airflow.operators.livy import LivyOperator
+    from tradewind.airflow.operators.livy_session import LivySessionOperator
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
@@ -38,6 +39,7 @@ __all__ = [
     "HttpJobOperator",
     "HttpToS3Operator",
     "LivyOperator",
+    "LivySessionOperator",
     "MongoCollection",
     "MongoToS3Operator",
     "Objects",
@@ -64,6 +66,7 @@ _HOME = {
     "HttpJobOperator": "operators.http_job",
     "HttpToS3Operator": "operators.http_to_s3",
     "LivyOperator": "operators.livy",
+    "LivySessionOperator": "operators.livy_session",
     "MongoToS3Operator": "operators.mongo_to_s3",
     "S3CopyObjectOperator": "operators.s3_copy_object",
     "S3ToSqlOperator": "operators.s3_to_sql",

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from tradewind.run.backend import Backend
     from tradewind.run.backends.rest_job import JobApi, RestConnection
 
-__all__ = ["auth_type_name", "describe_api", "open_http_jobs", "open_livy", "read_api"]
+__all__ = [
+    "auth_type_name",
+    "describe_api",
+    "open_http_jobs",
+    "open_livy",
+    "open_livy_sessions",
+    "read_api",
+]
 
 
 def describe_api(api: JobApi) -> dict[str, Any]:
@@ -108,13 +115,54 @@ def open_livy(
     """
     from tradewind.run.backends.livy import LivyBackend
 
-    # What a Livy with protection against forged requests asks for.
-    headers = {"X-Requested-By": "tradewind", **(headers or {})}
     return LivyBackend(
-        _connection(
-            livy_conn_id, endpoint_prefix or "", headers, extra_options, auth_name, auth_type
+        _livy_connection(
+            livy_conn_id, endpoint_prefix, headers, extra_options, auth_name, auth_type
         )
     )
+
+
+def open_livy_sessions(
+    livy_conn_id: str,
+    endpoint_prefix: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra_options: Mapping[str, Any] | None = None,
+    auth_name: str | None = None,
+    auth_type: Any = None,
+    code: str | None = None,
+    kind: str = "pyspark",
+) -> Backend[Any]:
+    """Make the backend of a Livy server's sessions.
+
+    Args:
+        livy_conn_id: As `open_livy`.
+        endpoint_prefix: What comes before ``/sessions``.
+        headers: As `open_http_jobs`.
+        extra_options: As `open_http_jobs`.
+        auth_name: As `open_http_jobs`.
+        auth_type: As `open_http_jobs`.
+        code: What runs in a session that is ready; None only watches.
+        kind: Of the sessions.
+    """
+    from tradewind.run.backends.livy_session import LivySessionBackend
+
+    connection = _livy_connection(
+        livy_conn_id, endpoint_prefix, headers, extra_options, auth_name, auth_type
+    )
+    return LivySessionBackend(connection, code=code, kind=kind)
+
+
+def _livy_connection(
+    conn_id: str,
+    prefix: str | None,
+    headers: Mapping[str, str] | None,
+    extra_options: Mapping[str, Any] | None,
+    auth_name: str | None,
+    auth_type: Any,
+) -> RestConnection:
+    # What a Livy with protection against forged requests asks for.
+    headers = {"X-Requested-By": "tradewind", **(headers or {})}
+    return _connection(conn_id, prefix or "", headers, extra_options, auth_name, auth_type)
 
 
 def _connection(

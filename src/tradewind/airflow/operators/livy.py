@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradewind.run.backend import Backend
     from tradewind.run.backends.rest_job import RestJob
 
-__all__ = ["LivyOperator"]
+__all__ = ["LivyOperator", "checked_conf", "spelled_for_livy"]
 
 #: How Livy spells what the official operator's parameters are called.
 _FIELDS = {
@@ -173,38 +173,10 @@ class LivyOperator(WorkOperator):
         from tradewind.run.backends.rest_job import RestJob
 
         given = {**self.spark_params, "conf": self._conf(context)}
-        body: dict[str, Any] = {}
-        for ours, theirs in _FIELDS.items():
-            value = given[ours]
-            if value is None or (value in ("", [], (), {}) and ours != "file"):
-                continue
-            if ours in _LISTS:
-                value = self._texts(ours, value)
-            elif ours.endswith("_memory") and not re.fullmatch(r"(?i)\d+[kmgt]b?", str(value)):
-                raise InputError(f"{self.task_id}: {ours}={value!r} is no size. Write it like 2g.")
-            elif ours.endswith(("_cores", "_executors")):
-                value = self._number(ours, value)
-            body[theirs] = value
-        return RestJob(body)
-
-    def _texts(self, name: str, value: Any) -> Any:
-        if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):
-            return [str(one) for one in value]
-        raise InputError(f"{self.task_id}: {name} is no list of texts.")
-
-    def _number(self, name: str, value: Any) -> int:
-        try:
-            return int(value)
-        except ValueError:
-            raise InputError(f"{self.task_id}: {name}={value!r} is no number.") from None
+        return RestJob(spelled_for_livy(self.task_id, given))
 
     def _conf(self, context: Context) -> dict[str, Any]:
-        conf = self.spark_params["conf"] or {}
-        if not isinstance(conf, Mapping) or any(
-            not isinstance(value, str | int) or value == "" for value in conf.values()
-        ):
-            raise InputError(f"{self.task_id}: conf is no dict of texts and numbers.")
-        conf = dict(conf)
+        conf = checked_conf(self.task_id, self.spark_params["conf"])
         if self.openlineage_inject_parent_job_info or self.openlineage_inject_transport_info:
             from airflow.providers.common.compat.openlineage.utils import spark
 
@@ -252,3 +224,59 @@ class LivyOperator(WorkOperator):
         told = json.loads(outcome.result or "{}")
         self._app_id = told.get("appId")
         return told.get("id")
+
+
+def spelled_for_livy(task_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell the official operator's parameters as Livy does, without those that say nothing.
+
+    Args:
+        task_id: For messages.
+        given: Parameters by name.
+
+    Raises:
+        InputError: One of them is nothing that Livy takes.
+    """
+    body: dict[str, Any] = {}
+    for ours, theirs in _FIELDS.items():
+        value = given.get(ours)
+        if value is None or (value in ("", [], (), {}) and ours != "file"):
+            continue
+        if ours in _LISTS:
+            value = _texts(task_id, ours, value)
+        elif ours.endswith("_memory") and not re.fullmatch(r"(?i)\d+[kmgt]b?", str(value)):
+            raise InputError(f"{task_id}: {ours}={value!r} is no size. Write it like 2g.")
+        elif ours.endswith(("_cores", "_executors")):
+            value = _number(task_id, ours, value)
+        body[theirs] = value
+    return body
+
+
+def checked_conf(task_id: str, conf: Any) -> dict[str, Any]:
+    """Give a copy of Spark's configuration that holds nothing that Livy refuses.
+
+    Args:
+        task_id: For messages.
+        conf: What was given for it.
+
+    Raises:
+        InputError: It is no dict of texts and numbers.
+    """
+    conf = conf or {}
+    if not isinstance(conf, Mapping) or any(
+        not isinstance(value, str | int) or value == "" for value in conf.values()
+    ):
+        raise InputError(f"{task_id}: conf is no dict of texts and numbers.")
+    return dict(conf)
+
+
+def _texts(task_id: str, name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):
+        return [str(one) for one in value]
+    raise InputError(f"{task_id}: {name} is no list of texts.")
+
+
+def _number(task_id: str, name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{task_id}: {name}={value!r} is no number.") from None
