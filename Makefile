@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long lint format bench bench-move bench-run pins clean environment test-environment
+.PHONY: help demo test test-long lint format bench bench-move bench-run bench-crash pins clean environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,9 @@ bench-move: test-environment  ## moving data beside its peers; writes docs/bench
 bench-run: test-environment  ## running work elsewhere; writes docs/benchmarks-run.md
 	$(BIN)/python bench/bench_run.py --write $(ARGS)
 
+bench-crash: test-environment  ## killing workers, beside the official operators; writes docs/crashes.md
+	$(BIN)/python bench/bench_crash.py --write $(ARGS)
+
 pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
@@ -62,7 +65,9 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  requirements/clients.in --output-file requirements/clients.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/spark.in --output-file requirements/spark.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/crash-peers.in --constraints requirements/dev.txt --output-file requirements/crash-peers.txt
 
 clean:  ## remove environments, state and caches
-	rm -rf .venv .venv-clients .venv-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

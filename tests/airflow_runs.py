@@ -72,10 +72,10 @@ def airflow_environment(home: Path, dags: Path, more: Mapping[str, str]) -> dict
     }
 
 
-def make_home(home: Path) -> None:
+def make_home(home: Path, python: str = sys.executable) -> None:
     """Make the metadata database."""
     subprocess.run(
-        [Path(sys.executable).with_name("airflow"), "db", "migrate"],
+        [Path(python).with_name("airflow"), "db", "migrate"],
         env=airflow_environment(home, home, {}),
         capture_output=True,
         check=True,

@@ -62,11 +62,15 @@ class Supervised:
             dag: Its id.
             order: ``date``; ``die_at``: where attempts die, one after the other, as
                 `killing_tasks` has it; ``counted``: the packages whose lines are counted;
+                ``environment``: more of it from now on;
                 ``when`` and ``then``: what happens when a file is there: ``drain`` sends SIGTERM,
-                ``fail``, ``succeed`` and ``clear`` are a person's.
+                ``fail``, ``succeed`` and ``clear`` are a person's, the last three of a
+                task that is deferred where ``triggerer`` says that one runs. Where none does, its
+                trigger runs in this process.
 
         Returns:
-            ``state``, ``exits``, ``died``, ``points`` and ``xcom``.
+            ``state``, ``exits``, ``died``, ``points`` of the last attempt, ``all_points`` of all
+            that came to an end, and ``xcom``.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -102,6 +106,8 @@ def run(
     date: str = "2026-01-01",
     die_at: tuple[str, ...] = (),
     counted: str = "tradewind",
+    environment: dict[str, str] | None = None,
+    triggerer: bool = False,
     when: str | None = None,
     then: str | None = None,
 ) -> dict[str, Any]:
@@ -144,27 +150,40 @@ def run(
     tests = Path(os.environ["TRADEWIND_TEST_FOLDER"])
     exits: list[int] = []
     died: list[Any] = []
+    points: list[Any] = []
+    os.environ.update(environment or {})
     dies = list(die_at)
     while True:
         with create_session() as session:
             ti = session.scalars(mine).one()
             if ti.state in ("success", "failed", "skipped"):
                 break
+            if ti.state == "deferred":
+                if triggerer:
+                    wait_for_triggerer(mine)
+                else:
+                    watch(ti)
+                continue
             # Of a worker that died the scheduler learns from its executor, and lets it be retried.
-            assert ti.state in (None, "up_for_retry", "restarting", "running"), ti.state
-            assert ti.try_number <= ti.max_tries, "no retry is left"
-            ti.try_number += 1
+            known = (None, "up_for_retry", "restarting", "running", "scheduled")
+            assert ti.state in known, ti.state
+            if ti.state != "scheduled":  # by its trigger
+                assert ti.try_number <= ti.max_tries, "no retry is left"
+                ti.try_number += 1
             ti.state = TaskInstanceState.QUEUED
         os.environ["TRADEWIND_DIE_AT"] = dies.pop(0) if dies else ""
         os.environ["TRADEWIND_COUNTED"] = counted
         for name in ("died", "points"):
             (tests / name).unlink(missing_ok=True)
         if then is not None:
-            threading.Thread(target=interfere, args=(when, then, mine), daemon=True).start()
+            given = (when, then, mine, triggerer)
+            threading.Thread(target=interfere, args=given, daemon=True).start()
             then = None
         exits.append(attempt(mine))
         if (tests / "died").exists():
             died.append(json.loads((tests / "died").read_text()))
+        elif (tests / "points").exists():
+            points.append(json.loads((tests / "points").read_text()))
     with create_session() as session:
         ti = session.scalars(mine).one()
         xcoms = session.scalars(
@@ -174,7 +193,8 @@ def run(
             "state": str(ti.state),
             "exits": exits,
             "died": died,
-            "points": json.loads((tests / "points").read_text()),
+            "points": points[-1] if points else {},
+            "all_points": points,
             "xcom": [XComModel.deserialize_value(each) for each in xcoms],
         }
 
@@ -209,7 +229,40 @@ def attempt(mine: Any) -> int:
     )
 
 
-def interfere(when: str, then: str, mine: Any) -> None:
+def watch(ti: Any) -> None:
+    """Do what a triggerer does."""
+    from airflow._shared.module_loading import import_string
+    from airflow.models.trigger import Trigger
+    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        row = session.get(Trigger, ti.trigger_id)
+        trigger = import_string(row.classpath)(**row.kwargs)
+    event = InProcessTestSupervisor.run_trigger_in_process(trigger=trigger, ti=ti)
+    Trigger.submit_event(ti.trigger_id, event)
+
+
+def wait_for_triggerer(mine: Any) -> None:
+    """Do what a scheduler does meanwhile."""
+    import logging
+    from types import SimpleNamespace
+
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.utils.session import create_session
+
+    scheduler: Any = SimpleNamespace(log=logging.getLogger("scheduler"))
+    last = time.monotonic() + 120
+    while True:
+        assert time.monotonic() < last, "no triggerer has done anything"
+        SchedulerJobRunner.check_trigger_timeouts(scheduler)
+        with create_session() as session:
+            if session.scalars(mine).one().state != "deferred":
+                return
+        time.sleep(0.2)
+
+
+def interfere(when: str, then: str, mine: Any, deferred: bool) -> None:
     """Do what a person or a worker that goes away does."""
     from airflow.models.taskinstance import clear_task_instances
     from airflow.utils.session import create_session
@@ -221,6 +274,10 @@ def interfere(when: str, then: str, mine: Any) -> None:
     if then == "drain":
         os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
         return
+    while deferred:
+        with create_session() as session:
+            deferred = session.scalars(mine).one().state != "deferred"
+        time.sleep(0.1)
     with create_session() as session:
         ti = session.scalars(mine).one()
         if then == "clear":

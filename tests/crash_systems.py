@@ -6,8 +6,10 @@ For the tests in ``tests/airflow/test_crashes.py`` and for ``bench/bench_crash.p
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,11 +50,14 @@ class CrashSystem:
         environment: How Airflow finds it.
         left: Tells what is there that nobody needs any more.
         clean: Takes it away.
+        jobs: For systems whose work cannot write into a file: when each job of a run has begun and
+            ended, in seconds since 1970, by the date of the run.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
     left: Callable[[], list[str]] = list
     clean: Callable[[], None] = lambda: None
+    jobs: Callable[[str], list[tuple[float, float]]] | None = None
 
 
 def folders_of(*folders: Path) -> CrashSystem:
@@ -93,7 +98,7 @@ def docker(folder: Path) -> Iterator[CrashSystem]:
 
 @contextmanager
 def ssh(folder: Path) -> Iterator[CrashSystem]:
-    with ssh_server(folder) as server:
+    with ssh_server(Path(tempfile.mkdtemp(prefix="sshd-", dir=folder))) as server:
         connection = {
             "conn_type": "ssh",
             "host": "127.0.0.1",
@@ -164,6 +169,34 @@ def spark(folder: Path) -> Iterator[CrashSystem]:
     yield system
 
 
+@contextmanager
+def sagemaker(folder: Path) -> Iterator[CrashSystem]:
+    from sagemaker_service import make_client, sagemaker_data
+    from tradewind.local import up
+
+    with up(["sagemaker"], data=folder / "sagemaker") as systems:
+        sagemaker_data(systems, "crashes")
+        client = make_client("sagemaker", systems["sagemaker"].endpoint, systems.environment)
+
+        def jobs(date: str) -> list[tuple[float, float]]:
+            told = client.list_training_jobs(NameContains=date)["TrainingJobSummaries"]
+            return [
+                (
+                    job["CreationTime"].timestamp(),
+                    job["TrainingEndTime"].timestamp() if "TrainingEndTime" in job else math.inf,
+                )
+                for job in told
+            ]
+
+        yield CrashSystem(
+            {
+                "AIRFLOW_CONN_AWS_DEFAULT": systems.environment["AIRFLOW_CONN_AWS_DEFAULT"],
+                "TRADEWIND_TEST_BUCKET": "crashes",
+            },
+            jobs=jobs,
+        )
+
+
 SYSTEMS = {
     "process": process,
     "docker": docker,
@@ -171,6 +204,7 @@ SYSTEMS = {
     "http": http,
     "livy": livy,
     "spark": spark,
+    "sagemaker": sagemaker,
 }
 
 #: What takes a second or more to import and is needed by every attempt, for `Supervised`.

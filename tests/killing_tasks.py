@@ -6,7 +6,7 @@ the variable ``TRADEWIND_DIE_AT`` of the task's process:
     submit:40   when the 40th line of Tradewind is executed before the work is claimed; ``run``,
                 ``log`` and ``collect`` count the lines of these phases of an attendant's life
     line:40     when the 40th line of the packages is executed that ``TRADEWIND_COUNTED`` names
-    time:1.5    1.5 seconds after the operator's ``execute`` was called
+    time:1.5    1.5 seconds after the operator was called
 
 How many points there are, and how long all took, is written into the file ``points``; where a task
 has died, and whether its work had begun and ended by then, into ``died``.
@@ -21,6 +21,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -107,6 +109,7 @@ class Points:
         died = {
             "phase": self.phase,
             "where": frame and f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}",
+            "moment": time.time(),
             "began": self._run in written("began"),
             "ended": self._run in written("ended"),
         }
@@ -126,18 +129,25 @@ class Watched:
     """Counts executed lines, and dies at one of them, as the environment says."""
 
     def execute(self, context: Any) -> Any:
-        (FOLDER / "pid").write_text(str(os.getpid()))
-        counted = os.environ.get("TRADEWIND_COUNTED", "tradewind").split(",")
-        points = Points(
-            counted,
-            os.environ.get("TRADEWIND_DIE_AT", ""),
-            f"{context['dag'].dag_id}/{context['run_id']}",
-        )
-        points.watch()
-        try:
+        with watching(context):
             return super().execute(context)  # type: ignore[misc]
-        finally:
-            points.stop()
+
+    def resume_execution(self, next_method: str, next_kwargs: Any, context: Any) -> Any:
+        with watching(context):
+            return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
+
+
+@contextmanager
+def watching(context: Any) -> Iterator[None]:
+    (FOLDER / "pid").write_text(str(os.getpid()))
+    counted = os.environ.get("TRADEWIND_COUNTED", "tradewind").split(",")
+    run = f"{context['dag'].dag_id}/{context['run_id']}"
+    points = Points(counted, os.environ.get("TRADEWIND_DIE_AT", ""), run)
+    points.watch()
+    try:
+        yield
+    finally:
+        points.stop()
 
 
 def script(folder: str | Path = FOLDER, *, seconds: float = 0.4) -> str:
@@ -151,3 +161,30 @@ def script(folder: str | Path = FOLDER, *, seconds: float = 0.4) -> str:
         f'echo "{RUN}" >> {folder}/began; echo running; sleep {seconds}; '
         f'echo still; sleep {seconds}; echo "{RUN}" >> {folder}/ended; echo 42'
     )
+
+
+def training(name: str) -> dict[str, Any]:
+    """Describe a training job on the bucket of `sagemaker_data`, for any SageMaker operator.
+
+    Args:
+        name: What its name begins with; the run's date follows.
+    """
+    bucket = os.environ.get("TRADEWIND_TEST_BUCKET", "")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/train/"}
+    return {
+        "TrainingJobName": name + "-{{ ds }}",
+        "AlgorithmSpecification": {
+            "TrainingImage": "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1",
+            "TrainingInputMode": "File",
+        },
+        "RoleArn": "arn:aws:iam::000000000000:role/sagemaker",
+        "HyperParameters": {"k": "3", "feature_dim": "2"},
+        "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": "ml.m5.large",
+            "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+    }

@@ -103,7 +103,8 @@ def kill_everywhere(place: Place, *, count: int, year: int) -> None:
     assert died.total() >= len(points) * 3 // 4, died
 
 
-NAMES = [pytest.param(name, marks=MARKS.get(name, [])) for name in SYSTEMS]
+# SageMaker's jobs are in test_sagemaker_killed.py.
+NAMES = [pytest.param(name, marks=MARKS.get(name, [])) for name in SYSTEMS if name != "sagemaker"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,11 +8,12 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from killing_tasks import FOLDER, RUN, Watched, script
+from killing_tasks import FOLDER, RUN, Watched, script, training
 from tradewind.airflow import (
     DockerOperator,
     HttpJobOperator,
     LivyOperator,
+    SageMakerTrainingOperator,
     SparkSubmitOperator,
     SSHOperator,
 )
@@ -64,6 +65,10 @@ class Livy(Watched, LivyOperator):
 
 
 class SparkSubmit(Watched, SparkSubmitOperator):
+    pass
+
+
+class SageMakerTraining(Watched, SageMakerTrainingOperator):
     pass
 
 
@@ -125,3 +130,6 @@ with DAG("crash_spark", schedule=None):
         poll_interval=0.5,
         **AGAIN,
     )
+
+with DAG("crash_sagemaker", schedule=None):
+    SageMakerTraining(task_id="killed", config=training("ours"), check_interval=1, **AGAIN)

@@ -128,20 +128,22 @@ def on_each(dag_id: str, script: str, **more: Any) -> None:
         )
 
 
-on_each("ended", "echo $$ > FOLDER/begun; sleep 300")
-on_each(
-    "cleared",
-    "echo x >> FOLDER/cleared; echo $$ > FOLDER/begun; "
-    "[ $(wc -l < FOLDER/cleared) = 2 ] || sleep 300; echo again",
-)
-on_each(
-    "left",
-    "echo x >> FOLDER/left; echo $$ > FOLDER/begun; "
-    "while ! [ -e FOLDER/go ]; do sleep 0.1; done; echo done",
-)
-on_each(
-    "timed_out",
-    "echo $$ > FOLDER/begun; sleep 300",
-    execution_timeout=timedelta(seconds=3),
-    retries=0,
-)
+for kind, how in {"": {}, "_deferred": {"deferrable": True}}.items():
+    on_each(f"ended{kind}", "echo seen; echo $$ > FOLDER/begun; sleep 300", **how)
+    on_each(
+        f"cleared{kind}",
+        "echo x >> FOLDER/cleared; echo seen; echo $$ > FOLDER/begun; "
+        "[ $(wc -l < FOLDER/cleared) = 2 ] || sleep 300; echo again",
+        **how,
+    )
+    on_each(
+        f"left{kind}",
+        "echo x >> FOLDER/left; echo seen; echo $$ > FOLDER/begun; "
+        "while ! [ -e FOLDER/go ]; do sleep 0.1; done; echo done",
+        **how,
+    )
+    on_each(
+        f"timed_out{kind}",
+        "echo seen; echo $$ > FOLDER/begun; sleep 300",
+        **{"execution_timeout": timedelta(seconds=3), "retries": 0, **how},
+    )
