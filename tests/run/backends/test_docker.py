@@ -138,6 +138,7 @@ def test_the_log_is_kept_as_the_engine_is_set_up_where_that_is_wanted(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
     assert log_config(backend, owner, daemon, local_log=False)["Type"] == "json-file"
+    assert log_config(backend, owner, daemon, tty=True)["Type"] == "json-file"
     wanted = {"Type": "json-file", "Config": {"max-size": "1m"}}
     assert log_config(backend, owner, daemon, host_config={"LogConfig": wanted}) == wanted
 

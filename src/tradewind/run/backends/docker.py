@@ -214,7 +214,8 @@ class DockerBackend(Backend[Container]):
             },
             "HostConfig": {"Mounts": list(work.mounts), **limits, **work.host_config},
         }
-        if work.local_log and "LogConfig" not in work.host_config:
+        # Docker 20.10 ends no long line with that driver, and a terminal's has nothing else to it.
+        if work.local_log and not work.tty and "LogConfig" not in work.host_config:
             config["HostConfig"] |= self._engine.local_log()
         for key, value in (("Cmd", work.command), ("Entrypoint", work.entrypoint)):
             if value is not None:
