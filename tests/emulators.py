@@ -11,6 +11,7 @@ import base64
 import contextlib
 import secrets
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -97,10 +98,29 @@ def versity(folder: Path) -> Iterator[Emulator]:
     account, key = "tradewind", secrets.token_hex(20)
     (folder / "objects").mkdir()
     command = [str(VERSITY), "--port", f"{_HOST}:{port}", "--region", "eu-west-1", "--quiet"]
+    (folder / "accounts").mkdir()
+    command += ["--iam-dir", str(folder / "accounts"), "--iam-cache-disable"]
     command += ["posix", str(folder / "objects")]
     environment = {"ROOT_ACCESS_KEY": account, "ROOT_SECRET_KEY": key}
     with _running("versitygw", command, folder, port, environment) as children:
         yield Emulator(f"http://{_HOST}:{port}", port, children, account, key)
+
+
+def versity_user(versity: Emulator, order: str, account: str, secret: str = "") -> None:
+    """Make or remove a user of Versity's gateway that may do all.
+
+    Args:
+        versity: The running gateway.
+        order: ``create-user`` or ``delete-user``.
+        account: The access key.
+        secret: The secret key of a new one.
+    """
+    command = [str(VERSITY), "admin", "--endpoint-url", versity.endpoint, "--region", "eu-west-1"]
+    command += [order, "--access", account]
+    command += ["--secret", secret, "--role", "admin"] if secret else []
+    environment = {"ADMIN_ACCESS_KEY_ID": versity.account, "ADMIN_SECRET_ACCESS_KEY": versity.key}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @contextlib.contextmanager

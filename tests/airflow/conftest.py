@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import tempfile
@@ -39,11 +40,24 @@ def connections(
     local_s3: Systems,
     api: str,
     tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> dict[str, str]:
-    """Environment with Airflow connections to PostgreSQL, MongoDB, S3 and an HTTP API."""
+    """Environment with Airflow connections to PostgreSQL, MongoDB, S3 and an HTTP API.
+
+    MariaDB and Google Cloud Storage are there too, where they are to be had.
+    """
     host, port = api.removeprefix("http://").split(":")
     connection = {"conn_type": "http", "host": host, "port": int(port)}
+    more: dict[str, str] = {}
+    with contextlib.suppress(pytest.skip.Exception):
+        found = request.getfixturevalue("local_mariadb").environment
+        more["AIRFLOW_CONN_MYSQL_DEFAULT"] = found["AIRFLOW_CONN_MYSQL_DEFAULT"]
+    with contextlib.suppress(pytest.skip.Exception):
+        more["STORAGE_EMULATOR_HOST"] = request.getfixturevalue("fake_gcs").endpoint
+        google = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
+        more["AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"] = json.dumps(google)
     return {
+        **more,
         **{
             name: value
             for systems in (local_postgres, local_mongodb, local_s3)

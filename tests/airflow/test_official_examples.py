@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
+import requests
 
 from airflow_runs import Runs
+from emulators import Emulator
 
 pytestmark = pytest.mark.airflow
 
@@ -128,3 +131,32 @@ def test_s3_to_sql(dag_runs: Runs, bucket: Any, postgres: Any):
 def test_s3_copy(dag_runs: Runs, bucket: Any):
     succeeded(dag_runs.run("example_s3"))
     assert bucket("copied/cocktails.csv").decode() == COCKTAILS
+
+
+@pytest.fixture
+def gcs_bucket(fake_gcs: Emulator) -> Any:
+    made = requests.post(
+        f"{fake_gcs.endpoint}/storage/v1/b", json={"name": "airflow-official"}, timeout=30
+    )
+    assert made.status_code in (200, 409)
+
+    def read(key: str) -> bytes:
+        where = f"{fake_gcs.endpoint}/storage/v1/b/airflow-official/o/{quote(key, safe='')}"
+        found = requests.get(where, params={"alt": "media"}, timeout=30)
+        found.raise_for_status()
+        return found.content
+
+    return read
+
+
+def test_postgres_to_gcs(gcs_bucket: Any, dag_runs: Runs, fruits: None):
+    succeeded(dag_runs.run("example_postgres_to_gcs"))
+    lines = gcs_bucket("result.json").splitlines()
+    assert lines[0] == b'{"fruit":"apple","color":"red","weight":120.50}'
+    assert gcs_bucket("result_cursor.json").splitlines() == lines
+
+
+@pytest.mark.usefixtures("local_mariadb")
+def test_mysql_to_gcs(gcs_bucket: Any, dag_runs: Runs):
+    succeeded(dag_runs.run("example_mysql_to_gcs"))
+    assert gcs_bucket("mysql/0.csv") == b'id,name\n1,"a,b"\n2,\n'

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from emulators import Emulator
+from emulators import Emulator, versity_user
+from object_moves import Rows
 from tradewind.airflow import (
     HttpToS3Operator,
     Objects,
@@ -29,6 +30,9 @@ from tradewind.airflow.connections.stores import store_of
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
 
 pytestmark = pytest.mark.airflow
 
@@ -219,6 +223,57 @@ def test_credentials_that_renew_themselves_do_so_while_data_move(
     first, second = signer.get_frozen_credentials(), signer.get_frozen_credentials()
     assert first.access_key != second.access_key
     assert len(asked) > before
+
+
+def test_credentials_that_expire_while_data_move(
+    versity: Emulator, connect: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """A role whose credentials the server forgets in the middle: the next ones go on."""
+    import secrets
+    from datetime import datetime, timedelta
+
+    import boto3
+    from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
+
+    keys = {f"user{number}": secrets.token_hex(20) for number in (1, 2)}
+    for name, secret in keys.items():
+        versity_user(versity, "create-user", name, secret)
+    valid, signed = ["user1"], []
+
+    def credentials(self: Any) -> dict[str, Any]:
+        signed.append(valid[0])
+        return {
+            "access_key": valid[0],
+            "secret_key": keys[valid[0]],
+            "token": None,
+            # Within botocore's window of mandatory renewal: the next request asks again.
+            "expiry_time": (datetime.now(UTC) + timedelta(minutes=5)).isoformat(),
+        }
+
+    def expire(row: int) -> None:
+        if row == 8_000:
+            valid[0] = "user2"
+            versity_user(versity, "delete-user", "user1")
+
+    monkeypatch.setattr(BaseSessionFactory, "_refresh_credentials", credentials)
+    extra = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/writer"}
+    extra["service_config"] = {"s3": {"endpoint_url": versity.endpoint}}
+    extra["config_kwargs"] = {"s3": {"addressing_style": "path"}}
+    connect("role", "aws", login="AKIAEXAMPLE", password="a-secret-key", extra=extra)
+    root = boto3.Session(versity.account, versity.key, region_name="eu-west-1")
+    bucket = f"roles-{secrets.token_hex(4)}"
+    client = root.client("s3", endpoint_url=versity.endpoint)
+    client.create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    store: Any = store_of(f"s3://{bucket}/rows.csv", "role", part_bytes=5 << 20)[0]
+    receipt = transfer(
+        Rows(30_000, before=expire), ObjectTarget(store, "rows.csv"), Owner("d", "r", "t")
+    )
+    assert receipt.rows == 30_000
+    assert {"user1", "user2"} <= set(signed)
+    assert client.head_object(Bucket=bucket, Key="rows.csv")["ContentLength"] == receipt.bytes
+    versity_user(versity, "delete-user", "user2")
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 From apache/airflow, providers/amazon/tests/system/amazon/aws: example_sql_to_s3.py,
 example_mongo_to_s3.py, example_http_to_s3.py, example_s3_to_sql.py, example_s3.py; and
-providers/google/tests/system/google/cloud/gcs/example_postgres_to_gcs.py. Only names of buckets,
-tables and connections are this test's, and what makes and removes AWS's own resources is left out.
+providers/google/tests/system/google/cloud: those from PostgreSQL and MySQL to GCS, whose operators
+are one here. Only names of buckets, tables and connections are this test's, and what makes and
+removes resources of a cloud is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tradewind.airflow import (
     MongoToS3Operator,
     S3CopyObjectOperator,
     S3ToSqlOperator,
+    SqlToGCSOperator,
     SqlToS3Operator,
 )
 
@@ -129,4 +131,33 @@ with DAG(dag_id="example_s3", schedule=None, start_date=START, catchup=False):
         dest_bucket_name=s3_bucket_name,
         source_bucket_key="s3_to_sql/cocktails.csv",
         dest_bucket_key="copied/cocktails.csv",
+    )
+
+with DAG(dag_id="example_postgres_to_gcs", schedule="@once", start_date=START, catchup=False):
+    get_data = SqlToGCSOperator(
+        task_id="get_data",
+        postgres_conn_id=conn_id_name,
+        sql=SQL_QUERY,
+        bucket=s3_bucket_name,
+        filename="result.json",
+        gzip=False,
+    )
+    get_data_with_server_side_cursor = SqlToGCSOperator(
+        task_id="get_data_with_server_side_cursor",
+        postgres_conn_id=conn_id_name,
+        sql=SQL_QUERY,
+        bucket=s3_bucket_name,
+        filename="result_cursor.json",
+        gzip=False,
+        use_server_side_cursor=True,
+    )
+
+with DAG(dag_id="example_mysql_to_gcs", schedule="@once", start_date=START, catchup=False):
+    mysql_to_gcs = SqlToGCSOperator(
+        task_id="mysql_to_gcs",
+        mysql_conn_id="mysql_default",
+        sql="SELECT 1 AS id, 'a,b' AS name UNION ALL SELECT 2, NULL",
+        bucket=s3_bucket_name,
+        filename="mysql/{}.csv",
+        export_format="csv",
     )
