@@ -106,18 +106,21 @@ def versity(folder: Path) -> Iterator[Emulator]:
         yield Emulator(f"http://{_HOST}:{port}", port, children, account, key)
 
 
-def versity_user(versity: Emulator, order: str, account: str, secret: str = "") -> None:
-    """Make or remove a user of Versity's gateway that may do all.
+def versity_user(
+    versity: Emulator, order: str, account: str, secret: str = "", role: str = "admin"
+) -> None:
+    """Make or remove a user of Versity's gateway.
 
     Args:
         versity: The running gateway.
         order: ``create-user`` or ``delete-user``.
         account: The access key.
         secret: The secret key of a new one.
+        role: ``admin`` may do all; ``user`` nothing but what is granted to it.
     """
     command = [str(VERSITY), "admin", "--endpoint-url", versity.endpoint, "--region", "eu-west-1"]
     command += [order, "--access", account]
-    command += ["--secret", secret, "--role", "admin"] if secret else []
+    command += ["--secret", secret, "--role", role] if secret else []
     environment = {"ADMIN_ACCESS_KEY_ID": versity.account, "ADMIN_SECRET_ACCESS_KEY": versity.key}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ObjectSource"]
 
 _RECORDIO = bytes.fromhex("0a23d7ce")  # its magic number, little-endian
+_PARQUET = b"PAR1"
 _SELF_DESCRIBING = ("parquet", "recordio")
 
 
@@ -245,6 +246,8 @@ class ObjectSource(Source):
                 table.join(every), columns, lambda: known if known is not None else table.rows
             )
         every = objects()
+        if format.name == "parquet":
+            every = ((where, _whole_parquet(where, chunks)) for where, chunks in every)
         return Encoded((chunk for _, chunks in every for chunk in chunks), rows=lambda: known)
 
 
@@ -287,7 +290,7 @@ class _Opened:
 
 def _sniffed(begin: bytes, where: str) -> str:
     """Tell a format by the first bytes."""
-    if begin.startswith(b"PAR1"):
+    if begin.startswith(_PARQUET):
         return "parquet"
     if begin.startswith(_RECORDIO):
         return "recordio"
@@ -300,6 +303,21 @@ def _sniffed(begin: bytes, where: str) -> str:
             f"{', '.join(FORMATS)}."
         )
     return "csv"
+
+
+def _whole_parquet(where: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Hand bytes on that nobody parses, and see by their ends that they are a whole file."""
+    begin = end = b""
+    for chunk in chunks:
+        if len(begin) < len(_PARQUET):
+            begin += chunk[: len(_PARQUET)]
+        end = (end + chunk[-len(_PARQUET) :])[-len(_PARQUET) :]
+        yield chunk
+    if not begin.startswith(_PARQUET) or end != _PARQUET:
+        raise InputError(
+            f"{where}: this is no whole Parquet file: it does not begin and end with PAR1. Write "
+            "it again, or correct its name or format."
+        )
 
 
 def _same(first: pa.Schema, schema: pa.Schema, where: str) -> None:

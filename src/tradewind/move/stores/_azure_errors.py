@@ -81,7 +81,7 @@ def _told(error: Exception, where: str, doing: str) -> TradewindError:
     if status == 403:
         return SetupError(
             f"{said}: no permission. Grant the role Storage Blob Data Contributor, or a SAS that "
-            "may list, read, create, write and delete."
+            "may list, read, create, write and delete; or give other credentials."
         )
     if code in _MISSING:
         return SetupError(f"{said}. Make the container, or correct its name or the account's.")

@@ -233,6 +233,9 @@ class S3Store(Store):
             except ClientError as error:
                 if code_of(error) in ("404", "NoSuchKey", "NotFound"):
                     return None
+                if code_of(error) in ("403", "Forbidden"):
+                    # A refusal of HEAD has no reason; that of another request may have one.
+                    self.check()
                 raise
         return _info(key, answer)
 
