@@ -140,3 +140,20 @@ def test_a_begun_upload_of_a_strangers_name_is_not_ours_on_s3(store: Store):
     upload.write(b"x" * (20 << 20))
     assert list(leftovers_of_objects("here", store, "")) == []
     upload.abort()
+
+
+def test_files_that_were_got_ready_and_not_put_in_their_places(store: Store):
+    """What NamedFiles leaves when it is killed between writing and copying."""
+    folder = f"out/rows.tradewind-{OWNER.digest}"
+    transfer(Rows(), ObjectTarget(store, folder, format="csv", parts=Parts(rows=2)), OWNER)
+    transfer(Rows(), ObjectTarget(store, "out/set", format="csv", parts=Parts(rows=2)), OWNER)
+    put(store, "out/rows_0.csv", OWNER.digest)
+    found = list(leftovers_of_objects("here", store, "out/"))
+    assert len(found) == 3, "two parts and their manifest"
+    assert {one.owner for one in found} == {OWNER.digest}
+    for one in found:
+        one.remove()
+        one.remove()
+    assert not [key for key in keys(store) if "tradewind-" in key]
+    assert len(keys(store)) == 4
+    assert list(leftovers_of_objects("here", store, "out/")) == []

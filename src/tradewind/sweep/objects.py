@@ -1,7 +1,8 @@
 """Objects that nobody will publish: parts without a manifest that names them, begun uploads.
 
 Only what has a name of Tradewind's own making is seen: parts (``part-00000-TOKEN.EXT``), uploads of
-such parts, and staged files of the file store (``.NAME.tradewind-TOKEN.part``). An upload of any
+such parts, staged files of the file store (``.NAME.tradewind-TOKEN.part``), and folders in which
+files with names of their own are got ready (``STEM.tradewind-OWNER/``). An upload of any
 other object that was begun on S3 has a name of the user's; the next run to that key removes it.
 """
 
@@ -20,6 +21,7 @@ __all__ = ["leftovers_of_objects"]
 
 _OWNER = "tradewind-owner"
 _PART = re.compile(r"(?P<folder>(?:.*/)?)(?P<part>part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+)", re.DOTALL)
+_READY = re.compile(r"(?:.*/)?[^/]*\.tradewind-(?P<owner>[0-9a-f]{12})/.*", re.DOTALL)
 _STAGED = re.compile(r"\..+\.tradewind-[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -34,13 +36,26 @@ def leftovers_of_objects(system: str, store: Store, prefix: str) -> Iterator[Lef
         store: The store.
         prefix: What keys begin with.
 
+    Yields:
+        Them, with the owner where the store knows.
+
     Raises:
         TradewindError: As the store's methods.
     """
     parts: list[ObjectInfo] = []
     manifests = _above(prefix)
     for info in store.list(prefix):
-        if info.key.rpartition("/")[2] == MANIFEST:
+        if ready := _READY.fullmatch(info.key):
+            # All of it is its owner's alone, the manifest too: it publishes nothing.
+            yield Leftover(
+                system=system,
+                what=f"file that was got ready {store.uri(info.key)}",
+                owner=ready["owner"],
+                title="",
+                since=info.modified,
+                remove=partial(store.delete, [info.key]),
+            )
+        elif info.key.rpartition("/")[2] == MANIFEST:
             manifests.append(info.key.removesuffix(MANIFEST))
         elif _PART.fullmatch(info.key):
             parts.append(info)
