@@ -119,6 +119,22 @@ def test_replace_a_slice_and_all(connection, db) -> None:
     assert db.count(f"{table}_made") == 2
 
 
+def test_names_of_any_spelling(connection, db) -> None:
+    names = ["100%", "%s", "a`b", 'a"b', "select", "ä ö", "a\\b", "-- x"]
+    table = fresh("odd `%s")
+    rows = pa.table([pa.array([1, 2])] * len(names), names=names)
+    load(connection, rows, table, create=True)
+    for slice in ({"100%": 1, "%s": 1}, {"a`b": 1}, ("`100%%` = %s", [1])):
+        load(connection, rows.slice(0, 1), table, mode="replace", slice=slice)
+    load(connection, rows, f"{table}_keyed", mode="upsert", keys=names[:3], create=True)
+    load(connection, rows, f"{table}_keyed", mode="upsert")
+    for one in (table, f"{table}_keyed"):
+        quoted = one.replace("`", "``")
+        source = MySQLSource(connection, f"SELECT * FROM `{quoted}` ORDER BY 1")
+        with source.batches() as batches:
+            assert pa.Table.from_batches(batches, batches.schema).equals(rows)
+
+
 def test_upsert(connection, db) -> None:
     table = db.table("n BIGINT PRIMARY KEY, t TEXT, u INT UNIQUE", "(1, 'old', 10), (2, 'old', 20)")
     load(connection, numbers(2, 3, text="new"), table, mode="upsert")

@@ -234,8 +234,12 @@ def slice_condition(
                     f"{system}: the slice names the column {name!r}, which the table has not. "
                     f"Choose from: {', '.join(column.name for column in columns)}."
                 )
+        # Where marks are formatted in, a percent sign of a name's own has to be told from them.
+        spelled = {
+            name: quote(name).replace("%", "%%") if mark == "%s" else quote(name) for name in slice
+        }
         parts = [
-            f"{quote(name)} IS NULL" if value is None else f"{quote(name)} = {mark}"
+            f"{spelled[name]} IS NULL" if value is None else f"{spelled[name]} = {mark}"
             for name, value in slice.items()
         ]
         condition = " AND ".join(parts)
