@@ -7,6 +7,7 @@ the move alone, not the imports. Each peer is used as its own documentation show
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import sys
@@ -83,12 +84,13 @@ def official(order: Order) -> Callable[[], None]:
 def dlt(order: Order) -> Callable[[], None]:
     """dlt: its SQL or REST source into its filesystem destination, or files into PostgreSQL."""
     import dlt
-    import pyarrow.parquet  # noqa: F401  (what it imports on its way, before the clock runs)
-    import s3fs  # noqa: F401
     from dlt.destinations import filesystem, postgres
 
+    # What it imports on its way, before the clock runs.
+    for library in ("pyarrow.parquet", "s3fs"):
+        importlib.import_module(library)
     if order.get("backend") == "connectorx":
-        import connectorx  # noqa: F401
+        importlib.import_module("connectorx")
 
     folder = order["folder"]  # dlt's working folder
     os.environ["DLT_DATA_DIR"] = folder
