@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def test_work_runs_once_and_its_log_and_result_arrive(cluster, backend, owner, t
         str(owner),
         1,
     )
-    assert piece in [*backend.list()] or backend.look(name).status is Status.RUNNING
+    assert name in [each.name for each in backend.list()]
     outcome = run(backend, owner, work, lines, memory)
     assert (outcome.result, outcome.attended) == ("7", True)
     assert sorted(lines) == ["one", "two"]
@@ -183,6 +184,9 @@ def test_a_failure_is_told_and_the_next_attempt_starts_anew(cluster, backend, ow
     assert lines == ["why"]
     work = ShellApplication(cluster, "true", {})
     assert run(backend, owner, work, lines, memory).name.endswith("-2")
+    # A run that was deleted and made again under its id has nothing to do with that.
+    again = run(backend, owner, work, lines, since=datetime.now(UTC))
+    assert again.name.endswith("-3")
 
 
 def test_what_is_stopped_ends_with_all_it_has_started(cluster, backend, owner, tmp_path):

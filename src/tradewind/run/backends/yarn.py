@@ -99,6 +99,7 @@ class YarnBackend(Backend[YarnWork]):
     """
 
     name = "yarn"
+    keeps_history = True
 
     def __init__(
         self,
@@ -219,7 +220,10 @@ class YarnBackend(Backend[YarnWork]):
         else:
             why = f"its state is {state} and its final status {final}"
         return Sight(
-            Status.FAILED, f"{told['id']}: {why}{f': {said}' if said else ''}"[:3_000], code
+            Status.FAILED,
+            f"{told['id']}: {why}{f': {said}' if said else ''}"[:3_000],
+            code,
+            final=state == "FAILED" and any(word in said for word in _WRONG),
         )
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
@@ -242,9 +246,15 @@ class YarnBackend(Backend[YarnWork]):
             if match is None:
                 continue
             title = _title(one["tags"]) or name.removeprefix(f"{_TAG}-")
-            started = datetime.fromtimestamp(one["startedTime"] / 1000, UTC)
-            number = int(match["number"])
-            yield Piece(name, match["owner"], title, number, self._sight(one), started)
+            yield Piece(
+                name,
+                match["owner"],
+                title,
+                int(match["number"]),
+                self._sight(one),
+                _moment(one["startedTime"]),
+                _moment(one["finishedTime"]) if one.get("finishedTime") else None,
+            )
 
     # --------------------------------------------------------------------------------------- logs
 
@@ -343,6 +353,10 @@ def _order(application: str) -> tuple[int, ...]:
 
 def _first(one: Mapping[str, Any]) -> tuple[Any, ...]:
     return (one["startedTime"], _order(one["id"]))
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _one_line(text: str) -> str:
