@@ -78,8 +78,10 @@ def test_a_copy_keeps_tags_and_metadata(store: S3Store):
     assert receipt.stored.objects[0].etag == there["ETag"].strip('"')
 
 
-def test_a_checksum_that_does_not_fit_is_noticed(store: S3Store):
+def test_a_checksum_that_does_not_fit_is_noticed(store: S3Store, monkeypatch: pytest.MonkeyPatch):
     # This server gives each range the checksum of the whole source, and then puts them together.
+    # Copies know that of it; here they do not.
+    monkeypatch.setattr("tradewind.move.stores._s3_copy._tells", lambda *_: False)
     store.client.put_object(Bucket=store.bucket, Key="from", Body=os.urandom(12 << 20))
     ranges = {"threshold": 6 << 20, "part_size": 5 << 20}
     with pytest.raises(RetryError, match="another checksum than"):
@@ -123,3 +125,23 @@ def test_a_sibling_s_publication_is_adopted(store: S3Store):
     published = {stored.uri for stored in receipt.stored.objects}
     assert published < there
     assert len(there) == 3, "two parts and the manifest"
+
+
+def test_a_copy_in_ranges_is_right_though_the_server_tells_wrong_checksums(
+    store: S3Store, versity: Emulator
+):
+    data = bytes(range(256)) * (12 << 12)
+    for key, algorithm in (("crc32.bin", "CRC32"), ("sha1.bin", "SHA1")):
+        store.client.put_object(
+            Bucket=store.bucket, Key=key, Body=data, ChecksumAlgorithm=algorithm
+        )
+        receipt = copy_object(
+            store, key, store, f"copy-of-{key}", owner=OWNER, threshold=5 << 20, part_size=5 << 20
+        )
+        assert receipt.bytes == len(data)
+        assert b"".join(store.read(f"copy-of-{key}")) == data
+        # By a client that compares what it gets with the checksum that is stored.
+        client = session_of(versity).client("s3", endpoint_url=versity.endpoint)
+        found = client.get_object(Bucket=store.bucket, Key=f"copy-of-{key}", ChecksumMode="ENABLED")
+        assert found["Body"].read() == data
+    assert list(store.unfinished()) == []
