@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,43 @@ else:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spark")
+
+
+#: As the official provider's documentation has it, the import changed.
+EXAMPLE = """
+from datetime import datetime
+from airflow.sdk import DAG
+from tradewind.airflow import SparkSubmitOperator
+
+with DAG(
+    dag_id="spark_test",
+    schedule=None,
+    start_date=datetime(2021, 1, 1),
+    catchup=False,
+    tags=["example"],
+) as dag:
+    submit_job = SparkSubmitOperator(
+        application="${SPARK_HOME}/examples/src/main/python/pi.py", task_id="submit_job"
+    )
+"""
+
+
+@needs_spark
+@pytest.mark.spark
+@pytest.mark.long
+def test_the_official_example(airflow_home: Path, tmp_path: Path):
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "example.py").write_text(EXAMPLE)
+    environment = {
+        **spark_environment(),
+        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[1]"}',
+        "PATH": f"{spark_home() / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+    }
+    with runs(airflow_home, tmp_path / "dags", environment) as one:
+        told = one.run("spark_test")
+    assert told["state"] == "success", told.get("errors") or told["log"][-6000:]
+    assert "Pi is roughly 3.1" in told["log"]
 
 
 def described(folder: Path, system: str, **connection: Any) -> dict[str, str]:

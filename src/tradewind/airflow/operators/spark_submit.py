@@ -271,7 +271,7 @@ class SparkSubmitOperator(WorkOperator):
             conf["spark.kerberos.renewal.credentials"] = "ccache"
         submit = SparkSubmit(
             master=connection.master,
-            application=self.application,
+            application=self._application(),
             arguments=[str(argument) for argument in self.application_args or ()],
             conf=conf,
             options={
@@ -306,6 +306,12 @@ class SparkSubmitOperator(WorkOperator):
             poll_seconds=self.poll_interval,
         )
         return submit.on_yarn() if self._on_yarn else submit.command()
+
+    def _application(self) -> str:
+        """Name the application; ``${SPARK_HOME}/...``, as official examples do, is one of here."""
+        if self._mode == "cluster" and not self._on_yarn:
+            return self.application
+        return os.path.expandvars(self.application)
 
     def _check(self, connection: SparkConnection) -> None:
         master = connection.master
