@@ -9,12 +9,13 @@ The DAG writes by it, the web page reads by it. All objects of a run lie under i
         models/<model>/report.json, .png   the judgement of exactly that model
         report.json, report.png            the newest judgement of that date
 
-A training job and the variant that serves its model share one name: ``<endpoint>-<date>``, and
-what Tradewind puts behind it to make it the task run's own, ``-<12 digits>-<number>``. A reply of
-the endpoint names its variant (header ``x-Amzn-Invoked-Production-Variant``), so the labels of
-exactly the model that answered can be found while two models serve side by side in a blue/green
-update. SageMaker's model and endpoint configuration are called in the same way, with digits of
-their own: those of the task run that deploys.
+A training job and the variant that serves its model share one name, ``<endpoint>-<date>``; when a
+date is run again, Tradewind puts behind it what makes it the task run's own,
+``-<12 digits>-<number>``, because the name of the former job is taken. A reply of the endpoint
+names its variant (header ``x-Amzn-Invoked-Production-Variant``), so the labels of exactly the model
+that answered can be found while two models serve side by side in a blue/green update. SageMaker's
+model and endpoint configuration are called in the same way, always with digits: those of the task
+run that deploys.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ def job_runs(
         for name, value in local_sagemaker.environment.items()
         if name.startswith("AIRFLOW_CONN_")
     }
-    with runs(airflow_home, dags, {**environment, "TRADEWIND_TEST_BUCKET": bucket}) as one:
+    (dags / "rows.csv").write_text("0,0\n0,10\n10,0\n" * 20)
+    environment |= {"TRADEWIND_TEST_BUCKET": bucket, "TRADEWIND_TEST_FOLDER": str(dags)}
+    with runs(airflow_home, dags, environment) as one:
         yield one
 
 
@@ -65,10 +67,15 @@ def test_the_documentation(job_runs: Runs, local_sagemaker: Systems):
     told = job_runs.run("docs_sagemaker_jobs")
     assert told["state"] == "success", told["log"][-6000:]
     trained = told["xcoms"]["train"]["Training"]["TrainingJobName"]
-    assert re.fullmatch(r"points-2026-01-01-[0-9a-f]{12}-1", trained)
+    assert trained == "points-2026-01-01"
     told = job_runs.run("docs_sagemaker_endpoint")
     assert told["state"] == "success", told["log"][-6000:]
     assert told["xcoms"]["deploy"]["Endpoint"]["EndpointName"] == "points"
+
+
+def test_the_official_example(job_runs: Runs):
+    told = job_runs.run("example_sagemaker")
+    assert told["state"] == "success", told["log"][-6000:]
 
 
 def test_jobs(job_runs: Runs, sagemaker: Any):
@@ -76,7 +83,7 @@ def test_jobs(job_runs: Runs, sagemaker: Any):
     assert set(told["tasks"].values()) == {"success"}, told["log"][-6000:]
     found = told["xcoms"]
     trained = found["train"]["Training"]
-    assert re.fullmatch(r"jobs-20260101-[0-9a-f]{12}-1", trained["TrainingJobName"])
+    assert trained["TrainingJobName"] == "jobs-20260101"
     assert trained["ModelArtifacts"]["S3ModelArtifacts"].endswith(
         f"/{trained['TrainingJobName']}/output/model.tar.gz"
     )
@@ -88,14 +95,13 @@ def test_jobs(job_runs: Runs, sagemaker: Any):
     assert "swordfish" not in told["log"]
     assert "swordfish" not in str(told["rendered"])
     started = found["started"]["Training"]["TrainingJobName"]
-    assert re.fullmatch(r"a-name-that-leaves[a-z-]+-[0-9a-f]{12}-1", started)
-    assert len(started) <= 63
+    assert re.fullmatch(r"jobs-20260101-[0-9a-f]{12}-1", started)
     assert found["deferred"]["Training"]["TrainingJobStatus"] == "Completed"
     assert told["log"].count("#quality_metric: host=algo-1, train msd") == 2
     batch = found["batch"]
     assert batch["Transform"]["TransformJobStatus"] == "Completed"
     assert batch["Model"]["ModelName"] == batch["Transform"]["ModelName"]
-    assert re.fullmatch(r"jobs-[0-9a-f]{12}-1", batch["Model"]["ModelName"])
+    assert batch["Model"]["ModelName"] == batch["Transform"]["TransformJobName"] == "jobs"
     deferred = found["batch_deferred"]
     assert deferred["Model"]["ModelName"] == batch["Model"]["ModelName"]
     # What a job has made that succeeded stays.
@@ -103,6 +109,7 @@ def test_jobs(job_runs: Runs, sagemaker: Any):
 
 
 def test_what_goes_wrong(job_runs: Runs, sagemaker: Any):
+    sagemaker.create_training_job(TrainingJobName="taken", **_whole())
     told = job_runs.run("sagemaker_fails")
     assert set(told["tasks"].values()) == {"failed"}, told["tasks"]
     for says in (
@@ -110,16 +117,17 @@ def test_what_goes_wrong(job_runs: Runs, sagemaker: Any):
         "Correct the job's configuration",
         "/nowhere/, which the job is to read. Upload the data",
         "no-such-bucket-here",
+        "there is a job called taken, which is not this task run's. Call this one otherwise",
         "ran longer than the 1 s that it may, and was stopped and removed",
     ):
         assert says in told["log"], told["log"][-8000:]
-    assert re.search(r"sagemaker: x-[0-9a-f]{12}-1: ClientError: .*feature_dim", told["log"])
+    assert re.search(r"sagemaker: x(-[0-9a-f]{12}-1)?: ClientError: .*feature_dim", told["log"])
     # What no retry would mend is tried once.
-    for task in ("number", "invalid", "no_data", "no_bucket", "features", "features_deferred"):
+    for task in ("number", "invalid", "no_data", "no_bucket", "features", "taken"):
         assert told["tries"][task] == 1, task
     assert sagemaker.list_models(NameContains="left")["Models"] == []
     for name in ("late", "timeout"):
-        (job,) = sagemaker.list_training_jobs(NameContains=f"{name}-")["TrainingJobSummaries"]
+        (job,) = sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"]
         assert job["TrainingJobStatus"] in ("Stopping", "Stopped")
 
 
@@ -245,7 +253,7 @@ def test_a_quota_is_told(stubbed: dict[str, Any]):
     stubbed["sagemaker"].add_client_error(
         "create_training_job", "ResourceLimitExceeded", message, 400
     )
-    backend = operator().open_backend()
+    backend = operator(config={}).open_backend()
     with pytest.raises(SetupError, match=r"ml.p4d.* Ask for a higher quota"):
         backend.start(Owner("d", "r", "t"), 1, _whole(), tell={})
 
@@ -263,3 +271,94 @@ def _whole() -> dict[str, Any]:
 def test_arguments_are_checked():
     with pytest.raises(InputError, match="it is timestamp or fail"):
         operator(action_if_job_exists="replace")
+
+
+def tuning(stubbed: dict[str, Any], **more: Any) -> Any:
+    """A tuning operator whose SageMaker is botocore's stub: the local one tunes nothing."""
+    from tradewind.airflow import SageMakerTuningOperator
+
+    definition = {
+        "RoleArn": "arn:aws:iam::123456789012:role/a-role",
+        "ResourceConfig": {"InstanceCount": "1"},
+    }
+    limits = {"MaxNumberOfTrainingJobs": "4", "MaxParallelTrainingJobs": "2"}
+    config = {
+        "HyperParameterTuningJobName": "tune",
+        "HyperParameterTuningJobConfig": {"Strategy": "Bayesian", "ResourceLimits": limits},
+        "TrainingJobDefinition": definition,
+    }
+    return SageMakerTuningOperator(task_id="t", config=config, **more)
+
+
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:hyper-parameter-tuning-job/tune"
+
+
+def described(status: str) -> dict[str, Any]:
+    return {
+        "HyperParameterTuningJobName": "tune",
+        "HyperParameterTuningJobArn": ARN,
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Bayesian",
+            "ResourceLimits": {"MaxParallelTrainingJobs": 2},
+        },
+        "HyperParameterTuningJobStatus": status,
+        "CreationTime": 0,
+        "TrainingJobStatusCounters": {},
+        "ObjectiveStatusCounters": {},
+    }
+
+
+def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
+    from botocore.stub import ANY
+
+    from tradewind.owner import Owner
+    from tradewind.run.attend import attend
+    from tradewind.run.backend import AlreadyStartedError
+
+    one, owner, stub = tuning(stubbed), Owner("d", "r", "t"), stubbed["sagemaker"]
+    request = one.prepare()
+    assert request["TrainingJobDefinition"]["ResourceConfig"] == {"InstanceCount": 1}
+    limits = request["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert limits == {"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 2}
+    name = {"HyperParameterTuningJobName": "tune"}
+    tags = {"tradewind:owner": owner.digest, "tradewind:number": "1"}
+    listed = {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    # Started once; whoever comes second is told so.
+    wanted = {
+        "HyperParameterTuningJobName": "tune",
+        "HyperParameterTuningJobConfig": ANY,
+        "Tags": ANY,
+    }
+    backend = one.open_backend()
+    work = {key: request[key] for key in ("HyperParameterTuningJobConfig",)}
+    answer = {"HyperParameterTuningJobArn": ARN}
+    stub.add_response("create_hyper_parameter_tuning_job", answer, wanted)
+    backend.start(owner, 1, work, tell={"TRADEWIND_OWNER": "x"})
+    stub.add_client_error("create_hyper_parameter_tuning_job", "ResourceInUse", "taken", 400)
+    stub.add_response("describe_hyper_parameter_tuning_job", described("InProgress"), name)
+    stub.add_response("list_tags", listed)
+    with pytest.raises(AlreadyStartedError):
+        one.open_backend().start(owner, 1, work, tell={})
+    # A retry finds it by its name, and tells how it has ended.
+    stub.add_response("describe_hyper_parameter_tuning_job", described("InProgress"), name)
+    stub.add_response("list_tags", listed)
+    stub.add_response("list_hyper_parameter_tuning_jobs", {"HyperParameterTuningJobSummaries": []})
+    for _ in range(4):
+        stub.add_response("describe_hyper_parameter_tuning_job", described("Completed"), name)
+    memory = type("Memory", (dict,), {"set": dict.__setitem__})()
+    outcome = attend(one.open_backend(), owner, work, log=print, memory=memory)
+    assert (outcome.name, outcome.attended) == ("tune", True)
+    told = one.read_result(outcome)
+    assert told["Tuning"]["HyperParameterTuningJobStatus"] == "Completed"
+
+
+def test_a_tuning_job_is_stopped_by_its_name(stubbed: dict[str, Any]):
+    stub = stubbed["sagemaker"]
+    name = {"HyperParameterTuningJobName": "tune"}
+    from tradewind.run.attend import end
+
+    stub.add_response("stop_hyper_parameter_tuning_job", {}, name)
+    for _ in range(2):
+        stub.add_response("describe_hyper_parameter_tuning_job", described("Stopped"), name)
+    end(tuning(stubbed).open_backend(), "tune")
+    stub.assert_no_pending_responses()

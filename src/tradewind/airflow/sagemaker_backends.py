@@ -175,8 +175,7 @@ def open_sagemaker(
     verify: bool | str | None = None,
     botocore_config: Mapping[str, Any] | None = None,
     print_log: bool = True,
-    *,
-    prefix: str = "",
+    **more: Any,
 ) -> Backend[Any]:
     """Make the backend of one kind of SageMaker's jobs.
 
@@ -187,14 +186,14 @@ def open_sagemaker(
         verify: Whether to check certificates, or the file with those to trust.
         botocore_config: Arguments of `botocore.config.Config`.
         print_log: Whether logs are read.
-        prefix: What the names of jobs begin with.
+        more: Further arguments of `tradewind.run.backends.sagemaker.SageMakerBackend`.
     """
     from tradewind.run.backends import sagemaker
 
     clients = AWS(aws_conn_id, region_name, verify, botocore_config).clients()
     found = getattr(sagemaker, kind)
     return sagemaker.SageMakerBackend(
-        kind=found if print_log else found.without_log(), clients=clients, prefix=prefix
+        kind=found if print_log else found.without_log(), clients=clients, **more
     )
 
 

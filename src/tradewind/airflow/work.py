@@ -230,11 +230,12 @@ class WorkOperator(BaseOperator):
     def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-        from tradewind.run.attend import attend
+        from tradewind.run.attend import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
 
         owner = self._owner(context)
         with self._opened() as backend:
+            recall_begun(backend, owner, self._memory(context))
             try:
                 outcome = attend(
                     backend,
@@ -266,10 +267,11 @@ class WorkOperator(BaseOperator):
         return self.read_result(outcome)
 
     def _end_all(self, context: Context) -> None:
-        from tradewind.run.attend import end
+        from tradewind.run.attend import end, recall_begun
 
         # A connection of its own: the other one may have been interrupted anywhere.
         with self._opened() as backend:
+            recall_begun(backend, self._owner(context), self._memory(context))
             for piece in list(backend.list(self._owner(context))):
                 self.log.info("Stopping %s.", piece.name)
                 end(backend, piece.name)

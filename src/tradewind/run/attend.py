@@ -36,6 +36,7 @@ __all__ = [
     "attend",
     "claim",
     "end",
+    "recall_begun",
     "recall_cursor",
     "remember_cursor",
 ]
@@ -308,6 +309,17 @@ def recall_cursor(memory: Memory, owner: Owner, name: str) -> str | None:
     return cursor or None if known == name else None
 
 
+def recall_begun(backend: Backend[WorkT], owner: Owner, memory: Memory) -> None:
+    """Let a backend find what earlier attempts have begun, whatever they called it.
+
+    Args:
+        backend: The system that runs it.
+        owner: Whose work it is.
+        memory: Is handed from an attempt to the next.
+    """
+    _Notes(memory, owner).recall_begun(backend)
+
+
 class _Notes:
     """What is remembered of one owner: another life of the same task reads none of it."""
 
@@ -320,6 +332,10 @@ class _Notes:
 
     def set(self, key: str, value: str) -> None:
         self._memory.set(self._prefix + key, value)
+
+    def recall_begun(self, backend: Backend[WorkT]) -> None:
+        if backend.keeps_history and (begun := self.get("begun")) is not None:
+            backend.recall(json.loads(begun))
 
     def outcome(self) -> Outcome | None:
         done = self.get("done")
@@ -343,6 +359,7 @@ def _claim(
         Its number, and whether this call has started it.
     """
     failed = int(notes.get("failed") or 0)
+    notes.recall_begun(backend)
     there = {piece.number: piece for piece in backend.list(owner)}
     if backend.keeps_history and since is not None and notes.get("begun") is None:
         failed = max((failed, *(n for n, piece in there.items() if _is_older(piece, since))))
@@ -357,7 +374,7 @@ def _claim(
             backend.remove(piece.name)
     number = last + 1
     if backend.keeps_history:
-        notes.set("begun", str(number))
+        notes.set("begun", json.dumps(backend.note()))
     try:
         backend.start(owner, number, work, tell=tell)
     except AlreadyStartedError:

@@ -227,6 +227,16 @@ class Backend(ABC, Generic[WorkT]):
             owner: Only this one's.
         """
 
+    def note(self) -> str:
+        """Tell what the next attempt must know to find what this one is about to start.
+
+        Asked where `keeps_history`; `list` of another backend knows it by `recall`.
+        """
+        return ""
+
+    def recall(self, note: str) -> None:
+        """Take what an earlier attempt has told by `note`."""
+
     def confirm(self, piece: Piece) -> Piece | None:
         """Make sure whose a piece of work is, where `list` tells by its name alone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -72,7 +73,8 @@ with DAG("sagemaker_jobs", schedule=None):
     )
     started = SageMakerTrainingOperator(
         task_id="started",
-        config=training("a-name-that-leaves-no-room-for-what-makes-it-the-task-runs-own"),
+        # That name is taken by then.
+        config=training("jobs-{{ ds_nodash }}"),
         wait_for_completion=False,
         print_log=False,
     )
@@ -93,6 +95,12 @@ with DAG("sagemaker_jobs", schedule=None):
         deferrable=True,
     )
     train >> started >> deferred >> batch >> batch_deferred
+
+with DAG("sagemaker_renamed", schedule=None):
+    # As many call their jobs: otherwise whenever the file is read.
+    SageMakerTrainingOperator(
+        task_id="train", config=training(f"at-{time.time_ns()}"), check_interval=1
+    )
 
 with DAG("sagemaker_fails", schedule=None, default_args={"retries": 1}):
     SageMakerTrainingOperator(
@@ -132,6 +140,9 @@ with DAG("sagemaker_fails", schedule=None, default_args={"retries": 1}):
                 }
             ],
         ),
+    )
+    SageMakerTrainingOperator(
+        task_id="taken", config=training("taken"), action_if_job_exists="fail"
     )
     # Found out by the algorithm: SageMaker calls that a ClientError.
     SageMakerTrainingOperator(

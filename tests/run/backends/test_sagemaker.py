@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -20,7 +21,7 @@ from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
 from tradewind.move.formats import recordio
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.attend import attend, claim
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
 from tradewind.run.backends.sagemaker import TRANSFORM, TUNING, SageMakerBackend
 
@@ -192,6 +193,44 @@ def test_a_service_that_is_not_there_is_told(session, owner):
     backend = SageMakerBackend(session, client_options=options)
     with pytest.raises(SetupError, match="cannot be reached"):
         backend.look("x")
+
+
+def called(session: boto3.Session, name: str, **more: Any) -> SageMakerBackend:
+    return SageMakerBackend(session, called=name, **more)
+
+
+def test_a_job_has_the_name_it_is_given_where_that_is_free(session, bucket):
+    name, one, other = uuid.uuid4().hex, Owner("d", "1", "t"), Owner("d", "2", "t")
+    memory = Memory()
+    first = run(called(session, name), one, training(bucket), [], memory)
+    assert first.name == name
+    # Somebody else's next: what makes it its own follows.
+    second = run(called(session, name), other, training(bucket), [])
+    assert second.name == f"{name}-{other.digest}-1"
+    for owner, outcome in ((one, first), (other, second)):
+        (piece,) = called(session, name).list(owner)
+        assert (piece.name, piece.number) == (outcome.name, 1)
+        again = run(called(session, name), owner, training(bucket), [])
+        assert (again.name, again.attended) == (outcome.name, True)
+    # A name that an attempt has chosen is that of the next ones, whatever they would call it.
+    del memory[f"tradewind.{one.digest}.done"]
+    assert run(called(session, f"{name}-2"), one, training(bucket), [], memory).name == name
+    with pytest.raises(InputError, match=r"not this task run's\. Call this one"):
+        run(called(session, name, rename=False), Owner("d", "3", "t"), training(bucket), [])
+
+
+def test_work_of_a_deleted_run_of_the_same_id_is_not_attended(session, bucket):
+    name, owner = uuid.uuid4().hex, Owner("d", uuid.uuid4().hex, "t")
+    first = run(called(session, name), owner, training(bucket), [])
+    later = datetime.now(UTC) + timedelta(seconds=60)
+    memory = Memory()
+    for _ in range(2):
+        # The second time it is known to be this run's, though it is older than the run.
+        found = claim(called(session, name), owner, training(bucket), memory=memory, since=later)
+        assert found.name == f"{name}-{owner.digest}-2" != first.name
+    before = datetime.now(UTC) - timedelta(hours=1)
+    found = claim(called(session, name), owner, training(bucket), memory=Memory(), since=before)
+    assert found.number == 2
 
 
 def test_each_kind_of_job_is_called_as_boto3_calls_it(session):

@@ -158,8 +158,9 @@ class SageMakerJobOperator(SageMakerOperator):
     Args:
         print_log: Whether the job's log is written into the task's.
         max_attempts: Has no effect: the job is waited for as long as it runs.
-        check_if_job_exists: Has no effect: a job's name belongs to the task run.
-        action_if_job_exists: Has no effect, as `check_if_job_exists`.
+        check_if_job_exists: False fails where another task run's job has the name.
+        action_if_job_exists: What happens then else: ``timestamp`` puts something behind the name,
+            which is not the time but whose it is; ``fail`` fails.
         kwargs: `SageMakerOperator`'s.
     """
 
@@ -195,8 +196,15 @@ class SageMakerJobOperator(SageMakerOperator):
         )
 
     def open_backend(self) -> Backend[Any]:
-        """Connect; names begin with the one in the configuration."""
-        return self.backend_spec().open(prefix=self._job(self.config).get(self.name_field) or "")
+        """Connect; the job is called as the configuration says, where that name is free."""
+        return self.backend_spec().open(
+            called=self._job(self.config).get(self.name_field) or "",
+            rename=self.check_if_job_exists and self.action_if_job_exists == "timestamp",
+            rename_model=self._may_rename_model(),
+        )
+
+    def _may_rename_model(self) -> bool:
+        return True
 
     @staticmethod
     def _job(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -255,9 +263,10 @@ class SageMakerJobOperator(SageMakerOperator):
 class SageMakerTrainingOperator(SageMakerJobOperator):
     """Train a model, as the official operator of this name.
 
-    The job's name is the configuration's ``TrainingJobName``, followed by what makes it the task
-    run's own; it is also a part of where the artefact is: take both from the XCom. A retry attends
-    the job that an earlier attempt has started.
+    The job has the configuration's ``TrainingJobName`` where that is free; where it is another task
+    run's, or an earlier job of this one has failed, something follows. The name is also a part of
+    where the artefact is: take both from the XCom. A retry attends the job that an earlier attempt
+    has started.
 
     Args:
         kwargs: `SageMakerJobOperator`'s.
@@ -281,9 +290,8 @@ class SageMakerTransformOperator(SageMakerJobOperator):
     """Run a batch transform, as the official operator of this name.
 
     Args:
-        check_if_model_exists: Has no effect: the name of a model that this makes belongs to the
-            task run.
-        action_if_model_exists: Has no effect, as `check_if_model_exists`.
+        check_if_model_exists: As `check_if_job_exists`, for a model that this makes.
+        action_if_model_exists: As `action_if_job_exists`.
         kwargs: `SageMakerJobOperator`'s. ``config`` is the job's request, or
             ``{"Model": ..., "Transform": ...}``.
     """
@@ -306,6 +314,9 @@ class SageMakerTransformOperator(SageMakerJobOperator):
         _check_action("action_if_model_exists", action_if_model_exists)
         self.check_if_model_exists = check_if_model_exists
         self.action_if_model_exists = action_if_model_exists
+
+    def _may_rename_model(self) -> bool:
+        return self.check_if_model_exists and self.action_if_model_exists == "timestamp"
 
     @staticmethod
     def _job(config: Mapping[str, Any]) -> Mapping[str, Any]:

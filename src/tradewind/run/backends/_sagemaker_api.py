@@ -234,44 +234,56 @@ def _as_text(value: Any) -> str:
 # ------------------------------------------------------------------------------------------ models
 
 
-def ensure_model(api: SageMakerAPI, request: Mapping[str, Any], owner: Owner, number: int) -> str:
+def ensure_model(
+    api: SageMakerAPI,
+    request: Mapping[str, Any],
+    owner: Owner,
+    number: int,
+    *,
+    rename: bool | None = None,
+) -> str:
     """Make a model, or find the very same one that an earlier attempt has made.
 
     Args:
         api: Where.
-        request: As ``CreateModel`` has it; its name is what the model's name begins with.
+        request: As ``CreateModel`` has it.
         owner: Whose it is.
         number: For which piece of its work.
+        rename: Whether it may be called otherwise than in the request where that name is somebody
+            else's; None calls it otherwise anyway.
 
     Returns:
         The model's name.
 
     Raises:
-        SetupError: The name is taken by a model that the owner has not made.
+        InputError: The name is somebody else's.
     """
-    name = spelled(request.get("ModelName", ""), owner, number)
+    called = request.get("ModelName", "")
+    own = spelled(called, owner, number)
+    names = [own] if rename is None or not called else [called, own] if rename else [called]
     content = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     tags = {**tags_of(owner, number), _CONTENT: content[:12]}
-    create = {**request, "ModelName": name, "Tags": [*request.get("Tags", []), *as_tags(tags)]}
-    for _ in range(2):
-        with api.named(f"model {name}"):
-            try:
-                api.client.create_model(**create)
+    for name in names:
+        create = {**request, "ModelName": name, "Tags": [*request.get("Tags", []), *as_tags(tags)]}
+        for _ in range(2):
+            with api.named(f"model {name}"):
+                try:
+                    api.client.create_model(**create)
+                    return name
+                except api.errors.ClientError as error:
+                    if not is_taken(error):
+                        raise
+            found = api.find(f"model {name}", "describe_model", ModelName=name)
+            there = api.tags(found["ModelArn"]) if found else {}
+            if there.get(OWNER) != owner.digest:
+                break
+            if there.get(_CONTENT) == content[:12] and there.get(NUMBER) == str(number):
                 return name
-            except api.errors.ClientError as error:
-                if not is_taken(error):
-                    raise
-        found = api.find(f"model {name}", "describe_model", ModelName=name)
-        there = api.tags(found["ModelArn"]) if found else {}
-        if there.get(OWNER) != owner.digest:
-            break
-        if there.get(_CONTENT) == content[:12]:
-            return name
-        # Of an earlier attempt, which died before anything used it; the DAG has changed since.
-        remove_model(api, name, owner.digest)
-    raise SetupError(
-        f"{api.where}: the model {name} is there, and is not this task run's. Delete it, or call "
-        "the model otherwise."
+            # Of an earlier piece, or of an attempt that died before anything used it.
+            remove_model(api, name, owner.digest)
+    raise InputError(
+        f"{api.where}: there is a model called {names[-1]}, which is not this task run's. Call "
+        "this one otherwise."
     )
 
 

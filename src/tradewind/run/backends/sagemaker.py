@@ -1,8 +1,11 @@
 """Jobs of SageMaker: training, batch transform, processing, tuning.
 
 The claim is the job's name, which is unique in an account and region for ever: a name that was
-given once is refused with ``ResourceInUse``. What is left of a job is its history and its log, as
-SageMaker means it; models and endpoints are another matter (`tradewind.run.deployment`).
+given once is refused with ``ResourceInUse``. Its tags, which are given with it, say whose it is. So
+a job may have the very name that its user gives it, where that is free; where it is somebody
+else's, or an earlier piece's, the owner's digest and the number of the piece follow. What is left
+of a job is its history and its log, as SageMaker means it; models and endpoints are another matter
+(`tradewind.run.deployment`).
 
 Protocol: https://docs.aws.amazon.com/sagemaker/latest/APIReference/ and CloudWatch Logs'
 ``GetLogEvents``, whose forward token gives what came after it, for a day.
@@ -24,6 +27,7 @@ from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, 
 from tradewind.run.backends._sagemaker_api import (
     NAME,
     NAME_LIMIT,
+    NUMBER,
     OWNER,
     TITLE,
     SageMakerAPI,
@@ -86,11 +90,10 @@ TUNING = JobKind("HyperParameterTuningJob", None, name_limit=32)
 
 
 class SageMakerBackend(Backend[Work]):
-    """Runs jobs of one kind; the work is the request that creates one.
+    """Runs jobs of one kind; the work is the request that creates one, without its name.
 
-    A name in the request is what the job's name begins with, unless `prefix` is given. A transform
-    job's request may be ``{"Model": ..., "Transform": ...}``: then the model is made first, and is
-    removed with a job that has not succeeded.
+    A transform job's request may be ``{"Model": ..., "Transform": ...}``: then the model is made
+    first, and is removed with a job that has not succeeded.
 
     The result is the job's description as JSON; of such a transform job that of both. Memory: a
     page of the log (a megabyte at most).
@@ -101,7 +104,9 @@ class SageMakerBackend(Backend[Work]):
         client_options: What ``session.client`` takes besides: ``region_name``, ``endpoint_url``,
             ``verify``, ``config``.
         clients: The clients ``sagemaker`` and ``logs`` themselves, instead of a session.
-        prefix: What names begin with; empty for DAG, task and run.
+        called: What the user calls the job; empty for DAG, task and run.
+        rename: Whether a job may be called otherwise where that name is somebody else's.
+        rename_model: The same of the model of a transform job.
     """
 
     name = "sagemaker"
@@ -114,46 +119,81 @@ class SageMakerBackend(Backend[Work]):
         *,
         client_options: Mapping[str, Any] | None = None,
         clients: Mapping[str, Any] | None = None,
-        prefix: str = "",
+        called: str = "",
+        rename: bool = True,
+        rename_model: bool = True,
     ) -> None:
         self._api = SageMakerAPI(
             session, noun="job", client_options=client_options, clients=clients
         )
         self.kind = kind
-        self._prefix = prefix
+        self._called = called
+        self._rename = rename
+        self._rename_model = rename_model
         self._seen: dict[tuple[str, int], str] = {}
 
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell a name: letters, digits and hyphens."""
-        # An earlier attempt may have had another prefix, of a template that tells the time, say.
         there = self._seen.get((owner.digest, number))
-        return there or spelled(self._prefix, owner, number, limit=self.kind.name_limit)
+        return there or spelled(self._called, owner, number, limit=self.kind.name_limit)
+
+    def note(self) -> str:
+        """Tell what the job is called: a template that tells the time would call it otherwise."""
+        return self._called
+
+    def recall(self, note: str) -> None:
+        """Call the job as an earlier attempt has called it."""
+        self._called = note
 
     # ------------------------------------------------------------------------------- start, look
 
     def start(self, owner: Owner, number: int, work: Work, *, tell: Mapping[str, str]) -> None:
         """Create the job: its name is the claim."""
         api, kind = self._api, self.kind
-        name = self.name_of(owner, number)
         request = dict(work() if callable(work) else work)
         if "Transform" in request:
             model = request.get("Model")
             request = dict(request["Transform"])
             if model:
-                request["ModelName"] = ensure_model(api, model, owner, number)
-        request[f"{kind.word}Name"] = name
+                rename = self._rename_model
+                request["ModelName"] = ensure_model(api, model, owner, number, rename=rename)
         request["Tags"] = [*request.get("Tags", []), *as_tags(tags_of(owner, number))]
         given = request.get("Environment", {})
         room = max(0, kind.variables - len(given))
         if told := {name: text[: kind.variable_length] for name, text in [*tell.items()][:room]}:
             request["Environment"] = {**told, **given}
+        name = self.name_of(owner, number)
+        if self._called and number == 1 and self._create(self._called, request, owner, number):
+            return
+        if not self._create(name, request, owner, number):
+            raise AlreadyStartedError(f"{api.where}: the job {name} was created before.")
+
+    def _create(self, name: str, request: dict[str, Any], owner: Owner, number: int) -> bool:
+        """Create the job of that name; False where the name is taken."""
+        api, word = self._api, self.kind.word
+        create = getattr(api.client, self.kind.operation("create"))
         with api.named(name):
             try:
-                getattr(api.client, kind.operation("create"))(**request)
+                create(**{**request, f"{word}Name": name})
             except api.client.exceptions.ResourceInUse as error:
-                raise AlreadyStartedError(
-                    f"{api.where}: the job {name} was created before."
-                ) from error
+                tags = self._tags(name)
+                if (tags.get(OWNER), tags.get(NUMBER)) == (owner.digest, str(number)):
+                    self._seen[owner.digest, number] = name
+                    raise AlreadyStartedError(
+                        f"{api.where}: the job {name} was created before."
+                    ) from error
+                if not self._rename:
+                    raise InputError(
+                        f"{api.where}: there is a job called {name}, which is not this task run's. "
+                        "Call this one otherwise."
+                    ) from error
+                return False
+        self._seen[owner.digest, number] = name
+        return True
+
+    def _tags(self, name: str) -> dict[str, str]:
+        told = self._describe(name)
+        return self._api.tags(told[f"{self.kind.word}Arn"]) if told else {}
 
     def look(self, name: str) -> Sight:
         """Describe the job."""
@@ -272,37 +312,53 @@ class SageMakerBackend(Backend[Work]):
         status = self._sight(told).status
         if status in (Status.RUNNING, Status.PENDING):
             self.stop(name)
-        ours = NAME.search(name)
-        if self.kind.word == TRANSFORM.word and status is not Status.SUCCEEDED and ours:
-            remove_model(self._api, told["ModelName"], ours[1])
+        if self.kind.word == TRANSFORM.word and status is not Status.SUCCEEDED:
+            tags = self._api.tags(told[f"{self.kind.word}Arn"])
+            if OWNER in tags:
+                remove_model(self._api, told["ModelName"], tags[OWNER])
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
-        """List an owner's jobs by their names, or all in progress that are called like ours."""
-        which = {"NameContains": owner.digest} if owner else {"StatusEquals": "InProgress"}
+        """List an owner's jobs; or all that are in progress, whoever they belong to."""
         operation, word = self.kind.operation("list"), self.kind.word
+        if owner is None:
+            which = {"StatusEquals": "InProgress"}
+            for one in self._api.pages("its jobs", operation, self.kind.summaries, **which):
+                match = NAME.search(one[f"{word}Name"])
+                digest, number = (match[1], int(match[2])) if match else ("", 0)
+                yield self._piece(one, digest, "", number)
+            return
+        if self._called and (told := self._describe(self._called)) is not None:
+            tags = self._api.tags(told[f"{word}Arn"])
+            if tags.get(OWNER) == owner.digest:
+                yield self._own(told, owner, int(tags[NUMBER]))
+        which = {"NameContains": owner.digest}
         for one in self._api.pages("its jobs", operation, self.kind.summaries, **which):
-            name = one[f"{word}Name"]
-            match = NAME.search(name)
-            if match is None or (owner is not None and match[1] != owner.digest):
-                continue
-            if owner is not None:
-                self._seen[match[1], int(match[2])] = name
-            stopping = one[f"{word}Status"] == "Stopping"
-            yield Piece(
-                name,
-                match[1],
-                str(owner or ""),
-                int(match[2]),
-                # Nothing keeps it from ending: the next piece need not wait for that.
-                Sight(Status.FAILED, "it is being stopped") if stopping else self._sight(one),
-                one.get("CreationTime"),
-                one.get(f"{word.removesuffix('Job')}EndTime") or one.get("LastModifiedTime"),
-            )
+            match = NAME.search(one[f"{word}Name"])
+            if match and match[1] == owner.digest and one[f"{word}Name"] != self._called:
+                yield self._own(one, owner, int(match[2]))
+
+    def _own(self, one: Mapping[str, Any], owner: Owner, number: int) -> Piece:
+        self._seen[owner.digest, number] = one[f"{self.kind.word}Name"]
+        return self._piece(one, owner.digest, str(owner), number)
+
+    def _piece(self, one: Mapping[str, Any], digest: str, title: str, number: int) -> Piece:
+        word = self.kind.word
+        # Nothing keeps a job from ending that is being stopped: the next one need not wait for it.
+        stopping = one[f"{word}Status"] == "Stopping"
+        return Piece(
+            one[f"{word}Name"],
+            digest,
+            title,
+            number,
+            Sight(Status.FAILED, "it is being stopped") if stopping else self._sight(one),
+            one.get("CreationTime"),
+            one.get(f"{word.removesuffix('Job')}EndTime") or one.get("LastModifiedTime"),
+        )
 
     def confirm(self, piece: Piece) -> Piece | None:
-        """Read whose a job is from its tags: a name may look like ours by chance."""
-        told = self._describe(piece.name)
-        tags = self._api.tags(told[f"{self.kind.word}Arn"]) if told else {}
-        if tags.get(OWNER) != piece.owner:
+        """Read whose a job is from its tags."""
+        tags = self._tags(piece.name)
+        if OWNER not in tags:
             return None
-        return replace(piece, title=tags.get(TITLE, ""))
+        number = int(tags.get(NUMBER, piece.number))
+        return replace(piece, owner=tags[OWNER], title=tags.get(TITLE, ""), number=number)
