@@ -49,6 +49,7 @@ def spark_environment() -> dict[str, str]:
 
 #: The same for drivers and executors.
 QUICK = {
+    "spark.executorEnv.SPARK_LOCAL_IP": "127.0.0.1",
     "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.executor.extraJavaOptions": JAVA_OPTIONS,
     "spark.ui.enabled": "false",
