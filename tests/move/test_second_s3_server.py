@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import uuid
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -145,3 +147,34 @@ def test_a_copy_in_ranges_is_right_though_the_server_tells_wrong_checksums(
         found = client.get_object(Bucket=store.bucket, Key=f"copy-of-{key}", ChecksumMode="ENABLED")
         assert found["Body"].read() == data
     assert list(store.unfinished()) == []
+
+
+@pytest.mark.long
+def test_an_object_above_5_gib(store: S3Store, tmp_path: Path):
+    """CopyObject ends at 5 GiB: with the defaults it is copied by 21 ranges, several at once."""
+    if shutil.disk_usage(tmp_path).free < 20 << 30:
+        pytest.skip("this needs 20 GB of disk")
+    client, bucket = store.client, store.bucket
+    client.put_object(Bucket=bucket, Key="piece", Body=bytes(256 << 20))
+    where = {"Bucket": bucket, "Key": "large"}
+    told = {"ContentType": "text/x", "Metadata": {"a": "b"}}
+    upload = client.create_multipart_upload(**where, **told)["UploadId"]
+    parts = []
+    for number in range(1, 22):
+        answer = client.upload_part_copy(
+            **where,
+            UploadId=upload,
+            PartNumber=number,
+            CopySource={"Bucket": bucket, "Key": "piece"},
+        )
+        parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+    client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    try:
+        receipt = copy_object(store, "large", store, "copy", owner=OWNER)
+        assert receipt.bytes == 21 * (256 << 20) > 5 << 30
+        found = client.head_object(Bucket=bucket, Key="copy")
+        assert found["ContentLength"] == receipt.bytes
+        assert (found["ContentType"], found["Metadata"]["a"]) == ("text/x", "b")
+        assert list(store.unfinished()) == []
+    finally:
+        store.delete(["piece", "large", "copy"])
