@@ -155,10 +155,10 @@ class Lane:
         told = Count(contender.title, contender.tool, contender.system)
         with SYSTEMS[contender.system](self._folder) as system:
             self._prepare(contender, system)
-            self._run(contender, system)
-            whole, _ = self._run(contender, system)
-            assert whole["state"] == "success", f"{contender.title} does not work: {whole}"
-            attempts = whole["all_points"]
+            wholes = [self._run(contender, system)[0]["all_points"] for _ in range(2)]
+            assert all(wholes), f"{contender.title} does not work: {self._log_of_run()[-2000:]}"
+            # The one that the machine did not keep waiting.
+            attempts = min(wholes, key=lambda whole: sum(each["seconds"] for each in whole))
             told.lines = sum(each["lines"] for each in attempts)
             told.seconds = sum(each["seconds"] for each in attempts)
             for number in range(count):
