@@ -91,7 +91,7 @@ def test_an_endpoint_that_came_up_for_a_cancelled_deployment(place: Place):
     assert left(place) == {}
 
 
-def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place):
+def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sagemaker: Systems):
     owner = place.owner()
     backend = SageMakerBackend(kind=TRANSFORM, clients=place.clients)
     bucket = place.artifacts["good"].split("/")[2]
@@ -107,7 +107,16 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place):
     name = backend.name_of(owner, 1)
     wait_for(lambda: backend.look(name).status.ended)
     # It has failed, for want of data: then its model goes with it.
-    (one,) = left(place).values()
-    assert one.what.startswith(f"model {place.endpoint}-")
+    assert set(left(place)) == {f"model {place.endpoint}"}
     backend.remove(name)
     assert place.models() == []
+    request["TransformInput"]["ContentType"] = "application/json"
+    source["S3Uri"] = f"s3://{bucket}/row.json"
+    s3 = make_client("s3", local_sagemaker["s3"].endpoint, local_sagemaker.environment)
+    body = b'{"instances": [{"features": [1.0, 1.0]}]}'
+    s3.put_object(Bucket=bucket, Key="row.json", Body=body)
+    backend.start(owner, 2, work, tell={})
+    name = backend.name_of(owner, 2)
+    wait_for(lambda: backend.look(name).status.ended)
+    backend.remove(name)
+    assert (left(place), place.models()) == ({}, [place.endpoint])

@@ -28,7 +28,6 @@ __all__ = [
     "ENDED",
     "ENDPOINT",
     "FORMER",
-    "KEEP",
     "NUMBER_KEY",
     "STATE",
     "WAITING",
@@ -41,7 +40,7 @@ __all__ = [
 
 BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """States in which SageMaker refuses to change an endpoint."""
-ENDPOINT, STATE, KEEP = "tradewind:endpoint", "tradewind:state", "tradewind:keep"
+ENDPOINT, STATE = "tradewind:endpoint", "tradewind:state"
 FORMER, ENDED = "tradewind:former", "tradewind:ended"
 BEGUN, WAITING, DONE, CANCELLED = "begun", "waiting", "done", "cancelled"
 NUMBER_KEY = re.compile(r"tradewind:([0-9a-f]{12}):number")

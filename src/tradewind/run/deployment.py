@@ -35,7 +35,6 @@ from tradewind.run._deployment_record import (
     ENDED,
     ENDPOINT,
     FORMER,
-    KEEP,
     NUMBER_KEY,
     STATE,
     WAITING,
@@ -47,6 +46,7 @@ from tradewind.run._deployment_record import (
 )
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
 from tradewind.run.backends._sagemaker_api import (
+    KEEP,
     NAME,
     NUMBER,
     OWNER,

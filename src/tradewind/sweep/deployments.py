@@ -1,7 +1,7 @@
 """What deployments have left on SageMaker: configurations, models, endpoints that nobody uses.
 
 Only what carries Tradewind's tags is seen. What an endpoint serves, or is about to, is none; nor is
-what was to be kept (``keep_superseded``).
+what was to be kept: by ``keep_superseded``, or as the model of a transform job that has succeeded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tradewind.run._deployment_record import (
     CANCELLED,
     DONE,
     ENDPOINT,
-    KEEP,
     STATE,
     remove_config,
 )
 from tradewind.run.backends._sagemaker_api import (
+    KEEP,
     NAME,
     NUMBER,
     OWNER,
@@ -79,8 +79,7 @@ class _Account:
             )
         served = {model for name in tags_of for model in self._models_of(name)}
         for name, since, tags in list(self._ours("list_models", "Model")):
-            # A model that a batch transform has made is what it has published.
-            if name in served or KEEP in tags or self._was_transformed(tags):
+            if name in served or KEEP in tags:
                 continue
             yield Leftover(
                 system=self._system,
@@ -104,10 +103,11 @@ class _Account:
         for one in self._api.pages(f"its {word}s", operation, f"{word}s"):
             name = one[f"{word}Name"]
             match = NAME.search(name)
-            if match is None:
+            if match is None and word != "Model":
                 continue
+            # A model of a transform job may have the very name that its user gives it.
             tags = self._api.tags(one[f"{word}Arn"])
-            if tags.get(OWNER) == match[1]:
+            if OWNER in tags and (match is None or word == "Model" or tags[OWNER] == match[1]):
                 yield name, one.get("CreationTime"), tags
 
     def _is_dead(self, told: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
@@ -145,20 +145,6 @@ class _Account:
     def _models_of(self, config: str) -> list[str]:
         told = self._api.find(config, "describe_endpoint_config", EndpointConfigName=config)
         return [one["ModelName"] for one in (told or {}).get("ProductionVariants", [])]
-
-    def _was_transformed(self, tags: Mapping[str, str]) -> bool:
-        jobs = self._api.pages(
-            "its transform jobs",
-            "list_transform_jobs",
-            "TransformJobSummaries",
-            NameContains=tags[OWNER],
-        )
-        end = f"-{tags[OWNER]}-{tags.get(NUMBER)}"
-        return any(
-            one["TransformJobName"].endswith(end)
-            and one["TransformJobStatus"] not in ("Failed", "Stopped")
-            for one in jobs
-        )
 
 
 def _used(endpoints: Any) -> set[str]:

@@ -201,6 +201,7 @@ class SageMakerJobOperator(SageMakerOperator):
             called=self._job(self.config).get(self.name_field) or "",
             rename=self.check_if_job_exists and self.action_if_job_exists == "timestamp",
             rename_model=self._may_rename_model(),
+            keep_model=not self.wait_for_completion,
         )
 
     def _may_rename_model(self) -> bool:

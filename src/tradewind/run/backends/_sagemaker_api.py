@@ -17,6 +17,7 @@ from tradewind.errors import InputError, MissingExtraError, RetryError, SetupErr
 from tradewind.owner import Owner
 
 __all__ = [
+    "KEEP",
     "NAME",
     "NAME_LIMIT",
     "NUMBER",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 OWNER, NUMBER, TITLE = "tradewind:owner", "tradewind:number", "tradewind:title"
+KEEP = "tradewind:keep"
+"""On what is to stay, whoever uses it."""
 _CONTENT = "tradewind:content"
 NAME = re.compile(r"-([0-9a-f]{12})-(\d+)$")
 """How a name of ours ends: the owner's digest, and which piece of its work it is."""
@@ -241,6 +244,7 @@ def ensure_model(
     number: int,
     *,
     rename: bool | None = None,
+    keep: bool = False,
 ) -> str:
     """Make a model, or find the very same one that an earlier attempt has made.
 
@@ -251,6 +255,7 @@ def ensure_model(
         number: For which piece of its work.
         rename: Whether it may be called otherwise than in the request where that name is somebody
             else's; None calls it otherwise anyway.
+        keep: Whether it is to stay, whatever becomes of the work.
 
     Returns:
         The model's name.
@@ -262,7 +267,7 @@ def ensure_model(
     own = spelled(called, owner, number)
     names = [own] if rename is None or not called else [called, own] if rename else [called]
     content = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
-    tags = {**tags_of(owner, number), _CONTENT: content[:12]}
+    tags = {**tags_of(owner, number), _CONTENT: content[:12], **({KEEP: "yes"} if keep else {})}
     for name in names:
         create = {**request, "ModelName": name, "Tags": [*request.get("Tags", []), *as_tags(tags)]}
         for _ in range(2):

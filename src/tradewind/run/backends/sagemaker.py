@@ -25,6 +25,7 @@ from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
 from tradewind.run.backends._sagemaker_api import (
+    KEEP,
     NAME,
     NAME_LIMIT,
     NUMBER,
@@ -107,6 +108,7 @@ class SageMakerBackend(Backend[Work]):
         called: What the user calls the job; empty for DAG, task and run.
         rename: Whether a job may be called otherwise where that name is somebody else's.
         rename_model: The same of the model of a transform job.
+        keep_model: Whether that stays, whatever becomes of the job: where nobody waits for it.
     """
 
     name = "sagemaker"
@@ -122,6 +124,7 @@ class SageMakerBackend(Backend[Work]):
         called: str = "",
         rename: bool = True,
         rename_model: bool = True,
+        keep_model: bool = False,
     ) -> None:
         self._api = SageMakerAPI(
             session, noun="job", client_options=client_options, clients=clients
@@ -129,7 +132,7 @@ class SageMakerBackend(Backend[Work]):
         self.kind = kind
         self._called = called
         self._rename = rename
-        self._rename_model = rename_model
+        self._model = {"rename": rename_model, "keep": keep_model}
         self._seen: dict[tuple[str, int], str] = {}
 
     def name_of(self, owner: Owner, number: int) -> str:
@@ -155,8 +158,7 @@ class SageMakerBackend(Backend[Work]):
             model = request.get("Model")
             request = dict(request["Transform"])
             if model:
-                rename = self._rename_model
-                request["ModelName"] = ensure_model(api, model, owner, number, rename=rename)
+                request["ModelName"] = ensure_model(api, model, owner, number, **self._model)
         request["Tags"] = [*request.get("Tags", []), *as_tags(tags_of(owner, number))]
         given = request.get("Environment", {})
         room = max(0, kind.variables - len(given))
@@ -312,10 +314,20 @@ class SageMakerBackend(Backend[Work]):
         status = self._sight(told).status
         if status in (Status.RUNNING, Status.PENDING):
             self.stop(name)
-        if self.kind.word == TRANSFORM.word and status is not Status.SUCCEEDED:
-            tags = self._api.tags(told[f"{self.kind.word}Arn"])
-            if OWNER in tags:
-                remove_model(self._api, told["ModelName"], tags[OWNER])
+        if self.kind.word == TRANSFORM.word:
+            self._end_model(told, keep=status is Status.SUCCEEDED)
+
+    def _end_model(self, told: Mapping[str, Any], *, keep: bool) -> None:
+        """Keep or remove the model that was made for a transform job."""
+        name, owner = told["ModelName"], self._api.tags(told[f"{self.kind.word}Arn"]).get(OWNER)
+        model = self._api.find(f"model {name}", "describe_model", ModelName=name)
+        tags = self._api.tags(model["ModelArn"]) if model else {}
+        if model is None or owner is None or tags.get(OWNER) != owner or KEEP in tags:
+            return
+        if keep:
+            self._api.add_tags(model["ModelArn"], {KEEP: "yes"})
+        else:
+            remove_model(self._api, name, owner)
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
         """List an owner's jobs; or all that are in progress, whoever they belong to."""
