@@ -86,11 +86,11 @@ def deployed_once(sagemaker: Any) -> Any:
 
 
 def test_killed_while_training(supervised: Supervised, trained_once: Any):
-    kill_everywhere(supervised, "work_killed_training", trained_once, count=3, year=2026)
+    kill_everywhere(supervised, "work_killed_training", trained_once, count=2, year=2026)
 
 
 def test_killed_while_deploying(supervised: Supervised, deployed_once: Any):
-    kill_everywhere(supervised, "work_killed_endpoint", deployed_once, count=5, year=2026)
+    kill_everywhere(supervised, "work_killed_endpoint", deployed_once, count=4, year=2026)
 
 
 @pytest.mark.long
