@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from processes import gone
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
+from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend, end
 from tradewind.run.backend import LogLine, Sight, Status, WorkFailedError
 from tradewind.run.backends.process import Command, ProcessBackend
 
@@ -113,6 +114,19 @@ def test_a_clear_starts_anew(backend, memory, ran):
     Attempt(backend, memory).run(script)
     Attempt(backend, memory, Owner("dag", "run", "task", life=1)).run(script)
     assert ran.read_text() == "x\nx\n"
+
+
+def test_a_clear_ends_what_was_left_to_a_retry_that_never_came(backend, memory, ran, tmp_path):
+    first, other = (tmp_path / name for name in ("first", "other"))
+    backend.start(OWNER, 1, Command(f"echo $$ > {first}; sleep 300"), tell={})
+    stranger = Owner("dag", "run", "another task")
+    backend.start(stranger, 1, Command(f"echo $$ > {other}; sleep 300"), tell={})
+    assert wait_until(lambda: first.exists() and other.exists(), seconds=20)
+    Attempt(backend, memory, Owner("dag", "run", "task", life=2)).run(f"echo x >> {ran}")
+    assert ran.read_text() == "x\n"
+    assert wait_until(lambda: gone(int(first.read_text())), seconds=20)
+    assert [piece.owner for piece in backend.list()] == [stranger.digest]
+    end(backend, backend.name_of(stranger, 1))
 
 
 def test_failed_work_is_told_with_its_log_and_removed(backend, memory, tmp_path):

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -132,6 +132,8 @@ def claim(
 ) -> Claim:
     """Start an owner's work, or find what an earlier call has started: the first half of `attend`.
 
+    What former lives of the owner have left on the system is ended first.
+
     Args:
         backend: The system that runs it.
         owner: Whose work it is: decides the name.
@@ -150,6 +152,7 @@ def claim(
     notes = _Notes(memory, owner)
     if (outcome := notes.outcome()) is not None:
         return Claim(outcome.name, 0, started=False, outcome=outcome)
+    _end_former_lives(backend, owner)
     number, started = _claim(backend, owner, work, notes, tell or {}, since)
     return Claim(backend.name_of(owner, number), number, started)
 
@@ -343,6 +346,19 @@ class _Notes:
             return None
         name, result, from_log = json.loads(done)
         return Outcome(name, result, attended=True, from_log=from_log)
+
+
+def _end_former_lives(backend: Backend[WorkT], owner: Owner) -> None:
+    """End what a person's clear has made pointless, and what nobody was there to be told.
+
+    As after a worker was killed, and the task was cleared before its retry.
+    """
+    former = {replace(owner, life=life).digest for life in range(owner.life)}
+    if not former:
+        return
+    for piece in list(backend.list()):
+        if piece.owner in former:
+            end(backend, piece.name)
 
 
 def _claim(
