@@ -64,8 +64,8 @@ def test_a_model_is_explained(s3):
 
 
 def test_a_model_of_a_date_that_was_run_again(s3):
-    put(s3, "digits-2026-03-02-1767225600")
-    model = Models(s3, LAYOUT).get("digits-2026-03-02-1767225600")
+    put(s3, "digits-2026-03-02-0123456789ab-1")
+    model = Models(s3, LAYOUT).get("digits-2026-03-02-0123456789ab-1")
     assert (model.date, model.accuracy) == ("2026-03-02", None)
 
 
