@@ -10,16 +10,15 @@ import asyncio
 import contextlib
 import queue
 import socket
-import struct
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.move.clients._postgres_described import Column, Tap
+from tradewind.move.clients._postgres_loop import Running, finish
 from tradewind.move.clients.postgres import PostgresConnection, client_library
 from tradewind.move.clients.postgres_errors import translated
 
@@ -42,21 +41,6 @@ _AHEAD = 2
 _SMALL = 128 << 10
 _REST = 0.0007
 """Seconds; 256 kB in each, which is what is read at once, are more than a server sends."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a result, as the server describes it.
-
-    Args:
-        name: Its name.
-        oid: Its type; of a domain the base type.
-        modifier: The type's modifier (``atttypmod``), -1 without.
-    """
-
-    name: str
-    oid: int
-    modifier: int
 
 
 class Session:
@@ -169,7 +153,7 @@ class Session:
         # asyncpg reads the types' modifiers (precision and scale of a numeric) and forgets them;
         # so its bytes are read along the way.
         transport = self._link._transport
-        tap = _Tap(transport.get_protocol())
+        tap = Tap(transport.get_protocol())
         transport.set_protocol(tap)
         try:
             await self._link.prepare(query)
@@ -210,7 +194,7 @@ class Session:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSING)
         if not self._thread.is_alive():
-            _finish(self._loop)
+            finish(self._loop)
 
     async def _end(self) -> None:
         try:
@@ -234,8 +218,8 @@ class Session:
         """Tell an error of this session in our own terms; see `postgres_errors`."""
         return translated(error, self.system, query=query)
 
-    def _run(self, work: Coroutine[Any, Any, _T]) -> _Running[_T]:
-        return _Running(self._loop, work)
+    def _run(self, work: Coroutine[Any, Any, _T]) -> Running[_T]:
+        return Running(self._loop, work)
 
     def _wait(self, work: Coroutine[Any, Any, _T], *, query: str | None = None) -> _T:
         async def run() -> _T:  # what asyncpg.connect returns is awaitable and no coroutine
@@ -447,98 +431,3 @@ class CopyIn:
 _GATHER = 1 << 20
 _MESSAGE = 1 << 18
 """Bytes in one message of COPY: enough to be cheap, few enough that sending copies little."""
-
-
-class _Running(Generic[_T]):
-    """A coroutine on the loop of another thread.
-
-    What `asyncio.run_coroutine_threadsafe` returns says that it is done as soon as it is cancelled;
-    this one when it has ended.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
-        self._loop = loop
-        self._outcome: Future[_T] = Future()
-        self._task: asyncio.Task[_T] | None = None
-
-        def start() -> None:
-            self._task = loop.create_task(work)
-            self._task.add_done_callback(self._end)
-
-        loop.call_soon_threadsafe(start)
-
-    def _end(self, task: asyncio.Task[_T]) -> None:
-        if task.cancelled():
-            self._outcome.set_exception(RetryError("It was taken back."))
-        elif (error := task.exception()) is not None:
-            self._outcome.set_exception(error)
-        else:
-            self._outcome.set_result(task.result())
-
-    def done(self) -> bool:
-        return self._outcome.done()
-
-    def result(self, timeout: float | None = None) -> _T:
-        return self._outcome.result(timeout)
-
-    def on_end(self, call: Callable[[], object]) -> None:
-        self._outcome.add_done_callback(lambda _: call())
-
-    def cancel(self) -> None:
-        def cancel() -> None:
-            if self._task is not None:
-                self._task.cancel()
-
-        self._loop.call_soon_threadsafe(cancel)
-
-
-class _Tap:
-    """Stands before a protocol and keeps a copy of what the server says to it."""
-
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
-        self._data = bytearray()
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        self.protocol.data_received(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.protocol, name)
-
-    def columns(self) -> tuple[Column, ...] | None:
-        """Find the first RowDescription.
-
-        https://www.postgresql.org/docs/current/protocol-message-formats.html
-        """
-        data = bytes(self._data)
-        at = 0
-        while at + 5 <= len(data):
-            (length,) = struct.unpack_from("!i", data, at + 1)
-            if data[at : at + 1] == b"T":
-                return _columns(data, at + 5)
-            at += 1 + length
-        return None
-
-
-def _columns(data: bytes, at: int) -> tuple[Column, ...]:
-    (count,) = struct.unpack_from("!h", data, at)
-    at += 2
-    columns = []
-    for _ in range(count):
-        end = data.index(b"\0", at)
-        _, _, oid, _, modifier, _ = struct.unpack_from("!IhIhih", data, end + 1)
-        columns.append(Column(data[at:end].decode(), oid, modifier))
-        at = end + 19
-    return tuple(columns)
-
-
-def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    """Let what is left on a stopped loop end, and close it."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()

@@ -44,6 +44,14 @@ from functools import cached_property
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backends._job_scripts import (
+    LIST,
+    LOOK_AT_ONE,
+    REMOVE,
+    START,
+    STOP,
+    SUPERVISE,
+)
 from tradewind.run.backends._words import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
@@ -143,7 +151,7 @@ class JobFolderBackend(Backend[Command]):
             f"export {variable}={shlex.quote(value)}\n" for variable, value in environment.items()
         )
         answer = self._call(
-            _START,
+            START,
             self._root,
             name,
             f".{name}.{secrets.token_hex(4)}",
@@ -151,7 +159,7 @@ class JobFolderBackend(Backend[Command]):
             work.script,
             exports,
             f"{owner.digest} {number} {one_line(str(owner))}",
-            _SUPERVISE,
+            SUPERVISE,
             work.undo or "",
         )
         if answer == "taken":
@@ -169,7 +177,7 @@ class JobFolderBackend(Backend[Command]):
 
     def look(self, name: str) -> Sight:
         """Look at the folder and at the process."""
-        return self._sight(self._call(_LOOK_AT_ONE, f"{self._root}/{name}"))
+        return self._sight(self._call(LOOK_AT_ONE, f"{self._root}/{name}"))
 
     def _sight(self, told: str) -> Sight:
         if told == "absent":
@@ -235,7 +243,7 @@ class JobFolderBackend(Backend[Command]):
 
     def stop(self, name: str) -> None:
         """Send SIGTERM to all that it has started, and SIGKILL to what is left of it soon after."""
-        self._call(_STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
+        self._call(STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
 
     def remove(self, name: str) -> None:
         """End what still runs by SIGKILL, undo what it has made elsewhere, delete the folder.
@@ -243,7 +251,7 @@ class JobFolderBackend(Backend[Command]):
         Raises:
             RetryError: That cannot be done now; the folder stays, to be removed later.
         """
-        answer = self._call(_REMOVE, self._root, name)
+        answer = self._call(REMOVE, self._root, name)
         if answer == "left":
             raise RetryError(
                 f"{self._where}: the job {name} cannot be removed from {self._root}: a process of "
@@ -258,7 +266,7 @@ class JobFolderBackend(Backend[Command]):
 
     def list(self, owner: Owner | None = None) -> Iterator[Piece]:
         """Look at all job folders in one call."""
-        for line in self._call(_LIST, self._root).splitlines():
+        for line in self._call(LIST, self._root).splitlines():
             name, started, digest, number, title, status = line.split("\t", 5)
             if owner is None or owner.digest == digest:
                 yield Piece(
@@ -274,252 +282,3 @@ class JobFolderBackend(Backend[Command]):
 def one_line(text: str) -> str:
     """Make a text fit into one line of a file."""
     return " ".join(text.split())
-
-
-# ------------------------------------------------------------------------------------- the scripts
-# POSIX sh, run with the arguments that `JobFolderBackend._call` sets. They print one word or line.
-
-#: What tells a process from a later one of the same pid, and this start of the machine from others.
-#: Where there is /proc no program is started: a listing asks this of a thousand jobs at once.
-_IDENTITY = r"""
-boot=
-{ read -r boot < /proc/sys/kernel/random/boot_id; } 2>/dev/null
-identify() {
-  identity= stat=
-  { read -r stat < "/proc/$1/stat"; } 2>/dev/null
-  if [ -n "$stat" ]; then
-    # After the name, which may have blanks in it: state is the third field, start the 22nd.
-    set -- "$1" ${stat##*) }
-    # A zombie is a process that nobody has asked for its end yet.
-    case $2 in Z|X) ;; *) identity="$1 ${21} $boot" ;; esac
-  elif [ ! -d /proc/self ]; then
-    began=$(ps -o lstart= -p "$1" 2>/dev/null | tr -s ' ' '_')
-    [ -n "$began" ] && identity="$1 $began"
-  fi
-}
-"""
-
-_SUPERVISE = (
-    _IDENTITY
-    + r"""
-root=$1 name=$2 hidden=$3 folder=$4
-identify $$
-echo "$identity" > "$root/$hidden/process"
-if ! cd "${folder:-${HOME:-/}}" 2>/dev/null; then
-  rm -rf "${root:?}/$hidden"
-  echo "no folder"
-  exit
-fi
-# -n: a link that is there already is not followed into its folder.
-if ! ln -sn "$hidden" "$root/$name" 2>/dev/null; then
-  rm -rf "${root:?}/$hidden"
-  echo taken
-  exit
-fi
-echo started
-exec >/dev/null
-trap : TERM HUP INT
-job=$root/$hidden
-(
-  trap - TERM HUP INT
-  # Stopped before this was there to be told.
-  [ ! -e "$job/stopped" ] || exit 143
-  . "$job/environment"
-  rm -f "$job/environment"
-  TRADEWIND_RESULT=$job/result
-  export TRADEWIND_RESULT
-  exec sh "$job/command"
-) > "$job/log" 2>&1 < /dev/null &
-work=$!
-# A signal to this shell ends `wait` early; when the work ends is for the work to decide.
-wait "$work"
-code=$?
-while kill -0 "$work" 2>/dev/null; do
-  wait "$work"
-  code=$?
-done
-wait "$work" 2>/dev/null
-again=$?
-[ "$again" = 127 ] || code=$again
-echo "$code" > "$job/exit.new"
-mv "$job/exit.new" "$job/exit"
-"""
-)
-
-_START = r"""
-umask 077
-root=$1 name=$2 hidden=$3 folder=$4 command=$5 environment=$6 owner=$7 supervise=$8
-undo=$9
-job=$root/$hidden
-if ! command -v setsid >/dev/null; then echo "the program setsid is missing"; exit; fi
-if ! { mkdir -p "$root" && mkdir "$job"; } 2>/dev/null; then echo "it cannot be made"; exit; fi
-if ! {
-  printf '%s\n' "$command" > "$job/command" &&
-  printf '%s\n' "$environment" > "$job/environment" &&
-  date +%s > "$job/began" &&
-  printf '%s\n' "$owner" > "$job/owner" &&
-  { [ -z "$undo" ] || printf '%s\n' "$undo" > "$job/undo"; } &&
-  : > "$job/log"
-} 2>/dev/null; then
-  rm -rf "$job"
-  echo "it cannot be written to (is the disk full?)"
-  exit
-fi
-# This ends when the supervisor has answered and closed the pipe.
-answer=$(
-  setsid sh -c "$supervise" tradewind "$root" "$name" "$hidden" "$folder" </dev/null 2>/dev/null &
-)
-echo "$answer"
-"""
-
-_LOOK = (
-    _IDENTITY
-    + r"""
-look() {
-  seen=absent
-  [ -e "$1/owner" ] || return 0
-  code= pid= rest=
-  { read -r code < "$1/exit"; } 2>/dev/null
-  if [ -n "$code" ]; then ended "$1" "$code"; return; fi
-  { read -r pid rest < "$1/process"; } 2>/dev/null
-  identity=
-  [ -n "$pid" ] && identify "$pid"
-  if [ -n "$pid" ] && [ "$identity" = "$pid $rest" ]; then seen=running; return; fi
-  # It may have ended meanwhile, in order.
-  { read -r code < "$1/exit"; } 2>/dev/null
-  seen=vanished
-  [ -z "$code" ] || ended "$1" "$code"
-}
-ended() {
-  seen="exit $2" why=
-  [ "$2" = 0 ] || { read -r why < "$1/reason"; } 2>/dev/null
-  [ -z "$why" ] || seen="exit $2 $why"
-}
-members() {
-  if command -v pgrep >/dev/null; then pgrep -s "$1"
-  else ps -e -o pid= -o sess= | while read -r one session; do
-    [ "$session" = "$1" ] && echo "$one"
-  done; fi
-}
-# Sets left: what still runs of session $1, but the process $2; of it only what belongs to the job
-# folder $3, where one is given: when its supervisor is gone, the session's number may be another's.
-living() {
-  left=
-  for one in $(members "$1"); do
-    [ "$one" != "$2" ] || continue
-    identify "$one"
-    [ -n "$identity" ] || continue
-    [ -z "$3" ] || tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
-      grep -Fqx "TRADEWIND_RESULT=$3/result" || continue
-    left="$left $one"
-  done
-}
-# Ends that by SIGKILL. Those that are being forked meanwhile are met in another round.
-finish() {
-  rounds=0
-  while living "$1" "$2" "$3" && [ -n "$left" ]; do
-    [ "$rounds" -lt 54 ] || return 1
-    kill -KILL $left 2>/dev/null
-    rounds=$((rounds + 1))
-    [ "$rounds" -lt 50 ] || sleep 1
-  done
-}
-"""
-)
-
-_UNDO = r"""
-undo() {
-  TRADEWIND_RESULT=$1/result sh "$1/undo" </dev/null
-}
-"""
-
-_LOOK_AT_ONE = _LOOK + 'look "$1"\nprintf "%s\\n" "$seen"\n'
-
-_STOP = (
-    _LOOK
-    + _UNDO
-    + r"""
-job=$1 seconds=$2
-look "$job"
-if [ "$seen" = vanished ] && [ -e "$job/undo" ]; then
-  ( undo "$job" ) >/dev/null 2>&1 </dev/null &
-fi
-[ "$seen" = running ] || exit 0
-: > "$job/stopped"
-# Each is asked once; those that are being forked meanwhile are met in another round.
-asked=" "
-for round in 1 2 3; do
-  new=
-  living "$pid" "$pid" ""
-  for one in $left; do
-    case $asked in
-      *" $one "*) ;;
-      *) kill -TERM "$one" 2>/dev/null; asked="$asked$one "; new=yes ;;
-    esac
-  done
-  [ -n "$new" ] || break
-done
-(
-  while [ "$seconds" -gt 0 ] && [ "$seen" = running ]; do
-    sleep 1
-    seconds=$((seconds - 1))
-    look "$job"
-  done
-  [ "$seen" != running ] || finish "$pid" "$pid" ""
-) >/dev/null 2>&1 </dev/null &
-"""
-)
-
-_REMOVE = (
-    _LOOK
-    + _UNDO
-    + r"""
-root=$1 name=$2
-hidden=$(readlink "$root/$name")
-job=$root/$hidden
-look "$root/$name"
-whole=yes
-if [ "$seen" = running ]; then
-  # First the supervisor: it would write the exit status into a folder that is being deleted.
-  kill -KILL "$pid" 2>/dev/null
-  finish "$pid" "" "" || whole=
-elif [ "$seen" = vanished ] || [ -e "$job/stopped" ]; then
-  # The supervisor was killed and what it supervised was not, or the work has ended when it was
-  # asked to and something it has started has not.
-  { read -r pid rest < "$job/process"; } 2>/dev/null
-  [ -z "$pid" ] || finish "$pid" "" "$job" || whole=
-fi
-if [ -n "$hidden" ] && [ -n "$whole" ] && [ -e "$job/undo" ]; then
-  said=$(undo "$job" 2>&1) || { printf 'kept %s\n' "$said"; exit 0; }
-fi
-if [ -n "$hidden" ]; then
-  rm -rf "${root:?}/$hidden"
-  if [ -e "$job" ]; then
-    # On a network file system a file stays until the last process that has it open is gone.
-    sleep 1
-    rm -rf "${root:?}/$hidden"
-    # What work has started that has ended by itself may go on.
-    case $seen in exit*) ;; *) [ ! -e "$job" ] || whole= ;; esac
-  fi
-fi
-if [ -z "$whole" ]; then echo left; exit 0; fi
-rm -f "${root:?}/$name"
-exit 0
-"""
-)
-
-_LIST = (
-    _LOOK
-    + r"""
-cd "$1" 2>/dev/null || exit 0
-for name in *; do
-  [ -h "$name" ] && [ -e "$name/owner" ] || continue
-  read -r digest number title < "$name/owner"
-  began=
-  { read -r began < "$name/began"; } 2>/dev/null
-  look "$name"
-  printf '%s\t%s\t%s\t%s\t%s\t%s\n' \
-    "$name" "$began" "$digest" "$number" "$title" "$seen"
-done
-"""
-)

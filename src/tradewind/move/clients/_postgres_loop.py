@@ -1,0 +1,68 @@
+"""Coroutines on an event loop of another thread, waited for by code that knows of none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from tradewind.errors import RetryError
+
+__all__ = ["Running", "finish"]
+
+_T = TypeVar("_T")
+
+
+class Running(Generic[_T]):
+    """A coroutine on the loop of another thread.
+
+    What `asyncio.run_coroutine_threadsafe` returns says that it is done as soon as it is cancelled;
+    this one when it has ended.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> None:
+        self._loop = loop
+        self._outcome: Future[_T] = Future()
+        self._task: asyncio.Task[_T] | None = None
+
+        def start() -> None:
+            self._task = loop.create_task(work)
+            self._task.add_done_callback(self._end)
+
+        loop.call_soon_threadsafe(start)
+
+    def _end(self, task: asyncio.Task[_T]) -> None:
+        if task.cancelled():
+            self._outcome.set_exception(RetryError("It was taken back."))
+        elif (error := task.exception()) is not None:
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(task.result())
+
+    def done(self) -> bool:
+        return self._outcome.done()
+
+    def result(self, timeout: float | None = None) -> _T:
+        return self._outcome.result(timeout)
+
+    def on_end(self, call: Callable[[], object]) -> None:
+        self._outcome.add_done_callback(lambda _: call())
+
+    def cancel(self) -> None:
+        def cancel() -> None:
+            if self._task is not None:
+                self._task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
+
+
+def finish(loop: asyncio.AbstractEventLoop) -> None:
+    """Let what is left on a stopped loop end, and close it."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
