@@ -2,154 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.work import WorkOperator
+from tradewind.airflow.operators.sagemaker_base import (
+    FIELDS,
+    SageMakerOperator,
+    hidden,
+    with_integers,
+)
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from tradewind.run.attend import Outcome
     from tradewind.run.backend import Backend
 
 __all__ = [
-    "SageMakerOperator",
     "SageMakerProcessingOperator",
     "SageMakerTrainingOperator",
     "SageMakerTransformOperator",
     "SageMakerTuningOperator",
-    "hidden",
-    "with_integers",
 ]
-
-_JOB_FIELDS = ("config", "check_interval", "aws_conn_id", "region_name", "verify")
-
-
-class SageMakerOperator(WorkOperator):
-    """What the operators of SageMaker have in common: subclasses say which work.
-
-    Args:
-        config: The request, as boto3 has it; never changed. Numbers may be text, roles names, and
-            ``S3Operations`` are done first. (templated)
-        aws_conn_id: The AWS connection; None for boto3's own chain. (templated)
-        region_name: The region; the connection's when not given. (templated)
-        verify: Whether to check certificates, or the file with those to trust. (templated)
-        botocore_config: Arguments of `botocore.config.Config`.
-        wait_for_completion: False starts the work and does not wait for it.
-        check_interval: The longest time between two looks, in seconds; the first ones are closer
-            together. (templated)
-        max_ingestion_time: The most seconds that the work may take; then it is stopped, and the
-            task fails.
-        kwargs: `WorkOperator`'s: ``deferrable``, ``result_limit``.
-    """
-
-    template_fields: Sequence[str] = _JOB_FIELDS
-    template_fields_renderers: ClassVar[dict[str, str]] = {"config": "json"}
-    ui_color = "#ededed"
-
-    def __init__(
-        self,
-        *,
-        config: dict[str, Any],
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
-        wait_for_completion: bool = True,
-        check_interval: float | str = 30,
-        max_ingestion_time: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.config = config
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
-        self.wait_for_completion = wait_for_completion
-        self.check_interval = check_interval
-        self.max_ingestion_time = max_ingestion_time
-
-    @abstractmethod
-    def prepare(self) -> Mapping[str, Any]:
-        """Make the request of a copy of `config`; called only where the work is started."""
-
-    def aws(self) -> Any:
-        """Open the connection."""
-        from tradewind.airflow.sagemaker_backends import AWS
-
-        return AWS(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
-
-    def aws_arguments(self) -> dict[str, Any]:
-        """Say which connection, in values that JSON can hold."""
-        return {
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": self.botocore_config,
-        }
-
-    def make_work(self, context: Context) -> Callable[[], Mapping[str, Any]]:
-        """Describe the work: by what makes its request, when it is to be started."""
-        return self.prepare
-
-    def longest_run(self) -> float | None:
-        """Say how long it may run."""
-        return None if self.max_ingestion_time is None else float(self.max_ingestion_time)
-
-    def execute(self, context: Context) -> Any:
-        """Run it, or attend what an earlier attempt has started.
-
-        Args:
-            context: Of the task run.
-
-        Returns:
-            What SageMaker tells of it, as the official operator has it.
-        """
-        self._check_config()
-        self.poll_interval = float(self.check_interval)
-        if self.wait_for_completion:
-            return super().execute(context)
-        from tradewind.run.attend import Outcome
-
-        with self._naming_input():
-            claimed = self._claim(context)
-            with self._opened() as backend:
-                told = backend.result(claimed.name, limit=self.result_limit)
-        text = None if told is None else told.decode()
-        return self.read_result(Outcome(claimed.name, text, attended=not claimed.started))
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Collect what the trigger has seen ending.
-
-        Args:
-            context: Of the task run.
-            event: Of the trigger.
-        """
-        self.poll_interval = float(self.check_interval)
-        return super().execute_complete(context, event)
-
-    def _check_config(self) -> None:
-        if not isinstance(self.config, Mapping):
-            from airflow.sdk.exceptions import AirflowFailException
-
-            raise AirflowFailException(
-                f"{self.task_id}: config is no dict but {type(self.config).__name__}. Give the "
-                "request as boto3 has it."
-            )
-
-    def _config_without_s3_operations(self) -> dict[str, Any]:
-        config = copy.deepcopy(dict(self.config))
-        operations = config.pop("S3Operations", None)
-        if operations:
-            self.aws().do_s3_operations(operations)
-        return config
 
 
 class SageMakerJobOperator(SageMakerOperator):
@@ -351,7 +227,7 @@ class SageMakerProcessingOperator(SageMakerJobOperator):
         kwargs: `SageMakerJobOperator`'s.
     """
 
-    template_fields: Sequence[str] = (*_JOB_FIELDS, "output_files_to_xcom")
+    template_fields: Sequence[str] = (*FIELDS, "output_files_to_xcom")
 
     kind, key, name_field = "PROCESSING", "Processing", "ProcessingJobName"
     integer_fields = (
@@ -442,37 +318,6 @@ class SageMakerTuningOperator(SageMakerJobOperator):
         return (config.get("TrainingJobDefinition") or {}).get("InputDataConfig")
 
 
-def with_integers(config: Any, paths: Iterable[str], task_id: str) -> None:
-    """Make integers of numbers that a template has rendered as text.
-
-    Args:
-        config: Is changed. Lists on the way are gone through.
-        paths: To the numbers, with dots.
-        task_id: For messages.
-
-    Raises:
-        InputError: One is no number.
-    """
-    for path in paths:
-        _with_integer(config, path.split("."), path, task_id)
-
-
-def _with_integer(config: Any, steps: list[str], path: str, task_id: str) -> None:
-    if isinstance(config, list):
-        for one in config:
-            _with_integer(one, steps, path, task_id)
-    elif isinstance(config, dict) and steps[0] in config:
-        if len(steps) > 1:
-            _with_integer(config[steps[0]], steps[1:], path, task_id)
-            return
-        try:
-            config[steps[0]] = int(config[steps[0]])
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{task_id}: {path} of config is no number: {config[steps[0]]!r}. Correct it."
-            ) from None
-
-
 def _s3_uris(found: Any) -> list[str]:
     """Find all ``S3Uri`` in a part of a request or a description."""
     if isinstance(found, Mapping):
@@ -481,18 +326,6 @@ def _s3_uris(found: Any) -> list[str]:
     if isinstance(found, list):
         return [uri for one in found for uri in _s3_uris(one)]
     return []
-
-
-def hidden(told: Any) -> Any:
-    """Mask what looks like a secret among variables: an XCom is seen by many."""
-    from airflow.sdk._shared.secrets_masker import redact
-
-    if isinstance(told, Mapping):
-        return {
-            key: redact(value) if key == "Environment" else hidden(value)
-            for key, value in told.items()
-        }
-    return [hidden(one) for one in told] if isinstance(told, list) else told
 
 
 def _check_action(name: str, value: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.operators.sagemaker import SageMakerOperator, hidden, with_integers
+from tradewind.airflow.operators.sagemaker_base import SageMakerOperator, hidden, with_integers
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
