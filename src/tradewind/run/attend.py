@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.owner import Owner
@@ -22,6 +22,14 @@ from tradewind.run.backend import (
     Sight,
     Status,
     WorkFailedError,
+)
+from tradewind.run.memory import (
+    Memory,
+    Notes,
+    Outcome,
+    recall_begun,
+    recall_cursor,
+    remember_cursor,
 )
 
 __all__ = [
@@ -73,20 +81,6 @@ class Ask(StrEnum):
     """The worker goes away: leave the work to the retry."""
 
 
-class Memory(Protocol):
-    """What an attempt tells the next one of the same task run.
-
-    Where it is lost, log lines are repeated, and work that was collected and removed while the
-    task was not told yet is run again.
-    """
-
-    def get(self, key: str) -> str | None:
-        """Read what was set, None where nothing was."""
-
-    def set(self, key: str, value: str) -> None:
-        """Remember, durably when this returns."""
-
-
 @dataclass(frozen=True)
 class Claim:
     """A piece of work that is to be attended.
@@ -102,23 +96,6 @@ class Claim:
     number: int
     started: bool
     outcome: Outcome | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How work has ended that has succeeded.
-
-    Args:
-        name: What it was called on its system.
-        result: What it handed back; None where it handed back nothing.
-        attended: Whether it had been started by an earlier attempt.
-        from_log: Whether the result is what it wrote into its log, not the file for results.
-    """
-
-    name: str
-    result: str | None
-    attended: bool
-    from_log: bool = False
 
 
 def claim(
@@ -149,7 +126,7 @@ def claim(
     Raises:
         TradewindError: As `Backend.start`.
     """
-    notes = _Notes(memory, owner)
+    notes = Notes(memory, owner)
     if (outcome := notes.outcome()) is not None:
         return Claim(outcome.name, 0, started=False, outcome=outcome)
     _end_former_lives(backend, owner)
@@ -219,7 +196,7 @@ def attend(
         # An earlier attempt has collected it, and died before its task was told.
         backend.remove(name)
         return claimed.outcome
-    notes = _Notes(memory, owner)
+    notes = Notes(memory, owner)
     keep = partial(remember_cursor, memory, owner, name)
     known = recall_cursor(memory, owner, name)
     sight = _Life(backend, name, log, keep, known, ask, look_seconds, patience).wait()
@@ -294,60 +271,6 @@ def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> 
     backend.remove(name)
 
 
-def remember_cursor(memory: Memory, owner: Owner, name: str, cursor: str) -> None:
-    """Tell the next attendant up to where the log of a piece of work is known.
-
-    Args:
-        memory: Is handed from an attempt to the next.
-        owner: Whose work it is.
-        name: What it is called on its system.
-        cursor: Of the last line that was logged.
-    """
-    _Notes(memory, owner).set("cursor", f"{name}\n{cursor}")
-
-
-def recall_cursor(memory: Memory, owner: Owner, name: str) -> str | None:
-    """Read what `remember_cursor` has told of this piece of work; None where nothing."""
-    known, _, cursor = (_Notes(memory, owner).get("cursor") or "").partition("\n")
-    return cursor or None if known == name else None
-
-
-def recall_begun(backend: Backend[WorkT], owner: Owner, memory: Memory) -> None:
-    """Let a backend find what earlier attempts have begun, whatever they called it.
-
-    Args:
-        backend: The system that runs it.
-        owner: Whose work it is.
-        memory: Is handed from an attempt to the next.
-    """
-    _Notes(memory, owner).recall_begun(backend)
-
-
-class _Notes:
-    """What is remembered of one owner: another life of the same task reads none of it."""
-
-    def __init__(self, memory: Memory, owner: Owner) -> None:
-        self._memory = memory
-        self._prefix = f"tradewind.{owner.digest}."
-
-    def get(self, key: str) -> str | None:
-        return self._memory.get(self._prefix + key)
-
-    def set(self, key: str, value: str) -> None:
-        self._memory.set(self._prefix + key, value)
-
-    def recall_begun(self, backend: Backend[WorkT]) -> None:
-        if backend.keeps_history and (begun := self.get("begun")) is not None:
-            backend.recall(json.loads(begun))
-
-    def outcome(self) -> Outcome | None:
-        done = self.get("done")
-        if done is None:
-            return None
-        name, result, from_log = json.loads(done)
-        return Outcome(name, result, attended=True, from_log=from_log)
-
-
 def _end_former_lives(backend: Backend[WorkT], owner: Owner) -> None:
     """End what a person's clear has made pointless, and what nobody was there to be told.
 
@@ -365,7 +288,7 @@ def _claim(
     backend: Backend[WorkT],
     owner: Owner,
     work: WorkT,
-    notes: _Notes,
+    notes: Notes,
     tell: Mapping[str, str],
     since: datetime | None,
 ) -> tuple[int, bool]:
