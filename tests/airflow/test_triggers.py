@@ -6,9 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from tradewind.airflow import backends
 from tradewind.airflow.triggers import Watcher, WorkTrigger
@@ -261,6 +263,75 @@ def test_a_person_who_ends_the_task_ends_the_work(
     run(trigger("work").on_kill())
     assert backend.ended == ["stop work", "remove work"]
     assert backend.closed == 1
+
+
+def in_state(
+    made: WorkTrigger, state: str | None, monkeypatch: pytest.MonkeyPatch, *, map_index: int = -1
+) -> WorkTrigger:
+    """Let Airflow say this of the task that waits."""
+
+    def get_task_states(**asked: Any) -> dict[str, Any]:
+        assert asked == {
+            "dag_id": "dag",
+            "map_index": map_index,
+            "task_ids": ["task"],
+            "run_ids": ["run"],
+        }
+        return {"run": {"task" if map_index < 0 else f"task_{map_index}": state}}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", get_task_states)
+    ids = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": map_index}
+    made._task_instance = SimpleNamespace(**ids)  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.parametrize("map_index", [-1, 7])
+@pytest.mark.parametrize("state", ["failed", "success", None, "queued", "running"])
+def test_work_that_runs_is_ended_when_its_task_waits_no_more(
+    backend: Counting,
+    trigger: Callable[..., WorkTrigger],
+    monkeypatch: pytest.MonkeyPatch,
+    state: str | None,
+    map_index: int,
+):
+    run(in_state(trigger("work"), state, monkeypatch, map_index=map_index).on_kill())
+    assert backend.ended == ["stop work", "remove work"]
+
+
+def test_work_that_another_triggerer_watches_goes_on(
+    backend: Counting, trigger: Callable[..., WorkTrigger], monkeypatch: pytest.MonkeyPatch
+):
+    run(in_state(trigger("work"), "deferred", monkeypatch).on_kill())
+    assert backend.ended == []
+
+
+@pytest.mark.parametrize(("state", "ended"), [("running", 0), ("failed", 2)])
+def test_work_that_has_ended_is_left_to_a_task_that_collects_it(
+    backend: Counting,
+    trigger: Callable[..., WorkTrigger],
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    ended: int,
+):
+    backend.works["work"] = Sight(Status.SUCCEEDED)
+    run(in_state(trigger("work"), state, monkeypatch).on_kill())
+    assert len(backend.ended) == ended
+
+
+def test_work_is_ended_however_long_it_takes(
+    backend: Counting, trigger: Callable[..., WorkTrigger]
+):
+    """Of very many, Airflow stops waiting for the last ones."""
+
+    async def give_up() -> None:
+        with backend.lock:  # so that opening waits
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(trigger("work").on_kill(), 0.05)
+            assert backend.ended == []
+        await until(lambda: backend.closed == 1)
+
+    run(give_up())
+    assert backend.ended == ["stop work", "remove work"]
 
 
 def test_a_shorter_interval_does_not_wait_for_a_longer_one(

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +31,10 @@ _LINES_AT_ONCE = 1_000
 _LOG_SECONDS = 10.0
 _LOGS_PER_SECOND = 20
 _LOG_THREADS = 4
+#: Work is given seconds to end in order.
+_ENDERS = ThreadPoolExecutor(16, "tradewind-end")
+#: A task that is to collect work that has ended is in one of these states.
+_COLLECTING = ("scheduled", "queued", "running")
 
 
 class WorkTrigger(BaseTrigger):
@@ -115,18 +121,46 @@ class WorkTrigger(BaseTrigger):
                 await asyncio.sleep(self.poll_interval)
 
     async def on_kill(self) -> None:
-        """Stop and remove the work: a person has ended the task."""
-        await asyncio.to_thread(self._end)
-        self.log.info("Stopped and removed %s.", self.name)
+        """Stop and remove the work, if it is a person who has ended the task.
 
-    def _end(self) -> None:
+        Airflow calls this, too, when it has given the trigger to another triggerer.
+        """
+        state = await asyncio.to_thread(self._state)
+        if state == "deferred":
+            self.log.info("%s goes on: another triggerer watches it.", self.name)
+            return
+        call = partial(copy_context().run, self._end, state)
+        ending = asyncio.get_running_loop().run_in_executor(_ENDERS, call)
+        # Airflow waits for half a minute. When a person ends very many tasks it may take longer.
+        await asyncio.shield(ending)
+
+    def _end(self, state: str | None) -> None:
         from tradewind.run.attend import end
 
         backend = BackendSpec(**self.spec).open()
         try:
+            if state in _COLLECTING and backend.look(self.name).status.ended:
+                # The other triggerer has seen it.
+                self.log.info("%s has ended: its task collects it.", self.name)
+                return
             end(backend, self.name)
         finally:
             _close(backend)
+        self.log.info("Stopped and removed %s.", self.name)
+
+    def _state(self) -> str | None:
+        """Ask for the state of the task that is waited for; None where there is none."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti = self.task_instance
+        if ti is None:
+            return None
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, map_index=ti.map_index, task_ids=[ti.task_id], run_ids=[ti.run_id]
+        )
+        # A mapped task's key has its index behind its id.
+        state = next(iter((states.get(ti.run_id) or {}).values()), None)
+        return None if state is None else str(getattr(state, "value", state))
 
     async def _write_log(self, watcher: Watcher) -> None:
         lines = watcher.backend.logs(self.name, self.cursor, wait=0)
