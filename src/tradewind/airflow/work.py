@@ -176,7 +176,9 @@ class WorkOperator(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
-            self._end_all(context)
+            # Airflow gives this attempt its `execution_timeout`, too, which may be short.
+            with self._stopping_at_timeout(context):
+                self._end_all(context)
             raise
 
     def _claim(self, context: Context) -> Claim:
@@ -328,8 +330,13 @@ class WorkOperator(BaseOperator):
 
         try:
             yield
-        except (AirflowTaskTimeout, WorkTimeoutError):
+        except AirflowTaskTimeout:
+            # It comes once.
             self._end_all(context)
+            raise
+        except WorkTimeoutError:
+            with self._stopping_at_timeout(context):
+                self._end_all(context)
             raise
 
     # ------------------------------------------------------------------------------------- helpers
