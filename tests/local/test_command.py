@@ -188,13 +188,15 @@ def test_exec_with_ctrl_c_on_a_terminal(data: Path) -> None:
         "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
     )
     script = (
-        "import signal, sys, time\n"
+        "import os, signal, sys, time\n"
         "times = []\n"
-        "def interrupt(*_): times.append(1); print('interrupted', flush=True)\n"
-        "def end(*_): print('times:', len(times), flush=True); sys.exit(5)\n"
+        # Not print: a signal may come while it is printing, and it cannot be entered twice.
+        "def say(text): os.write(1, text.encode() + b'\\n')\n"
+        "def interrupt(*_): times.append(1); say('interrupted')\n"
+        "def end(*_): say(f'times: {len(times)}'); sys.exit(5)\n"
         "signal.signal(signal.SIGINT, interrupt)\n"
         "signal.signal(signal.SIGTERM, end)\n"
-        "print('handlers are set', flush=True)\n"
+        "say('handlers are set')\n"
         "while True: time.sleep(0.01)\n"
     )
     command = [*TRADEWIND, "up", "s3", *ANY, "--data", str(data), "--exec", sys.executable, "-c"]

@@ -232,11 +232,12 @@ class WorkOperator(BaseOperator):
     def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+        from tradewind.airflow.timeouts import timeout_held_back
         from tradewind.run.attend import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
 
         owner = self._owner(context)
-        with self._opened() as backend:
+        with self._opened() as backend, timeout_held_back() as meet_timeout:
             recall_begun(backend, owner, self._memory(context))
             try:
                 outcome = attend(
@@ -245,7 +246,7 @@ class WorkOperator(BaseOperator):
                     self.make_work(context),
                     log=self._log_line,
                     memory=self._memory(context),
-                    ask=self._asker(context, backend),
+                    ask=self._asker(context, backend, meet_timeout),
                     tell=told_to_work(context, owner),
                     look_seconds=self.look_seconds or self.poll_interval,
                     result_limit=self.result_limit,
@@ -284,7 +285,12 @@ class WorkOperator(BaseOperator):
         """Take note; `attend` asks within a second, and finds out who wants the task to end."""
         self._asked_to_end = True
 
-    def _asker(self, context: Context, backend: Backend[Any] | None = None) -> Callable[[], Ask]:
+    def _asker(
+        self,
+        context: Context,
+        backend: Backend[Any] | None = None,
+        meet_timeout: Callable[[], None] = lambda: None,
+    ) -> Callable[[], Ask]:
         from tradewind.run.attend import Ask
 
         longest = None if backend is None else self.longest_run()
@@ -292,6 +298,7 @@ class WorkOperator(BaseOperator):
 
         def ask() -> Ask:
             nonlocal began
+            meet_timeout()
             if self._asked_to_end:
                 return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
             if longest is not None and backend is not None:

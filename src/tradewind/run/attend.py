@@ -347,7 +347,7 @@ class _Life:
         self._look_seconds = look_seconds
         self._patience = patience
         self._cursor = cursor
-        self._kept = time.monotonic()
+        self._kept = self._obeyed = time.monotonic()
 
     def wait(self) -> Sight:
         """Stay until the work has ended, or is asked to stop or to be left."""
@@ -389,6 +389,7 @@ class _Life:
             self._obey()
 
     def _obey(self) -> None:
+        self._obeyed = time.monotonic()
         asked = self._ask()
         if asked is Ask.STOP:
             end(self._backend, self._name)
@@ -403,8 +404,10 @@ class _Life:
         for line in self._backend.logs(self._name, self._cursor, wait=wait):
             self._log(line)
             self._cursor = line.cursor
-            if time.monotonic() - self._kept > _CURSOR_SECONDS:
+            now = time.monotonic()
+            if now - self._kept > _CURSOR_SECONDS:
                 self._keep()
+            if now - self._obeyed > _ASK_SECONDS:
                 self._obey()
 
     def _keep(self) -> None:

@@ -21,6 +21,7 @@ from pymongo.collection import Collection
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.local import Systems, up
+from tradewind.local.processes import wait_until
 from tradewind.move.clients.mongo import MongoConnection
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.sources.mongo import MongoSource
@@ -465,7 +466,9 @@ def test_cursor_is_killed(
     encoded = make(batch_size=10).encoded(JsonLinesFormat())
     assert encoded is not None
     next(encoded.chunks)
-    killed = cursors(client, collection)
+    # It is idle when the reader is one reply ahead.
+    killed: list[int] = []
+    assert wait_until(lambda: killed.extend(cursors(client, collection)) or killed, seconds=20)
     client[DATABASE].command("killCursors", collection.name, cursors=killed)
     with pytest.raises(RetryError, match="cursor"):
         list(encoded.chunks)
