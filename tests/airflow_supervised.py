@@ -29,6 +29,7 @@ class Supervised:
         environment: Beside that of this process: connections, say.
         preload: Modules that are imported once, before a child is forked for each attempt.
         python: The interpreter, when it is not this one.
+        heartbeat: Seconds between two times that a task's supervisor asks whether it may go on.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class Supervised:
         *,
         preload: Sequence[str] = (),
         python: str = sys.executable,
+        heartbeat: int = 1,
     ) -> None:
         self.log_file = home / "supervised.log"
         more = {
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(heartbeat),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "6",
         }
         with self.log_file.open("a") as stderr:
@@ -66,7 +68,10 @@ class Supervised:
                 ``when`` and ``then``: what happens when a file is there: ``drain`` sends SIGTERM,
                 ``fail``, ``succeed`` and ``clear`` are a person's, the last three of a
                 task that is deferred where ``triggerer`` says that one runs. Where none does, its
-                trigger runs in this process.
+                trigger runs in this process;
+                ``once``: make one attempt only;
+                ``beside``: make the next attempt while another one of these processes still makes
+                that of the same run.
 
         Returns:
             ``state``, ``exits``, ``died``, ``points`` of the last attempt, ``all_points`` of all
@@ -110,6 +115,8 @@ def run(
     triggerer: bool = False,
     when: str | None = None,
     then: str | None = None,
+    once: bool = False,
+    beside: bool = False,
 ) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.models.dag import DagModel
@@ -122,6 +129,10 @@ def run(
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
     from sqlalchemy import select
 
+    run_id = f"supervised-{date}"
+    mine = select(TaskInstance).filter_by(dag_id=dag, run_id=run_id)
+    if beside:
+        give_up(mine)
     folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
     if not BAGS:
         BAGS["bag"] = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
@@ -135,8 +146,8 @@ def run(
     with create_session() as session:
         serialized = DBDagBag().get_latest_version_of_dag(dag, session=session)
         assert session.get(DagModel, dag)
-        done = serialized.create_dagrun(
-            run_id=f"supervised-{date}",
+        beside or serialized.create_dagrun(
+            run_id=run_id,
             logical_date=moment,
             data_interval=(moment, moment),
             run_after=moment,
@@ -145,8 +156,6 @@ def run(
             triggered_by=DagRunTriggeredByType.TEST,
             session=session,
         )
-        run_id = done.run_id
-    mine = select(TaskInstance).filter_by(dag_id=dag, run_id=run_id)
     tests = Path(os.environ["TRADEWIND_TEST_FOLDER"])
     exits: list[int] = []
     died: list[Any] = []
@@ -184,6 +193,8 @@ def run(
             died.append(json.loads((tests / "died").read_text()))
         elif (tests / "points").exists():
             points.append(json.loads((tests / "points").read_text()))
+        if once:
+            break
     with create_session() as session:
         ti = session.scalars(mine).one()
         xcoms = session.scalars(
@@ -260,6 +271,23 @@ def wait_for_triggerer(mine: Any) -> None:
             if session.scalars(mine).one().state != "deferred":
                 return
         time.sleep(0.2)
+
+
+def give_up(mine: Any) -> None:
+    """Do what a scheduler does that has heard nothing of a running task for too long."""
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+
+    last = time.monotonic() + 60
+    while time.monotonic() < last:
+        with create_session() as session:
+            ti = session.scalars(mine).one_or_none()
+            if ti is not None and ti.state == "running":
+                ti.prepare_db_for_next_try(session)
+                ti.state = TaskInstanceState.UP_FOR_RETRY
+                return
+        time.sleep(0.05)
+    raise AssertionError("the other attempt has not begun")
 
 
 def interfere(when: str, then: str, mine: Any, deferred: bool) -> None:

@@ -13,6 +13,7 @@ from killing_tasks import Watched
 from tradewind.airflow import DockerOperator, SSHOperator
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
+from tradewind.local.processes import wait_until
 
 FOLDER = Path(os.environ["TRADEWIND_TEST_FOLDER"])
 SOON = timedelta(seconds=0)
@@ -53,6 +54,32 @@ class WatchedDockerOperator(Watched, DockerOperator):
 class WatchedSSHOperator(Watched, SSHOperator):
     pass
 
+
+class Meeting:
+    """Waits for another attempt of the same task before it begins."""
+
+    def execute(self, context: Any) -> Any:
+        folder = FOLDER / "met" / context["dag"].dag_id / context["run_id"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / str(os.getpid())).touch()
+        assert wait_until(lambda: len(list(folder.iterdir())) >= 2, seconds=60, interval=0.001)
+        return super().execute(context)  # type: ignore[misc]
+
+
+class MeetingOperator(Meeting, ProcessOperator):
+    pass
+
+
+class MeetingDockerOperator(Meeting, DockerOperator):
+    pass
+
+
+class MeetingSSHOperator(Meeting, SSHOperator):
+    pass
+
+
+WATCHED = (WatchedOperator, WatchedSSHOperator, WatchedDockerOperator)
+MEETING = (MeetingOperator, MeetingSSHOperator, MeetingDockerOperator)
 
 with DAG("work_results", schedule=None):
     ProcessOperator(
@@ -103,14 +130,16 @@ with DAG("work_killed", schedule=None):
     )
 
 
-def on_each(dag_id: str, script: str, **more: Any) -> None:
+def on_each(
+    dag_id: str, script: str, operators: tuple[Any, Any, Any] = WATCHED, **more: Any
+) -> None:
     """Declare the same work on three systems; FOLDER in its script is where the test looks."""
     more = {"retries": 1, "retry_delay": SOON, "poll_interval": 0.5, **more}
     here = script.replace("FOLDER", str(FOLDER))
     with DAG(f"{dag_id}_process", schedule=None):
-        WatchedOperator(task_id="work", script=here, **more)
+        operators[0](task_id="work", script=here, **more)
     with DAG(f"{dag_id}_ssh", schedule=None):
-        WatchedSSHOperator(
+        operators[1](
             task_id="work",
             ssh_conn_id="ssh_default",
             job_folder=str(FOLDER / "jobs"),
@@ -118,7 +147,7 @@ def on_each(dag_id: str, script: str, **more: Any) -> None:
             **more,
         )
     with DAG(f"{dag_id}_docker", schedule=None):
-        WatchedDockerOperator(
+        operators[2](
             task_id="work",
             image="tradewind-tests/busybox:1",
             network_mode="none",
@@ -147,3 +176,9 @@ for kind, how in {"": {}, "_deferred": {"deferrable": True}}.items():
         "echo seen; echo $$ > FOLDER/begun; sleep 300",
         **{"execution_timeout": timedelta(seconds=3), "retries": 0, **how},
     )
+
+on_each(
+    "met",
+    "echo $$ >> FOLDER/ran; sleep 0.3; echo done",
+    MEETING,
+)
