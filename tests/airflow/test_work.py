@@ -10,7 +10,8 @@ import pytest
 
 from airflow_runs import Runs, runs
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.work import StateStoreMemory, WorkOperator
+from tradewind.airflow.work import WorkOperator
+from tradewind.airflow.work_context import StateStoreMemory
 from tradewind.run.attend import Outcome
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-work")]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.work import line_text
+from tradewind.airflow.work_context import line_text
 from tradewind.errors import RetryError, TradewindError
 
 if TYPE_CHECKING:

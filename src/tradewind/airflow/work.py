@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
+from tradewind.airflow.work_context import (
+    StateStoreMemory,
+    line_text,
+    run_began,
+    told_to_work,
+    work_began,
+)
 from tradewind.errors import InputError, TradewindError
 
 if TYPE_CHECKING:
@@ -22,15 +29,11 @@ if TYPE_CHECKING:
     from tradewind.run.attend import Ask, Claim, Memory, Outcome
     from tradewind.run.backend import Backend, LogLine
 
-__all__ = ["StateStoreMemory", "WorkOperator", "WorkTimeoutError", "line_text", "told_to_work"]
+__all__ = ["WorkOperator", "WorkTimeoutError"]
 
 #: A task in one of these states is still wanted by whoever runs it. A task that a person has marked
 #: or cleared is in another one: "restarting", "failed", "success", or in none.
 _WANTED = ("running", "deferred", "queued", "scheduled", "up_for_retry")
-
-_PARTS = "\x1fparts "
-#: A character is at most twelve bytes long there, as JSON escapes it.
-_PART_LENGTH = 5_000
 
 
 class WorkTimeoutError(TradewindError):
@@ -192,7 +195,7 @@ class WorkOperator(BaseOperator):
                 self.make_work(context),
                 memory=self._memory(context),
                 tell=told_to_work(context, owner),
-                since=_run_began(context),
+                since=run_began(context),
             )
         if claimed.outcome is None and self._asker(context)() is Ask.STOP:
             # A person has ended the task meanwhile: no trigger would hear of it.
@@ -253,7 +256,7 @@ class WorkOperator(BaseOperator):
                     last_line=self.last_line and self.do_xcom_push,
                     whole_log=self.whole_log and self.do_xcom_push,
                     claimed=claimed,
-                    since=_run_began(context),
+                    since=run_began(context),
                 )
             except WorkFailedError as error:
                 self.note_exit_code(context, error.exit_code)
@@ -303,7 +306,7 @@ class WorkOperator(BaseOperator):
                 return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
             if longest is not None and backend is not None:
                 if began is None:
-                    began = _began(backend, self._owner(context))
+                    began = work_began(backend, self._owner(context))
                 if time.time() - began > longest:
                     raise WorkTimeoutError(
                         f"{backend.name}: the work of {self.task_id} ran longer than the "
@@ -378,91 +381,3 @@ class WorkOperator(BaseOperator):
             yield
         except InputError as error:
             raise AirflowFailException(str(error)) from error
-
-
-class StateStoreMemory:
-    """What an attempt tells the next one: Airflow's task state store.
-
-    A value of the store has 64 KB at most: longer ones are stored in parts, their number last.
-
-    Args:
-        store: The task's accessor; None where Airflow has none (``execute({})`` in a test).
-    """
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self._here: dict[str, str] = {}
-
-    def get(self, key: str) -> str | None:
-        """Read what was set."""
-        found = self._read(key)
-        if found is None or not found.startswith(_PARTS):
-            return found
-        count = int(found.removeprefix(_PARTS))
-        return "".join(self._read(f"{key}.{number}") or "" for number in range(count))
-
-    def set(self, key: str, value: str) -> None:
-        """Remember."""
-        if len(value) <= _PART_LENGTH:
-            self._write(key, value)
-            return
-        starts = range(0, len(value), _PART_LENGTH)
-        for number, start in enumerate(starts):
-            self._write(f"{key}.{number}", value[start : start + _PART_LENGTH])
-        self._write(key, f"{_PARTS}{len(starts)}")
-
-    def _read(self, key: str) -> str | None:
-        found = self._here.get(key) if self._store is None else self._store.get(key)
-        return None if found is None else str(found)
-
-    def _write(self, key: str, value: str) -> None:
-        if self._store is None:
-            self._here[key] = value
-        else:
-            self._store.set(key, value)
-
-
-def _began(backend: Backend[Any], owner: Any) -> float:
-    """Tell when the last piece of an owner's work has begun, in seconds of the epoch."""
-    pieces = sorted(backend.list(owner), key=lambda piece: piece.number)
-    started = pieces[-1].started if pieces else None
-    return time.time() if started is None else started.timestamp()
-
-
-def _run_began(context: Context) -> datetime | None:
-    found = getattr(context.get("dag_run"), "start_date", None)
-    return found if isinstance(found, datetime) else None
-
-
-def line_text(line: LogLine) -> str:
-    """Write a line of the work's log as the task's log has it: with the time it was written.
-
-    Args:
-        line: The line.
-    """
-    if line.time is None:
-        return line.text
-    return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {line.text}"
-
-
-def told_to_work(context: Context, owner: Any) -> dict[str, str]:
-    """Say what work finds in its environment: whose it is, and for which dates.
-
-    Args:
-        context: Of the task run.
-        owner: Whose work it is.
-    """
-    told = {
-        "TRADEWIND_OWNER": str(owner),
-        "AIRFLOW_CTX_DAG_ID": owner.dag,
-        "AIRFLOW_CTX_DAG_RUN_ID": owner.run,
-        "AIRFLOW_CTX_TASK_ID": owner.task,
-    }
-    dates: Mapping[str, Any] = {
-        "TRADEWIND_LOGICAL_DATE": context.get("logical_date"),
-        "TRADEWIND_DATA_INTERVAL_START": context.get("data_interval_start"),
-        "TRADEWIND_DATA_INTERVAL_END": context.get("data_interval_end"),
-        "AIRFLOW_CTX_LOGICAL_DATE": context.get("logical_date"),
-    }
-    told |= {name: date.isoformat() for name, date in dates.items() if isinstance(date, datetime)}
-    return told

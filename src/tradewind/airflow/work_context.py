@@ -1,0 +1,108 @@
+"""What work is told of its task run, and what of it is known there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind.run.backend import Backend, LogLine
+
+__all__ = ["StateStoreMemory", "line_text", "run_began", "told_to_work", "work_began"]
+
+_PARTS = "\x1fparts "
+#: A character is at most twelve bytes long there, as JSON escapes it.
+_PART_LENGTH = 5_000
+
+
+class StateStoreMemory:
+    """What an attempt tells the next one: Airflow's task state store.
+
+    A value of the store has 64 KB at most: longer ones are stored in parts, their number last.
+
+    Args:
+        store: The task's accessor; None where Airflow has none (``execute({})`` in a test).
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._here: dict[str, str] = {}
+
+    def get(self, key: str) -> str | None:
+        """Read what was set."""
+        found = self._read(key)
+        if found is None or not found.startswith(_PARTS):
+            return found
+        count = int(found.removeprefix(_PARTS))
+        return "".join(self._read(f"{key}.{number}") or "" for number in range(count))
+
+    def set(self, key: str, value: str) -> None:
+        """Remember."""
+        if len(value) <= _PART_LENGTH:
+            self._write(key, value)
+            return
+        starts = range(0, len(value), _PART_LENGTH)
+        for number, start in enumerate(starts):
+            self._write(f"{key}.{number}", value[start : start + _PART_LENGTH])
+        self._write(key, f"{_PARTS}{len(starts)}")
+
+    def _read(self, key: str) -> str | None:
+        found = self._here.get(key) if self._store is None else self._store.get(key)
+        return None if found is None else str(found)
+
+    def _write(self, key: str, value: str) -> None:
+        if self._store is None:
+            self._here[key] = value
+        else:
+            self._store.set(key, value)
+
+
+def work_began(backend: Backend[Any], owner: Any) -> float:
+    """Tell when the last piece of an owner's work has begun, in seconds of the epoch."""
+    pieces = sorted(backend.list(owner), key=lambda piece: piece.number)
+    started = pieces[-1].started if pieces else None
+    return time.time() if started is None else started.timestamp()
+
+
+def run_began(context: Context) -> datetime | None:
+    """Tell when the task's DAG run has begun; None where Airflow does not say."""
+    found = getattr(context.get("dag_run"), "start_date", None)
+    return found if isinstance(found, datetime) else None
+
+
+def line_text(line: LogLine) -> str:
+    """Write a line of the work's log as the task's log has it: with the time it was written.
+
+    Args:
+        line: The line.
+    """
+    if line.time is None:
+        return line.text
+    return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {line.text}"
+
+
+def told_to_work(context: Context, owner: Any) -> dict[str, str]:
+    """Say what work finds in its environment: whose it is, and for which dates.
+
+    Args:
+        context: Of the task run.
+        owner: Whose work it is.
+    """
+    told = {
+        "TRADEWIND_OWNER": str(owner),
+        "AIRFLOW_CTX_DAG_ID": owner.dag,
+        "AIRFLOW_CTX_DAG_RUN_ID": owner.run,
+        "AIRFLOW_CTX_TASK_ID": owner.task,
+    }
+    dates: Mapping[str, Any] = {
+        "TRADEWIND_LOGICAL_DATE": context.get("logical_date"),
+        "TRADEWIND_DATA_INTERVAL_START": context.get("data_interval_start"),
+        "TRADEWIND_DATA_INTERVAL_END": context.get("data_interval_end"),
+        "AIRFLOW_CTX_LOGICAL_DATE": context.get("logical_date"),
+    }
+    told |= {name: date.isoformat() for name, date in dates.items() if isinstance(date, datetime)}
+    return told
