@@ -30,6 +30,8 @@ __all__ = ["PostgresSource"]
 _PIECE = 1 << 20
 _AHEAD = 6
 _RANGE_AHEAD = 8
+_PARSED_RANGE_AHEAD = 3
+"""Fewer where batches are made of them, which are read ahead too."""
 _BATCHES_AHEAD = 6
 """So that reading goes on while a row group is being written."""
 
@@ -45,8 +47,8 @@ class PostgresSource(Source):
     the table's beginning and no parallel workers race, unless `settings` allow them.
 
     Memory: 8 pieces of 1 MB; for batches beside them two blocks of `block` bytes and eight in
-    Arrow's form; with a split 9 MB for each of 2 x `connections` ranges. The longest row comes on
-    top. Whatever the number of rows.
+    Arrow's form; with a split 9 MB (for batches 4) for each of 2 x `connections` ranges. The
+    longest row comes on top. Whatever the number of rows.
 
     Args:
         connection: The server and database.
@@ -168,7 +170,7 @@ class PostgresSource(Source):
             parser = Parser(columns, schema)
             rows = 0
             with contextlib.closing(reading):
-                for block in blocks(reading.pieces(statements), self._block):
+                for block in blocks(reading.pieces(statements, _PARSED_RANGE_AHEAD), self._block):
                     batch = parser.parse(block)
                     rows += batch.num_rows
                     yield batch
@@ -290,9 +292,9 @@ class _Reading:
             for number, query in enumerate(queries)
         ]
 
-    def pieces(self, statements: list[str]) -> Iterator[list[bytes]]:
+    def pieces(self, statements: list[str], range_ahead: int) -> Iterator[list[bytes]]:
         """Run the statements, several at once; give their bytes in order, as they came."""
-        ahead = _AHEAD if len(statements) == 1 else _RANGE_AHEAD
+        ahead = _AHEAD if len(statements) == 1 else range_ahead
         wanted = min(self._source.connections, len(statements))
         if wanted > 1:
             snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
@@ -327,7 +329,7 @@ class _Chunks(Generator[bytes, None, None]):
 
     def __init__(self, reading: _Reading, statements: list[str]) -> None:
         self._reading = reading
-        self._pieces = reading.pieces(statements)
+        self._pieces = reading.pieces(statements, _RANGE_AHEAD)
         self._waiting: deque[bytes] = deque()
 
     def send(self, value: None) -> bytes:
