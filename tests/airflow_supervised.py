@@ -132,7 +132,8 @@ def run(
     run_id = f"supervised-{date}"
     mine = select(TaskInstance).filter_by(dag_id=dag, run_id=run_id)
     if beside:
-        give_up(mine)
+        waiting = Path(os.environ["TRADEWIND_TEST_FOLDER"]) / "met" / dag / run_id
+        give_up(mine, waiting)
     folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
     if not BAGS:
         BAGS["bag"] = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
@@ -273,8 +274,14 @@ def wait_for_triggerer(mine: Any) -> None:
         time.sleep(0.2)
 
 
-def give_up(mine: Any) -> None:
-    """Do what a scheduler does that has heard nothing of a running task for too long."""
+def give_up(mine: Any, waiting: Path) -> None:
+    """Do what a scheduler does that has heard nothing of a running task for too long.
+
+    Args:
+        mine: Selects the task.
+        waiting: Where the attempt leaves a file when it waits for the other one. Its supervisor has
+            said by then that it is there, and asks no more for a while.
+    """
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
 
@@ -282,7 +289,7 @@ def give_up(mine: Any) -> None:
     while time.monotonic() < last:
         with create_session() as session:
             ti = session.scalars(mine).one_or_none()
-            if ti is not None and ti.state == "running":
+            if ti is not None and ti.state == "running" and any(waiting.glob("*")):
                 ti.prepare_db_for_next_try(session)
                 ti.state = TaskInstanceState.UP_FOR_RETRY
                 return
