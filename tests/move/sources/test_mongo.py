@@ -484,7 +484,8 @@ def test_server_is_killed_and_comes_back(data: Path) -> None:
         assert encoded is not None
         next(encoded.chunks)
         os.kill(systems["mongodb"].pids[0], signal.SIGKILL)
-        with pytest.raises(RetryError, match="try again"):
+        # In the middle of an answer, or before it was asked for.
+        with pytest.raises(RetryError, match=r"try again|no server answers"):
             list(encoded.chunks)
         assert encoded.rows() != MANY
     with up(["mongodb"], data=data) as systems:
