@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 
+_TRIES = 3
 #: Of one log file: a thousand terabytes.
 _NO_LIMIT = "1000t"
 
@@ -155,8 +157,15 @@ class Engine:
         """
         if timeout is not None:
             request["timeout"] = timeout
-        with self._named(what):
-            response = self._client.request(method, path, **request)
+        # podman fails to tell of a container that is just ending, and to unpack what is copied into
+        # one when it has much to do. What changes nothing when it is repeated is asked again.
+        tries = _TRIES if method in ("GET", "PUT") else 1
+        for attempt in range(1, tries + 1):
+            with self._named(what):
+                response = self._client.request(method, path, **request)
+            if response.status_code < 500 or attempt == tries:
+                break
+            time.sleep(0.1 * attempt)
         if response.status_code >= 300 and response.status_code not in fine:
             self._raise(response.status_code, response.content, what)
         return response

@@ -38,7 +38,6 @@ _OWNER, _NUMBER, _TITLE = "tradewind.owner", "tradewind.number", "tradewind.titl
 _RESULT_FOLDER = "tradewind"
 _RESULT = f"/{_RESULT_FOLDER}/result"
 _STOP_SECONDS = 5
-_COPIES = 3
 _UNMOUNT_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 
 
@@ -234,30 +233,19 @@ class DockerBackend(Backend[Container]):
             json=config,
         )
         try:
-            self._make_result_folder(prepared)
+            # Where any user of the container may hand back a result.
+            self._engine.ask(
+                "PUT",
+                f"/containers/{prepared}/archive",
+                what=f"the container {prepared}",
+                params={"path": "/"},
+                content=_folder_archive(),
+                headers={"Content-Type": "application/x-tar"},
+            )
         except (EngineRefusedError, RetryError):
             if not work.host_config.get("ReadonlyRootfs"):
                 self._delete(prepared)
                 raise
-
-    def _make_result_folder(self, prepared: str) -> None:
-        """Make the folder where any user of the container may hand back a result."""
-        for attempt in range(1, _COPIES + 1):
-            try:
-                self._engine.ask(
-                    "PUT",
-                    f"/containers/{prepared}/archive",
-                    what=f"the container {prepared}",
-                    params={"path": "/"},
-                    content=_folder_archive(),
-                    headers={"Content-Type": "application/x-tar"},
-                )
-                return
-            except RetryError:
-                # podman unpacks it in a process that, with much to do, may end before it has all.
-                if attempt == _COPIES:
-                    raise
-                time.sleep(0.1 * attempt)
 
     # -------------------------------------------------------------------------------- look, list
 
