@@ -117,7 +117,9 @@ look() {
   # It may have ended meanwhile, in order.
   { read -r code < "$1/exit"; } 2>/dev/null
   seen=vanished
-  [ -z "$code" ] || ended "$1" "$code"
+  if [ -n "$code" ]; then ended "$1" "$code"
+  # It was stopped before it could say so itself.
+  elif [ -e "$1/stopped" ] && [ ! -e "$1/undo" ]; then seen="exit 143"; fi
 }
 ended() {
   seen="exit $2" why=
