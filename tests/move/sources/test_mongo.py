@@ -485,7 +485,7 @@ def test_server_is_killed_and_comes_back(data: Path) -> None:
         next(encoded.chunks)
         os.kill(systems["mongodb"].pids[0], signal.SIGKILL)
         # In the middle of an answer, or before it was asked for.
-        with pytest.raises(RetryError, match=r"try again|no server answers"):
+        with pytest.raises(RetryError, match="try again"):
             list(encoded.chunks)
         assert encoded.rows() != MANY
     with up(["mongodb"], data=data) as systems:

@@ -198,7 +198,7 @@ def _unreached(where: str, error: Exception) -> TradewindError:
         )
     return RetryError(
         f"{where}: no server answers ({_short(error)}). Look whether it runs and whether host, "
-        "port and replica set in the URI are right."
+        "port and replica set in the URI are right, and try again."
     )
 
 
