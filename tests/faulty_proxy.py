@@ -90,7 +90,8 @@ class FaultyProxy:
     def cut_now(self) -> None:
         """Reset all connections there are."""
         with self._lock:
-            doomed = list(self._open)
+            # All at once: a connection that is doomed must not see a polite end of its other side.
+            doomed, self._open = self._open, set()
         for one in doomed:
             self._reset(one)
 
@@ -166,16 +167,28 @@ class FaultyProxy:
                 if cut:
                     break
             else:
-                # The end of one direction is not the end of the other.
-                target.shutdown(socket.SHUT_WR)
-                with self._lock:
-                    self._open.discard(origin)
-                    if target in self._open:
-                        return
+                if self._pass_on_the_end(origin, target):
+                    return
         except OSError:
             pass
+        with self._lock:
+            self._open -= {origin, target}
         self._reset(origin)
         self._reset(target)
+
+    def _pass_on_the_end(self, origin: socket.socket, target: socket.socket) -> bool:
+        """Tell one side that the other has said all; whether it did, and was not reset."""
+        with self._lock:
+            if origin not in self._open:
+                return False
+            self._open.discard(origin)
+            target.shutdown(socket.SHUT_WR)
+            # The end of one direction is not the end of the other.
+            over = target not in self._open
+        if over:
+            origin.close()
+            target.close()
+        return True
 
     def _let_through(self, data: bytes, direction: Direction) -> tuple[bytes, bool]:
         """What of some data may pass, and whether the connection is to be cut after it."""
