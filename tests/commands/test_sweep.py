@@ -15,6 +15,7 @@ import pytest
 from airflow_runs import airflow_environment, make_home
 from busybox import IMAGE, busybox_root
 from container_engine import docker_engine
+from livy_server import livy_server
 from ssh_server import ssh_server
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
@@ -22,7 +23,9 @@ from tradewind.move.stores.files import FileStore
 from tradewind.owner import Owner
 from tradewind.run.backend import Backend, Status
 from tradewind.run.backends.docker import Container, DockerBackend, Engine
+from tradewind.run.backends.livy import LivyBackend
 from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.run.backends.rest_job import RestConnection, RestJob
 from tradewind.run.backends.ssh import SSHBackend, SSHConnection
 
 TRADEWIND = [sys.executable, "-m", "tradewind.cli", "sweep"]
@@ -217,21 +220,50 @@ def test_without_airflow_all_is_listed_and_only_what_is_old_removed(
 
 def test_parts_of_objects_are_swept_but_not_a_running_tasks(tmp_path: Path, airflow, owners):
     store = FileStore(tmp_path / "root")
-    for number, name in enumerate(("waiting", "ended")):
-        metadata = {"tradewind-owner": owners[name].digest}
-        upload = store.upload(f"set/part-{number:05d}-0123abcd.csv", metadata=metadata)
+    keys = {}
+    for number, name in enumerate(("waiting", "ended", "elsewhere")):
+        keys[name] = f"set/part-{number:05d}-0123abcd.csv"
+        upload = store.upload(keys[name], metadata={"tradewind-owner": owners[name].digest})
         upload.write(b"1\n")
         upload.complete()
-    uri = f"file://{tmp_path}/root/"
-    done = sweep("--objects", uri, "--yes", env=airflow)
-    if done.returncode == 0:
+    if "tradewind-owner" not in getattr(store.head(keys["ended"]), "metadata", {}):
         pytest.skip("this file system keeps no attributes")
+    uri = f"file://{tmp_path}/root/"
+    done = sweep("--objects", uri, "--yes", "--json", env=airflow)
     assert done.returncode == 3, done.stderr
-    assert "part-00001" in done.stdout
-    assert "part-00000" not in done.stdout
+    found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
+    ended, elsewhere = found.pop(owners["ended"].digest), found.pop(owners["elsewhere"].digest)
+    assert (ended["reason"], ended["outcome"]) == (REASONS["ended"], "removed")
+    assert elsewhere["reason"] == "no task run of this Airflow owns it"
+    assert (elsewhere["outcome"], found) == ("kept", {})
     done = sweep("--objects", uri, "--yes", "--older-than", "0s", env=airflow)
     assert done.returncode == 0, done.stderr
-    assert [info.key for info in store.list()] == ["set/part-00000-0123abcd.csv"]
+    assert [info.key for info in store.list()] == [keys["waiting"]]
+
+
+def test_batches_of_livy_are_swept_though_they_tell_no_owner_in_words(
+    tmp_path: Path, airflow, owners
+):
+    with livy_server(tmp_path) as livy:
+        backend = LivyBackend(RestConnection(livy.url))
+        for owner in owners.values():
+            backend.start(owner, 1, RestJob({"file": livy.script("sleep 300")}), tell={})
+        done = sweep("--livy", livy.url, "--yes", "--json", env=airflow)
+        found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
+        left = {piece.owner for piece in backend.list()}
+        for piece in list(backend.list()):
+            backend.remove(piece.name)
+        backend.close()
+    assert done.returncode == 3, done.stderr
+    # Only what Airflow knows is found by its digest.
+    certain = {owners[name].digest: REASONS[name] for name in ("ended", "cleared")}
+    unknown = {owners[name].digest for name in ("run gone", "elsewhere")}
+    assert set(found) == {*certain, *unknown}
+    for digest, one in found.items():
+        assert one["reason"] == certain.get(digest, "no task run of this Airflow owns it")
+        assert one["outcome"] == ("removed" if digest in certain else "kept")
+    needed = {owners[name].digest for name in ("waiting", "running", "cleared now")}
+    assert left == needed | unknown
 
 
 def test_jobs_of_sagemaker_are_asked_for(local_sagemaker: Systems, no_airflow):
@@ -252,6 +284,8 @@ def test_jobs_of_sagemaker_are_asked_for(local_sagemaker: Systems, no_airflow):
         (("--process", "/no/such/folder"), 1, "There is no folder /no/such/folder"),
         (("--docker", "unix:///no/such.sock"), 1, "cannot be reached"),
         (("--ssh", "ssh://user:secret@127.0.0.1"), 1, "without a password"),
+        (("--livy", "http://user:secret@127.0.0.1"), 1, "is given with a password"),
+        (("--livy", "http://127.0.0.1:1"), 1, "cannot be reached"),
         (("--objects", "ftp://somewhere/x"), 1, "no URI of an object store"),
     ],
 )

@@ -5,7 +5,7 @@ For the command line only: a task has no access to that database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from tradewind.errors import SetupError
@@ -20,11 +20,15 @@ _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 class TaskRuns:
     """Airflow's task runs, as owners of what Tradewind has elsewhere.
 
+    Memory: some 300 bytes for each task run and each try that it may have, once something is asked
+    about that does not tell its owner in words.
+
     Raises:
         SetupError: The metadata database cannot be read from here.
     """
 
     def __init__(self) -> None:
+        self._owners: dict[str, Owner] | None = None
         try:
             with _session() as session:
                 self._life_of_unended(session)
@@ -45,11 +49,13 @@ class TaskRuns:
             return Verdict(None, "it does not say whose it is")
         with _session() as session:
             owner = owner_of_title(title, digest)
-            if owner is None:
-                if digest in self._life_of_unended(session):
-                    return Verdict(True, "its task run is at work")
-                return Verdict(None, "no task run that is at work in this Airflow owns it")
-            return self._of_owner(session, owner)
+            owner = owner or self._known(session).get(digest)
+            if owner is not None:
+                return self._of_owner(session, owner)
+            # Anew each time: it may have begun since all were looked at.
+            if digest in self._life_of_unended(session):
+                return Verdict(True, "its task run is at work")
+            return Verdict(None, "no task run of this Airflow owns it")
 
     def _of_owner(self, session: Any, owner: Owner) -> Verdict:
         from airflow.models.dag import DagModel
@@ -79,24 +85,36 @@ class TaskRuns:
     def _life_of_unended(self, session: Any) -> set[str]:
         """Hash all task runs that have not ended, in every life that they may be in."""
         from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import select
 
         # A task run in no state yet has never begun, or was cleared: then its life is a new one.
-        rows: Iterable[Any] = session.execute(
-            select(
-                TaskInstance.dag_id,
-                TaskInstance.run_id,
-                TaskInstance.task_id,
-                TaskInstance.map_index,
-                TaskInstance.max_tries,
-            ).where(TaskInstance.state.is_not(None), TaskInstance.state.not_in(_ENDED))
-        )
+        state = TaskInstance.state
+        at_work = _owners(session, state.is_not(None), state.not_in(_ENDED))
+        return {owner.digest for owner in at_work}
+
+    def _known(self, session: Any) -> dict[str, Owner]:
+        """Hash all task runs, once."""
+        if self._owners is None:
+            self._owners = {owner.digest: owner for owner in _owners(session)}
+        return self._owners
+
+
+def _owners(session: Any, *conditions: Any) -> Iterator[Owner]:
+    """Give the owners that task runs may be, in every life."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    columns = (
+        TaskInstance.dag_id,
+        TaskInstance.run_id,
+        TaskInstance.task_id,
+        TaskInstance.map_index,
+        TaskInstance.max_tries,
+    )
+    rows = session.execute(select(*columns).where(*conditions).execution_options(yield_per=10_000))
+    for dag, run, task, index, tries in rows:
         # The retries of each would be in its DAG; more lives than the real one do no harm here.
-        return {
-            Owner(dag, run, task, map_index=index, life=life).digest
-            for dag, run, task, index, tries in rows
-            for life in range(max(0, tries) + 1)
-        }
+        for life in range(max(0, tries) + 1):
+            yield Owner(dag, run, task, map_index=index, life=life)
 
 
 def _retries(session: Any, version: Any, task: str) -> int | None:

@@ -19,12 +19,14 @@ from tradewind.errors import InputError, SetupError, TradewindError
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend
+    from tradewind.run.backends.rest_job import RestConnection
     from tradewind.sweep.leftover import Ask, Leftover, Verdict
 
 __all__ = ["register_sweep"]
 
 _LEFT = 3
 _SAGEMAKER_KINDS = ("TRAINING", "TRANSFORM", "PROCESSING", "TUNING")
+_SYSTEMS = ("docker", "ssh", "process", "yarn", "livy", "sagemaker", "objects")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _EPILOG = """\
@@ -32,6 +34,7 @@ examples:
   tradewind sweep --docker unix:///var/run/docker.sock --ssh my_ssh_connection
   tradewind sweep --process /var/lib/tradewind/jobs --sagemaker aws_default --json
   tradewind sweep --yarn my_spark_connection --process ~/.tradewind/spark
+  tradewind sweep --livy my_livy_connection --livy http://host:8998
   tradewind sweep --objects s3://bucket/prefix --older-than 2d --yes
 
 A leftover is what belongs to a task run that has ended, has been cleared since, or is gone, as
@@ -71,6 +74,12 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
             "applications that run: an Airflow connection, or the ResourceManager's http://host:port",
         ),
         (
+            "livy",
+            "CONNECTION",
+            "batches and sessions: an Airflow connection (CONNECTION/PREFIX where Livy has one), "
+            "or Livy's http://host:port/prefix",
+        ),
+        (
             "sagemaker",
             "CONNECTION",
             "jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
@@ -90,12 +99,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from tradewind.sweep.leftover import judge
 
     older_than = _age(arguments.older_than)
-    if not any((arguments.docker, arguments.ssh, arguments.process)) and not any(
-        (arguments.yarn, arguments.sagemaker, arguments.objects)
-    ):
+    if not any(getattr(arguments, name) for name in _SYSTEMS):
+        options = [f"--{name}" for name in _SYSTEMS]
         raise InputError(
-            "sweep: no system is named. Give --docker, --ssh, --process, --yarn, --sagemaker or "
-            "--objects."
+            f"sweep: no system is named. Give {', '.join(options[:-1])} or {options[-1]}."
         )
     ask = _Airflow()
     left, failed, removed = 0, 0, 0
@@ -227,6 +234,10 @@ def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
         yield folder, _work(f"process {folder}", lambda folder=folder: _process(folder))
     for name in arguments.yarn:
         yield _safe(name), _work(f"yarn {_safe(name)}", lambda name=name: _yarn(name))
+    for name in arguments.livy:
+        for kind in ("batches", "sessions"):
+            system = f"livy {_safe(name)} {kind}"
+            yield system, _work(system, lambda name=name, kind=kind: _livy(name, kind))
     for name in arguments.sagemaker:
         for kind in _SAGEMAKER_KINDS:
             system = f"sagemaker {name} {kind.lower()}"
@@ -298,10 +309,34 @@ def _yarn(name: str) -> Backend[Any]:
         module = importlib.import_module("tradewind.airflow.spark_backends")
         opened: Backend[Any] = module.open_yarn(name)
         return opened
-    from tradewind.run.backends.rest_job import RestConnection
     from tradewind.run.backends.yarn import YarnBackend
 
-    return YarnBackend([RestConnection(name)])
+    return YarnBackend([_rest_connection(name)])
+
+
+def _livy(name: str, kind: str) -> Backend[Any]:
+    if "://" not in name:
+        module = importlib.import_module("tradewind.airflow.rest_backends")
+        open_livy = module.open_livy if kind == "batches" else module.open_livy_sessions
+        conn_id, _, prefix = name.partition("/")
+        opened: Backend[Any] = open_livy(conn_id, prefix or None)
+        return opened
+    from tradewind.run.backends.livy import LivyBackend
+    from tradewind.run.backends.livy_session import LivySessionBackend
+
+    return (LivyBackend if kind == "batches" else LivySessionBackend)(_rest_connection(name))
+
+
+def _rest_connection(uri: str) -> RestConnection:
+    from tradewind.run.backends.rest_job import RestConnection
+
+    if urlsplit(uri).password:
+        raise InputError(
+            f"sweep: {_safe(uri)} is given with a password, which others can see. Make an Airflow "
+            "connection for it and name that."
+        )
+    # What a Livy with protection against forged requests asks for.
+    return RestConnection(uri, headers={"X-Requested-By": "tradewind"})
 
 
 def _sagemaker(name: str, kind: str) -> Backend[Any]:
