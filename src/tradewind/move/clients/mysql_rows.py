@@ -12,6 +12,7 @@ Memory: a buffer as large as one block of rows and what is read at once, or as t
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import struct
@@ -205,22 +206,34 @@ class PreparedRows:
 
     def _walk(self, starts: list[int], at: int, full: int, most: int) -> int:
         """Go from packet to packet as far as they have come; tell where that is."""
-        buffer, end = self._buffer, self._end
-        append = starts.append
-        room = most - len(starts)
-        while room and end - at >= 4 and at < full:
-            length = _header(buffer, at)[0] & _LONGEST
-            following = at + 4 + length
-            if following > end:
+        if self._end - at >= _LONGEST:
+            return self._walk_long(starts, at, full, most)
+        buffer, header, longest, append = self._buffer, _header, _LONGEST, starts.append
+        # None of them can be of several packets here. Few words, as it is done for each row.
+        stop = min(full, self._end - 3)
+        packet = at
+        for _ in itertools.repeat(None, most - len(starts)):
+            if at >= stop:
                 break
-            if length == _LONGEST:
-                joined = self._joined(at)
-                if joined is None:
-                    break
-                following, end = joined, self._end
+            packet = at
             append(at + 4)
+            at += 4 + (header(buffer, at)[0] & longest)
+        if at > self._end:  # the last one has not come whole
+            starts.pop()
+            return packet
+        return at
+
+    def _walk_long(self, starts: list[int], at: int, full: int, most: int) -> int:
+        """Do the same where rows of several packets may be."""
+        while len(starts) < most and self._end - at >= 4 and at < full:
+            length = _header(self._buffer, at)[0] & _LONGEST
+            following: int | None = at + 4 + length
+            if length == _LONGEST:
+                following = self._joined(at)
+            if following is None or following > self._end:
+                break
+            starts.append(at + 4)
             at = following
-            room -= 1
         return at
 
     def _joined(self, at: int) -> int | None:
