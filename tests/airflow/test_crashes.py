@@ -113,6 +113,7 @@ def test_work_runs_once_however_its_worker_dies(places: Callable[[str], Place], 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", NAMES)
 def test_work_runs_once_with_a_worker_killed_at_50_points(
     places: Callable[[str], Place], name: str
