@@ -17,6 +17,13 @@ from tradewind.move.receipt import Stored
 from tradewind.move.targets._mysql_insert import insert_statements
 from tradewind.move.targets._mysql_pipe import Loading, Pipe
 from tradewind.move.targets._mysql_rows import DIALECT, assignments, column_types, load_rows
+from tradewind.move.targets._mysql_table import (
+    find_columns,
+    has_table,
+    ledger_sql,
+    merge,
+    unique_keys,
+)
 from tradewind.move.targets._tables import LEDGER, TableColumn, matched, slice_condition
 
 if TYPE_CHECKING:
@@ -70,7 +77,7 @@ class Load:
         self._lock()
         self._session.execute("COMMIT")
         published = self._published(self._session)
-        if self._has(self._staging):
+        if has_table(self._session, self._target.schema, self._staging):
             if published is not None and published[3] == "staged":
                 # All was committed, but for the table's own name.
                 self._rename()
@@ -96,65 +103,17 @@ class Load:
             "database, or give create=True."
         )
 
-    def _has(self, table: str) -> bool:
-        return bool(
-            self._session.fetch(
-                "SELECT 1 FROM information_schema.tables WHERE table_schema = %s "
-                "AND table_name = %s",
-                self._target.schema,
-                table,
-            )
-        )
-
     def _look(self) -> None:
         """Learn what the table is."""
-        schema, table = self._target.schema, self._target.table
-        kinds = self._session.fetch(
-            "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables t "
-            "LEFT JOIN information_schema.engines e ON e.engine = t.engine "
-            "WHERE t.table_schema = %s AND t.table_name = %s",
-            schema,
-            table,
-        )
-        self._exists = bool(kinds)
-        if not kinds:
-            return
-        kind, engine, transactions = kinds[0]
-        if kind == "BASE TABLE" and transactions != "YES":
-            raise SetupError(
-                f"{self._system}: the table {self._name} has the engine {engine}, which knows no "
-                "transactions: what fails halfway would stay. ALTER TABLE ... ENGINE=InnoDB, or "
-                "load into another table."
-            )
-        rows = self._session.fetch(
-            "SELECT column_name, data_type, is_nullable, column_default, extra, "
-            "datetime_precision FROM information_schema.columns WHERE table_schema = %s "
-            "AND table_name = %s ORDER BY ordinal_position",
-            schema,
-            table,
-        )
-        self._columns = tuple(
-            TableColumn(
-                name,
-                type_.lower(),
-                filled=nullable == "YES" or default is not None or "auto_increment" in extra,
-                generated="GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper(),
-                precision=None if precision is None else int(precision),
-            )
-            for name, type_, nullable, default, extra, precision in rows
-        )
+        columns = find_columns(self._session, self._target.schema, self._target.table)
+        self._exists = columns is not None
+        self._columns = columns or self._columns
 
     def _make_ledger(self) -> None:
         target = self._target
-        if self._has(LEDGER):
+        if has_table(self._session, target.schema, LEDGER):
             return
-        statement = (
-            f"CREATE TABLE IF NOT EXISTS {quoted(target.schema, LEDGER)} (owner VARCHAR(64) "
-            "CHARACTER SET ascii COLLATE ascii_bin NOT NULL, target VARCHAR(64) CHARACTER SET "
-            "utf8mb4 COLLATE utf8mb4_bin NOT NULL, attempt CHAR(32) NOT NULL, state VARCHAR(16) "
-            "NOT NULL, `rows` BIGINT NOT NULL, bytes BIGINT NOT NULL, at TIMESTAMP(6) NOT NULL "
-            "DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (owner, target)) ENGINE=InnoDB"
-        )
+        statement = ledger_sql(target.schema)
         try:
             self._session.execute(statement)
         except SetupError as error:
@@ -203,7 +162,7 @@ class Load:
         target, session = self._target, self._session
         self._choose_slice(self._sql)
         if target.mode == "upsert":
-            self._keys = self._unique()
+            self._keys = unique_keys(session, target.schema, target.table, target.keys)
         for name in target.columns or ():
             if name.lower() not in {c.name.lower() for c in self._columns if not c.generated}:
                 raise InputError(
@@ -231,27 +190,6 @@ class Load:
         )
         self._slice = bound(self._session, condition, parameters)
         self._session.fetch(f"EXPLAIN SELECT 1 FROM {table} WHERE ".encode() + self._slice)
-
-    def _unique(self) -> tuple[str, ...]:
-        found: dict[str, list[str]] = {}
-        for index, column in self._session.fetch(
-            "SELECT index_name, column_name FROM information_schema.statistics "
-            "WHERE table_schema = %s AND table_name = %s AND non_unique = 0 "
-            "ORDER BY index_name, seq_in_index",
-            self._target.schema,
-            self._target.table,
-        ):
-            found.setdefault(index, []).append(column)
-        keys = self._target.keys or tuple(found.get("PRIMARY", ()))
-        if not keys:
-            raise InputError(f"{self._system}: {self._name} has no primary key. Give keys.")
-        asked = {key.lower() for key in keys}
-        if asked not in [{name.lower() for name in names} for names in found.values()]:
-            raise InputError(
-                f"{self._system}: {', '.join(keys)} is not unique in {self._name}. Make a unique "
-                "index over exactly these columns, or give other keys."
-            )
-        return keys
 
     # ------------------------------------------------------------------------------ while reading
 
@@ -284,7 +222,8 @@ class Load:
                 "Nothing of it is visible. Try again."
             )
         if into == _TRANSIENT:
-            self._merge(columns, rows)
+            names = [column.name for column in columns]
+            merge(self._session, _TRANSIENT, self._sql, self._name, names, self._keys, rows)
         if self._slice is not None:
             self._check_slice(into, rows)
         if self._ledger:
@@ -325,13 +264,8 @@ class Load:
             f"CREATE TABLE {self._staging_sql} ({', '.join(parts)}) ENGINE=InnoDB "
             "DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
         )
-        target = self._target
-        name, target.table = target.table, self._staging
-        try:
-            self._look()
-        finally:
-            target.table = name
-            self._exists = False
+        found = find_columns(self._session, self._target.schema, self._staging)
+        self._columns = found or ()
         self._choose_slice(self._staging_sql)
         self._session.execute("START TRANSACTION")
 
@@ -419,49 +353,6 @@ class Load:
             f"{self._system}: a row for {self._name} does not fit: {text}. Nothing of it is "
             f"visible. {remedy} (error {number})"
         )
-
-    def _merge(self, columns: tuple[TableColumn, ...], rows: int) -> None:
-        session, names = self._session, [column.name for column in columns]
-        keys = [quoted(key) for key in self._keys]
-        listed_keys = ", ".join(keys)
-        empty = " OR ".join(f"{key} IS NULL" for key in keys)
-        if session.fetch(f"SELECT 1 FROM {_TRANSIENT} WHERE {empty} LIMIT 1"):
-            raise InputError(
-                f"{self._system}: rows for {self._name} have NULL in a key "
-                f"({', '.join(self._keys)}), so they cannot be found again. Leave them out."
-            )
-        twice = session.fetch(
-            f"SELECT CONCAT_WS(', ', {listed_keys}) FROM {_TRANSIENT} GROUP BY {listed_keys} "
-            "HAVING COUNT(*) > 1 LIMIT 1"
-        )
-        if twice:
-            raise InputError(
-                f"{self._system}: several rows for {self._name} have the same "
-                f"{', '.join(self._keys)}: {twice[0][0]}. Give each key once."
-            )
-        session.execute(f"ALTER TABLE {_TRANSIENT} ADD UNIQUE tradewind_key ({listed_keys})")
-        same = " AND ".join(f"old.{key} = new.{key}" for key in keys)
-        asked = {key.lower() for key in self._keys}
-        others = [quoted(name) for name in names if name.lower() not in asked]
-        if others:
-            then = ", ".join(f"old.{name} = new.{name}" for name in others)
-            session.execute(f"UPDATE {self._sql} old JOIN {_TRANSIENT} new ON {same} SET {then}")
-        # Not ON DUPLICATE KEY UPDATE, which writes over rows that clash in any other unique key.
-        listed = ", ".join(map(quoted, names))
-        chosen = ", ".join(f"new.{quoted(name)}" for name in names)
-        session.execute(
-            f"INSERT INTO {self._sql} ({listed}) SELECT {chosen} FROM {_TRANSIENT} new "
-            f"LEFT JOIN {self._sql} old ON {same} WHERE old.{keys[0]} IS NULL"
-        )
-        found = session.fetch(
-            f"SELECT COUNT(*) FROM {self._sql} old JOIN {_TRANSIENT} new ON {same}"
-        )[0][0]
-        session.execute(f"DROP TEMPORARY TABLE {_TRANSIENT}")
-        if int(found) != rows:
-            raise RetryError(
-                f"{self._system}: {rows} rows were to be written over {self._name}, {found} were. "
-                "Look for triggers on the table."
-            )
 
     def _check_slice(self, table: str, rows: int) -> None:
         """See that the next replacement of this slice will find all of these rows."""

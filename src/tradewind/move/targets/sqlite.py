@@ -4,20 +4,16 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import decimal
-import math
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.formats._json_text import JsonStyle, json_strings
 from tradewind.move.sources.sqlite import sqlite_error, sqlite_path
+from tradewind.move.targets._sqlite_values import column_values, plain, quoted, type_of
 from tradewind.move.targets._tables import (
     LEDGER,
     Slice,
@@ -27,7 +23,6 @@ from tradewind.move.targets._tables import (
     slice_condition,
     table_options,
 )
-from tradewind.move.types import UnfitValueError, logical_type
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteTable"]
 
 _TRANSIENT = "temp.tradewind_rows"
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 
 
 class SQLiteTable(SqlTable):
@@ -155,7 +149,7 @@ class _Load:
         self._connection = connection
         self._owner = owner
         self._system = f"SQLite file {target.path}"
-        self._sql = _quoted(target.table)
+        self._sql = quoted(target.table)
         self._columns: tuple[TableColumn, ...] = ()
         self._keys = target.keys
 
@@ -221,9 +215,9 @@ class _Load:
         if target.slice is None:
             return "", None
         where, values = slice_condition(
-            target.slice, self._columns, quote=_quoted, mark="?", system=self._system
+            target.slice, self._columns, quote=quoted, mark="?", system=self._system
         )
-        values = [_plain(value) for value in values] if isinstance(values, list) else values
+        values = [plain(value) for value in values] if isinstance(values, list) else values
         execute(f"EXPLAIN SELECT 1 FROM {self._sql} WHERE {where}", values or ())
         return where, values
 
@@ -265,7 +259,7 @@ class _Load:
                 asked=target.columns,
                 keys=self._keys,
             )
-            listed = ", ".join(_quoted(column.name) for column in columns)
+            listed = ", ".join(quoted(column.name) for column in columns)
             into = self._sql
             if target.mode == "replace":
                 execute(
@@ -279,7 +273,7 @@ class _Load:
             rows = size = 0
             for batch in batches:
                 arrays = [
-                    _values(array, field, column)
+                    column_values(array, field, column)
                     for array, field, column in zip(
                         batch.columns, batch.schema, columns, strict=True
                     )
@@ -310,11 +304,11 @@ class _Load:
                 "Leave columns out, or create the table before."
             )
         parts = [
-            f"{_quoted(field.name)} {_type(field)}" + " NOT NULL" * (field.name in self._keys)
+            f"{quoted(field.name)} {type_of(field)}" + " NOT NULL" * (field.name in self._keys)
             for field in schema
         ]
         if self._keys:
-            parts.append(f"PRIMARY KEY ({', '.join(map(_quoted, self._keys))})")
+            parts.append(f"PRIMARY KEY ({', '.join(map(quoted, self._keys))})")
         self._connection.execute(f"CREATE TABLE {self._sql} ({', '.join(parts)})")
         self._look()
         if target.mode == "upsert":
@@ -322,8 +316,8 @@ class _Load:
 
     def _merge(self, names: list[str], listed: str) -> None:
         execute, table = self._connection.execute, self._target.table
-        keys = ", ".join(map(_quoted, self._keys))
-        empty = " OR ".join(f"{_quoted(key)} IS NULL" for key in self._keys)
+        keys = ", ".join(map(quoted, self._keys))
+        empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
         if execute(f"SELECT 1 FROM {_TRANSIENT} WHERE {empty} LIMIT 1").fetchone():
             raise InputError(
                 f"{self._system}: rows for {table} have NULL in a key ({', '.join(self._keys)}), "
@@ -339,7 +333,7 @@ class _Load:
             )
         asked = {key.lower() for key in self._keys}
         then = ", ".join(
-            f"{_quoted(name)} = excluded.{_quoted(name)}"
+            f"{quoted(name)} = excluded.{quoted(name)}"
             for name in names
             if name.lower() not in asked
         )
@@ -347,133 +341,3 @@ class _Load:
             f"INSERT INTO {self._sql} ({listed}) SELECT {listed} FROM {_TRANSIENT} WHERE true "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _type(field: pa.Field) -> str:
-    kind, is_ = field.type, pa.types
-    if is_.is_boolean(kind):
-        return "BOOLEAN"
-    if is_.is_integer(kind):
-        return "INTEGER"
-    if is_.is_floating(kind):
-        return "REAL"
-    if is_.is_decimal(kind):
-        # DECIMAL alone would keep it as a float.
-        return f"DECIMAL_TEXT({kind.precision},{kind.scale})"
-    if is_.is_date(kind):
-        return "DATE"
-    if is_.is_timestamp(kind):
-        return "TIMESTAMPTZ" if kind.tz else "DATETIME"
-    if is_.is_time(kind):
-        return "TIME"
-    if is_.is_binary(kind) or is_.is_large_binary(kind) or is_.is_fixed_size_binary(kind):
-        return "BLOB"
-    if is_.is_nested(kind):
-        return "JSON_TEXT"
-    noted = {"decimal": "DECIMAL_TEXT", "json": "JSON_TEXT", "uuid": "UUID_TEXT"}
-    return noted.get(logical_type(field) or "", "TEXT")
-
-
-def _affinity(declared: str) -> str:
-    if "int" in declared:
-        return "integer"
-    if any(part in declared for part in ("char", "clob", "text")):
-        return "text"
-    if "blob" in declared or not declared:
-        return "none"
-    return "real" if any(part in declared for part in ("real", "floa", "doub")) else "numeric"
-
-
-def _values(array: pa.Array, field: pa.Field, column: TableColumn) -> list[Any]:
-    """Turn an array into values that SQLite keeps in this column just as they are."""
-    if pa.types.is_nested(field.type):
-        array = json_strings(array, field, JsonStyle("JSON in SQLite"), field.name)
-    elif pa.types.is_timestamp(field.type) and field.type.tz:
-        array = array.cast(pa.timestamp(field.type.unit, "UTC"))
-    say = _spelling(array.type, _affinity(column.type))
-    values: list[Any] = array.to_pylist()
-    if say is None:
-        return values
-    spelled = []
-    for value in values:
-        try:
-            spelled.append(None if value is None else say(value))
-        except ValueError as error:
-            shown = column.type.upper() or "none"
-            raise UnfitValueError(
-                field.name,
-                value,
-                where=f"the column {column.name!r} of type {shown} in SQLite",
-                remedy="Declare the column as TEXT, or convert the value in the query.",
-            ) from error
-    return spelled
-
-
-def _spelling(kind: pa.DataType, affinity: str) -> Callable[[Any], Any] | None:
-    is_ = pa.types
-    if is_.is_boolean(kind):
-        return int
-    if is_.is_integer(kind):
-        return _INTEGERS.get(affinity, _small)
-    if is_.is_floating(kind):
-        return repr if affinity == "text" else _finite
-    if is_.is_decimal(kind):
-        return _digits if affinity in ("text", "none") else _number
-    if is_.is_timestamp(kind):
-        return lambda value: value.isoformat(" ")
-    if is_.is_date(kind) or is_.is_time(kind):
-        return lambda value: value.isoformat()
-    if is_.is_string(kind) and affinity in ("integer", "real", "numeric"):
-        return _no_number
-    return None
-
-
-def _small(value: int) -> int:
-    if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(value)
-    return value
-
-
-def _real(value: int) -> float:
-    if int(float(value)) != value:
-        raise ValueError(value)
-    return float(value)
-
-
-_INTEGERS: dict[str, Callable[[Any], Any]] = {"text": str, "real": _real}
-
-
-def _finite(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError(value)  # SQLite would make it NULL.
-    return value
-
-
-def _digits(value: decimal.Decimal) -> str:
-    return format(value, "f")
-
-
-def _number(value: decimal.Decimal) -> int | float:
-    if value == value.to_integral_value():
-        return _small(int(value))
-    if decimal.Decimal(repr(float(value))) != value:
-        raise ValueError(value)
-    return float(value)
-
-
-def _no_number(value: str) -> str:
-    if _NUMBER.fullmatch(value):
-        raise ValueError(value)  # SQLite would make it one, and lose its zeros.
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(" ")
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return str(value) if isinstance(value, decimal.Decimal) else value

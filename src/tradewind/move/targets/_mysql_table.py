@@ -1,0 +1,183 @@
+"""A table of MySQL as its catalogue describes it, and the statements that concern it whole."""
+
+# ruff: noqa: S608 - all names are quoted, all values bound
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.clients.mysql import Session, quoted
+from tradewind.move.targets._tables import LEDGER, TableColumn
+
+__all__ = ["find_columns", "has_table", "ledger_sql", "merge", "unique_keys"]
+
+
+def has_table(session: Session, schema: str, table: str) -> bool:
+    """Tell whether there is a table or view of a name."""
+    return bool(
+        session.fetch(
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+            schema,
+            table,
+        )
+    )
+
+
+def find_columns(session: Session, schema: str, table: str) -> tuple[TableColumn, ...] | None:
+    """Look a table up.
+
+    Args:
+        session: To ask.
+        schema: The database.
+        table: Its name.
+
+    Returns:
+        Its columns; None where it does not exist.
+
+    Raises:
+        SetupError: Its engine knows no transactions.
+    """
+    kinds = session.fetch(
+        "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables t "
+        "LEFT JOIN information_schema.engines e ON e.engine = t.engine "
+        "WHERE t.table_schema = %s AND t.table_name = %s",
+        schema,
+        table,
+    )
+    if not kinds:
+        return None
+    kind, engine, transactions = kinds[0]
+    if kind == "BASE TABLE" and transactions != "YES":
+        raise SetupError(
+            f"{session.system}: the table {schema}.{table} has the engine {engine}, which knows no "
+            "transactions: what fails halfway would stay. ALTER TABLE ... ENGINE=InnoDB, or "
+            "load into another table."
+        )
+    rows = session.fetch(
+        "SELECT column_name, data_type, is_nullable, column_default, extra, "
+        "datetime_precision FROM information_schema.columns WHERE table_schema = %s "
+        "AND table_name = %s ORDER BY ordinal_position",
+        schema,
+        table,
+    )
+    return tuple(
+        TableColumn(
+            name,
+            type_.lower(),
+            filled=nullable == "YES" or default is not None or "auto_increment" in extra,
+            generated="GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper(),
+            precision=None if precision is None else int(precision),
+        )
+        for name, type_, nullable, default, extra, precision in rows
+    )
+
+
+def unique_keys(session: Session, schema: str, table: str, keys: Sequence[str]) -> tuple[str, ...]:
+    """Choose the columns by which rows are found again.
+
+    Args:
+        session: To ask.
+        schema: The database.
+        table: Its name.
+        keys: Those asked for; none for the primary key.
+
+    Returns:
+        Columns that are unique in the table.
+
+    Raises:
+        InputError: They are not, or there is no primary key.
+    """
+    found: dict[str, list[str]] = {}
+    for index, column in session.fetch(
+        "SELECT index_name, column_name FROM information_schema.statistics "
+        "WHERE table_schema = %s AND table_name = %s AND non_unique = 0 "
+        "ORDER BY index_name, seq_in_index",
+        schema,
+        table,
+    ):
+        found.setdefault(index, []).append(column)
+    chosen = tuple(keys) or tuple(found.get("PRIMARY", ()))
+    if not chosen:
+        raise InputError(f"{session.system}: {schema}.{table} has no primary key. Give keys.")
+    asked = {key.lower() for key in chosen}
+    if asked not in [{name.lower() for name in names} for names in found.values()]:
+        raise InputError(
+            f"{session.system}: {', '.join(chosen)} is not unique in {schema}.{table}. Make a "
+            "unique index over exactly these columns, or give other keys."
+        )
+    return chosen
+
+
+def ledger_sql(schema: str) -> str:
+    """Write the statement that makes the ledger."""
+    return (
+        f"CREATE TABLE IF NOT EXISTS {quoted(schema, LEDGER)} (owner VARCHAR(64) "
+        "CHARACTER SET ascii COLLATE ascii_bin NOT NULL, target VARCHAR(64) CHARACTER SET "
+        "utf8mb4 COLLATE utf8mb4_bin NOT NULL, attempt CHAR(32) NOT NULL, state VARCHAR(16) "
+        "NOT NULL, `rows` BIGINT NOT NULL, bytes BIGINT NOT NULL, at TIMESTAMP(6) NOT NULL "
+        "DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (owner, target)) ENGINE=InnoDB"
+    )
+
+
+def merge(
+    session: Session,
+    new: str,
+    old: str,
+    name: str,
+    columns: Sequence[str],
+    keys: Sequence[str],
+    rows: int,
+) -> None:
+    """Write the rows of a transient table over those with the same keys, and drop it.
+
+    Args:
+        session: In its transaction.
+        new: The transient table, in SQL.
+        old: The table, in SQL.
+        name: What it is called in messages.
+        columns: Names of those that are written.
+        keys: Names of those by which rows are found.
+        rows: How many there are.
+
+    Raises:
+        InputError: A key is empty, or stands twice.
+        RetryError: Not all rows have arrived.
+    """
+    quoted_keys = [quoted(key) for key in keys]
+    listed_keys = ", ".join(quoted_keys)
+    empty = " OR ".join(f"{key} IS NULL" for key in quoted_keys)
+    if session.fetch(f"SELECT 1 FROM {new} WHERE {empty} LIMIT 1"):
+        raise InputError(
+            f"{session.system}: rows for {name} have NULL in a key ({', '.join(keys)}), so they "
+            "cannot be found again. Leave them out."
+        )
+    twice = session.fetch(
+        f"SELECT CONCAT_WS(', ', {listed_keys}) FROM {new} GROUP BY {listed_keys} "
+        "HAVING COUNT(*) > 1 LIMIT 1"
+    )
+    if twice:
+        raise InputError(
+            f"{session.system}: several rows for {name} have the same {', '.join(keys)}: "
+            f"{twice[0][0]}. Give each key once."
+        )
+    session.execute(f"ALTER TABLE {new} ADD UNIQUE tradewind_key ({listed_keys})")
+    same = " AND ".join(f"old.{key} = new.{key}" for key in quoted_keys)
+    asked = {key.lower() for key in keys}
+    others = [quoted(column) for column in columns if column.lower() not in asked]
+    if others:
+        then = ", ".join(f"old.{column} = new.{column}" for column in others)
+        session.execute(f"UPDATE {old} old JOIN {new} new ON {same} SET {then}")
+    # Not ON DUPLICATE KEY UPDATE, which writes over rows that clash in any other unique key.
+    listed = ", ".join(map(quoted, columns))
+    chosen = ", ".join(f"new.{quoted(column)}" for column in columns)
+    session.execute(
+        f"INSERT INTO {old} ({listed}) SELECT {chosen} FROM {new} new "
+        f"LEFT JOIN {old} old ON {same} WHERE old.{quoted_keys[0]} IS NULL"
+    )
+    found = session.fetch(f"SELECT COUNT(*) FROM {old} old JOIN {new} new ON {same}")[0][0]
+    session.execute(f"DROP TEMPORARY TABLE {new}")
+    if int(found) != rows:
+        raise RetryError(
+            f"{session.system}: {rows} rows were to be written over {name}, {found} were. "
+            "Look for triggers on the table."
+        )
