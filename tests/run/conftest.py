@@ -11,6 +11,9 @@ from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
 from tradewind.run.backends.ssh import SSHConnection
 
+# So that its assertions tell what they have found.
+pytest.register_assert_rewrite("conformance")
+
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Engine]:

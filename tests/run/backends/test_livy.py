@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ import pytest
 from conformance import BackendConformance, until_ended, until_logged
 
 from livy_server import LivyServer, livy_server
+from spark_cluster import needs_spark, spark_home
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
@@ -144,13 +144,11 @@ def test_a_batch_lives_its_whole_life(backend, batch):
     assert "log" not in told
 
 
+@needs_spark
 @pytest.mark.long
 def test_a_real_spark_is_told_its_owner(tmp_path):
-    home = os.environ.get("TRADEWIND_SPARK_HOME")
-    if not home:
-        pytest.skip("name the folder of a Spark (pyspark's) in TRADEWIND_SPARK_HOME")
     lines: list[str] = []
-    with livy_server(tmp_path / "livy", spark_home=home) as livy:
+    with livy_server(tmp_path / "livy", spark_home=str(spark_home())) as livy:
         script = livy.scripts / "count.py"
         script.write_text(
             "from pyspark.sql import SparkSession\n"

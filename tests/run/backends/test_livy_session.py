@@ -61,7 +61,7 @@ def connect(livy: LivyServer) -> Iterator[Any]:
 
 
 def run(backend: LivySessionBackend, owner: Owner, memory: Notebook, **more: Any) -> Outcome:
-    more.setdefault("log", lambda line: None)
+    more.setdefault("log", lambda line: print(line.text))  # shown where the test fails
     return attend(backend, owner, SESSION, memory=memory, look_seconds=0.1, **more)
 
 

@@ -308,6 +308,69 @@ def test_a_log_that_is_out_of_reach_is_told_once(said):
     logs.close()
 
 
+@contextmanager
+def moving_files(files: dict[str, bytes]) -> Iterator[str]:
+    """NodeManager and log server in one, with files that move the moment that one is read.
+
+    The real ones move them in an instant that no test can meet at will.
+    """
+
+    class Moving(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            place, name = path.rpartition("/")[0], path.rpartition("/")[2]
+            looked_at = "size=0" in query
+            here = "node" if "/node/" in place else "history"
+            if here == self.server.place and name in files:
+                if here == "node" and not looked_at:
+                    self.server.place = "history"
+                    self.send_error(404)
+                    return
+                content = files[name]
+                head = f"LogType:{name}\nLogLength:{len(content)}\nLogContents:\n".encode()
+                body = head + (b"" if looked_at else content) + b"\nEnd of LogType"
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            else:
+                self.send_error(404)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Moving)
+    server.place = "node"  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("wanted", ["lines", "last line", "file", "no file"])
+def test_files_on_their_way_to_the_log_server_are_read_all_the_same(said, wanted):
+    files = {"stdout": b"one\ntwo", "stderr": b"", "result": b"42"}
+    with moving_files(files) as node:
+        ended = {"id": "application_1", "amContainerLogs": f"{node}/logs/container_1_0001_01_1/me"}
+        server = f"{node}/ws/v1/history"
+        logs = YarnLogs(RestConnection(node), user=None, server=server, say=said.append)
+        if wanted == "lines":
+            assert [line.text for line in logs.lines(ended, None, ended=True)] == ["one", "two"]
+        elif wanted == "last line":
+            with pytest.raises(RetryError, match="Try again"):
+                logs.last_line(ended)
+            assert logs.last_line(ended) == "two"
+        elif wanted == "file":
+            assert logs.file(ended, "result", 10) == b"42"
+        else:
+            assert logs.file(ended, "another", 10) is None
+        logs.close()
+
+
 @pytest.mark.long
 def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
     backend.start(owner, 1, ShellApplication(cluster, "sleep 300", {}), tell={})

@@ -18,7 +18,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -36,6 +37,8 @@ _HEAD_LIMIT = 1 << 14
 _LAST_LINE_BYTES = 1 << 16
 _SLACK = 1 << 14
 _REDIRECTS = 3
+_LOOKS, _PAUSE = 3, 0.3
+"""How often a file is looked for that may be on its way to another place, and seconds between."""
 _OVER = "over"
 _LOST = "[what may be left of the log is out of reach: neither NodeManager nor log server show it]"
 
@@ -91,21 +94,43 @@ class YarnLogs:
         if known[3:] == [_OVER]:
             return
         at = {kind: int(known[1 + number]) for number, kind in enumerate(_KINDS)}
-        shown = False
-        for kind in _KINDS:
-            rest = b""
-            for chunk in self._read(application, kind, at[kind]):
-                shown = True
+        missing = list(_KINDS)
+        for look in range(_LOOKS if ended else 1):
+            if look and missing:
+                time.sleep(_PAUSE)
+            for kind in tuple(missing):
+                if (yield from self._lines_of(application, container, kind, at, ended=ended)):
+                    missing.remove(kind)
+        if ended and len(missing) == len(_KINDS):
+            cursor = " ".join([container, *map(str, at.values()), _OVER])
+            yield LogLine(_LOST, cursor)
+
+    def _lines_of(
+        self,
+        application: Mapping[str, Any],
+        container: str,
+        kind: str,
+        at: dict[str, int],
+        *,
+        ended: bool,
+    ) -> Generator[LogLine, None, bool]:
+        """Read the lines of one file; tell whether it was shown to its end."""
+        place = self._place(application, kind)
+        if place is None:
+            return False
+        rest = b""
+        try:
+            for chunk in self._tail(place, at[kind]) if place.length > at[kind] else ():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     at[kind] += len(line) + 1
                     yield _line(line, container, at)
-            if ended and rest:
-                at[kind] += len(rest)
-                yield _line(rest, container, at)
-        if ended and not shown and not self.shown(application):
-            cursor = " ".join([container, *map(str, at.values()), _OVER])
-            yield LogLine(_LOST, cursor)
+        except _MovedError:
+            return False
+        if ended and rest:
+            at[kind] += len(rest)
+            yield _line(rest, container, at)
+        return True
 
     def last_line(self, application: Mapping[str, Any]) -> str | None:
         """Read the last line of stdout."""
@@ -125,28 +150,41 @@ class YarnLogs:
         Raises:
             InputError: It is larger than `limit`, in bytes.
         """
-        place = self._place(application, name)
-        if place is None:
-            return None
-        if place.length > limit:
-            raise InputError(
-                f"YARN: the result of {application['id']} is larger than {limit:,} bytes. Write it "
-                "to a store, and hand back where it stands."
-            )
-        return b"".join(self._tail(place, 0))
+        for _ in range(_LOOKS):
+            shown = self._place(application, "stdout")
+            place = self._place(application, name)
+            try:
+                if place is not None:
+                    if place.length > limit:
+                        raise InputError(
+                            f"YARN: the result of {application['id']} is larger than {limit:,} "
+                            "bytes. Write it to a store, and hand back where it stands."
+                        )
+                    return b"".join(self._tail(place, 0))
+            except _MovedError:
+                continue
+            # Not there, unless all files were on their way to another place.
+            after = self._place(application, "stdout")
+            if shown is None and after is None:
+                return None
+            if shown is not None and after is not None and shown.server is after.server:
+                return None
+            time.sleep(_PAUSE)
+        raise RetryError(
+            f"YARN: the files of {application['id']} are not shown in one place for long enough to "
+            "read them. Try again."
+        )
 
     # ------------------------------------------------------------------------------------ reading
-
-    def _read(self, application: Mapping[str, Any], kind: str, start: int) -> Iterator[bytes]:
-        place = self._place(application, kind)
-        if place is not None and place.length > start:
-            yield from self._tail(place, start)
 
     def _tail(self, place: _Place, start: int) -> Iterator[bytes]:
         """Read a file from a byte on.
 
         The API gives the last so many bytes: some more are asked for than there are, since the file
         may grow meanwhile, and what is known is dropped.
+
+        Raises:
+            _MovedError: It is not there any more. Nothing was read of it.
         """
         length, slack = place.length, _SLACK
         while True:
@@ -155,7 +193,7 @@ class YarnLogs:
                 place.path, what="a log", params={**place.params, "size": f"-{wanted}"}
             ) as (status, _, chunks):
                 if status != 200:
-                    return
+                    raise _MovedError(f"YARN: {place.path} was there, and is not now. Try again.")
                 length, first = _head(chunks)
                 known = start - max(0, length - wanted)
                 if known >= 0:
@@ -210,6 +248,10 @@ class YarnLogs:
                 dataclasses.replace(self._connection, base_url=base), "YARN"
             )
         return self._servers[base]
+
+
+class _MovedError(RetryError):
+    """A file is on its way from the NodeManager to the log server, and nowhere for a moment."""
 
 
 @dataclass(frozen=True)
