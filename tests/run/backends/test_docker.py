@@ -200,6 +200,58 @@ def test_a_terminal_s_log_is_read_too(backend: DockerBackend, owner: Owner):
     backend.remove(name)
 
 
+def test_no_line_of_a_terminal_is_left_out_for_long_ones(backend: DockerBackend, owner: Owner):
+    # Each of ten lines is many messages of the engine's.
+    script = "echo one; for i in $(seq 10); do head -c 400000 /dev/zero | tr '\\0' x; echo; done"
+    backend.start(owner, 1, shell(script, tty=True), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    first = next(iter(backend.logs(name, None, wait=0)))
+    assert len(list(backend.logs(name, first.cursor, wait=0))) == 10
+    backend.remove(name)
+
+
+def test_what_is_left_of_a_log_is_whole_be_it_little_or_much(backend: DockerBackend, owner: Owner):
+    long_line = "head -c 3000000 /dev/zero | tr '\\0' x; echo"
+    backend.start(owner, 1, shell(f"seq 300; {long_line}; seq 5"), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    lines = list(backend.logs(name, None, wait=0))
+    expected = [*map(str, range(1, 301)), "x" * 3_000_000, *"12345"]
+    assert [line.text for line in lines] == expected
+    for known in (1, 171, 172, 173, 299, 300, 301, 302, 305, 306):
+        left = list(backend.logs(name, lines[known - 1].cursor, wait=0))
+        assert [line.text for line in left] == expected[known:]
+    backend.remove(name)
+
+
+@pytest.mark.parametrize("count", [3, 3_000])
+def test_a_log_that_was_followed_is_read_to_its_end(
+    backend: DockerBackend, owner: Owner, count: int
+):
+    script = f"trap 'seq {count}; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    backend.start(owner, 1, shell(script), tell={})
+    name = backend.name_of(owner, 1)
+    ready = next(iter(backend.logs(name, None, wait=10)))
+    # Nothing more comes now: the connection stays open.
+    assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
+    backend.stop(name)
+    until_ended(backend, name)
+    left = [line.text for line in backend.logs(name, ready.cursor, wait=0)]
+    assert left == [str(number) for number in range(1, count + 1)]
+    backend.remove(name)
+
+
+def test_what_is_there_of_a_log_that_goes_on_is_told_at_once(backend: DockerBackend, owner: Owner):
+    backend.start(owner, 1, shell("seq 500; echo ready; exec sleep 1000"), tell={})
+    name = backend.name_of(owner, 1)
+    ready = until_logged(backend, name, "ready")
+    assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
+    assert list(backend.logs(name, ready.cursor, wait=0)) == []
+    assert len(list(backend.logs(name, None, wait=0))) == 501
+    backend.remove(name)
+
+
 def test_lines_have_the_time_they_were_written(backend: DockerBackend, owner: Owner):
     backend.start(owner, 1, shell("echo one"), tell={})
     name = backend.name_of(owner, 1)

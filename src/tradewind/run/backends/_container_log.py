@@ -1,26 +1,135 @@
-"""The log of a container: the engine's messages made into lines, and one that is followed."""
+"""The log of a container: followed over one connection, and read to its end."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from struct import Struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from tradewind.errors import RetryError, TradewindError
 from tradewind.run.backend import LogLine
 from tradewind.run.backends._engine import Engine
+from tradewind.run.backends._log_messages import LogReader, seconds_of
 
-__all__ = ["Follower", "lines_of", "messages"]
+__all__ = ["ContainerLogs"]
 
 #: Batches of lines that are read ahead, each of what has come at once.
-_BATCHES_AHEAD = 16
-_HEADER = 8
-#: Of all parts of a long line but the last, where the engine's driver is ``local``.
-_PART_BYTES = 16 * 1024
-_LENGTH = Struct(">I").unpack_from
+_BATCHES_AHEAD = 64
+#: How long after a taking of lines the next wait for some begins, in seconds.
+_REST = 0.001
+_ENDED = ("exited", "stopped", "dead")
+#: How long a connection may be silent whose end is waited for, in seconds.
+_SILENCE = 1.0
+#: The engine counts a long line as several messages, each of 16 KiB: 2 MiB at most.
+_LAST_MESSAGES = 128
+
+
+class ContainerLogs:
+    """The logs of an engine's containers. May be used from several threads, for several containers.
+
+    Args:
+        engine: Where the containers are.
+        inspect: Gives what the engine tells of a container; None where there is none.
+    """
+
+    def __init__(self, engine: Engine, inspect: Callable[[str], Mapping[str, Any] | None]) -> None:
+        self._engine = engine
+        self._inspect = inspect
+        self._followers: dict[str, Follower] = {}
+
+    def close(self) -> None:
+        """End all connections."""
+        for name in list(self._followers):
+            self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """End the connection to a container's log, where there is one."""
+        follower = self._followers.pop(name, None)
+        if follower is not None:
+            follower.close()
+
+    def read(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        """Read what has come since, over a connection that stays open from call to call.
+
+        Args:
+            name: The container's.
+            after: Cursor of the last line known; None for all from the beginning.
+            wait: How long to wait for more, in seconds; 0 for what is there.
+        """
+        follower = self._followers.pop(name, None)
+        if follower is not None and follower.cursor != after:
+            follower.close()
+            follower = None
+        told = self._inspect(name) if follower is None or wait == 0 else {}
+        try:
+            if told is None:
+                return
+            if wait == 0:
+                yield from self._read_to_the_end(name, after, told, follower)
+                return
+            if follower is None:
+                follower = Follower(self._engine, name, after, told=told, follow=True)
+            while (lines := follower.take(wait)) is not None:
+                if not lines:
+                    self._followers[name], follower = follower, None
+                    return
+                yield from lines
+                follower.cursor = lines[-1].cursor
+        finally:
+            # Whoever stops between two lines comes back with a cursor, over a new connection.
+            if follower is not None:
+                follower.close()
+
+    def _read_to_the_end(
+        self, name: str, after: str | None, told: Mapping[str, Any], follower: Follower | None
+    ) -> Iterator[LogLine]:
+        """Read what is there.
+
+        The engine reads its file from the beginning also when it is given a cursor: it is asked to
+        only where it is not enough to go on following, and to ask for the last lines.
+        """
+        if follower is not None and told["State"]["Status"] in _ENDED:
+            while lines := follower.take(_SILENCE):
+                yield from lines
+                after = follower.cursor = lines[-1].cursor
+        # Docker 20.10 may end what is followed before its last lines.
+        last = self._last(name, after, told) if after else None
+        if last is not None:
+            yield from last
+            return
+        reader = Follower(self._engine, name, after, told=told, follow=False)
+        try:
+            while (lines := reader.take(None)) is not None:
+                yield from lines
+        finally:
+            reader.close()
+
+    def _last(self, name: str, after: str, told: Mapping[str, Any]) -> list[LogLine] | None:
+        """Ask for the lines after a cursor where they are few; None where there may be more."""
+        reader = LogReader(told, after)
+        if reader.tty:
+            return None
+        # Fewer messages than asked for: it has left out those before the cursor, or there are none.
+        found = list(reader.lines([self._ask_for_last(name, after)]))
+        return list(chain.from_iterable(found)) if reader.count < _LAST_MESSAGES else None
+
+    def last_line(self, name: str) -> str | None:
+        """Tell the last line; of one of more than 2 MiB its end."""
+        reader = LogReader(self._inspect(name) or {})
+        last = None
+        for lines in reader.lines([self._ask_for_last(name, None)]):
+            last = lines[-1].text
+        return last
+
+    def _ask_for_last(self, name: str, after: str | None) -> bytes:
+        params = {**_query(after), "tail": str(_LAST_MESSAGES)}
+        response = self._engine.ask(
+            "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
+        )
+        return response.content
 
 
 class Follower:
@@ -42,10 +151,8 @@ class Follower:
         self._told = told
         self._lines: queue.Queue[list[LogLine] | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
         self._closed = threading.Event()
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
-        if after:
-            # The engine takes seconds with a fraction, and gives what is not older.
-            params["since"] = _seconds(after.partition("/")[0])
+        self._taken = 0.0
+        params = {**_query(after), "follow": str(int(follow))}
         self._tail = engine.tail(
             f"/containers/{name}/logs", what=f"the log of {name}", params=params
         )
@@ -58,10 +165,16 @@ class Follower:
         Args:
             wait: Seconds; None waits for the end of the log.
         """
+        if self._lines.empty():
+            # An engine sends a few lines at a time, and to wake up for each few is not cheap. The
+            # thread that reads does not rest: the engine would have to wait, which costs it more.
+            time.sleep(max(0.0, self._taken + _REST - time.monotonic()))
         try:
             found = self._lines.get(timeout=wait)
         except queue.Empty:
             return []
+        finally:
+            self._taken = time.monotonic()
         if isinstance(found, BaseException):
             raise found
         return found
@@ -78,7 +191,7 @@ class Follower:
 
     def _read(self, after: str | None) -> None:
         try:
-            for lines in lines_of(self._tail.chunks(), self._told, after):
+            for lines in LogReader(self._told, after).lines(self._tail.chunks()):
                 self._lines.put(lines)
                 if self._closed.is_set():
                     return
@@ -91,100 +204,10 @@ class Follower:
                 self._lines.put(RetryError(f"{self._engine.url}: the log broke off: {error!r}."))
 
 
-def messages(chunks: Iterator[bytes], *, tty: bool) -> Iterator[list[tuple[int, bytes]]]:
-    """Split a stream of a container's output into the engine's messages.
-
-    Args:
-        chunks: What the engine sends.
-        tty: Whether the container has a terminal: then there are no frames, only lines.
-
-    Yields:
-        Those of one chunk: stream (1 stdout, 2 stderr) and bytes, each a line, or 16 KiB of a
-        longer one.
-    """
-    rest = b""
-    for chunk in chunks:
-        data = rest + chunk if rest else chunk
-        found: list[tuple[int, bytes]] = []
-        if tty:
-            *lines, rest = data.split(b"\n")
-            found = [(1, line.removesuffix(b"\r") + b"\n") for line in lines]
-        else:
-            begin, size = _HEADER, len(data)
-            while begin <= size:
-                # Header: stream, three zeros, length of the message (big endian).
-                end = begin + _LENGTH(data, begin - 4)[0]
-                if end > size:
-                    break
-                found.append((data[begin - _HEADER], data[begin:end]))
-                begin = end + _HEADER
-            rest = data[begin - _HEADER :]
-        if found:
-            yield found
-    if tty and rest:
-        yield [(1, rest)]
-
-
-def lines_of(
-    chunks: Iterator[bytes], told: Mapping[str, Any], after: str | None = None
-) -> Iterator[list[LogLine]]:
-    """Make lines of a stream of a container's output, without those up to a cursor.
-
-    The engine sends messages ``TIMESTAMP TEXT``. A line of more than 16 KiB comes in several, of
-    which all but the last have no line's end. With the driver ``local`` of Docker 20.10 the
-    last has none either: there it is the one that is shorter.
-
-    A cursor is the engine's timestamp of a line, to the nanosecond, a slash, and how many lines
-    there were with that timestamp up to it.
-
-    Args:
-        chunks: What the engine sends.
-        told: What it tells of the container.
-        after: Cursor of the last line known; None for none.
-    """
-    driver = (told.get("HostConfig") or {}).get("LogConfig") or {}
-    least = _PART_BYTES if driver.get("Type") == "local" else 0
-    tty = bool((told.get("Config") or {}).get("Tty"))
-    stamp, _, count = (after or "").partition("/")
-    skip, at, same = int(count or 0), stamp, 0
-    begun: dict[int, tuple[str, list[bytes]]] = {}
-    # A million lines a log: what is looked up once is not looked up a million times.
-    new, read_time = tuple.__new__, datetime.fromisoformat
-
-    for batch in messages(chunks, tty=tty):
-        made: list[LogLine] = []
-        add = made.append
-        for channel, message in batch:
-            first, _, text = message.decode("utf-8", "replace").partition(" ")
-            if begun or text[-1:] != "\n":
-                # In bytes: a character may be half in this part and half in the next.
-                raw = message.partition(b" ")[2]
-                first, parts = begun.pop(channel, (first, []))
-                parts.append(raw)
-                if raw[-1:] != b"\n":
-                    if len(raw) >= least:
-                        begun[channel] = (first, parts)
-                        continue
-                    parts.append(b"\n")
-                text = b"".join(parts).decode(errors="replace")
-            if first != at:
-                at, same, skip = first, 0, 0
-            same += 1
-            if same <= skip:
-                continue
-            add(new(LogLine, (text[:-1], f"{first}/{same}", read_time(first))))
-        if made:
-            yield made
-    for first, parts in begun.values():
-        same = same + 1 if first == at else 1
-        at = first
-        if same > skip or first != stamp:
-            text = b"".join(parts).decode(errors="replace")
-            yield [LogLine(text, f"{first}/{same}", datetime.fromisoformat(first))]
-
-
-def _seconds(stamp: str) -> str:
-    """Spell a timestamp as the engine takes it: seconds, a point, nanoseconds."""
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return f"{seconds}.{fraction.ljust(9, '0')}"
+def _query(after: str | None) -> dict[str, str]:
+    """Spell what is wanted of a log: both streams, with times, from a cursor on."""
+    params = {"stdout": "1", "stderr": "1", "timestamps": "1"}
+    if after:
+        # The engine takes seconds with a fraction, and gives what is not older.
+        params["since"] = seconds_of(after.partition("/")[0])
+    return params

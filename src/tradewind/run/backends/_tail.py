@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -15,7 +16,8 @@ from tradewind.errors import RetryError, SetupError
 __all__ = ["Connection", "Tail"]
 
 _CONNECT_SECONDS = 10.0
-_TAIL_BYTES = 1 << 18
+_TAIL_BYTES = 1 << 16
+_SIZE = re.compile(rb"\r\n([0-9A-Fa-f]+)\r\n")
 
 
 class Connection(http.client.HTTPConnection):
@@ -93,10 +95,10 @@ class Tail:
                 self._refuse(response.status, response.read())
             if response.chunked:
                 file: Any = response.fp
-                yield from _dechunked(lambda: bytes(file.read1(_TAIL_BYTES)))
+                pieces = _dechunked(lambda: bytes(file.read1(_TAIL_BYTES)))
             else:
-                while piece := response.read1(_TAIL_BYTES):
-                    yield piece
+                pieces = iter(lambda: response.read1(_TAIL_BYTES), b"")
+            yield from pieces
         except (OSError, http.client.HTTPException) as error:
             raise RetryError(
                 f"Docker at {self._url}: the connection broke at {self._what} "
@@ -128,25 +130,49 @@ def _dechunked(read: Callable[[], bytes]) -> Iterator[bytes]:
     Raises:
         ConnectionError: The connection ended before the last chunk.
     """
-    data = b""
+    # What is left always begins with the end of the line before a chunk's size.
+    data = b"\r\n"
     while True:
         more = read()
         if not more:
             raise ConnectionError("it ended too early")
         data += more
-        at, found = 0, []
-        while (line_end := data.find(b"\r\n", at)) >= 0:
-            line = data[at:line_end]
-            size = int(line.partition(b";")[0] if b";" in line else line, 16)
-            begin = line_end + 2
-            if size and len(data) < begin + size + 2:
-                break
-            found.append(data[begin : begin + size])
-            at = begin + size + 2
-            if not size:
-                break
-        if found:
-            yield b"".join(found)
-            if not found[-1]:
+        bodies, data = _many_chunks(data) or _each_chunk(data)
+        if bodies:
+            yield b"".join(bodies)
+            if not bodies[-1]:
                 return
-        data = data[at:]
+
+
+def _many_chunks(data: bytes) -> tuple[list[bytes], bytes] | None:
+    """Take chunks apart by what looks like a size between two; None where one was not.
+
+    Returns:
+        Their bodies, an empty one at the end; what is left.
+    """
+    before, *parts = _SIZE.split(data)
+    if before or not parts:
+        return None
+    bodies, sizes = parts[1::2], [int(size, 16) for size in parts[::2]]
+    last, size = bodies.pop(), sizes.pop()
+    if list(map(len, bodies)) != sizes or 0 in sizes:
+        return None
+    if len(last) >= size:
+        return [*bodies, last[:size]], last[size:]
+    return bodies, b"\r\n%b\r\n%b" % (parts[-2], last)
+
+
+def _each_chunk(data: bytes) -> tuple[list[bytes], bytes]:
+    """Take chunks apart one after the other; see `_many_chunks`."""
+    bodies: list[bytes] = []
+    at = 0
+    while (line_end := data.find(b"\r\n", at + 2)) >= 0:
+        size = int(data[at + 2 : line_end].partition(b";")[0], 16)
+        begin = line_end + 2
+        if len(data) < begin + size:
+            break
+        bodies.append(data[begin : begin + size])
+        at = begin + size
+        if not size:
+            break
+    return bodies, data[at:]

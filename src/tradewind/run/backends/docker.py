@@ -22,7 +22,7 @@ from typing import Any
 from tradewind.errors import InputError, RetryError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._container_log import Follower, lines_of
+from tradewind.run.backends._container_log import ContainerLogs
 from tradewind.run.backends._engine import (
     Engine,
     EngineRefusedError,
@@ -104,14 +104,12 @@ class DockerBackend(Backend[Container]):
     def __init__(self, engine: Engine, *, say: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
         self._say = say
-        self._followers: dict[str, Follower] = {}
+        self._logs = ContainerLogs(engine, self._inspect)
         self._ended: dict[str, Sight] = {}
 
     def close(self) -> None:
         """Close its connections; containers go on."""
-        for follower in list(self._followers.values()):
-            follower.close()
-        self._followers.clear()
+        self._logs.close()
         self._engine.close()
 
     def name_of(self, owner: Owner, number: int) -> str:
@@ -325,27 +323,7 @@ class DockerBackend(Backend[Container]):
         A cursor is the engine's timestamp of a line, to the nanosecond, and how many lines before
         it have the same one.
         """
-        follower = self._followers.pop(name, None)
-        if follower is None or follower.cursor != after or wait == 0:
-            if follower is not None:
-                follower.close()
-            told = self._inspect(name)
-            if told is None:
-                return
-            follower = Follower(self._engine, name, after, told=told, follow=wait > 0)
-        try:
-            # What is not followed has an end: that is waited for.
-            while (lines := follower.take(wait or None)) is not None:
-                if not lines:
-                    self._followers[name] = follower
-                    return
-                yield from lines
-                follower.cursor = lines[-1].cursor
-            follower.close()
-        except BaseException:
-            # Whoever stops between two lines comes back with a cursor, over a new connection.
-            follower.close()
-            raise
+        return self._logs.read(name, after, wait=wait)
 
     # --------------------------------------------------------------------- result, stop, remove
 
@@ -388,15 +366,7 @@ class DockerBackend(Backend[Container]):
 
     def last_line(self, name: str) -> str | None:
         """Ask the engine for the end of the log; of a line of more than 2 MiB for its end."""
-        # The engine counts a long line as several, each of 16 KiB.
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "128"}
-        response = self._engine.ask(
-            "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
-        )
-        last = None
-        for lines in lines_of(iter([response.content]), self._inspect(name) or {}):
-            last = lines[-1].text
-        return last
+        return self._logs.last_line(name)
 
     def stop(self, name: str) -> None:
         """Ask the engine to stop it: SIGTERM, and SIGKILL after five seconds."""
@@ -415,9 +385,7 @@ class DockerBackend(Backend[Container]):
 
     def remove(self, name: str) -> None:
         """Kill and delete it, with its anonymous volumes, and what died before its claim."""
-        follower = self._followers.pop(name, None)
-        if follower is not None:
-            follower.close()
+        self._logs.forget(name)
         told = self._inspect(name)
         self._delete(name)
         if told is not None:

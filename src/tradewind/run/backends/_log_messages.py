@@ -1,0 +1,158 @@
+"""The messages of a container's log as the engine sends them, and the lines they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from operator import add
+from struct import Struct, unpack
+from typing import Any
+
+from tradewind.run.backend import LogLine
+
+__all__ = ["LogReader", "seconds_of"]
+
+_HEADER = 8
+#: Of all parts of a long line but the last, where the engine's driver is ``local``.
+_PART_BYTES = 16 * 1024
+_LENGTH = Struct(">I").unpack_from
+#: A message with a whole line: its header, of which the length is kept, its time and its text.
+_WHOLE = re.compile(rb"[\1\2]\0\0\0(.{4})([^ ]*) ([^\n]*)\n", re.DOTALL)
+_read_time = datetime.fromisoformat
+_line_of = partial(tuple.__new__, LogLine)
+
+
+class LogReader:
+    """Makes lines of a stream of a container's output, without those up to a cursor.
+
+    The engine sends messages ``TIMESTAMP TEXT``. A line of more than 16 KiB comes in several, of
+    which all but the last have no line's end. With the driver ``local`` of Docker 20.10 the
+    last has none either: there it is the one that is shorter.
+
+    A cursor is the engine's timestamp of a line, to the nanosecond, a slash, and how many lines
+    there were with that timestamp up to it.
+
+    A million lines a log: what can be done to many at once is not done to each of them.
+
+    Args:
+        told: What the engine tells of the container.
+        after: Cursor of the last line known; None for none.
+    """
+
+    def __init__(self, told: Mapping[str, Any], after: str | None = None) -> None:
+        driver = (told.get("HostConfig") or {}).get("LogConfig") or {}
+        self._least = _PART_BYTES if driver.get("Type") == "local" else 0
+        self._at, _, count = (after or "").partition("/")
+        self._same, self._skip = 0, int(count or 0)
+        self._begun: dict[int, tuple[str, list[bytes]]] = {}
+        self._rest = b""
+        self.count = 0
+        """How many messages there were, those of skipped lines too."""
+        self.tty = bool((told.get("Config") or {}).get("Tty"))
+        """Whether the container has a terminal: then there are no messages, only lines."""
+
+    def lines(self, chunks: Iterable[bytes]) -> Iterator[list[LogLine]]:
+        """Make lines of all that the engine sends.
+
+        Args:
+            chunks: What it sends.
+
+        Yields:
+            Those that a chunk has completed; after the last one what has no line's end.
+        """
+        for chunk in chunks:
+            if lines := self._take(chunk):
+                yield lines
+        if lines := self._finish():
+            yield lines
+
+    def _take(self, chunk: bytes) -> list[LogLine]:
+        """Make the lines that a chunk completes."""
+        data = self._rest + chunk
+        if not (self.tty or self._begun) and (whole := _whole_lines(data)) is not None:
+            self._rest = b""
+            self.count += len(whole[0])
+            return self._number(*whole)
+        messages = list(self._messages(data))
+        self.count += len(messages)
+        ended = [line for message in messages if (line := self._end_of_line(*message))]
+        return self._number([stamp for stamp, _ in ended], [text for _, text in ended])
+
+    def _messages(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Split what has come into messages: stream (1 stdout, 2 stderr) and bytes."""
+        if self.tty:
+            *lines, self._rest = data.split(b"\n")
+            yield from ((1, line.removesuffix(b"\r") + b"\n") for line in lines)
+            return
+        begin, size = _HEADER, len(data)
+        while begin <= size:
+            # Header: stream, three zeros, length of the message (big endian).
+            end = begin + _LENGTH(data, begin - 4)[0]
+            if end > size:
+                break
+            yield data[begin - _HEADER], data[begin:end]
+            begin = end + _HEADER
+        self._rest = data[begin - _HEADER :]
+
+    def _end_of_line(self, channel: int, message: bytes) -> tuple[str, str] | None:
+        """Take a message; tell timestamp and text of the line that it ends, if it ends one."""
+        stamp, _, raw = message.partition(b" ")
+        first, parts = self._begun.pop(channel, (stamp.decode(errors="replace"), []))
+        parts.append(raw)
+        if raw[-1:] != b"\n" and len(raw) >= self._least:
+            self._begun[channel] = (first, parts)
+            return None
+        # In bytes until here: a character may be half in one part and half in the next.
+        return first, b"".join(parts).removesuffix(b"\n").decode(errors="replace")
+
+    def _number(self, stamps: Sequence[str], texts: Sequence[str]) -> list[LogLine]:
+        """Make lines, each with its cursor, without those that are to be skipped."""
+        if stamps and stamps[0] != self._at and len(set(stamps)) == len(stamps):
+            self._at, self._same, self._skip = stamps[-1], 1, 0
+            cursors = [f"{stamp}/1" for stamp in stamps]
+            return list(map(_line_of, zip(texts, cursors, map(_read_time, stamps), strict=True)))
+        lines = []
+        for stamp, text in zip(stamps, texts, strict=True):
+            if stamp != self._at:
+                self._at, self._same, self._skip = stamp, 0, 0
+            self._same += 1
+            if self._same > self._skip:
+                lines.append(LogLine(text, f"{stamp}/{self._same}", _read_time(stamp)))
+        return lines
+
+    def _finish(self) -> list[LogLine]:
+        """Make lines of what has no line's end and will get none."""
+        left = list(self._begun.values())
+        if self.tty and self._rest:
+            stamp, _, raw = self._rest.partition(b" ")
+            left.append((stamp.decode(errors="replace"), [raw]))
+        texts = [b"".join(parts).decode(errors="replace") for _, parts in left]
+        return self._number([stamp for stamp, _ in left], texts)
+
+
+def _whole_lines(data: bytes) -> tuple[list[str], list[str]] | None:
+    """Take many messages apart at once; None unless each of them is one whole line.
+
+    Returns:
+        Timestamps and texts.
+    """
+    found = _WHOLE.findall(data)
+    if not found:
+        return None
+    headers, stamps, texts = zip(*found, strict=True)
+    lengths = unpack(f">{len(found)}I", b"".join(headers))
+    # What fits the pattern may be a message without a line's end, and the next one.
+    seen = [size + 2 for size in map(add, map(len, stamps), map(len, texts))]
+    if seen != list(lengths) or sum(seen) + _HEADER * len(found) != len(data):
+        return None
+    text = b"\n".join(texts).decode(errors="replace")
+    return b" ".join(stamps).decode(errors="replace").split(" "), text.split("\n")
+
+
+def seconds_of(stamp: str) -> str:
+    """Spell a timestamp as the engine takes it: seconds, a point, nanoseconds."""
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return f"{seconds}.{fraction.ljust(9, '0')}"
