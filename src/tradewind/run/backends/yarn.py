@@ -46,12 +46,14 @@ _TITLE_TAG = "tradewind-title-"
 _TAG_LENGTH = 100
 _TITLE_PARTS = 10
 _NAME = re.compile(rf"{_TAG}-(?:.*-|t)(?P<owner>[0-9a-f]{{12}})-(?P<number>\d+)")
-_PENDING = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED")
+_NEW = ("NEW", "NEW_SAVING", "SUBMITTED")
+_PENDING = (*_NEW, "ACCEPTED")
 _ACTIVE = (*_PENDING, "RUNNING")
 _EXIT = re.compile(r"exited with (?:status|\s*exitCode:) *(-?\d+)")
 _WRONG = ("unknown queue", "cannot submit applications to queue", "Invalid resource request")
 _END_SECONDS = 20.0
 _APPEAR_SECONDS = 5.0
+_SCHEDULED_SECONDS = 5.0
 _AGGREGATING = ("NOT_START", "RUNNING", "RUNNING_WITH_FAILURE")
 _AGGREGATION_SECONDS = 15.0
 
@@ -163,11 +165,18 @@ class YarnBackend(Backend[YarnWork]):
             )
 
     def _settled(self, name: str, surely: bool) -> list[dict[str, Any]]:
-        """Look up what was submitted; it is there when the submission has ended."""
+        """Look up what was submitted; it is there when the submission has ended.
+
+        What can never run is refused a moment later, when the scheduler has looked at it.
+        """
         end = time.monotonic() + (_APPEAR_SECONDS if surely else 0)
-        while not (found := self._named(name)) and time.monotonic() < end:
-            time.sleep(0.5)
-        return found
+        looked_at_by = time.monotonic() + _SCHEDULED_SECONDS
+        while True:
+            found = self._named(name)
+            waits = time.monotonic() < (looked_at_by if found else end)
+            if not waits or (found and found[0]["state"] not in _NEW):
+                return found
+            time.sleep(0.2)
 
     def _named(self, name: str) -> list[dict[str, Any]]:
         """List all applications of that name, the first one first."""
