@@ -15,7 +15,7 @@ from livy_server import LivyServer, livy_server
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
-from tradewind.run.backend import AlreadyStartedError, Sight, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, LogLine, Sight, Status, WorkFailedError
 from tradewind.run.backends._job_server import LostAnswerError
 from tradewind.run.backends.livy_session import LivySessionBackend, guarded
 from tradewind.run.backends.rest_job import RestConnection, RestJob
@@ -61,8 +61,13 @@ def connect(livy: LivyServer) -> Iterator[Any]:
 
 
 def run(backend: LivySessionBackend, owner: Owner, memory: Notebook, **more: Any) -> Outcome:
-    more.setdefault("log", lambda line: print(line.text))  # shown where the test fails
-    return attend(backend, owner, SESSION, memory=memory, look_seconds=0.1, **more)
+    keep = more.pop("log", lambda line: None)
+
+    def log(line: LogLine) -> None:
+        print(line.text)  # shown where the test fails
+        keep(line)
+
+    return attend(backend, owner, SESSION, memory=memory, log=log, look_seconds=0.1, **more)
 
 
 def until(backend: LivySessionBackend, name: str, *wanted: Status) -> Sight:
@@ -202,7 +207,7 @@ def test_stopping_deletes_the_session(connect, owner, tmp_path):
 
 
 def test_a_session_that_dies_is_a_failure(connect, owner):
-    with pytest.raises(WorkFailedError, match=r"'(dead|error|killed)'"):
+    with pytest.raises(WorkFailedError, match=r"'(shutting_down|dead|error|killed)'"):
         run(connect("import os; os._exit(1)"), owner, Notebook())
 
 

@@ -1,6 +1,7 @@
 package org.apache.livy.repl;
 
 import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelPipeline;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -10,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
+import java.util.Properties;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.apache.livy.rsc.BaseProtocol;
@@ -34,7 +37,23 @@ public class ReplDriver extends RSCDriver {
   private BufferedReader answers;
 
   public ReplDriver(SparkConf conf, RSCConf livyConf) throws Exception {
-    super(conf, livyConf);
+    super(conf, onLoopback(livyConf));
+  }
+
+  /** A driver of Livy takes the address of any network there is, and forgets what it was told. */
+  private static RSCConf onLoopback(RSCConf given) {
+    RSCConf conf =
+        new RSCConf(new Properties()) {
+          @Override
+          public RSCConf set(ConfEntry key, Object value) {
+            boolean address = key == RSCConf.Entry.RPC_SERVER_ADDRESS;
+            return super.set(key, address ? "127.0.0.1" : value);
+          }
+        };
+    for (Map.Entry<String, String> entry : given) {
+      conf.set(entry.getKey(), entry.getValue());
+    }
+    return conf;
   }
 
   @Override
@@ -48,13 +67,33 @@ public class ReplDriver extends RSCDriver {
     answers =
         new BufferedReader(
             new InputStreamReader(interpreter.getInputStream(), StandardCharsets.UTF_8));
-    tell("idle");
     return new SparkEntries(conf);
   }
 
   @Override
   protected void onClientAuthenticated(Rpc client) {
-    client.call(new BaseProtocol.ReplState(state));
+    ChannelPipeline pipeline = client.getChannel().pipeline();
+    if (pipeline.context(this) != null) {
+      pipeline.addBefore(
+          pipeline.context(this).executor(),
+          pipeline.context(this).name(),
+          "whole-messages",
+          new WholeMessages());
+    }
+    if (!state.equals("starting")) {
+      send(client, new BaseProtocol.ReplState(state));
+    }
+  }
+
+  /** All that is sent goes through the thread that answers: see {@link WholeMessages}. */
+  @Override
+  protected void broadcast(Object message) {
+    for (Rpc client : clients) {
+      send(client, message);
+    }
+    if (message instanceof BaseProtocol.JobResult && state.equals("starting")) {
+      tell("idle");
+    }
   }
 
   @Override
@@ -107,5 +146,14 @@ public class ReplDriver extends RSCDriver {
   private void tell(String now) {
     state = now;
     broadcast(new BaseProtocol.ReplState(now));
+  }
+
+  private void send(Rpc client, Object message) {
+    ChannelHandlerContext context = client.getChannel().pipeline().context(this);
+    if (context == null) {
+      client.call(message);
+    } else {
+      context.executor().execute(() -> client.call(message));
+    }
   }
 }
