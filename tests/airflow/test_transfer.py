@@ -12,7 +12,8 @@ import pytest
 
 from airflow_runs import Runs
 
-pytestmark = pytest.mark.airflow
+# One process: the last test looks at what all have logged.
+pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-transfer")]
 
 
 def succeeded(told: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def test_replace_false_refuses_what_another_run_made(dag_runs: Runs, bucket: Any
     assert bucket("refuses.csv") == b"id\n1\n"
 
 
+@pytest.mark.usefixtures("bucket")
 def test_no_secret_is_told(dag_runs: Runs, connections: dict[str, str]):
     """After all the others: what tasks have logged, handed on and shown."""
     told = succeeded(dag_runs.run("to_objects", "2026-01-03"))
