@@ -207,7 +207,7 @@ def test_stopping_deletes_the_session(connect, owner, tmp_path):
 
 
 def test_a_session_that_dies_is_a_failure(connect, owner):
-    with pytest.raises(WorkFailedError, match=r"'(shutting_down|dead|error|killed)'"):
+    with pytest.raises(WorkFailedError, match=r"'(dead|error|killed)'"):
         run(connect("import os; os._exit(1)"), owner, Notebook())
 
 

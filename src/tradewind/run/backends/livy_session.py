@@ -43,7 +43,6 @@ SESSIONS = replace(
     start=("POST", "/sessions"),
     listing="/sessions",
     look="/sessions/{name}",
-    failed=BATCHES.failed | {"shutting_down"},
     log=None if BATCHES.log is None else replace(BATCHES.log, path="/sessions/{name}/log"),
     remove=("DELETE", "/sessions/{name}"),
 )
@@ -87,7 +86,8 @@ class LivySessionBackend(RestJobBackend):
 
     def _sight(self, told: Any, name: str) -> Sight:
         state = told.get("state") if isinstance(told, dict) else None
-        if state == "busy":
+        if state in ("busy", "shutting_down"):
+            # One that shuts down is dead or gone in a moment.
             return Sight(Status.RUNNING)
         if state == "idle":
             statement = self._statement(name)
