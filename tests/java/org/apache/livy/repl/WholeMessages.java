@@ -9,7 +9,7 @@ import org.apache.livy.rsc.BaseProtocol;
 /**
  * Puts messages together again that Livy has torn apart: it sends each in two steps, a header and
  * what belongs to it, and where two of its threads do so at once their steps mix. The other side
- * then finds no header and ends the session, which happened to one session in a hundred.
+ * then finds no header and ends the session.
  *
  * <p>What Livy sends is either a call, whose content is one of {@link BaseProtocol}'s classes, or
  * an answer, whose content is not.
