@@ -10,13 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tradewind.errors import InputError
 
 __all__ = ["Owner"]
 
 _DIGEST_LENGTH = 12
+_WORD = re.compile(r"[A-Za-z0-9_-]{0,40}")
+_TITLE_TEXT = (
+    r"(?P<dag>[^/]+)/(?P<run>.+)/(?P<task>[^/\[\]#]+)(?:\[(?P<index>\d+)\])?(?:#(?P<life>\d+))?"
+)
+_TITLE = re.compile(_TITLE_TEXT)
+_TITLE_OF_DEPLOYMENT = re.compile(
+    _TITLE_TEXT + r"@(?P<deployment>[A-Za-z0-9_-]{0,40}):(?P<generation>[A-Za-z0-9_-]{0,40})"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,14 @@ class Owner:
         task: Id of the task.
         map_index: Index of a mapped task; -1 where it is not mapped, as in Airflow.
         life: How often a person has cleared the task run.
+        deployment: Id of the Airflow that it belongs to; empty where nobody said, as in what
+            was begun before owners had one.
+        generation: The DAG run's own identity: a run may be deleted and made again under its id.
+            Empty as `deployment` may be.
+
+    Raises:
+        InputError: `deployment` or `generation` has other characters than letters, digits, ``_``
+            and ``-``, or more than 40.
     """
 
     dag: str
@@ -39,11 +55,27 @@ class Owner:
     task: str
     map_index: int = -1
     life: int = 0
+    deployment: str = field(default="", kw_only=True)
+    generation: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        for what, word in (("deployment", self.deployment), ("generation", self.generation)):
+            if not _WORD.fullmatch(word):
+                raise InputError(
+                    f"{what} {word!r} cannot be a part of names on other systems. Let it have 40 "
+                    "letters, digits, _ and - at most."
+                )
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that stand for all of it (a prefix of its SHA-256)."""
+        """Twelve hexadecimal digits that stand for all of it (a prefix of its SHA-256).
+
+        An owner without deployment and generation has the digest that it had before there were
+        any: so what was begun then is found.
+        """
         parts = [self.dag, self.run, self.task, self.map_index, self.life]
+        if self.deployment or self.generation:
+            parts += [self.deployment, self.generation]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
 
     def name(self, *, limit: int = 63, separator: str = "-") -> str:
@@ -72,6 +104,57 @@ class Owner:
         readable = readable[:room].rstrip(separator) if room else ""
         return f"{readable}{separator}{self.digest}" if readable else f"t{self.digest}"
 
+    def is_former_life_of(self, other: Owner) -> bool:
+        """Tell whether this is the same task of the same deployment, at an earlier time.
+
+        Of a DAG run that was deleted and made again, or before a person cleared the task.
+
+        Args:
+            other: Who is at work now.
+        """
+        if self._stable != other._stable:
+            return False
+        if self.generation != other.generation:
+            return bool(self.deployment and self.generation and other.generation)
+        return self.life < other.life
+
+    @property
+    def _stable(self) -> tuple[str, str, str, str, int]:
+        return (self.deployment, self.dag, self.run, self.task, self.map_index)
+
     def __str__(self) -> str:
         mapped = "" if self.map_index < 0 else f"[{self.map_index}]"
-        return f"{self.dag}/{self.run}/{self.task}{mapped}" + (f"#{self.life}" * bool(self.life))
+        text = f"{self.dag}/{self.run}/{self.task}{mapped}" + (f"#{self.life}" * bool(self.life))
+        if self.deployment or self.generation:
+            text += f"@{self.deployment}:{self.generation}"
+        return text
+
+    @classmethod
+    def of_title(cls, title: str, digest: str) -> Owner | None:
+        """Read an owner out of its words.
+
+        Args:
+            title: ``str(owner)``, as a system has kept it.
+            digest: What it must come to; a system may have cut or changed the words.
+
+        Returns:
+            The owner; None where the words do not say.
+        """
+        # The second way: the words of an owner without a deployment may look as if they had one.
+        for pattern in (_TITLE_OF_DEPLOYMENT, _TITLE):
+            match = pattern.fullmatch(title)
+            if match is None:
+                continue
+            told = match.groupdict("")
+            owner = cls(
+                told["dag"],
+                told["run"],
+                told["task"],
+                map_index=int(told["index"] or -1),
+                life=int(told["life"] or 0),
+                deployment=told.get("deployment", ""),
+                generation=told.get("generation", ""),
+            )
+            if owner.digest == digest:
+                return owner
+        return None

@@ -272,15 +272,18 @@ def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> 
 
 
 def _end_former_lives(backend: Backend[WorkT], owner: Owner) -> None:
-    """End what a person's clear has made pointless, and what nobody was there to be told.
+    """End what a person's clear, or a DAG run's deletion, has made pointless.
 
-    As after a worker was killed, and the task was cleared before its retry.
+    As after a worker was killed, and the task was cleared before its retry; or after a DAG run was
+    deleted while its work ran, and made again under its id.
     """
     former = {replace(owner, life=life).digest for life in range(owner.life)}
-    if not former:
+    # A system that keeps its history for good has a long one: it is only read with good reason.
+    if not former and (not owner.generation or backend.keeps_history):
         return
     for piece in list(backend.list()):
-        if piece.owner in former:
+        known = Owner.of_title(piece.title, piece.owner)
+        if piece.owner in former or (known is not None and known.is_former_life_of(owner)):
             end(backend, piece.name)
 
 

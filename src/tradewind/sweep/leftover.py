@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,10 +9,6 @@ from datetime import datetime, timedelta
 from tradewind.owner import Owner
 
 __all__ = ["Ask", "Leftover", "Verdict", "judge", "owner_of_title"]
-
-_TITLE = re.compile(
-    r"(?P<dag>[^/]+)/(?P<run>.+)/(?P<task>[^/\[\]#]+)(?:\[(?P<index>\d+)\])?(?:#(?P<life>\d+))?"
-)
 
 
 @dataclass(frozen=True)
@@ -96,14 +91,4 @@ def owner_of_title(title: str, digest: str) -> Owner | None:
     Returns:
         The owner; None where the words do not say.
     """
-    match = _TITLE.fullmatch(title)
-    if match is None:
-        return None
-    owner = Owner(
-        match["dag"],
-        match["run"],
-        match["task"],
-        map_index=-1 if match["index"] is None else int(match["index"]),
-        life=int(match["life"] or 0),
-    )
-    return owner if owner.digest == digest else None
+    return Owner.of_title(title, digest)
