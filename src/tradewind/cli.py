@@ -8,15 +8,20 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from typing import ClassVar, NoReturn
 
 from tradewind import __version__
 from tradewind.commands.move import register_move
 from tradewind.commands.sweep import register_sweep
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
+from tradewind.redaction import environment_secrets, is_secret_name, redacted
 
 __all__ = ["COMMANDS", "main"]
+
+_SHORTEST = 6
 
 COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
     register_move,
@@ -37,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 all is well, 1 something failed, 2 the command line is wrong; a command
         may have others of its own.
     """
-    parser = argparse.ArgumentParser(
+    given = sys.argv[1:] if arguments is None else arguments
+    _Parser.given = given
+    parser: argparse.ArgumentParser = _Parser(
         prog="tradewind",
         description="Move data between systems, run work on them, and leave nothing behind.",
     )
@@ -45,14 +52,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(given)
     try:
         return int(parsed.run(parsed))
     except TradewindError as error:
-        print(f"tradewind: {error}", file=sys.stderr)
+        print(f"tradewind: {_redacted(str(error), given)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception:
+        # A fault of our own: its trace holds what libraries were given.
+        print(_redacted(traceback.format_exc(), given), file=sys.stderr)
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat no address; those of the commands are of the same class."""
+
+    given: ClassVar[Sequence[str]] = ()
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_redacted(message, self.given))
+
+
+def _redacted(text: str, arguments: Sequence[str]) -> str:
+    """Take out of a text what the command line and the environment hold of secrets.
+
+    Our own messages have none; this is for what others put into theirs.
+    """
+    uris = [one for one in arguments if "://" in one]
+    for one in arguments:
+        name, equals, value = one.partition("=")
+        if equals and name.isidentifier() and "://" in value:
+            uris.append(value)
+    secrets = environment_secrets() | {
+        value
+        for name, _, value in (one.partition("=") for one in arguments)
+        if is_secret_name(name) and name.isidentifier() and not name.startswith("key")
+    }
+    return redacted(text, uris=uris, secrets=(one for one in secrets if len(one) >= _SHORTEST))
 
 
 if __name__ == "__main__":

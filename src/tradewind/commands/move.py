@@ -6,7 +6,6 @@ import argparse
 import importlib
 import json
 import logging
-import re
 import signal
 import sys
 import threading
@@ -15,12 +14,12 @@ from contextlib import ExitStack, closing, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import urlsplit
 
 from tradewind.commands.progress import ProgressLine
 from tradewind.errors import InputError
 from tradewind.move.progress import size_text
 from tradewind.owner import Owner
+from tradewind.redaction import scheme_of, secrets_of
 
 if TYPE_CHECKING:
     from tradewind.move.receipt import Receipt
@@ -34,8 +33,6 @@ CONNECTION = "connection"
 
 _GRACE = 5.0
 """Seconds after which a move that was asked to stop and waits for another system is broken off."""
-
-_PASSWORD = re.compile(r"[a-z0-9+]+://[^/@:]*:[^/@]+@", re.IGNORECASE)
 
 _EPILOG = """\
 examples:
@@ -110,7 +107,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
     for option, uri in (("--from", arguments.source), ("--to", arguments.target)):
-        if _PASSWORD.match(uri) and not arguments.quiet:
+        if secrets_of(uri) and not arguments.quiet:
             print(
                 f"tradewind: the list of processes shows the password in {option} to everybody on "
                 "this machine. Give it in the environment, or name an Airflow connection.",
@@ -163,7 +160,7 @@ def _source(arguments: argparse.Namespace) -> Source:
     if query is not None:
         options["query"] = query
     uri = _uri(arguments.source)
-    scheme = urlsplit(uri).scheme
+    scheme = _scheme(uri)
     made: Source
     if scheme == CONNECTION:
         made = _connections().source_of_connection(_connection_id(uri), options)
@@ -182,7 +179,7 @@ def _target(arguments: argparse.Namespace) -> Target:
     if arguments.no_replace:
         options["replace"] = "false"
     uri = _uri(arguments.target)
-    scheme = urlsplit(uri).scheme
+    scheme = _scheme(uri)
     made: Target
     if scheme == CONNECTION:
         made = _connections().target_of_connection(_connection_id(uri), options)
@@ -200,14 +197,24 @@ def _connections() -> Any:
 
 def _uri(text: str) -> str:
     """Turn a path without a scheme into a URI of this machine's files."""
+    from tradewind.move.registry import SOURCES, TARGETS
+
     if "://" in text or text.startswith(f"{CONNECTION}:"):
         return text
+    begin = text.partition(":")[0].lower()
+    if ":" in text and _plain(begin) in {*SOURCES, *TARGETS} - {"file"}:
+        # Not taken for a path, which is shown whole: a password may stand in it.
+        raise InputError(f"move: an address of {begin} begins with {begin}://. Correct it.")
     if text == "-":
         raise InputError(
             "move: standard input and output cannot be moved whole or not at all. Name a file; "
             "./- is one of that name."
         )
     return f"file://{Path(text).absolute()}" + ("/" * text.endswith("/"))
+
+
+def _scheme(uri: str) -> str:
+    return CONNECTION if uri.startswith(f"{CONNECTION}:") else scheme_of(uri)
 
 
 def _plain(scheme: str) -> str:
@@ -226,7 +233,9 @@ def _options(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise InputError(f"move: {pair!r} is not of the form NAME=VALUE.")
+            raise InputError(
+                f"move: an option of {len(pair)} characters is not of the form NAME=VALUE."
+            )
         if name in options:
             raise InputError(f"move: the option {name!r} is given twice.")
         options[name] = value

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.redaction import HIDDEN, shown_uri, split_uri
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend
@@ -249,11 +250,7 @@ def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
 
 def _safe(name: str) -> str:
     """Name a system without what its URI may hold of secrets."""
-    if "://" not in name:
-        return name
-    parts = urlsplit(name)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    return shown_uri(name).partition("?")[0].replace(f"{HIDDEN}@", "")
 
 
 def _work(system: str, open_backend: Any) -> Iterator[Leftover]:
@@ -280,7 +277,7 @@ def _ssh(name: str) -> Backend[Any]:
         return opened
     from tradewind.run.backends.ssh import SSHBackend, SSHConnection
 
-    parts = urlsplit(name)
+    parts = split_uri(name, "sweep", "ssh://user@host:22")
     options = dict(parse_qsl(parts.query))
     root = options.pop("root", ".tradewind/jobs")
     key_file, known_hosts = options.pop("key_file", None), options.pop("known_hosts", None)
@@ -330,7 +327,7 @@ def _livy(name: str, kind: str) -> Backend[Any]:
 def _rest_connection(uri: str) -> RestConnection:
     from tradewind.run.backends.rest_job import RestConnection
 
-    if urlsplit(uri).password:
+    if split_uri(uri, "sweep", "http://host:port").password:
         raise InputError(
             f"sweep: {_safe(uri)} is given with a password, which others can see. Make an Airflow "
             "connection for it and name that."

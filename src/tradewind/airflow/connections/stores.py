@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tradewind.errors import InputError
+from tradewind.redaction import refuse_signed, scheme_of, shown_uri
 
 if TYPE_CHECKING:
     from tradewind.move.store import Store
@@ -39,15 +39,15 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
         InputError: The URI is wrong.
         SetupError: The connection is missing or wrong.
     """
-    parts = urlsplit(uri)
-    scheme = _OTHER_NAMES.get(parts.scheme, parts.scheme)
+    written = scheme_of(uri)
+    scheme = _OTHER_NAMES.get(written, written)
     if scheme not in DEFAULT_CONNECTIONS:
         raise InputError(
-            f"{uri!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
+            f"{shown_uri(uri)!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
         )
     conn_id = conn_id or DEFAULT_CONNECTIONS[scheme]
     # Not urlsplit's path: keys may hold '?' and '#'.
-    bucket, _, key = uri[len(parts.scheme) + 3 :].partition("/")
+    bucket, _, key = uri[len(written) + 3 :].partition("/")
     if scheme == "file":
         from tradewind.move.stores.files import FileStore
 
@@ -55,7 +55,8 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
         store, key = FileStore.from_uri(uri)
         return store, key
     if not bucket or not key:
-        raise InputError(f"{uri!r} names no object. Write {scheme}://bucket/key.")
+        raise InputError(f"{shown_uri(uri)!r} names no object. Write {scheme}://bucket/key.")
+    refuse_signed(uri)
     if scheme == "s3":
         from tradewind.airflow.connections.aws import s3_store
 

@@ -172,6 +172,7 @@ class App:
 def _is_here(host: str) -> bool:
     """Tell whether a Host header names this machine."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    name = name.lower()  # RFC 3986, section 3.2.2: a host is the same in any case.
     return (
         name in ("localhost", "[::1]")
         or _LOOPBACK.fullmatch(name) is not None

@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError, MissingExtraError
+from tradewind.redaction import (
+    HARMLESS,
+    is_secret_name,
+    keep_addresses_out_of_logs,
+    redacted,
+    shown_uri,
+    split_uri,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -18,10 +26,6 @@ if TYPE_CHECKING:
     from tradewind.move.clients.http_session import HttpSession
 
 __all__ = ["BearerAuth", "HeaderAuth", "HttpConnection", "Retries", "load_httpx", "masked"]
-
-_SECRET_NAME = re.compile(
-    r"key|token|secret|passw|pwd|auth|sig|credential|session|cookie|jwt|bearer", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class HttpConnection:
     redirects: int = 5
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.base_url)
+        parts = split_uri(self.base_url, "HTTP API", "https://host/path")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(
                 f"{masked(self.base_url)!r} is not the address of an HTTP API. Write it like "
@@ -128,8 +132,11 @@ class HttpConnection:
 
         ``TRADEWIND_HTTP_TOKEN`` is a bearer token; ``TRADEWIND_HTTP_USER`` and
         ``TRADEWIND_HTTP_PASSWORD`` are those of basic authentication, the user may be in the URI.
+
+        Raises:
+            InputError: It is no address.
         """
-        parts = urllib.parse.urlsplit(uri)
+        parts = split_uri(uri, "HTTP API", "https://host/path")
         host = parts.netloc.rpartition("@")[2]
         base = urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
         token = os.environ.get("TRADEWIND_HTTP_TOKEN")
@@ -160,16 +167,14 @@ class HttpConnection:
 
     def conceal(self, text: str) -> str:
         """Remove what is known to be secret from a text of the server."""
-        for secret in self._secrets():
-            if len(secret) >= 4:
-                text = text.replace(secret, "***")
-        return text
+        uris = [self.base_url, *([self.proxy] if self.proxy else [])]
+        return redacted(text, uris=uris, secrets=self._secrets())
 
     def _secrets(self) -> list[str]:
-        secrets = [value for name, value in self.headers.items() if _SECRET_NAME.search(name)]
-        secrets += [value for name, value in self.params.items() if _SECRET_NAME.search(name)]
+        secrets = [value for name, value in self.headers.items() if is_secret_name(name)]
+        secrets += [value for name, value in self.params.items() if name.lower() not in HARMLESS]
         if isinstance(self.auth, tuple):
-            secrets.append(self.auth[1])
+            secrets += [self.auth[1], f"{self.auth[0]}:{self.auth[1]}"]
         elif isinstance(self.auth, BearerAuth):
             secrets.append(self.auth.token)
         elif isinstance(self.auth, HeaderAuth):
@@ -193,6 +198,7 @@ def load_httpx() -> Any:
         import httpx
     except ImportError as error:
         raise MissingExtraError("httpx", extra="http", purpose="Reading over HTTP") from error
+    keep_addresses_out_of_logs()
     return httpx
 
 
@@ -204,17 +210,5 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def masked(url: str) -> str:
-    """Show a URL without user, password and values of parameters that look secret."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return "***"
-    host = parts.netloc.rpartition("@")[2]
-    if host != parts.netloc:
-        host = f"***@{host}"
-    pairs = []
-    for pair in parts.query.split("&") if parts.query else []:
-        name, equals, _ = pair.partition("=")
-        secret = equals and _SECRET_NAME.search(urllib.parse.unquote_plus(name))
-        pairs.append(f"{name}=***" if secret else pair)
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "&".join(pairs), ""))
+    """Show a URL without user, password and values of parameters that may be secret."""
+    return shown_uri(url)

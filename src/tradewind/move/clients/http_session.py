@@ -59,8 +59,8 @@ class HttpSession:
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             raise SetupError(
                 f"HTTP API at {masked(connection.base_url)}: the connection's settings are wrong "
-                f"({error}). Correct verify, cert or proxy."
-            ) from error
+                f"({connection.conceal(str(error))}). Correct verify, cert or proxy."
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -225,11 +225,14 @@ class HttpSession:
                 ) from error
             raise TryAgainError(f"it cannot be reached ({_reason(error)})", unsent=True) from error
         except (errors.UnsupportedProtocol, errors.InvalidURL) as error:
+            # Without its text: it repeats the address.
             raise InputError(
-                f"{masked(call.url)!r} is not an HTTP address ({error}). Correct it."
-            ) from error
+                f"{masked(call.url)!r} is not an HTTP address ({type(error).__name__}). Correct it."
+            ) from None
         except errors.HTTPError as error:
-            raise TryAgainError(f"the connection broke ({_reason(error)})") from error
+            # Without its cause: the library repeats headers that it cannot send.
+            reason = self.connection.conceal(_reason(error))
+            raise TryAgainError(f"the connection broke ({reason})") from None
         finally:
             if response is not None and not done:
                 response.close()

@@ -16,6 +16,7 @@ from tradewind.errors import (
     SetupError,
     TradewindError,
 )
+from tradewind.redaction import is_secret_name, redacted, scheme_of, shown_host, split_uri
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -82,7 +83,12 @@ class MongoConnection:
 
     @classmethod
     def from_uri(cls, uri: str) -> Self:
-        """Take a connection string; ``MONGODB_PASSWORD`` is its user's password if it has none."""
+        """Take a connection string; ``MONGODB_PASSWORD`` is its user's password if it has none.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        split_uri(uri, "MongoDB", "mongodb://user@host:27017/database")
         user = re.match(r"mongodb(?:\+srv)?://([^/@]*)@", uri)
         password = os.environ.get("MONGODB_PASSWORD")
         if password and user and ":" not in user[1]:
@@ -92,8 +98,8 @@ class MongoConnection:
     @property
     def address(self) -> str:
         """Hosts and ports, without user and password."""
-        found = re.match(r"mongodb(?:\+srv)?://(?:[^/?]*@)?([^/?]*)", self.uri)
-        return found[1] if found and found[1] else "an address that is not a MongoDB URI"
+        known = scheme_of(self.uri) in ("mongodb", "mongodb+srv")
+        return shown_host(self.uri) if known else "an address that is not a MongoDB URI"
 
     @property
     def database(self) -> str | None:
@@ -128,7 +134,8 @@ class MongoConnection:
         try:
             return MongoClient(self.uri, **options)
         except (PyMongoError, ValueError, TypeError) as error:
-            raise _wrong_settings(f"MongoDB at {self.address}", error) from error
+            # Without its cause: PyMongo's errors repeat what it was given.
+            raise _wrong_settings(f"MongoDB at {self.address}", error, self) from None
 
 
 @contextmanager
@@ -160,7 +167,7 @@ def named_errors(where: str) -> Iterator[None]:
             "try again."
         ) from error
     except (errors.ConfigurationError, errors.InvalidURI) as error:
-        raise _wrong_settings(where, error) from error
+        raise _wrong_settings(where, error) from None
     except (BSONError, errors.InvalidOperation, TypeError, ValueError, UnicodeError) as error:
         raise InputError(
             f"{where}: {_short(error)}. Correct the query, or the document that holds it."
@@ -169,10 +176,15 @@ def named_errors(where: str) -> Iterator[None]:
         raise RetryError(f"{where}: {_short(error)}. Try again.") from error
 
 
-def _wrong_settings(where: str, error: Exception) -> SetupError:
+def _wrong_settings(
+    where: str, error: Exception, connection: MongoConnection | None = None
+) -> SetupError:
+    text = _short(error)
+    if connection is not None:
+        secrets = [str(one) for key, one in connection.options.items() if is_secret_name(key)]
+        text = redacted(text, uris=[connection.uri], secrets=secrets)
     return SetupError(
-        f"{where}: the connection's settings are wrong ({_short(error)}). Correct its URI or "
-        "options."
+        f"{where}: the connection's settings are wrong ({text}). Correct its URI or options."
     )
 
 
@@ -207,5 +219,5 @@ def _short(error: Exception) -> str:
     details = getattr(error, "details", None)
     text = str((details or {}).get("errmsg") or error)
     text = re.split(r", (?:full error:|Timeout: |Topology Description:)", text)[0]
-    text = re.sub(r"//[^/@\s]*@", "//***@", text).rstrip(".")
+    text = redacted(text).rstrip(".")
     return text if len(text) <= 300 else f"{text[:297]}..."

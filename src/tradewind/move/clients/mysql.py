@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from tradewind.errors import InputError, MissingExtraError, SetupError
 from tradewind.move.clients.mysql_errors import translated
+from tradewind.redaction import split_uri
 
 __all__ = ["MySQLConnection", "Session", "bound", "quoted"]
 
@@ -119,11 +120,8 @@ class MySQLConnection:
         Raises:
             InputError: It is not such a URI.
         """
-        try:
-            parts = urlsplit(uri)
-            port = parts.port
-        except ValueError as error:
-            raise InputError(f"MySQL: the URI cannot be read: {error}.") from error
+        parts = split_uri(uri, "MySQL", "mysql://user@host:3306/database")
+        port = parts.port
         if parts.scheme.partition("+")[0] not in ("mysql", "mariadb"):
             raise InputError(
                 "MySQL: the URI does not begin with mysql://. Write "

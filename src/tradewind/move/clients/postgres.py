@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from tradewind.errors import InputError, MissingExtraError
+from tradewind.redaction import split_uri
 
 __all__ = ["PostgresConnection"]
 
@@ -134,11 +135,8 @@ class PostgresConnection:
         Raises:
             InputError: It is not such a URI.
         """
-        try:
-            parts = urlsplit(uri)
-            port = parts.port
-        except ValueError as error:
-            raise InputError(f"PostgreSQL: the URI cannot be read: {error}.") from error
+        parts = split_uri(uri, "PostgreSQL", "postgresql://user@host:5432/database")
+        port = None if "," in parts.netloc else parts.port
         if parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
             raise InputError(
                 "PostgreSQL: the URI does not begin with postgresql://. Write "

@@ -19,12 +19,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
 from tradewind.move.stores._azure_errors import code_of, translated
 from tradewind.move.stores._parted import PartedUpload
+from tradewind.redaction import refuse_signed, shown_host, shown_uri
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -109,7 +109,8 @@ class AzureStore(Store):
         scheme, _, rest = uri.partition("://")
         container, _, key = rest.partition("/")
         if scheme != "az" or not container or "@" in container:
-            raise InputError(f"{uri.split('?')[0]!r} is not of the form az://CONTAINER/KEY.")
+            raise InputError(f"{shown_uri(uri)!r} is not of the form az://CONTAINER/KEY.")
+        refuse_signed(uri)
         known = _of_environment(account)
         if not known.get("account"):
             raise InputError(
@@ -247,8 +248,7 @@ class AzureStore(Store):
 
     def describe(self, key: str = "") -> str:
         """Name a blob and its account, for messages."""
-        host = urlsplit(self._endpoint).netloc.rpartition("@")[2]
-        return f"{self.uri(key)} at {host}"
+        return f"{self.uri(key)} at {shown_host(self._endpoint)}"
 
     @property
     def client(self) -> ContainerClient:

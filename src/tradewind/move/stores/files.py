@@ -66,7 +66,7 @@ class FileStore(Store):
             scheme, _, path = uri.partition("://")
             path = path.removeprefix("localhost")
             if scheme != "file" or not path.startswith("/"):
-                raise InputError(f"{uri!r} names no file of this machine. Write file:///path.")
+                raise InputError("file: the URI names no file of this machine. Write file:///path.")
         if not path:
             raise InputError("An empty path names no file. Write file:///path.")
         plain = re.split(r"[*?\[]", path, maxsplit=1)[0]

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
 from tradewind.move.stores._gcs_http import Answer, Http
 from tradewind.move.stores._parted import PartedUpload
+from tradewind.redaction import refuse_signed, shown_uri
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -101,11 +102,12 @@ class GCSStore(Store):
         Raises:
             InputError: It is no such URI.
         """
-        parts = urlsplit(uri, allow_fragments=False)
-        if parts.scheme != "gs" or not parts.netloc or "@" in parts.netloc:
-            raise InputError(f"{uri.split('?')[0]!r} is not of the form gs://BUCKET/KEY.")
-        key = uri.partition("://")[2].partition("/")[2]
-        return cls(parts.netloc, **options), key
+        scheme, _, rest = uri.partition("://")
+        bucket, _, key = rest.partition("/")
+        if scheme != "gs" or not bucket or set(bucket) & set("@:?#"):
+            raise InputError(f"{shown_uri(uri)!r} is not of the form gs://BUCKET/KEY.")
+        refuse_signed(uri)
+        return cls(bucket, **options), key
 
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself."""

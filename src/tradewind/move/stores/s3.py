@@ -25,6 +25,7 @@ from tradewind.move.stores._s3_errors import (
     translated,
 )
 from tradewind.move.stores._s3_upload import S3Upload
+from tradewind.redaction import redacted, refuse_signed, shown_host, shown_uri
 
 __all__ = ["S3Store"]
 
@@ -118,8 +119,14 @@ class S3Store(Store):
         """
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
-        if scheme not in ("s3", "s3a", "s3n") or not bucket:
-            raise InputError(f"{uri!r} names no object of S3. Write s3://bucket/key.")
+        arn = bucket.startswith("arn:")
+        if (
+            scheme not in ("s3", "s3a", "s3n")
+            or not bucket
+            or (set(bucket) & set("@:") and not arn)
+        ):
+            raise InputError(f"{shown_uri(uri)!r} names no object of S3. Write s3://bucket/key.")
+        refuse_signed(uri)
         given = {"endpoint_url": endpoint_url, "region_name": region_name}
         options = {name: value for name, value in given.items() if value is not None}
         return cls(bucket, client_options=options), key
@@ -158,9 +165,10 @@ class S3Store(Store):
             with translated(f"s3://{self.bucket}", "connect"):
                 client = (self._session or boto3.Session()).client("s3", **options)
         except ValueError as error:  # an endpoint that is no URL
+            told = redacted(str(error), uris=[str(options.get("endpoint_url") or "")])
             raise SetupError(
-                f"s3://{self.bucket}: {error}. Correct endpoint_url or the region."
-            ) from error
+                f"s3://{self.bucket}: {told}. Correct endpoint_url or the region."
+            ) from None
         s3 = dict(client.meta.config.s3 or {})
         if "payload_signing_enabled" not in s3 and _is_safe(client.meta.endpoint_url):
             client.meta.config.s3 = {**s3, "payload_signing_enabled": False}
@@ -207,9 +215,7 @@ class S3Store(Store):
         endpoint = str(self._client_options.get("endpoint_url") or "")
         if self._client is not None:
             endpoint = self._client.meta.endpoint_url
-        # User and password may stand in a URL of one's own.
-        host = endpoint.rpartition("@")[2] if "@" in endpoint else urlsplit(endpoint).netloc
-        return self.uri(key) + (f" at {host}" if host else "")
+        return self.uri(key) + (f" at {shown_host(endpoint)}" if endpoint else "")
 
     # ---------------------------------------------------------------------------- the store's verbs
 

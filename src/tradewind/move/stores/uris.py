@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from typing import Any
-from urllib.parse import urlsplit
 
 from tradewind.errors import InputError
 from tradewind.move.registry import STORES, load
 from tradewind.move.store import Store
+from tradewind.redaction import scheme_of, shown_uri
 
 __all__ = ["options_of", "store_of"]
 
@@ -50,12 +50,12 @@ def options_of(uri: str) -> tuple[str, ...]:
 
 
 def _store_class(uri: str) -> tuple[Any, tuple[str, ...]]:
-    scheme = urlsplit(uri).scheme if "://" in uri else "file"
+    scheme = scheme_of(uri) if "://" in uri else "file"
     short = {"gcs": "gs", "s3a": "s3", "s3n": "s3", "wasb": "az", "wasbs": "az"}
     name = short.get(scheme, scheme)
     if name not in STORES:
         raise InputError(
-            f"{uri!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
+            f"{shown_uri(uri)!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
         )
     store: Any = load(STORES, name, what="store")
     parameters = inspect.signature(store.from_uri).parameters.values()

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.redaction import keep_addresses_out_of_logs, shown_uri, split_uri
 from tradewind.run.backends._tail import Connection, Tail
 
 if TYPE_CHECKING:
@@ -99,11 +100,13 @@ class Engine:
             import httpx
         except ImportError as error:
             raise MissingExtraError("httpx", extra="docker", purpose="Docker") from error
+        keep_addresses_out_of_logs()
         self._httpx = httpx
         self._logging: tuple[str, frozenset[str]] | None = None
-        self.url = url
+        self.url = shown_uri(url)
+        """The engine's address, for messages."""
         self._tls = tls
-        parts = urlsplit(url)
+        self._parts = parts = split_uri(url, "Docker", "unix:///path/to/docker.sock")
         prefix = f"/v{api_version.removeprefix('v')}" if api_version not in (None, "auto") else ""
         self._prefix = prefix
         transport = None
@@ -115,8 +118,8 @@ class Engine:
             base = f"{scheme}://{parts.netloc}{prefix}"
         else:
             raise SetupError(
-                f"Docker: {url!r} is no address of an engine. Use unix:///path/to/docker.sock, "
-                "tcp://host:port or https://host:port."
+                f"Docker: {self.url!r} is no address of an engine. Use "
+                "unix:///path/to/docker.sock, tcp://host:port or https://host:port."
             )
         self._client = httpx.Client(
             base_url=base,
@@ -188,7 +191,7 @@ class Engine:
             what: What it is about, for messages.
             params: Of the query.
         """
-        parts = urlsplit(self.url)
+        parts = self._parts
         connection = Connection(
             parts.hostname or "engine",
             parts.port,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.redaction import HIDDEN, keep_addresses_out_of_logs, shown_uri, split_uri
 
 if TYPE_CHECKING:
     import httpx
@@ -73,9 +73,10 @@ class JobServer:
             import httpx
         except ImportError as error:
             raise MissingExtraError("httpx", extra="http", purpose="Jobs of HTTP APIs") from error
+        keep_addresses_out_of_logs()
         self._httpx = httpx
         self._settings = connection
-        parts = urlsplit(connection.base_url)
+        parts = split_uri(connection.base_url, system, "https://host:port/path")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SetupError(
                 f"{system}: {_plain(connection.base_url)!r} is not the address of an HTTP API. "
@@ -218,7 +219,10 @@ class JobServer:
                 f"{self.where}: the connection broke at {what} ({type(error).__name__}: {error})."
             ) from error
         except httpx.InvalidURL as error:
-            raise SetupError(f"{self.where}: {what}: {error}. Correct the address.") from error
+            # Without its text: it repeats the address.
+            raise SetupError(
+                f"{self.where}: {what}: it is no HTTP address ({type(error).__name__}). Correct it."
+            ) from None
 
     @contextmanager
     def stream(
@@ -307,8 +311,7 @@ def _seconds_asked(text: str | None) -> float | None:
 
 def _plain(url: str) -> str:
     """Show a URL without user, password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return shown_uri(url).partition("?")[0].replace(f"{HIDDEN}@", "")
 
 
 def _tls(connection: RestConnection, where: str) -> bool | ssl.SSLContext:

@@ -1,0 +1,357 @@
+"""What of an address may be shown: the one place that decides it, by a list of what may be.
+
+Shown are scheme, host, port, path and the values of query parameters known to be harmless
+(`HARMLESS`). User, password, fragment and every other value are not. An address that cannot be
+read for certain is described without any of its text: in ``postgresql://u:SEC/RET@host/db``, a
+``/`` makes of half a password a port. See RFC 3986, section 3.2, for what delimits what.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from tradewind.errors import InputError
+
+__all__ = [
+    "HARMLESS",
+    "HIDDEN",
+    "environment_secrets",
+    "is_secret_name",
+    "keep_addresses_out_of_logs",
+    "redacted",
+    "refuse_signed",
+    "scheme_of",
+    "secrets_of",
+    "shown_host",
+    "shown_uri",
+    "split_uri",
+]
+
+HIDDEN = "***"
+"""Stands for what is not shown."""
+
+# fmt: off
+HARMLESS = frozenset((
+    # How an API is paged, ordered and cut.
+    "page", "per_page", "pagesize", "page_size", "limit", "offset", "start", "end", "size",
+    "count", "top", "skip", "$top", "$skip", "sort", "order", "order_by", "direction", "since",
+    "until", "from", "to", "date", "start_date", "end_date", "year", "month", "day", "format",
+    "lang", "locale", "version", "region", "partnumber", "uploads", "list-type", "max-keys",
+    "versionid",
+    # How a database is reached.
+    "sslmode", "ssl_mode", "ssl", "tls", "connect_timeout", "target_session_attrs", "charset",
+    "authsource", "replicaset", "readpreference", "retrywrites", "retryreads", "w", "mode",
+    "directconnection", "loadbalanced", "compressors", "connecttimeoutms", "sockettimeoutms",
+    "serverselectiontimeoutms", "cache",
+))
+# fmt: on
+"""Query parameters, in lower case, whose values are shown."""
+
+_SECRET_NAME = re.compile(
+    r"key|token|secret|passw|pwd|auth|sig|credential|session|cookie|jwt|bearer|conn_", re.IGNORECASE
+)
+_OBJECTS = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "az", "wasb", "wasbs", "abfs", "abfss"})
+_WEB = frozenset({"http", "https"})
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30}):(?=//)")
+_HOST = re.compile(
+    r"(?:[\w.\-]*|\[[0-9A-Fa-f:.]+(?:%[\w.]+)?\]|%2[Ff][\w.%\-]*|\$\w+)(?::\d{0,5})?"
+)
+_NAME = re.compile(r"[$\w][\w.\-\[\]]{0,40}")
+_VALUE = re.compile(r"[\w.,:+\-]{0,64}")
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://[^\s'\"<>()]+")
+_DELIMITERS = re.compile(r"[/?#\[\]@:%&=\s]+")
+_SIGNED = re.compile(
+    r"[?&](?:sig|signature|x-(?:amz|goog)-\w[\w\-]*|\w*(?:token|secret|password|apikey|access_?key)"
+    r"\w*|code)=",
+    re.IGNORECASE,
+)
+_SHORTEST = 4
+_ENVIRONMENT = ("PGPASSWORD", "MYSQL_PWD")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, parameter, option or variable of this name may hold a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case; empty where there is none. Never fails, unlike `urlsplit`."""
+    found = _SCHEME.match(uri)
+    return found[1].lower() if found else ""
+
+
+def _divided(uri: str) -> tuple[str, str, str, str] | None:
+    """Scheme, user information, hosts and the rest; None where they cannot be told for certain."""
+    scheme = scheme_of(uri)
+    if not scheme or any(ord(letter) < 32 for letter in uri):
+        return None
+    after = uri[len(scheme) + 3 :]
+    end = next((at for at, letter in enumerate(after) if letter in "/?#"), len(after))
+    if scheme in _OBJECTS:
+        end = after.find("/") if "/" in after else len(after)
+    authority, rest = after[:end], after[end:]
+    user, at, hosts = authority.rpartition("@")
+    if scheme.startswith(("wasb", "abfs")) and at and ":" not in user:
+        user, hosts, at = "", hosts, ""
+    if "@" in user and not scheme.startswith("http"):
+        # More than one: a client library may see another host than we do.
+        return None
+    if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        return None
+    if "@" in rest:
+        before = rest[: rest.rfind("@")]
+        if scheme in _OBJECTS:
+            doubtful = ":" in authority or (re.search(r":[^@]*@", rest) is not None and not user)
+        elif scheme in _WEB:
+            doubtful = (
+                bool(at) or ":" in authority or ":" in before or bool(re.search(r"[^/]@", rest))
+            )
+        elif scheme.startswith(("file", "sqlite", "unix")):
+            doubtful = bool(at) or ":" in authority
+        else:
+            path, _, query = rest.partition("?")
+            pairs = [pair for pair in query.split("&") if "@" in pair]
+            doubtful = (
+                "@" in path
+                or (":" in authority and not at)
+                or not all(re.fullmatch(r"\w+=[^/?#]*", pair) for pair in pairs)
+            )
+        if doubtful:
+            return None
+    return scheme, user, hosts, rest
+
+
+def shown_uri(uri: str) -> str:
+    """Show an address without what may be secret.
+
+    Args:
+        uri: Any text that is meant to be an address; a name without ``://`` is shown as it is.
+
+    Returns:
+        Scheme, host, port, path and harmless parameters; ``scheme://***`` where it cannot be told
+        for certain which part is which.
+    """
+    if "://" not in uri:
+        return uri if "@" not in uri and "\n" not in uri else HIDDEN
+    divided = _divided(uri)
+    if divided is None:
+        return f"{scheme_of(uri)}://{HIDDEN}" if scheme_of(uri) else HIDDEN
+    scheme, user, hosts, rest = divided
+    begin = f"{scheme}://{HIDDEN + '@' if user else ''}{hosts}"
+    if scheme in _OBJECTS and not _SIGNED.search(rest):
+        return begin + rest  # Keys may hold all of these.
+    path, question, query = rest.partition("#")[0].partition("?")
+    if scheme in _WEB:
+        path = "/".join(part.partition(";")[0] for part in path.split("/"))
+    return begin + path + (f"?{_shown_query(query)}" if question and query else "")
+
+
+def _shown_query(query: str) -> str:
+    shown = []
+    for pair in query.split("&"):
+        name, equals, value = pair.partition("=")
+        plain = unquote_plus(name)
+        if not equals or not _NAME.fullmatch(plain):
+            shown.append(HIDDEN)
+        elif plain.lower() in HARMLESS and _VALUE.fullmatch(unquote_plus(value)):
+            shown.append(pair)
+        else:
+            shown.append(f"{name}={HIDDEN}")
+    return "&".join(shown)
+
+
+def shown_host(uri: str) -> str:
+    """Host and port of an address; ``***`` where they cannot be told for certain."""
+    divided = _divided(uri)
+    return (divided[2] or HIDDEN) if divided else HIDDEN
+
+
+def split_uri(uri: str, system: str, form: str) -> SplitResult:
+    """Take an address apart as `urlsplit` does, and refuse one that means several things.
+
+    Args:
+        uri: The address.
+        system: Who refuses, for the message.
+        form: How it is written, for the message.
+
+    Returns:
+        Its parts; ``port`` can be read without fear.
+
+    Raises:
+        InputError: It cannot be read for certain; the message has none of its text.
+    """
+    try:
+        # An address of the web may have any '@' in its path: it is shown less, not refused.
+        known, scheme = uri, scheme_of(uri)
+        if scheme in _WEB:
+            known = f"{scheme}://{re.split('[/?#]', uri[len(scheme) + 3 :])[0]}"
+        if _divided(known) is None:
+            raise ValueError
+        parts = urlsplit(uri)
+        if "," not in parts.netloc:
+            _ = parts.port
+    except ValueError:
+        raise InputError(
+            f"{system}: the URI cannot be read; it is not shown, as it may hold a password. Write "
+            f"{form}, and in user, password and values / ? # [ ] @ : % and spaces as %2F %3F %23 "
+            "%5B %5D %40 %3A %25 %20."
+        ) from None
+    return parts
+
+
+def refuse_signed(uri: str) -> None:
+    """Refuse a signed address of an object: its signature would become part of a key, and shown.
+
+    Args:
+        uri: ``s3://bucket/key`` and the like, where a key may hold ``?``.
+
+    Raises:
+        InputError: It ends in a query with a signature or a token.
+    """
+    if _SIGNED.search(uri):
+        raise InputError(
+            f"{scheme_of(uri)}: the URI has a signature or a token behind its key, which is "
+            "not shown. Name the object alone, and give credentials in the connection or the "
+            "environment; a signed address is moved as https://."
+        )
+
+
+def secrets_of(uri: str) -> set[str]:
+    """What of an address is not to be shown, in pieces: for texts that others made of it.
+
+    Args:
+        uri: The address.
+
+    Returns:
+        The pieces, as written and decoded; of an address that cannot be read, all its pieces.
+    """
+    if "://" not in uri:
+        return set()
+    divided = _divided(uri)
+    if divided is None:
+        after = uri.partition("://")[2]
+        return {one for piece in (after, unquote(after)) for one in _pieces(piece)}
+    scheme, user, _, rest = divided
+    name, _, password = user.partition(":")
+    found = {password, unquote(password)} if password else {name, unquote(name)}
+    if scheme in _OBJECTS and not _SIGNED.search(rest):
+        rest = ""
+    for pair in rest.partition("?")[2].replace("#", "&").split("&"):
+        key, equals, value = pair.partition("=")
+        if equals and unquote_plus(key).lower() not in HARMLESS:
+            found |= {value, unquote(value), unquote_plus(value)}
+    return {one for one in found if one}
+
+
+def _pieces(text: str) -> set[str]:
+    return {text, *_DELIMITERS.split(text)}
+
+
+def environment_secrets(environment: Mapping[str, str] | None = None) -> set[str]:
+    """Secrets that systems' own tools, Airflow and Tradewind read from the environment.
+
+    Args:
+        environment: Its variables; those of this process when not given.
+    """
+    found: set[str] = set()
+    for name, value in (os.environ if environment is None else environment).items():
+        if name.startswith("AIRFLOW_CONN_"):
+            found |= secrets_of(value)
+            if value.lstrip().startswith("{"):
+                found |= _in_json(value)
+        elif name in _ENVIRONMENT or (
+            name.startswith(("AWS_", "AZURE_", "TRADEWIND_", "MONGODB_", "GOOGLE_"))
+            and re.search(r"PASSWORD|SECRET|TOKEN|_KEY$|CONNECTION_STRING", name)
+            and not name.endswith("_FILE")
+        ):
+            found.add(value)
+    return found
+
+
+def _in_json(text: str) -> set[str]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return _pieces(text)
+    found: set[str] = set()
+    waiting = [("", told)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(str(key), one) for key, one in value.items()]
+        elif isinstance(value, list):
+            waiting += [(name, one) for one in value]
+        elif isinstance(value, str) and is_secret_name(name):
+            found.add(value)
+    return found
+
+
+def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()) -> str:
+    """Take what may be secret out of a text that somebody else made, like a library's error.
+
+    Args:
+        text: The text.
+        uris: Addresses that may stand in it, whole or in pieces.
+        secrets: Further secrets. Each is found as it is, percent-encoded, in base64, and as Python
+            and JSON write it. Those of under 4 characters are left: they would take words apart.
+
+    Returns:
+        The text with ``***`` in their places; each address in it is shown by `shown_uri`.
+    """
+    hidden = {spelled for one in secrets for spelled in _spellings(one)}
+    for uri in uris:
+        if "://" in uri:
+            text = text.replace(uri, shown_uri(uri))
+        hidden |= {spelled for one in secrets_of(uri) for spelled in _spellings(one)}
+    for one in sorted(hidden, key=len, reverse=True):
+        if len(one) >= _SHORTEST:
+            text = text.replace(one, HIDDEN)
+    return _IN_TEXT.sub(_in_text, text)
+
+
+class _ShownAddresses(logging.Filter):
+    """Shows the addresses among a record's arguments as `shown_uri` does."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                shown_uri(str(one)) if "://" in str(one) else one for one in record.args
+            )
+        return True
+
+
+_shown_addresses = _ShownAddresses()
+
+
+def keep_addresses_out_of_logs() -> None:
+    """Let httpx, which logs the whole address of each request, log what may be shown of it."""
+    # Adding the same filter twice changes nothing.
+    logging.getLogger("httpx").addFilter(_shown_addresses)
+
+
+def _in_text(found: re.Match[str]) -> str:
+    uri = found[0].rstrip(".,:;!")
+    if not re.search(r"[@?#]", uri.partition("://")[2]):
+        return found[0]
+    return shown_uri(uri) + found[0][len(uri) :]
+
+
+def _spellings(secret: str) -> set[str]:
+    raw = secret.encode(errors="surrogatepass")
+    return {
+        secret,
+        secret.strip(),
+        quote(raw, safe=""),
+        quote(raw),
+        quote_plus(raw),
+        repr(secret)[1:-1],
+        repr(raw)[2:-1],
+        json.dumps(secret)[1:-1],
+        base64.b64encode(raw).decode(),
+    }

@@ -1,0 +1,256 @@
+"""No secret of an address is shown, whatever it is made of: through the real command line."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import socket
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradewind.cli import main
+from tradewind.errors import InputError
+from tradewind.redaction import (
+    environment_secrets,
+    redacted,
+    secrets_of,
+    shown_uri,
+    split_uri,
+)
+
+#: Stands in each half of each secret, so that a piece of it gives it away.
+MARK = "qZx9Kw7J"
+CLOSED = "127.0.0.1:1"
+
+_ODD = st.text(alphabet="/?#[]@:% äß漢ab1&=+'\"\\", max_size=4)
+SECRETS = st.builds(lambda a, b, c: f"{a}{MARK}{b}{MARK}{c}", _ODD, _ODD, _ODD)
+#: Half of a password in front of what delimits may look like a port.
+DIGITS = st.builds(lambda odd: f"12{odd}{MARK}", st.sampled_from(list("/?#[]@:% ")))
+ANY = SECRETS | DIGITS
+PLACES = st.sampled_from(["raw", "quoted"])
+
+
+def spelled(secret: str, place: str) -> str:
+    return secret if place == "raw" else quote(secret, safe="")
+
+
+def said(*arguments: str) -> str:
+    """All that a run of the command line says: output, errors, logs, exceptions that leave it."""
+    out, err, log = io.StringIO(), io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(log)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main(list(arguments))
+            except SystemExit:
+                pass
+            except BaseException:
+                err.write(traceback.format_exc())
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    return out.getvalue() + err.getvalue() + log.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(tmp_path_factory):
+    """Without what this machine's environment says of systems; no wait for what is closed."""
+    kept = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("PG", "MYSQL", "MONGODB", "AWS_", "AZURE_", "TRADEWIND_", "AIRFLOW_C")):
+            del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_S3": f"http://{CLOSED}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    here = os.getcwd()
+    resolve = socket.getaddrinfo
+
+    def nobody_else(host, *arguments, **options):
+        # Half of an address may look like a host: nothing leaves this machine.
+        if host not in ("127.0.0.1", b"127.0.0.1", None):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *arguments, **options)
+
+    socket.getaddrinfo = nobody_else
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    socket.getaddrinfo = resolve
+    os.chdir(here)
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, ANY, PLACES, st.sampled_from(["postgresql", "postgres", "mysql", "mariadb"]))
+def test_databases_show_no_secret(user, password, place, scheme):
+    user, password = spelled(user, place), spelled(password, place)
+    uri = f"{scheme}://{user}:{password}@{CLOSED}/db"
+    for arguments in (
+        ["--from", uri, "--to", "x.csv", "--query", "SELECT 1", "--dry-run"],
+        ["--from", "x.csv", "--to", uri, "--set-to", "table=t", "--set-to", "nonsense=1"],
+        ["--from", uri, "--to", "x.csv", "--set-from", "nonsense=1"],
+    ):
+        text = said("move", *arguments)
+        assert MARK not in text, text
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, ANY, PLACES, st.sampled_from(["mongodb", "mongodb+srv"]))
+def test_mongodb_shows_no_secret(user, password, place, scheme):
+    user, password = spelled(user, place), spelled(password, place)
+    uri = f"{scheme}://{user}:{password}@{CLOSED}/db?serverSelectionTimeoutMS=1&connectTimeoutMS=1"
+    for options in (["nonsense=1"], ["collection=c"]):
+        given_ = [one for pair in options for one in ("--set-from", pair)]
+        text = said("move", "--from", uri, "--to", "x.csv", *given_, "--dry-run")
+        assert MARK not in text, text
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, ANY, PLACES, st.sampled_from(["http", "https"]))
+def test_http_shows_no_secret(user, password, place, scheme):
+    secret = spelled(password, place)
+    for uri in (
+        f"{scheme}://{spelled(user, place)}:{secret}@{CLOSED}/items",
+        f"{scheme}://{CLOSED}/items?code={secret.replace('&', '%26')}&page=2",
+        f"{scheme}://{CLOSED}/items#{secret}",
+    ):
+        text = said("move", "--from", uri, "--to", "x.csv", "--set-from", "nonsense=1")
+        assert MARK not in text, text
+        assert MARK not in shown_uri(uri)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, PLACES, st.sampled_from(["s3", "s3a", "gs", "az", "wasb", "file"]))
+def test_object_stores_show_no_secret(secret, place, scheme):
+    secret = spelled(secret, place)
+    for uri in (f"{scheme}://user:{secret}@bucket/key.csv", f"{scheme}://:{secret}@bucket/key"):
+        for arguments in (["--from", uri, "--to", "x.csv"], ["--from", "x.csv", "--to", uri]):
+            text = said("move", *arguments, "--dry-run")
+            assert MARK not in text, text
+    if scheme != "file":
+        for name in ("sig", "X-Amz-Signature", "X-Goog-Signature", "sv=1&sig"):
+            # A bare '&' ends a value, by the rules of a query.
+            uri = f"{scheme}://bucket/key.csv?{name}={secret.replace('&', '%26')}"
+            text = said("move", "--from", uri, "--to", "x.csv", "--dry-run")
+            assert MARK not in text, text
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, ANY, PLACES, st.sampled_from(["docker", "ssh", "livy", "yarn"]))
+def test_sweep_shows_no_secret(user, password, place, kind):
+    user, password = spelled(user, place), spelled(password, place)
+    scheme = {"docker": "tcp", "ssh": "ssh"}.get(kind, "http")
+    uris = [f"{scheme}://{user}:{password}@{CLOSED}/"]
+    if kind != "ssh":
+        uris.append(f"{scheme}://{CLOSED}/?token={password}")
+    for uri in uris:
+        text = said("sweep", f"--{kind}", uri)
+        assert MARK not in text, text
+
+
+@settings(max_examples=30, deadline=None)
+@given(ANY, st.sampled_from(["postgresql", "mysql", "sqlite", "s3", "https"]))
+def test_what_the_command_line_refuses_is_not_shown(secret, scheme):
+    uri = f"{scheme}://user:{secret}@{CLOSED}/db"
+    for arguments in (
+        ["move", uri],
+        ["move", "--from", "a.csv", "--to", "b.csv", uri],
+        ["sweep", uri],
+        ["move", "--from", uri.replace("://", ":"), "--to", "x.csv"],
+        ["move", "--from", uri.replace("://", ":/"), "--to", "x.csv"],
+        ["move", "--from", "a.csv", "--to", "b.csv", "--set-to", f"x {uri}"],
+        ["move", "--from", f"connection:no_{MARK[:3]}", "--to", uri],
+    ):
+        text = said(*arguments)
+        assert MARK not in text, text
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANY, ANY, PLACES, st.sampled_from(["postgresql", "mysql", "mongodb", "ssh", "tcp", "http"]))
+def test_no_description_holds_a_secret(user, password, place, scheme):
+    user, password = spelled(user, place), spelled(password, place)
+    for uri in (f"{scheme}://{user}:{password}@db.example:5432/shop", f"{scheme}://{password}@h/x"):
+        if uri.count(password) and ":" in uri.rpartition("@")[0][len(scheme) + 3 :]:
+            assert MARK not in shown_uri(uri), shown_uri(uri)
+        assert MARK not in refusal(uri)
+
+
+def refusal(uri: str) -> str:
+    """What `split_uri` says, with all causes; nothing where it takes the address."""
+    try:
+        split_uri(uri, "X", "x://")
+    except InputError as error:
+        return "".join(traceback.format_exception(error))
+    return ""
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY)
+def test_a_librarys_text_is_redacted_in_every_spelling(secret):
+    uri = f"postgresql://user:{quote(secret, safe='')}@h/db"
+    text = f"bad {uri}; {secret}; {secret!r}; {secret.encode()!r}; {quote(secret)}"
+    assert MARK not in redacted(text, uris=[uri])
+    assert MARK not in redacted(text, uris=[f"postgresql://user:{secret}@h/db"], secrets=[secret])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://db.example:5432/shop",
+        "postgresql://[::1]:5432/shop?sslmode=require",
+        "mongodb://a:1,b:2/db?replicaSet=rs0",
+        "s3://bucket/user@example.com/x y?.csv",
+        "https://registry.example/@scope/package?page=2&per_page=100",
+        "file:///data/a@b:c.csv",
+        "gs://bucket/12:30/x.csv",
+        "unix:///var/run/docker.sock",
+    ],
+)
+def test_what_is_harmless_is_shown_whole(uri):
+    assert shown_uri(uri).split("#")[0] == uri.split("#")[0]
+    assert secrets_of(uri) == set()
+
+
+def test_unknown_parameters_are_named_and_not_shown():
+    assert shown_uri("https://h/a?q=x&code=y&zz&page=2") == "https://h/a?q=***&code=***&***&page=2"
+    assert shown_uri("https://TOKEN@h/a;jsession=1") == "https://***@h/a"
+
+
+def test_secrets_of_the_environment_are_known():
+    found = environment_secrets(
+        {
+            "PGPASSWORD": "one-1",
+            "AIRFLOW_CONN_A": "postgres://u:two-2@h/db",
+            "AIRFLOW_CONN_B": '{"host": "h", "password": "three-3", "extra": {"token": "f-4"}}',
+            "AWS_SECRET_ACCESS_KEY": "five-5",
+            "TRADEWIND_HTTP_TOKEN": "six-6",
+            "HOME": "/root",
+        }
+    )
+    assert found == {"one-1", "two-2", "three-3", "f-4", "five-5", "six-6"}
+
+
+def test_a_fault_of_our_own_shows_no_secret(monkeypatch):
+    from tradewind.move.sources.postgres import PostgresSource
+
+    def fails(*_: object) -> None:
+        raise RuntimeError(f"what I was given: postgresql://u:{MARK}@h/db and {MARK}")
+
+    monkeypatch.setattr(PostgresSource, "from_uri", fails)
+    text = said("move", "--from", f"postgresql://u:{MARK}@h/db", "--to", "x.csv")
+    assert "RuntimeError" in text
+    assert MARK not in text
