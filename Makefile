@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long lint format bench bench-move bench-run bench-crash pins clean environment test-environment
+.PHONY: help demo test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,9 @@ test: test-environment  ## all tests but the long ones (ARGS=... goes to pytest)
 
 test-long: test-environment  ## all tests, the long ones too
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+attack: test-environment  ## attack the promises; LONG=1: the long form, which writes docs/trust.md
+	$(BIN)/python scripts/attack.py $(if $(LONG),--long --write) $(ARGS)
 
 lint: test-environment  ## ruff and mypy
 	$(BIN)/ruff check

@@ -21,9 +21,13 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
     """Read a file; see `ParquetFormat.decode_file`."""
     try:
         # Without pre-buffering a row group is read page by page, not held whole.
-        reader = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+        # Pages that carry a checksum are held against it: a flipped bit is no value.
+        reader = pq.ParquetFile(
+            file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
+        )
         stored = reader.schema_arrow
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # The last one: a column's name that is no text.
         raise _corrupt(error) from None
     found = stored.remove_metadata()
     if schema is None:

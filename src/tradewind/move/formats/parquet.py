@@ -111,6 +111,7 @@ class ParquetFormat(Format):
                 use_dictionary=_repeating(first) if self.dictionary and first else False,
                 write_statistics=self.statistics,
                 store_schema=True,
+                write_page_checksum=True,
             )
         except pa.ArrowInvalid as error:
             raise InputError(f"Parquet: {error}. Change the option.") from None

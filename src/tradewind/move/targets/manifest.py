@@ -10,7 +10,6 @@ as text, null for NULL).
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -126,11 +125,16 @@ class Manifest:
                     f"{_VERSION} is known here. Use the version of Tradewind that wrote it."
                 )
             by = tuple(document["partition_columns"])
+            if document["rows"] != sum(part["rows"] for part in document["objects"]):
+                raise ValueError("its objects have other rows than it says")
+            schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"])))
+            if schema.names != [column["name"] for column in document["columns"]]:
+                raise ValueError("its schema has other columns than it says")
             return cls(
                 owner=document["owner"],
                 format=document["format"],
                 compression=document["compression"],
-                schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"]))),
+                schema=schema,
                 partition_columns=by,
                 kept=document["partition_columns_in_files"],
                 parts=tuple(
@@ -145,7 +149,8 @@ class Manifest:
                     for part in document["objects"]
                 ),
             )
-        except (ValueError, KeyError, TypeError, binascii.Error, pa.ArrowInvalid) as error:
+        except (ValueError, KeyError, TypeError, pa.ArrowException, OSError) as error:
+            # Arrow's answer to a schema that is none may be an OSError.
             raise InputError(
                 f"{where}: this is no manifest of Tradewind ({type(error).__name__}: {error}). "
                 "Choose another prefix, or remove the file."

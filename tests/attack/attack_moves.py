@@ -1,0 +1,147 @@
+"""What the attacks carry out in children: the moves of the fault tests, and moves with a gate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moves
+import pyarrow as pa
+from moves import ACTIONS, warm
+
+from tradewind.move.batches import Batches
+from tradewind.move.source import Source
+from tradewind.move.store import Store, Upload
+from tradewind.move.stores.files import FileStore
+from tradewind.move.targets.manifest import MANIFEST
+from tradewind.move.targets.objects import ObjectTarget, Parts
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+__all__ = ["ACTIONS", "Versioned", "store_of", "warm"]
+
+SCHEMA = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("text", pa.string())])
+FILLING = "x" * 1000
+BATCH = 500
+SECONDS = 100
+
+
+class Versioned(Source):
+    """Rows of about a kilobyte that all name one version; it can wait at a gate on its way."""
+
+    def __init__(self, rows: int, version: int, gate: dict[str, str] | None = None) -> None:
+        self.rows, self.version, self.gate = rows, version, gate or {"at": ""}
+
+    def describe(self) -> str:
+        return "rows of one version"
+
+    def batches(self) -> Batches:
+        def generate() -> Iterator[pa.RecordBatch]:
+            self._pass("begin")
+            for begin in range(0, self.rows, BATCH):
+                if begin >= self.rows // 2:
+                    self._pass("middle")
+                numbers = range(begin, min(begin + BATCH, self.rows))
+                columns = [pa.array(numbers), pa.array([self.version] * len(numbers), pa.int64())]
+                yield pa.record_batch([*columns, pa.array([FILLING] * len(numbers))], schema=SCHEMA)
+            self._pass("end")
+
+        return Batches(SCHEMA, generate())
+
+    def _pass(self, at: str) -> None:
+        if self.gate["at"] == at:
+            pass_gate(self.gate)
+
+
+def pass_gate(gate: dict[str, str]) -> None:
+    folder = Path(gate["folder"])
+    (folder / "reached").touch()
+    deadline = time.monotonic() + SECONDS
+    while not (folder / "go").exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody has opened the gate")
+        time.sleep(0.001)
+
+
+def store_of(place: dict[str, Any]) -> Store:
+    """The store that a place names."""
+    kind = place["store"]
+    if kind == "files":
+        return FileStore(place["folder"])
+    if kind == "gcs":
+        return moves.gcs(place["bucket"], place["endpoint"])
+    if kind == "azure":
+        names = ("container", "endpoint", "account", "secret")
+        return moves.azure(**{name: place[name] for name in names})
+    if "endpoint" not in place:
+        return moves.s3(place["bucket"])
+    from tradewind.move.stores.s3 import S3Store
+
+    session = boto3.Session(place["account"], place["secret"], region_name="eu-west-1")
+    options = {"endpoint_url": place["endpoint"]}
+    return S3Store(place["bucket"], session=session, client_options=options, part_bytes=5 << 20)
+
+
+def target_of(place: dict[str, Any], gate: dict[str, str]) -> Any:
+    """The target that a place names, with a gate before what makes it visible."""
+    if "table" in place:
+        return table_of(place)
+    store = store_of(place)
+    parts = Parts(**place["parts"]) if place.get("parts") else None
+    target = ObjectTarget(store, place["key"], format=place.get("format", "csv"), parts=parts)
+    if gate.get("at") == "publish":
+        last = place["key"] if parts is None else place["key"] + MANIFEST
+        begin = store.upload
+
+        def upload(key: str, **options: Any) -> Upload:
+            begun = begin(key, **options)
+            if key == last:
+                complete = begun.complete
+
+                def gated() -> Any:
+                    pass_gate(gate)
+                    return complete()
+
+                begun.complete = gated  # type: ignore[method-assign]
+            return begun
+
+        store.upload = upload  # type: ignore[method-assign]
+    return target
+
+
+def table_of(place: dict[str, Any]) -> Any:
+    options = {name: place[name] for name in ("mode", "slice", "keys", "create") if name in place}
+    if place["system"] == "postgres":
+        from tradewind.move.targets.postgres import PostgresTable
+
+        return PostgresTable(moves.postgres(), place["table"], **options)
+    if place["system"] == "mysql":
+        from tradewind.move.targets.mysql import MySQLTable
+
+        return MySQLTable(moves.mysql(), place["table"], **options)
+    from tradewind.move.targets.sqlite import SQLiteTable
+
+    return SQLiteTable(place["path"], place["table"], **options)
+
+
+def publish(
+    place: dict[str, Any], who: str, rows: int, version: int, gate: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Publish rows of one version."""
+    gate = gate or {"at": ""}
+    source = Versioned(rows, version, gate)
+    owner = Owner("attack", who, "publish")
+    return transfer(source, target_of(place, gate), owner).as_dict()
+
+
+def replace_again_and_again(place: dict[str, Any], rows: int, first: int, count: int) -> int:
+    """Publish one version after the other, each by an owner of its own."""
+    for version in range(first, first + count):
+        publish(place, f"version{version}", rows, version)
+    return count
+
+
+ACTIONS |= {"publish": publish, "replace_again_and_again": replace_again_and_again}

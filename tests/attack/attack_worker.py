@@ -1,0 +1,83 @@
+"""A warm process that forks a child for each order, so that an attack on one costs milliseconds.
+
+    python attack_worker.py FILE        one JSON order a line in, one JSON answer a line out
+
+FILE has functions by name in ``ACTIONS``, and ``warm()``, which imports what they need. A child is
+a mover of its own with nothing open yet; only the seconds that imports take are saved. ``start``
+tells its process id at once, so that whoever ordered it can stop it, let it go on and kill it;
+``wait`` tells how it ended. See `attack_workers.Workers` for the other end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from types import ModuleType
+from typing import Any
+
+#: A child that hangs ends, and is told as such.
+SECONDS = 120
+
+
+def start(actions: ModuleType, order: dict[str, Any]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(SECONDS)
+    try:
+        told: dict[str, Any] = {"answer": actions.ACTIONS[order["action"]](**order["arguments"])}
+    except BaseException as error:
+        told = {
+            "error": type(error).__name__,
+            "message": str(error),
+            "trace": traceback.format_exc(),
+        }
+    with open(order["told"] + ".new", "w") as file:
+        json.dump(told, file)
+    os.replace(order["told"] + ".new", order["told"])
+    os._exit(0)
+
+
+def wait(order: dict[str, Any]) -> dict[str, Any]:
+    deadline = time.monotonic() + SECONDS + 30
+    while True:
+        child, status = os.waitpid(order["pid"], os.WNOHANG)
+        if child:
+            break
+        if time.monotonic() > deadline:
+            os.kill(order["pid"], signal.SIGKILL)
+            os.waitpid(order["pid"], 0)
+            return {"error": "Hung", "message": f"it did not end within {SECONDS + 30} s"}
+        time.sleep(0.002)
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    with open(order["told"]) as file:
+        told: dict[str, Any] = json.load(file)
+    os.unlink(order["told"])
+    return told
+
+
+def main() -> None:
+    specification = importlib.util.spec_from_file_location("attack_actions", sys.argv[1])
+    assert specification is not None
+    assert specification.loader is not None
+    actions = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(actions)
+    actions.warm()
+    print(json.dumps({"ready": os.getpid()}), flush=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer = wait(order) if "pid" in order else {"pid": start(actions, order)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

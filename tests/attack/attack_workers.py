@@ -1,0 +1,155 @@
+"""Orders for children of a warm process; see `attack_worker`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tradewind.local.processes import wait_until
+
+WORKER = Path(__file__).with_name("attack_worker.py")
+Told = dict[str, Any]
+
+
+@dataclass
+class Child:
+    """A running order.
+
+    Args:
+        pid: Its process, and its process group.
+        told: The file with its answer, once it has ended by itself.
+        workers: Who forked it.
+    """
+
+    pid: int
+    told: Path
+    workers: Workers
+
+    def send(self, number: int) -> None:
+        """Send a signal; one that has ended already is left alone, and not yet waited for."""
+        os.kill(self.pid, number)
+
+    def ended(self) -> bool:
+        """Whether it has written its answer."""
+        return self.told.exists()
+
+    def wait(self) -> Told:
+        """Wait for its end: ``answer``; ``error`` and ``message``; or ``signal``."""
+        return self.workers.ask({"pid": self.pid, "told": str(self.told)})
+
+    def kill(self) -> Told:
+        self.send(signal.SIGKILL)
+        return self.wait()
+
+
+class Workers:
+    """A warm process.
+
+    Args:
+        actions: File with the functions it carries out.
+        folder: Where answers go; empty.
+        environment: Variables besides those of this process.
+    """
+
+    def __init__(
+        self, actions: Path, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER), str(actions)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            self._answer()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def start(self, action: str, **arguments: Any) -> Child:
+        told = self._folder / f"told-{next(self._numbers)}.json"
+        order = {"action": action, "arguments": arguments, "told": str(told)}
+        return Child(self.ask(order)["pid"], told, self)
+
+    def run(self, action: str, **arguments: Any) -> Told:
+        return self.start(action, **arguments).wait()
+
+    def measured(self, action: str, **arguments: Any) -> tuple[Told, float]:
+        """Run to the end, and tell how many seconds it took."""
+        began = time.monotonic()
+        told = self.run(action, **arguments)
+        return told, time.monotonic() - began
+
+    def ask(self, order: dict[str, Any]) -> Told:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Told:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the worker has ended with status {self._process.wait(10)}"
+        answer: Told = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Gate:
+    """A place in an order where it waits to be let through.
+
+    Args:
+        folder: Where it is; made.
+        at: ``begin`` (nothing is read), ``middle``, ``end`` (all is read) or ``publish`` (all is
+            written, and the next request makes it visible).
+    """
+
+    def __init__(self, folder: Path, at: str) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.at = folder, at
+
+    @property
+    def order(self) -> dict[str, str]:
+        return {"at": self.at, "folder": str(self.folder)}
+
+    def wait(self, child: Child) -> bool:
+        """Wait until the order has come here; whether it has, and did not end before."""
+        reached = self.folder / "reached"
+        assert wait_until(lambda: reached.exists() or child.ended(), seconds=60, interval=0.002)
+        return reached.exists()
+
+    def open(self) -> None:
+        (self.folder / "go").touch()
