@@ -120,3 +120,60 @@ def test_from_uri(uri: str, root: str, key: str) -> None:
 def test_wrong_uris(uri: str) -> None:
     with pytest.raises(InputError, match="names no file"):
         FileStore.from_uri(uri)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device", "link to nothing"])
+def test_only_regular_files_are_written(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    with pytest.raises(InputError, match=f"{path} is a"):
+        FileStore(tmp_path).upload("x")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_fifo_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    store = FileStore(tmp_path)
+    with pytest.raises(InputError, match="not a regular file"):
+        store.head("x")
+    with pytest.raises(InputError, match="not a regular file"):
+        next(store.read("x"))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path: Path, mode: int) -> None:
+    store = FileStore(tmp_path)
+    put(store, "x", b"old", metadata={"a": "1"})
+    (tmp_path / "x").chmod(mode)
+    upload = store.upload("x", metadata={"a": "2"})
+    (staged,) = tmp_path.glob(".x.tradewind-*")
+    assert stat.S_IMODE(staged.stat().st_mode) == 0o600
+    upload.write(b"new")
+    upload.complete()
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
+    assert (tmp_path / "x").read_bytes() == b"new"
+    found = store.head("x")
+    assert found is not None
+    assert found.metadata == {"a": "2"}
+
+
+def test_folders_beside_are_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "neighbour" / "deep").mkdir(parents=True)
+    looked = []
+    scandir, listdir = os.scandir, os.listdir
+    monkeypatch.setattr(os, "scandir", lambda path: (looked.append(str(path)), scandir(path))[1])
+    monkeypatch.setattr(os, "listdir", lambda path: (looked.append(str(path)), listdir(path))[1])
+    upload = FileStore(tmp_path).upload("x.csv")
+    assert [left.key for left in FileStore(tmp_path).unfinished("x.csv")] == ["x.csv"]
+    assert looked
+    assert not any("neighbour" in path for path in looked)
+    upload.abort()

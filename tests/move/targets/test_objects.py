@@ -244,6 +244,19 @@ def test_a_newer_attempt_takes_over(store: Store, parts: Parts | None) -> None:
         assert len(keys(store)) == 2, "a part that no manifest names"
 
 
+@pytest.mark.parametrize("before", [0, 100])
+def test_an_attempt_that_was_overtaken_in_its_query_puts_no_small_object_back(
+    store: Store, before: int
+) -> None:
+    if before:
+        moved(store, "rows.csv", before)
+    source = Rows(50, before=lambda begin: moved(store, "rows.csv", 200) and None)
+    with pytest.raises(RetryError, match=r"(newer|Another) attempt"):
+        transfer(source, ObjectTarget(store, "rows.csv"), OURS)
+    assert table(store, "rows.csv").num_rows == 200
+    assert nothing_left(store)
+
+
 @pytest.mark.parametrize("parts", [None, Parts(rows=3000), Parts(by=("kind",))])
 def test_two_at_once_leave_one_and_whole(store: Store, parts: Parts | None) -> None:
     together = threading.Barrier(2, timeout=60)

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +33,9 @@ class FileStore(Store):
     A file is written beside its place as ``.NAME.tradewind-XXXXXXXX.part``, made durable, and
     renamed, which is atomic. Metadata are extended attributes of the file; a file system without
     them keeps none, and then ``replace=False`` cannot tell an own earlier try from another's file.
+    A file that is replaced leaves its mode to the new one, and its owner and group where this
+    user may give them. Only regular files are read and replaced: a FIFO, device or socket is
+    refused before anything is read.
 
     Memory: one piece as it is handed in; reading holds one of 4 MiB.
 
@@ -100,6 +104,7 @@ class FileStore(Store):
         path = self.path(key)
         with _told(path, "look at the file"):
             try:
+                _refuse_special(path)
                 with path.open("rb") as file:
                     return _info(key, file)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -113,17 +118,25 @@ class FileStore(Store):
                 status = os.stat(self.root / key)
                 yield ObjectInfo(key, status.st_size, _version(status), _modified(status))
 
-    def _keys(self, prefix: str) -> Iterator[str]:
+    def _keys(self, prefix: str, *, readable_only: bool = False) -> Iterator[str]:
         folder, _, _ = prefix.rpartition("/")
         top = self.root / folder
 
         def fail(error: OSError) -> None:
+            if readable_only and isinstance(error, PermissionError):
+                return
             if not isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise error
 
         with _told(top, "list the folder"):
-            for at, _, names in os.walk(top, onerror=fail):
+            for at, folders, names in os.walk(top, onerror=fail):
                 begin = os.path.relpath(at, self.root)
+                # Folders beside are not looked into: they may be another user's.
+                folders[:] = [
+                    name
+                    for name in folders
+                    if (name if begin == "." else f"{begin}/{name}").startswith(prefix)
+                ]
                 for name in names:
                     key = name if begin == "." else f"{begin}/{name}"
                     if key.startswith(prefix):
@@ -133,6 +146,7 @@ class FileStore(Store):
         """Read one file in pieces; see `Store.read`."""
         path = self.path(key)
         with _told(path, "read the file"):
+            _refuse_special(path)
             file = path.open("rb")
         with file:
             # A rename leaves the file that is open as it is; what else changes it shows.
@@ -169,13 +183,26 @@ class FileStore(Store):
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List staged files of keys that begin with `prefix`."""
         folder = prefix[: prefix.rfind("/") + 1]
-        for staged in sorted(self._keys(folder)):
+        for staged in sorted(self._unfinished_keys(folder, prefix)):
             at, slash, name = staged.rpartition("/")
             match = _STAGED.fullmatch(name)
             if match and (key := at + slash + match["name"]).startswith(prefix):
                 with contextlib.suppress(FileNotFoundError):
                     started = _modified(os.stat(self.root / staged))
                     yield Unfinished(key, staged, started)
+
+    def _unfinished_keys(self, folder: str, prefix: str) -> Iterator[str]:
+        # What this user cannot look into has no staged file of this user's.
+        names: list[str] = []
+        with (
+            _told(self.root / folder, "list the folder"),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError),
+        ):
+            names = os.listdir(self.root / folder)
+        yield from (folder + name for name in names if _STAGED.fullmatch(name))
+        for key in self._keys(prefix, readable_only=True):
+            if "/" in key[len(folder) :]:
+                yield key
 
     def discard(self, left: Unfinished) -> None:
         """Remove a staged file. An upload still going on then fails to complete."""
@@ -223,8 +250,14 @@ class _FileUpload(Upload):
             raise InputError(f"{path}: the name is too long. Choose a shorter one.")
         self._staged = path.with_name(f".{path.name}{ending}")
         with _told(path, "write the file"):
+            self._before = _refuse_special(path, folder=True)
+            if self._before is None and path.is_symlink():
+                raise InputError(f"{path} is a link to nothing. Remove it, or make its target.")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._staged.open("xb", buffering=0)
+            # Nobody reads of it meanwhile what they could not read of the file that it replaces.
+            mode = 0o666 if self._before is None else 0o600
+            descriptor = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, data: bytes) -> None:
         with _told(self._path, "write the file"):
@@ -246,6 +279,11 @@ class _FileUpload(Upload):
             with contextlib.suppress(OSError):  # a file system without them
                 os.setxattr(self._file.fileno(), _ATTRIBUTE + name, text.encode())
         with _told(self._path, "write the file"):
+            if self._before is not None:
+                for owner, group in ((self._before.st_uid, -1), (-1, self._before.st_gid)):
+                    with contextlib.suppress(PermissionError):  # only root gives files away
+                        os.fchown(self._file.fileno(), owner, group)
+                os.fchmod(self._file.fileno(), stat.S_IMODE(self._before.st_mode) & 0o777)
             os.fsync(self._file.fileno())
             found = os.fstat(self._file.fileno())
             if found.st_size != self._size:
@@ -273,7 +311,16 @@ class _FileUpload(Upload):
     def _publish(self) -> None:
         if self._create_only:
             # Unlike a rename, a link fails where the name is taken.
-            os.link(self._staged, self._path)
+            try:
+                os.link(self._staged, self._path)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                # A file system without links: looked up just before, then.
+                if os.path.lexists(self._path):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+                self._staged.replace(self._path)
+                return
             self._staged.unlink()
             return
         if self._replaces is not None:
@@ -301,6 +348,29 @@ class _FileUpload(Upload):
         self._file.close()
         with _told(self._path, "remove the staged file"):
             self._staged.unlink(missing_ok=True)
+
+
+def _refuse_special(path: Path, *, folder: bool = False) -> os.stat_result | None:
+    """Refuse what is no regular file: opening a FIFO waits for ever, a device has no end.
+
+    Args:
+        path: What is looked at; links are followed.
+        folder: Whether a folder is refused too.
+
+    Returns:
+        What stands there, None where there is nothing.
+
+    Raises:
+        InputError: It is a FIFO, a device, a socket, or a folder that is refused.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISREG(status.st_mode) or (stat.S_ISDIR(status.st_mode) and not folder):
+        return status
+    kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a FIFO, device or socket"
+    raise InputError(f"{path} is {kind}, not a regular file. Name a file.")
 
 
 def _info(key: str, file: BinaryIO) -> ObjectInfo:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from tradewind.errors import InputError, TradewindError
+from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
@@ -28,6 +29,9 @@ __all__ = ["OWNER", "ObjectTarget", "Parts"]
 
 OWNER = "tradewind-owner"
 """Metadata of each object: the digest of the owner whose effect it is."""
+
+_ATTEMPT = "tradewind-attempt"
+"""Metadata of a single object: drawn anew by each attempt, which knows its own object by it."""
 
 _OPTIONS = (
     "format",
@@ -88,7 +92,8 @@ class ObjectTarget(Target):
 
     One object is uploaded under its own key and becomes visible when it is completed. Uploads of
     this key that earlier attempts left unfinished are discarded first, so that one of them that
-    still runs fails to complete.
+    still runs fails to complete. What stood at the key before the rows are read is the condition of
+    the completion: an attempt that was overtaken never puts its older rows over newer ones.
 
     Parts have keys of their own in each attempt (``PREFIX/part-00000-TOKEN.csv``), and count only
     by ``PREFIX/_manifest.json``, which is written last, under the condition that it is still the
@@ -258,19 +263,18 @@ class ObjectTarget(Target):
         return self._publish_one(flow, owner.digest)
 
     def _publish_one(self, flow: Flow, owner: str) -> Stored:
-        there = None
-        if not self.replace:
-            there = self.store.head(self.key)
-            if there is not None and there.metadata.get(OWNER) != owner:
-                raise self.exists(self.key)
+        there = self.store.head(self.key)
+        if not self.replace and there is not None and there.metadata.get(OWNER) != owner:
+            raise self.exists(self.key)
+        attempt = secrets.token_hex(16)
         for left in self.store.unfinished(self.key):
             if left.key == self.key:
                 self.store.discard(left)
         upload = self.store.upload(
             self.key,
             content_type=self.content_type,
-            metadata={**self.metadata, OWNER: owner},
-            create_only=not self.replace and there is None,
+            metadata={**self.metadata, OWNER: owner, _ATTEMPT: attempt},
+            create_only=there is None,
             replaces=there.etag if there is not None else None,
         )
         sent = False
@@ -288,8 +292,30 @@ class ObjectTarget(Target):
                 adopted = self._published_by_sibling(owner)
                 if adopted is not None:
                     return adopted
+            if sent and isinstance(error, TradewindError) and self.replace:
+                return self._judged(error, there, owner, attempt, flow)
             raise
         return Stored((self.stored(info, flow.rows),))
+
+    def _judged(
+        self, error: TradewindError, before: ObjectInfo | None, owner: str, attempt: str, flow: Flow
+    ) -> Stored:
+        """Tell a completion whose answer was lost from one that another writer has overtaken."""
+        now = None
+        with contextlib.suppress(TradewindError):
+            now = self.store.head(self.key)
+        if now is not None and now.metadata.get(_ATTEMPT) == attempt:
+            return Stored((self.stored(now, flow.rows),))
+        same = (now and now.etag) == (before and before.etag)
+        if not isinstance(error, InputError) or same:
+            raise error
+        who = "another writer"
+        if now is not None and now.metadata.get(OWNER) == owner:
+            who = "a newer attempt of this task run"
+        raise RetryError(
+            f"{self.describe()}: {who} has published or removed the object since this attempt "
+            "began. Nothing of this attempt was published; try again if it is still wanted."
+        ) from error
 
     def _published_by_sibling(self, owner: str) -> Stored | None:
         """Find what another attempt of the same owner has published meanwhile."""
