@@ -138,22 +138,47 @@ class TestWithPostgres:
             autocommit=True,
         )
 
-    def test_rows_are_appended_once_for_each_run(
+    def test_an_append_adds_each_time_and_once_for_each_run_with_a_name(
         self, local_postgres: Systems, numbers: Path, table: str
     ):
+        with self.connect(local_postgres) as connection:
+            connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
         line = ("--from", "numbers.csv", "--to", "postgresql://", "--set-to", f"table={table}")
         environment = dict(local_postgres.environment)
-        first = run(*line, folder=numbers, **environment)
-        assert first.returncode == 0, first.stderr
-        again = run(*line, folder=numbers, **environment)
-        assert again.returncode == 0
-        assert "Nothing was written: an earlier run" in again.stderr
+
+        def rows() -> int:
+            with self.connect(local_postgres) as connection:
+                found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            return found[0] if found else 0
+
+        for expected in (3, 6):
+            done = run(*line, folder=numbers, **environment)
+            assert done.returncode == 0, done.stderr
+            assert rows() == expected, "a line of cron loads each time"
+        for option in ("--run", "--run-id"):
+            done = run(*line, option, "second", folder=numbers, **environment)
+            assert done.returncode == 0, done.stderr
+            assert rows() == 9
+        assert "Nothing was written: this was published before" in done.stdout.splitlines()[0]
+        assert "--run" in done.stderr
+
+    def test_another_query_is_another_move_even_under_one_name(
+        self, local_postgres: Systems, numbers: Path, table: str
+    ):
+        environment = dict(local_postgres.environment)
+        padding = "/* " + "x" * 300 + " */"
+        for number in (1, 2):
+            query = f"SELECT {padding} {number} AS id, 'n' AS name"
+            to = ("--to", "postgresql://", "--set-to", f"table={table}", "--run", "one")
+            done = run(
+                "--from", "postgresql://", "--query", query, *to, folder=numbers, **environment
+            )
+            assert done.returncode == 0, done.stderr
         with self.connect(local_postgres) as connection:
-            found = connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
-            assert found == [(1, "one"), (2, "two"), (3, None)]
-            connection.execute(f"DELETE FROM {table}")
-            run(*line, "--run", "second", folder=numbers, **environment)
-            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (3,)
+            assert connection.execute(f"SELECT id FROM {table} ORDER BY id").fetchall() == [
+                (1,),
+                (2,),
+            ]
 
     def test_a_password_is_never_shown(self, local_postgres: Systems, numbers: Path):
         found = local_postgres.environment

@@ -50,7 +50,10 @@ def receipt_text(receipt: Receipt) -> str:
     where = stored.manifest or (names[0] if len(names) == 1 else receipt.target)
     more = f" ({len(names)} objects)" if len(names) > 1 else ""
     gone = f"; removed {len(stored.removed)} of an earlier publication" if stored.removed else ""
+    said = "".join(f" {note}" for note in stored.notes)
+    if receipt.earlier:
+        return f"{stored.skipped} {where}: {rows}{more}{said}"
     return (
         f"Moved {rows}, {size_text(receipt.bytes)} in {receipt.seconds:.1f} s "
-        f"(peak memory {size_text(receipt.peak_memory)}): {where}{more}{gone}"
+        f"(peak memory {size_text(receipt.peak_memory)}): {where}{more}{gone}{said}"
     )

@@ -6,11 +6,14 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -87,10 +90,12 @@ def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         )
     parser.add_argument(
         "--run",
+        "--run-id",
         dest="run_name",
         default="",
-        metavar="NAME",
-        help="what this run is called: the same line with the same name takes effect once",
+        metavar="ID",
+        help="what this run is called: the same line with the same name takes effect once; without "
+        "it each append is a new one",
     )
     parser.add_argument("--dry-run", action="store_true", help="show schema and plan, move nothing")
     parser.add_argument("--json", action="store_true", help="print the receipt as one JSON object")
@@ -121,8 +126,7 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
     from tradewind.move.flow import CancelledError
     from tradewind.move.transfer import transfer
 
-    # The same line typed again is the same owner, so that it removes what a killed one has left.
-    owner = Owner("tradewind move", arguments.run_name or source.describe(), target.describe())
+    owner = _owner(source, target, arguments.run_name)
     line = ProgressLine(sys.stderr, quiet=arguments.quiet or not sys.stderr.isatty())
     with _Stop() as stop:
         try:
@@ -142,6 +146,23 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _owner(source: Source, target: Target, run: str) -> Owner:
+    """Tell whose effect a move is: by all that decides its rows and its place.
+
+    The same line typed again is the same owner, so that it removes what a killed one has left. Not
+    so where it would be done twice (an append), unless it has a name; and never where it cannot
+    be told what it is.
+    """
+    from tradewind.move.identity import digest
+
+    places = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
+    what = digest(source.identity(), target.identity(), list(map(str, places)))
+    if what is None or (target.adds and not run):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Owner("tradewind move", run or f"at {now}", f"{what or 'line'} {uuid.uuid4().hex}")
+    return Owner("tradewind move", run or "line", what)
 
 
 # ------------------------------------------------------------------------------- source and target
@@ -278,7 +299,10 @@ def _receipt_text(receipt: Receipt) -> str:
     facts += [("removed", uri) for uri in receipt.stored.removed[:10]]
     if len(receipt.stored.removed) > 10:
         facts.append(("removed", f"... {len(receipt.stored.removed)} in all"))
+    facts += [("note", note) for note in receipt.stored.notes]
     text = _table([(name, str(value)) for name, value in facts])
+    if receipt.earlier:
+        text = f"{receipt.stored.skipped}\n{text}"
     objects = [
         (
             stored.uri,

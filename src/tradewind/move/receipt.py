@@ -36,12 +36,25 @@ class Stored:
         rows: Rows that the target itself counted; None where it cannot (an object store).
         removed: URIs of what an earlier publication had and this one has not.
         manifest: Where the list of the objects stands, None for a single one.
+        at: When an earlier attempt had published it, where nothing was written now.
+        by: Whose attempt that was.
+        notes: What else a person should know of it, one sentence each.
     """
 
     objects: tuple[StoredObject, ...]
     rows: int | None = None
     removed: tuple[str, ...] = ()
     manifest: str | None = None
+    at: str | None = None
+    by: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def skipped(self) -> str:
+        """Say that nothing was written now, with when it was and by whom."""
+        when = f" on {self.at}" if self.at else ""
+        who = f" by {self.by}" if self.by else ""
+        return f"Nothing was written: this was published before{when}{who}."
 
 
 @dataclass(frozen=True)

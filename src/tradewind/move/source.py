@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
@@ -37,9 +37,19 @@ class Source(ABC):
     same data again gives the same rows in the same order where the system allows it.
     """
 
+    decides: ClassVar[tuple[str, ...]] = ()
+    """Attributes that decide which rows are read. A class that names none in itself is never
+    taken for one that was there before."""
+
     @abstractmethod
     def describe(self) -> str:
         """Name system and object in one line, without any secret: for messages and receipts."""
+
+    def identity(self) -> Any:
+        """Describe all that decides its rows, without secrets; None where that cannot be told."""
+        from tradewind.move.identity import described
+
+        return described(self)
 
     @abstractmethod
     def batches(self) -> Batches:

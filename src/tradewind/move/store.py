@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 __all__ = ["ObjectInfo", "Store", "Unfinished", "Upload"]
 
@@ -77,6 +78,9 @@ class Upload(ABC):
 
 class Store(ABC):
     """One bucket, container or folder of an object store."""
+
+    decides: ClassVar[tuple[str, ...]] = ()
+    """Attributes that decide which one it is; see `tradewind.move.identity`."""
 
     @abstractmethod
     def uri(self, key: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,9 +19,24 @@ __all__ = ["Target"]
 class Target(ABC):
     """Where data are published: visible at once and whole, or not at all."""
 
+    decides: ClassVar[tuple[str, ...]] = ()
+    """Attributes that decide what is written and where. A class that names none in itself is never
+    taken for one that was there before."""
+
+    @property
+    def adds(self) -> bool:
+        """Whether publishing once more adds to what stands there, instead of replacing it."""
+        return False
+
     @abstractmethod
     def describe(self) -> str:
         """Name system and object in one line, without any secret: for messages and receipts."""
+
+    def identity(self) -> Any:
+        """Describe all that decides what is written and where; None where that cannot be told."""
+        from tradewind.move.identity import described
+
+        return described(self)
 
     @abstractmethod
     def publish(self, flow: Flow, owner: Owner) -> Stored:

@@ -80,6 +80,23 @@ class MongoSource(Source):
             what takes their place, as `MongoToS3Operator.transform` does.
     """
 
+    decides = (
+        "connection",
+        "database",
+        "collection",
+        "query",
+        "projection",
+        "sort",
+        "limit",
+        "pipeline",
+        "missing_ok",
+        "json",
+        "schema",
+        "sample",
+        "unknown",
+        "transform",
+    )
+
     def __init__(
         self,
         connection: MongoConnection,

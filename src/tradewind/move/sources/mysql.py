@@ -70,6 +70,8 @@ class MySQLSource(Source):
         InputError: An argument is wrong.
     """
 
+    decides = ("connection", "query", "parameters")
+
     def __init__(
         self,
         connection: MySQLConnection,

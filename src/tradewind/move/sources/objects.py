@@ -53,6 +53,8 @@ class ObjectSource(Source):
         InputError: An argument is wrong.
     """
 
+    decides = ("store", "key", "format", "compression", "schema")
+
     def __init__(
         self,
         store: Store,

@@ -68,6 +68,8 @@ class PostgresSource(Source):
         InputError: An argument is wrong.
     """
 
+    decides = ("connection", "query", "parameters", "_settings")
+
     def __init__(
         self,
         connection: PostgresConnection,

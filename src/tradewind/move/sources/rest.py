@@ -68,6 +68,25 @@ class RestSource(Source):
             them as JSON in a column ``_extra``.
     """
 
+    decides = (
+        "connection",
+        "path",
+        "method",
+        "params",
+        "body",
+        "headers",
+        "records",
+        "pagination",
+        "total",
+        "total_header",
+        "lines",
+        "max_pages",
+        "allow_repeats",
+        "schema",
+        "sample",
+        "unknown",
+    )
+
     def __init__(
         self,
         connection: HttpConnection,

@@ -65,6 +65,8 @@ class SQLiteSource(Source):
         InputError: An argument is wrong.
     """
 
+    decides = ("path", "query", "parameters", "schema")
+
     def __init__(
         self,
         path: str | Path,

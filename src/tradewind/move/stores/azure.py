@@ -57,6 +57,8 @@ class AzureStore(Store):
         options: Further arguments of `azure.storage.blob.ContainerClient`.
     """
 
+    decides = ("account", "container", "_endpoint")
+
     def __init__(
         self,
         container: str,

@@ -43,6 +43,8 @@ class FileStore(Store):
         root: The folder. It is made when the first object is written.
     """
 
+    decides = ("root",)
+
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).absolute()
 

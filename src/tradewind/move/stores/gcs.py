@@ -59,6 +59,8 @@ class GCSStore(Store):
         timeout: Seconds without an answer after which one attempt has failed.
     """
 
+    decides = ("bucket", "_endpoint")
+
     def __init__(
         self,
         bucket: str,

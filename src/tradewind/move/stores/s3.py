@@ -68,6 +68,8 @@ class S3Store(Store):
         InputError: An argument is wrong.
     """
 
+    decides = ("bucket", "_client_options")
+
     def __init__(
         self,
         bucket: str,

@@ -78,6 +78,11 @@ class SqlTable(Target):
         self.create = create
 
     @property
+    def adds(self) -> bool:
+        """Whether publishing once more adds rows: an append."""
+        return self.mode == "append"
+
+    @property
     @abstractmethod
     def uri(self) -> str:
         """The table as a URI without any secret."""

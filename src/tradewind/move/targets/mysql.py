@@ -59,6 +59,8 @@ class MySQLTable(SqlTable):
         InputError: An argument is wrong.
     """
 
+    decides = ("connection", "schema", "table", "mode", "slice", "keys", "columns")
+
     system_name: ClassVar[str] = "MySQL"
 
     def __init__(

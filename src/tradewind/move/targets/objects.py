@@ -119,6 +119,8 @@ class ObjectTarget(Target):
         InputError: An argument is wrong.
     """
 
+    decides = ("store", "key", "format", "compression", "parts", "content_type", "metadata")
+
     def __init__(
         self,
         store: Store,

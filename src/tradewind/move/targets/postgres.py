@@ -58,6 +58,8 @@ class PostgresTable(Target):
         InputError: An argument is wrong.
     """
 
+    decides = ("connection", "schema", "table", "mode", "slice", "keys", "columns")
+
     def __init__(
         self,
         connection: PostgresConnection,
@@ -129,6 +131,11 @@ class PostgresTable(Target):
                 "table, schema, mode, slice, keys, columns, create."
             )
         return cls(PostgresConnection.from_uri(uri), table, **keywords)
+
+    @property
+    def adds(self) -> bool:
+        """Whether publishing once more adds rows: an append."""
+        return self.mode == "append"
 
     def describe(self) -> str:
         """Name server, database and table."""

@@ -64,6 +64,8 @@ class SQLiteTable(SqlTable):
         InputError: An argument is wrong.
     """
 
+    decides = ("path", "table", "mode", "slice", "keys", "columns")
+
     system_name: ClassVar[str] = "SQLite"
 
     def __init__(
