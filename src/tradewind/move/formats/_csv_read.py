@@ -15,7 +15,7 @@ import pyarrow.csv as pcsv
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import _json_values as json_values
-from tradewind.move.formats._infer import infer
+from tradewind.move.formats._infer import GUESSED, check_spelling, infer
 from tradewind.move.formats._parse import guard_floats, parse
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class _Reader:
         self._format = format
         self._at = 0  # bytes of the stream before the block at hand
         self._rows = 0  # records before it
-        self._guarded = schema is None
+        self._guarded = schema is None or GUESSED in (schema.metadata or {})
+        self._declared = {} if schema is not None else dict(format.types)
+        schema = schema and schema.remove_metadata()
         self._blocks = self._cut(iter(chunks))
         first = next(self._blocks, b"")
         self._look(first)
@@ -107,11 +109,24 @@ class _Reader:
         )
 
     def _inferred(self, names: list[str]) -> pa.Schema:
+        missing = [name for name in self._declared if name not in names]
+        if missing:
+            raise InputError(
+                f"CSV: the file has no column {missing[0]!r}, whose type is declared; it has "
+                f"{', '.join(names)}. Correct the schema or the delimiter."
+            )
         if not self._first:
-            return pa.schema([pa.field(name, pa.string()) for name in names])
+            return pa.schema(
+                [pa.field(name, self._declared.get(name, pa.string())) for name in names]
+            )
         table = self._table(self._first)
         return pa.schema(
-            [infer(name, table.column(f"f{index}")) for index, name in enumerate(names)]
+            [
+                pa.field(name, self._declared[name])
+                if name in self._declared
+                else infer(name, table.column(f"f{index}"))
+                for index, name in enumerate(names)
+            ]
         )
 
     # --------------------------------------------------------------------------------- blocks
@@ -213,6 +228,8 @@ class _Reader:
             raise self._not_utf8(data[error.start], self._at + error.start) from None
         if line.rstrip("\r\n") == "":
             return [""] if data else []
+        # The module's own limit is 128 KiB a value, for all of the process: it is only raised.
+        csv.field_size_limit(max(csv.field_size_limit(), len(data) + 1))
         rows = list(
             csv.reader(
                 io.StringIO(line, newline=""),
@@ -257,9 +274,13 @@ class _Reader:
             if pa.types.is_nested(field.type):
                 arrays.append(json_values.parse_texts(strings, field, where))
                 continue
-            if self._guarded and pa.types.is_floating(field.type):
+            told = self._guarded and field.name not in self._declared
+            if told and pa.types.is_floating(field.type):
                 guard_floats_of(strings, field, where)
-            arrays.append(parse(strings, field, where))
+            values = parse(strings, field, where)
+            if told:
+                check_spelling(strings, values, field, where)
+            arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _table(self, block: bytes) -> pa.Table:

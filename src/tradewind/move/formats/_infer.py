@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import decimal
+import json
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["infer"]
+from tradewind.move.types import UnfitValueError
+
+__all__ = ["GUESSED", "check_spelling", "infer"]
+
+GUESSED = b"tradewind.guessed"
+"""Key in a schema's metadata: its types were told from another object, not declared."""
 
 # Numbers with leading zeros or a plus are codes, like those of places: they stay text.
-_INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
+_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 _WORDS = pa.array(["NaN", "Infinity", "-Infinity"])
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -50,6 +56,46 @@ def infer(name: str, strings: pa.ChunkedArray) -> pa.Field:
         if _all(pc.match_substring_regex(values, pattern)) and _converts(values, kind):
             return pa.field(name, kind)
     return pa.field(name, pa.string())
+
+
+def check_spelling(strings: pa.Array, values: pa.Array, field: pa.Field, where: str) -> None:
+    """Refuse later values that would not have let `infer` tell the type that it told.
+
+    Args:
+        strings: The text.
+        values: What it was read as.
+        field: Name and told type of the column.
+        where: Format and place, for messages.
+
+    Raises:
+        UnfitValueError: A text is a code, or spelled in another way than numbers and dates are.
+    """
+    kind = field.type
+    if pa.types.is_integer(kind) or pa.types.is_date(kind):
+        back = values.cast(pa.string())
+        if back.equals(strings):
+            return
+        right = pc.equal(back, strings)
+    elif pa.types.is_boolean(kind):
+        right = pc.is_in(strings, pa.array(["t", "f", "true", "false"]))
+    elif pa.types.is_floating(kind):
+        right = pc.match_substring_regex(strings, _NUMBER)
+        if not pc.all(right, min_count=0).as_py():
+            right = pc.or_(right, pc.is_in(strings, _WORDS))
+    elif pa.types.is_timestamp(kind):
+        right = pc.match_substring_regex(strings, _NAIVE if kind.tz is None else _ZONED)
+    else:
+        return
+    wrong = strings.filter(pc.invert(pc.fill_null(pc.or_(right, strings.is_null()), True)))
+    if len(wrong):
+        raise UnfitValueError(
+            field.name,
+            wrong[0].as_py(),
+            where=f"the type {kind}, which the values before had told ({where}),",
+            remedy="It is spelled in another way. Correct it, or declare the column's type: "
+            f'schema={{{json.dumps(field.name)}: "string"}} reads it as text (on the command '
+            "line by --set-from).",
+        )
 
 
 def _all(flags: pa.ChunkedArray) -> bool:

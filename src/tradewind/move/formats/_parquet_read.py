@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tradewind.errors import CorruptDataError, InputError
@@ -15,6 +16,7 @@ from tradewind.move.types import UnfitValueError
 __all__ = ["read"]
 
 _ROWS = 16_384
+_NANOSECONDS_REACH = (1 << 63) // 1000 - 1
 
 
 def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> Batches:
@@ -23,7 +25,12 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
         # Without pre-buffering a row group is read page by page, not held whole.
         # Pages that carry a checksum are held against it: a flipped bit is no value.
         reader = pq.ParquetFile(
-            file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
+            file,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+            page_checksum_verification=True,
+            # Nanoseconds would wrap around outside of the years 1677 to 2262.
+            coerce_int96_timestamp_unit="us",
         )
         stored = reader.schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -40,9 +47,22 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
                 f"{', '.join(found.names)}. Correct the schema."
             )
         columns = schema.names
+    old = sorted(
+        {
+            leaf.path.split(".")[0]
+            for leaf in map(reader.schema.column, range(len(reader.schema)))
+            if leaf.physical_type == "INT96"
+            and (columns is None or leaf.path.split(".")[0] in columns)
+        }
+    )
 
     def generate() -> Iterator[pa.RecordBatch]:
         pieces = reader.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
+        fine: Iterator[pa.RecordBatch] = iter(())
+        if old:
+            fine = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20).iter_batches(
+                batch_size=_ROWS, columns=old, use_threads=False
+            )
         while True:
             try:
                 batch = next(pieces, None)
@@ -50,6 +70,8 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
                 raise _corrupt(error) from None
             if batch is None:
                 return
+            if old:
+                batch = _exact_int96(batch, next(fine), schema)
             yield _fitted(batch, schema)
 
     def close() -> None:
@@ -57,6 +79,52 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
         on_close()
 
     return Batches(schema, generate(), on_close=close)
+
+
+def _exact_int96(batch: pa.RecordBatch, fine: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Hold INT96 read as microseconds against the same read as nanoseconds: nothing is cut.
+
+    Args:
+        batch: All columns, those of INT96 in microseconds, which reach all years.
+        fine: The columns of INT96 in nanoseconds, which wrap around outside of 1677 to 2262.
+        schema: What is asked for; a column of nanoseconds gets them.
+    """
+    for name in fine.schema.names:
+        coarse, exact = batch.column(name), fine.column(name)
+        if not pa.types.is_timestamp(coarse.type):
+            try:
+                exact.cast(coarse.type)  # within lists and structs: none may have nanoseconds
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise _unfit_int96(name, str(error)) from None
+            continue
+        numbers = coarse.cast(pa.int64())
+        # One microsecond less at both ends, where nanoseconds begin and end within one.
+        near = pc.and_(
+            pc.greater(numbers, -_NANOSECONDS_REACH), pc.less(numbers, _NANOSECONDS_REACH)
+        )
+        if schema.field(name).type == exact.type:
+            far = coarse.filter(pc.invert(near))
+            if far.null_count != len(far):
+                raise _unfit_int96(name, str(far.drop_null()[0]))
+            batch = batch.set_column(batch.schema.get_field_index(name), name, exact)
+            continue
+        nanoseconds = exact.cast(pa.int64())
+        # floor division, as the reader does it
+        back = pc.multiply(pc.cast(numbers.filter(near), pa.int64()), 1000)
+        cut = pc.not_equal(back, nanoseconds.filter(near))
+        if pc.any(cut, min_count=0).as_py():
+            raise _unfit_int96(name, str(exact.filter(near).filter(cut)[0].value))
+    return batch
+
+
+def _unfit_int96(name: str, value: str) -> UnfitValueError:
+    return UnfitValueError(
+        name,
+        value,
+        where="the unit of its timestamps (Parquet, INT96)",
+        remedy="Values with nanoseconds are read as timestamp[ns], which ends in 2262, far dates "
+        "as timestamp[us]: declare one in schema=.",
+    )
 
 
 def _corrupt(error: Exception) -> CorruptDataError:

@@ -41,7 +41,8 @@ def unfit(field: pa.Field, value: object, where: str, why: str = "") -> UnfitVal
         field.name,
         value,
         where=f"{field.type} ({where})",
-        remedy=f"{remedy}Correct the data, or give a schema in which the column has another type.",
+        remedy=f"{remedy}Correct the data, or declare another type of the column with "
+        "schema= (on the command line: --set-from schema=).",
     )
 
 
@@ -89,8 +90,10 @@ def _first_unfit(strings: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> 
 
 def _converter(kind: pa.DataType) -> Callable[[pa.Array], pa.Array] | None:
     kinds = pa.types
-    if text.is_text(kind) or kinds.is_integer(kind):
+    if text.is_text(kind):
         return lambda strings: strings.cast(kind)
+    if kinds.is_integer(kind):
+        return lambda strings: _integers(strings, kind)
     if kinds.is_boolean(kind):
         return _bools
     if kinds.is_floating(kind):
@@ -117,6 +120,13 @@ def _converter(kind: pa.DataType) -> Callable[[pa.Array], pa.Array] | None:
         if values is not None:
             return lambda strings: values(strings).dictionary_encode().cast(kind)
     return None
+
+
+def _integers(strings: pa.Array, kind: pa.DataType) -> pa.Array:
+    numbers = strings.cast(kind)
+    if ((text.data_of(strings)[1] | 0x20) == ord("x")).any():
+        raise _OddError  # Arrow reads hexadecimal digits; no format here has such numbers
+    return numbers
 
 
 def _nulls(strings: pa.Array) -> pa.Array:

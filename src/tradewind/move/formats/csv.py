@@ -46,6 +46,8 @@ class CsvFormat(Format):
         nested: ``json`` to write lists, structs and maps as JSON text, or ``error``.
         max_record_bytes: The longest record that is believed when reading, in bytes: a longer one
             is taken for a quote that is never closed.
+        types: Names and types of columns to read as declared; those of others are told from their
+            values.
 
     Raises:
         InputError: Options that contradict each other.
@@ -60,6 +62,7 @@ class CsvFormat(Format):
     quoting: str = "minimal"
     nested: str = "json"
     max_record_bytes: int = 64 << 20
+    types: tuple[tuple[str, pa.DataType], ...] = ()
 
     name: ClassVar[str] = "csv"
     extensions: ClassVar[tuple[str, ...]] = (".csv",)
@@ -230,7 +233,8 @@ class CsvFormat(Format):
 
         Without a schema types are told from the first 4 MB: integers, floats that lose nothing,
         booleans, dates, timestamps, or else text. A later value that is of another type is an
-        error that says so: give a schema then.
+        error that says so, as is one that is spelled in another way: a number with leading zeros
+        is a code. Declare the column's type then.
         """
         from tradewind.move.formats._csv_read import read
 

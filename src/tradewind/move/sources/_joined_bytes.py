@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvBytes", "LineBytes"]
 
-_LONGEST_HEADER = 16 << 20
+_LONGEST_HEADER = 64 << 20
+_MARK = b"\xef\xbb\xbf"  # of UTF-8
 
 
 class LineBytes:
@@ -31,13 +32,28 @@ class LineBytes:
                 self.rows += 1
                 yield b"\n"
             last = b"\n"
-            for chunk in chunks:
+            for chunk in _without_mark(chunks):
                 if chunk:
                     self.rows += chunk.count(b"\n")
                     last = chunk[-1:]
                     yield chunk
         if last != b"\n":
             self.rows += 1
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Step over the mark of UTF-8 at the beginning, which may come in pieces."""
+    begin: bytes | None = b""
+    for chunk in chunks:
+        if begin is None:
+            yield chunk
+            continue
+        begin += chunk
+        if len(begin) >= len(_MARK) or not _MARK.startswith(begin):
+            yield begin.removeprefix(_MARK)
+            begin = None
+    if begin:
+        yield begin
 
 
 class CsvBytes:
@@ -81,7 +97,7 @@ class CsvBytes:
         """
         open_line = False
         for where, rest in objects:
-            chunks = rest
+            chunks = rest if self._format.header else _without_mark(rest)
             if self._format.header:
                 names, read, length = self._read_header(where, chunks)
                 if self._header is None:
@@ -133,6 +149,7 @@ class CsvBytes:
         except UnicodeDecodeError as error:
             raise InputError(f"{where}: the header is not UTF-8 ({error}). Is it CSV?") from error
         escape = self._format.escape
+        csv.field_size_limit(max(csv.field_size_limit(), length + 1))
         reader = csv.reader(
             text.splitlines(keepends=True),
             delimiter=self._format.delimiter,

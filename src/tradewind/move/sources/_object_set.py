@@ -35,7 +35,8 @@ def choose(store: Store, key: str) -> list[Chosen]:
     """Find the objects.
 
     A key means its object; where there is none of that name, or with ``/`` at the end, all objects
-    below it, but for those with a folder or name that begins with ``_`` or ``.``. A glob means what
+    below it, but for those with a folder or name that begins with ``_`` or ``.``. Among several,
+    those without bytes are left out. A glob means what
     it matches: ``*``, ``?`` and ``[...]`` within a folder, ``**`` across folders. Where a manifest
     of Tradewind stands in the prefix, or above what a glob matches, only what it names is meant.
 
@@ -59,7 +60,8 @@ def choose(store: Store, key: str) -> list[Chosen]:
         raise InputError(
             f"{store.uri(key)}: there is no such object. Correct the key, prefix or glob."
         )
-    return chosen
+    # An object without bytes has no rows and no columns, and folders are marked by such.
+    return [one for one in chosen if one.info.size or one.manifest is not None] or chosen[:1]
 
 
 def _below(store: Store, prefix: str) -> list[Chosen]:
@@ -69,7 +71,7 @@ def _below(store: Store, prefix: str) -> list[Chosen]:
     return [
         Chosen(info)
         for info in store.list(prefix)
-        if not info.key.endswith("/")
+        if not info.key.endswith(("/", "_$folder$"))
         and not any(step[:1] in ("_", ".") for step in info.key[len(prefix) :].split("/"))
     ]
 

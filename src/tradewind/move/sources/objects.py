@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import dataclasses
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,10 +12,12 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
+from tradewind.move.formats._infer import GUESSED
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._ahead import ahead
 from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
+from tradewind.move.sources._object_schemas import declared, same_columns
 from tradewind.move.sources._object_set import Chosen, choose
 from tradewind.move.store import Store
 from tradewind.move.stores.uris import options_of, store_of
@@ -78,6 +80,7 @@ class ObjectSource(Source):
         self.format: Format | None = format  # type: ignore[assignment]
         self.compression = compression
         self.schema = schema
+        self._types: dict[str, pa.DataType] = {}
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -85,7 +88,9 @@ class ObjectSource(Source):
 
         Args:
             uri: See `tradewind.move.stores.uris.store_of`.
-            options: ``format``, ``compression``, and those of the store.
+            options: ``format``, ``compression``, ``schema`` (columns and types as JSON, or the
+                file that holds it: of CSV those that are not to be told from the values, of others
+                all columns to read), and those of the store.
 
         Raises:
             InputError: Something of it is wrong.
@@ -95,12 +100,15 @@ class ObjectSource(Source):
         keywords: dict[str, Any] = {
             name: given.pop(name) for name in ("format", "compression") if name in given
         }
+        types = declared(given.pop("schema", ""))
         if given:
             raise InputError(
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
-                f"{', '.join(('format', 'compression', *options_of(uri)))}."
+                f"{', '.join(('format', 'compression', 'schema', *options_of(uri)))}."
             )
-        return cls(store, key, **keywords)
+        source = cls(store, key, **keywords)
+        source._types = types
+        return source
 
     def describe(self) -> str:
         """Name the key, prefix or glob."""
@@ -119,7 +127,7 @@ class ObjectSource(Source):
                 opened = self._open(one, first.inside) if number else first
                 rows = 0
                 with contextlib.closing(opened):
-                    _same(schema, opened.schema, self.store.uri(one.info.key))
+                    same_columns(schema, opened.schema, self.store.uri(one.info.key))
                     for batch in opened:
                         rows += batch.num_rows
                         yield batch
@@ -144,11 +152,19 @@ class ObjectSource(Source):
         folders = () if one.manifest is None or one.manifest.kept else one.partition
         names = [name for name, _ in folders]
         schema = self.schema if self.schema is not None else own
+        if self._types and schema is None and inside is None:
+            from tradewind.move.formats.csv import CsvFormat
+
+            if isinstance(format, CsvFormat):
+                format = dataclasses.replace(format, types=tuple(self._types.items()))
+            else:
+                schema = pa.schema(list(self._types.items()))
         asked = None
         if schema is not None:
             asked = pa.schema([field for field in schema if field.name not in names])
         elif format.name not in _SELF_DESCRIBING:
-            asked = inside
+            guessed = inside is not None and format.name == "csv"
+            asked = inside.with_metadata({GUESSED: b"1"}) if guessed and inside else inside
         if asked is not None and self.schema is None and format.name == "csv":
             chunks = _with_columns(format, chunks, asked.names, where)
         with _naming(where):
@@ -205,7 +221,7 @@ class ObjectSource(Source):
 
     def encoded(self, format: Format) -> Encoded | None:
         """Hand the bytes on where they are in this very format; several objects become one."""
-        if self.schema is not None:
+        if self.schema is not None or self._types:
             return None
         chosen = choose(self.store, self.key)
         joins = format.name in ("csv", "jsonl") or (
@@ -320,22 +336,6 @@ def _whole_parquet(where: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
             f"{where}: this is no whole Parquet file: it does not begin and end with PAR1. Write "
             "it again, or correct its name or format."
         )
-
-
-def _same(first: pa.Schema, schema: pa.Schema, where: str) -> None:
-    """Refuse an object whose columns are others than the first one's."""
-    if first.equals(schema, check_metadata=False):
-        return
-    for expected, found in itertools.zip_longest(first, schema):
-        if expected is None or found is None or not expected.equals(found):
-            raise InputError(
-                f"{where}: it has {_words(found)} where the first object has {_words(expected)}. "
-                "Choose objects with the same columns, or give a schema."
-            )
-
-
-def _words(field: pa.Field | None) -> str:
-    return "no column" if field is None else f"the column {field.name!r} of type {field.type}"
 
 
 def _with_columns(

@@ -1,0 +1,123 @@
+"""Values as they lie around: they arrive as they were, or the error names them."""
+
+from __future__ import annotations
+
+import datetime as d
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tradewind.errors import InputError
+from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.sources.objects import ObjectSource
+from tradewind.move.stores.files import FileStore
+
+
+def rows(source: ObjectSource) -> list[dict[str, object]]:
+    with source.batches() as batches:
+        return [row for batch in batches for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [
+        ("90001", "02139"),
+        ("90001", "0x1F"),
+        ("90001", "+5"),
+        ("90001", "-0"),
+        ("1.5", "00.5"),
+        ("1.5", "+2.5"),
+        ("1.5", "0.12345678901234567890"),
+        ("true", "1"),
+        ("true", "yes"),
+        ("2026-01-31", "2026-01-31T10:00:00"),
+        ("2026-01-31 10:00:00", "2026-01-31"),
+    ],
+)
+@pytest.mark.parametrize("place", ["early", "late", "next object"])
+def test_a_late_value_spelled_otherwise_is_no_other_value(
+    tmp_path: Path, usual: str, odd: str, place: str
+) -> None:
+    line = f"1,{usual}\n"
+    many = line * ((5 << 20) // len(line))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    if place == "next object":
+        (folder / "1.csv").write_text("id,v\n" + line)
+        (folder / "2.csv").write_text(f"id,v\n{line}2,{odd}\n")
+    else:
+        text = f"2,{odd}\n{line}" if place == "early" else f"{many}2,{odd}\n"
+        (folder / "1.csv").write_text("id,v\n" + text)
+    if place == "early":
+        assert rows(ObjectSource(FileStore(tmp_path), "in/"))[0]["v"] == odd
+        return
+    with pytest.raises(InputError) as caught:
+        rows(ObjectSource(FileStore(tmp_path), "in/"))
+    for word in ("'v'", odd[:10], "schema="):
+        assert word in str(caught.value)
+    declared = ObjectSource.from_uri(f"file://{folder}/", {"schema": '{"v": "string"}'})
+    assert rows(declared)[-1] == {"id": 2, "v": odd}
+
+
+def test_a_declared_integer_is_not_read_from_hexadecimal_digits(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("v\n1\n0x1F\n")
+    schema = pa.schema([("v", pa.int64())])
+    with pytest.raises(InputError, match="0x1F"):
+        rows(ObjectSource(FileStore(tmp_path), "a.csv", schema=schema))
+
+
+def test_old_timestamps_of_parquet_keep_far_dates_and_never_lose_nanoseconds(
+    tmp_path: Path,
+) -> None:
+    far = [d.datetime(9999, 12, 31, 23, 59, 59), d.datetime(1, 1, 1), None]
+    far.append(d.datetime(2024, 2, 29, 12, 0, 0, 123456))
+    table = pa.table({"id": range(4), "valid_to": pa.array(far, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "far.parquet", use_deprecated_int96_timestamps=True)
+    found = rows(ObjectSource(FileStore(tmp_path), "far.parquet"))
+    assert [row["valid_to"] for row in found] == far
+    exact = pa.table({"at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))})
+    pq.write_table(exact, tmp_path / "ns.parquet", use_deprecated_int96_timestamps=True)
+    with pytest.raises(InputError, match="'at'"):
+        rows(ObjectSource(FileStore(tmp_path), "ns.parquet"))
+    with ObjectSource(FileStore(tmp_path), "ns.parquet", schema=exact.schema).batches() as batches:
+        assert pa.Table.from_batches(list(batches)).equals(exact)
+    wanted = pa.schema([("valid_to", pa.timestamp("ns"))])
+    with pytest.raises(InputError, match="'valid_to'"):
+        rows(ObjectSource(FileStore(tmp_path), "far.parquet", schema=wanted))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"0.jsonl": "", "1.jsonl": '{"a":1}\n{"a":2}\n'},
+        {"0.csv": "", "1.csv": "a\n1\n2\n"},
+        {"0.csv": "a\n1\n", "1.csv": "", "2.csv": "a\n2\n"},
+        {"0.csv": "a\n1\n", "x_$folder$": "", "2.csv": "\ufeffa\n2\n"},
+        {"0.jsonl": '\ufeff{"a":1}\n', "1.jsonl": '\ufeff{"a":2}\n'},
+    ],
+)
+def test_empty_parts_and_marks_of_utf8_are_no_rows(tmp_path: Path, parts: dict[str, str]) -> None:
+    for name, text in parts.items():
+        (tmp_path / name).write_text(text)
+    source = ObjectSource(FileStore(tmp_path), "")
+    assert rows(source) == [{"a": 1}, {"a": 2}]
+    from tradewind.move.formats.jsonl import JsonLinesFormat
+
+    format = CsvFormat() if "2.csv" in parts or "1.csv" in parts else JsonLinesFormat()
+    encoded = source.encoded(format)
+    assert encoded is not None
+    assert b"\xef\xbb\xbf" not in b"".join(encoded.chunks)
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_values_and_names_beyond_128_kib_are_read(tmp_path: Path, header: bool) -> None:
+    (tmp_path / "docs.csv").write_text(f'1,"{"x" * 200_000}"\n2,y\n')
+    source = ObjectSource(FileStore(tmp_path), "docs.csv", format=CsvFormat(header=header))
+    with source.batches() as batches:
+        table = pa.Table.from_batches(list(batches), batches.schema)
+    if header:
+        assert len(table.schema.names[1]) == 200_000
+    else:
+        assert len(table.column(1)[0].as_py()) == 200_000
