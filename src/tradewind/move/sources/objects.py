@@ -89,8 +89,7 @@ class ObjectSource(Source):
         Args:
             uri: See `tradewind.move.stores.uris.store_of`.
             options: ``format``, ``compression``, ``schema`` (columns and types as JSON, or the
-                file that holds it: of CSV those that are not to be told from the values, of others
-                all columns to read), and those of the store.
+                file that holds it; see docs/values.md), and those of the store.
 
         Raises:
             InputError: Something of it is wrong.
@@ -106,8 +105,7 @@ class ObjectSource(Source):
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
                 f"{', '.join(('format', 'compression', 'schema', *options_of(uri)))}."
             )
-        source = cls(store, key, **keywords)
-        source._types = types
+        (source := cls(store, key, **keywords))._types = types
         return source
 
     def describe(self) -> str:
@@ -164,7 +162,7 @@ class ObjectSource(Source):
             asked = pa.schema([field for field in schema if field.name not in names])
         elif format.name not in _SELF_DESCRIBING:
             guessed = inside is not None and format.name == "csv"
-            asked = inside.with_metadata({GUESSED: b"1"}) if guessed and inside else inside
+            asked = inside and (inside.with_metadata({GUESSED: b"1"}) if guessed else inside)
         if asked is not None and self.schema is None and format.name == "csv":
             chunks = _with_columns(format, chunks, asked.names, where)
         with _naming(where):
