@@ -235,6 +235,7 @@ class WorkOperator(BaseOperator):
     def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+        from tradewind.airflow.results import check_result
         from tradewind.airflow.timeouts import timeout_held_back
         from tradewind.run.attend import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
@@ -257,6 +258,7 @@ class WorkOperator(BaseOperator):
                     whole_log=self.whole_log and self.do_xcom_push,
                     claimed=claimed,
                     since=run_began(context),
+                    check=check_result,
                 )
             except WorkFailedError as error:
                 self.note_exit_code(context, error.exit_code)

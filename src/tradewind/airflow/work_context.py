@@ -80,9 +80,10 @@ def line_text(line: LogLine) -> str:
     Args:
         line: The line.
     """
+    text = f"{line.text} [this line goes on]" if line.goes_on else line.text
     if line.time is None:
-        return line.text
-    return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {line.text}"
+        return text
+    return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {text}"
 
 
 def told_to_work(context: Context, owner: Any) -> dict[str, str]:

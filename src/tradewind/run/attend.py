@@ -21,6 +21,7 @@ from tradewind.run.backend import (
     Piece,
     Sight,
     Status,
+    UnreachableError,
     WorkFailedError,
 )
 from tradewind.run.memory import (
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 WorkT = TypeVar("WorkT")
+ResultT = TypeVar("ResultT")
 
 GRACE_SECONDS = 2.0
 """How long work may take to end in order; Airflow gives a task that is killed some five seconds."""
@@ -61,6 +63,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _FIRST_WAIT = 0.05
 #: Airflow gives a task some five seconds to end.
 _ASK_SECONDS = 1.0
+#: How long a system is tried that nobody has reached yet: its address may be wrong.
+_SHORT_TRY_SECONDS = 5.0
 
 
 class StoppedError(TradewindError):
@@ -129,8 +133,12 @@ def claim(
     notes = Notes(memory, owner)
     if (outcome := notes.outcome()) is not None:
         return Claim(outcome.name, 0, started=False, outcome=outcome)
-    _end_former_lives(backend, owner)
-    number, started = _claim(backend, owner, work, notes, tell or {}, since)
+
+    def begin() -> tuple[int, bool]:
+        _end_former_lives(backend, owner)
+        return _claim(backend, owner, work, notes, tell or {}, since)
+
+    number, started = _patiently(begin, _SHORT_TRY_SECONDS, UnreachableError)
     return Claim(backend.name_of(owner, number), number, started)
 
 
@@ -150,6 +158,7 @@ def attend(
     whole_log: bool = False,
     claimed: Claim | None = None,
     since: datetime | None = None,
+    check: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
@@ -167,14 +176,17 @@ def attend(
         ask: Is asked about every second what to do.
         tell: What the work finds in its environment.
         look_seconds: The longest time between two looks at it; the first ones are closer together.
-        patience: How long the system may be out of reach, in seconds, before this gives up and
-            leaves the work to the next attempt.
+        patience: How long the system may be out of reach, or refuse connections, in seconds, before
+            this gives up and leaves the work to the next attempt. What was never reached at all
+            is tried for five seconds.
         result_limit: The most bytes that its result may have.
         last_line: Whether the last line of its log is the result of work that hands back none.
         whole_log: The same of all its lines.
         claimed: What `claim` has returned before, for work that was watched elsewhere since: it is
             not started anew when it is gone.
         since: As `claim` has it.
+        check: Is handed the text that the work has handed back in its result file; raises
+            `InputError` where the caller has no use for it.
 
     Returns:
         How it ended.
@@ -199,48 +211,103 @@ def attend(
     notes = Notes(memory, owner)
     keep = partial(remember_cursor, memory, owner, name)
     known = recall_cursor(memory, owner, name)
-    sight = _Life(backend, name, log, keep, known, ask, look_seconds, patience).wait()
+    life = _Life(backend, name, log, keep, known, ask, look_seconds, patience)
+    sight = life.wait()
     if sight.status is Status.ABSENT and (outcome := notes.outcome()) is not None:
         # Another attempt of the same owner, believed dead, was quicker.
         return outcome
     if sight.status is not Status.SUCCEEDED:
         notes.set("failed", str(claimed.number))
-        backend.remove(name)
+        life.patiently(lambda: backend.remove(name))
         reason = sight.reason or "it failed, and its system does not say why"
         raise WorkFailedError(
             f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code, final=sight.final
         )
-    try:
+
+    def collect() -> tuple[str | None, bool]:
         found = backend.result(name, limit=result_limit)
-        result = None if found is None else found.decode(errors="replace")
-        if result is None and whole_log:
+        if found is not None:
+            result: str | None = _text_of(backend, name, found)
+            check(result or "")
+            return result, False
+        if whole_log:
             result = _whole_log(backend, name, result_limit)
-        elif result is None and last_line:
-            result = backend.last_line(name)
+        elif last_line:
+            result = life.last_line if backend.log_is_exact else None
+            result = backend.last_line(name) if result is None else result
             _check_size(backend, name, result, result_limit)
+        else:
+            result = None
+        return result, result is not None
+
+    try:
+        result, from_log = life.patiently(collect)
     except InputError:
         # It would be as wrong the next time.
         notes.set("failed", str(claimed.number))
-        backend.remove(name)
+        life.patiently(lambda: backend.remove(name))
         raise
-    from_log = found is None and result is not None
-    if backend.look(name).status is Status.ABSENT and (outcome := notes.outcome()) is not None:
-        # Another attempt removed it while this one was collecting: what that one has is whole.
-        return outcome
+    handed_back = result is not None and not from_log
+    if not handed_back and life.patiently(lambda: backend.look(name)).status is Status.ABSENT:
+        if (outcome := notes.outcome()) is not None:
+            # Another attempt removed it while this one was collecting: that one has it whole.
+            return outcome
+        # What is not there has no result, not even none.
+        notes.set("failed", str(claimed.number))
+        raise WorkFailedError(
+            f"{backend.name}: {name}: it had succeeded, and somebody else has removed it before "
+            "its result was read"
+        )
     notes.set("done", json.dumps([name, result, from_log]))
-    backend.remove(name)
+    life.patiently(lambda: backend.remove(name))
     return Outcome(name, result, attended=not claimed.started, from_log=from_log)
 
 
+def _text_of(backend: Backend[WorkT], name: str, found: bytes) -> str:
+    try:
+        return found.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{backend.name}: the result of {name} is no text in UTF-8 (byte {error.start:,}). "
+            "Write bytes to a store, and hand back where they stand."
+        ) from None
+
+
+def _patiently(
+    call: Callable[[], ResultT],
+    seconds: float,
+    kinds: type[TradewindError] | tuple[type[TradewindError], ...],
+    rest: Callable[[float], None] = time.sleep,
+) -> ResultT:
+    """Repeat a call while its system is out of reach.
+
+    Args:
+        call: What is called; may be repeated.
+        seconds: How long.
+        kinds: The errors that may pass.
+        rest: Waits between two calls.
+    """
+    last = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except kinds:
+            if time.monotonic() > last:
+                raise
+        rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
 def _whole_log(backend: Backend[WorkT], name: str, limit: int) -> str | None:
-    lines: list[str] = []
+    texts: list[str] = []
     size = 0
     for line in backend.logs(name, None, wait=0):
-        lines.append(line.text)
+        texts += [line.text, "" if line.goes_on else "\n"]
         size += len(line.text) + 1
-        if size > limit:
+        if size > limit + 1:
             break
-    text = "\n".join(lines) if lines else None
+    text = "".join(texts).removesuffix("\n") if texts else None
     _check_size(backend, name, text, limit)
     return text
 
@@ -351,6 +418,17 @@ class _Life:
         self._patience = patience
         self._cursor = cursor
         self._kept = self._obeyed = time.monotonic()
+        self._last: LogLine | None = None
+        self._last_whole = False
+
+    @property
+    def last_line(self) -> str | None:
+        """The log's last line, where this attendant has read it, and whole."""
+        return self._last.text if self._last is not None and self._last_whole else None
+
+    def patiently(self, call: Callable[[], ResultT]) -> ResultT:
+        """Call what reaches the system, as often as needed while that is in passing trouble."""
+        return _patiently(call, self._patience, UnreachableError, self._rest)
 
     def wait(self) -> Sight:
         """Stay until the work has ended, or is asked to stop or to be left."""
@@ -363,7 +441,8 @@ class _Life:
                 if sight.status is Status.PENDING and self._backend.waits_its_turn:
                     self._backend.resume(self._name)
                 self._read(wait=0 if sight.status.ended else min(wait, _ASK_SECONDS))
-            except RetryError as error:
+            except (RetryError, UnreachableError) as error:
+                # It was reached when the work was claimed: whoever restarts it needs a moment.
                 now = time.monotonic()
                 trouble_since = trouble_since or now
                 if now - trouble_since > self._patience:
@@ -406,6 +485,8 @@ class _Life:
     def _read(self, *, wait: float) -> None:
         for line in self._backend.logs(self._name, self._cursor, wait=wait):
             self._log(line)
+            self._last_whole = not (line.goes_on or (self._last is not None and self._last.goes_on))
+            self._last = line
             self._cursor = line.cursor
             now = time.monotonic()
             if now - self._kept > _CURSOR_SECONDS:

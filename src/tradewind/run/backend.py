@@ -8,13 +8,13 @@ comes second (a retry, another worker) is told that the name is taken, and atten
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from tradewind.errors import TradewindError
+from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.owner import Owner
 
 __all__ = [
@@ -24,14 +24,26 @@ __all__ = [
     "Piece",
     "Sight",
     "Status",
+    "UnreachableError",
     "WorkFailedError",
+    "join_last",
 ]
 
 WorkT = TypeVar("WorkT")
 
+#: A last line is held whole: of no work more than this.
+_LAST_LINE = 16 << 20
+
 
 class AlreadyStartedError(TradewindError):
     """The name is taken: the work under it was started before, and is to be attended."""
+
+
+class UnreachableError(SetupError):
+    """Nobody answers at the system's address: it is wrong, or the system is just restarting.
+
+    Which of the two only the caller knows: who has reached it before waits for it.
+    """
 
 
 class WorkFailedError(TradewindError):
@@ -90,11 +102,14 @@ class LogLine(NamedTuple):
         text: Without the line's end. Bytes that are no UTF-8 are replaced.
         cursor: Where to go on after this line: what `Backend.logs` takes.
         time: When it was written, where the system knows.
+        goes_on: Whether this is a piece of a line, and the next one goes on with it. A line of
+            more than 1 MiB comes in such pieces, so that one without an end needs no more memory.
     """
 
     text: str
     cursor: str
     time: datetime | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +150,9 @@ class Backend(ABC, Generic[WorkT]):
     """Whether work that has ended is listed for good: `remove` does not take it away."""
     waits_its_turn = False
     """Whether work that is pending has to be begun by `resume`, when nothing is in its way."""
+
+    log_is_exact = False
+    """Whether `logs` gives every line once, so that who has read to its end knows the last one."""
 
     @abstractmethod
     def name_of(self, owner: Owner, number: int) -> str:
@@ -206,10 +224,24 @@ class Backend(ABC, Generic[WorkT]):
         Args:
             name: A piece of work that has ended.
         """
-        last = None
-        for line in self.logs(name, None, wait=0):
-            last = line.text
-        return last
+        return join_last(self.logs(name, None, wait=0), where=f"{self.name}: {name}")
+
+    def unclaimed(self) -> Iterator[Piece]:
+        """Tell what was prepared to become work, and has not claimed a name.
+
+        Its creator has died, or is about to claim: what is older than a minute is left over.
+        """
+        return iter(())
+
+    def remove_unclaimed(self, name: str) -> None:
+        """Take away what `unclaimed` tells of; of work that has its name by now nothing.
+
+        Args:
+            name: As `unclaimed` tells it.
+        """
+
+    def close(self) -> None:
+        """Close the connections; work goes on."""
 
     @abstractmethod
     def stop(self, name: str) -> None:
@@ -247,3 +279,31 @@ class Backend(ABC, Generic[WorkT]):
             It, with its title; None where Tradewind has not made it.
         """
         return piece
+
+
+def join_last(lines: Iterable[LogLine], *, where: str) -> str | None:
+    """Tell the last of some lines, joined of its pieces.
+
+    Args:
+        lines: Of a log.
+        where: Whose log, for messages.
+
+    Raises:
+        InputError: It is longer than 16 MiB.
+    """
+    pieces: list[str] | None = None
+    going_on, size = False, 0
+    for line in lines:
+        if not going_on or pieces is None:
+            pieces, size = [], 0
+        size += len(line.text)
+        # What is too long is known by its size.
+        if size <= _LAST_LINE:
+            pieces.append(line.text)
+        going_on = line.goes_on
+    if size > _LAST_LINE:
+        raise InputError(
+            f"{where}: the last line of its log is to be its result, and is longer than "
+            f"{_LAST_LINE >> 20} MiB. Write it to a store, and hand back where it stands."
+        )
+    return None if pieces is None else "".join(pieces)

@@ -14,6 +14,7 @@ from busybox import IMAGE
 from container_engine import Engine as EngineOfTests
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
+from tradewind.run.attend import attend
 from tradewind.run.backend import AlreadyStartedError, Status
 from tradewind.run.backends.docker import Container, DockerBackend, Engine
 
@@ -39,6 +40,16 @@ def owner() -> Owner:
 
 def shell(script: str, **options) -> Container:
     return Container(IMAGE, ["sh", "-c", script], network_mode="none", **options)
+
+
+class Notes(dict[str, str]):
+    """A memory of one test."""
+
+    def set(self, key: str, value: str) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
 
 
 class TestConformance(BackendConformance):
@@ -217,9 +228,11 @@ def test_what_is_left_of_a_log_is_whole_be_it_little_or_much(backend: DockerBack
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     lines = list(backend.logs(name, None, wait=0))
-    expected = [*map(str, range(1, 301)), "x" * 3_000_000, *"12345"]
+    # A long line comes in pieces.
+    pieces = ["x" * size for size in (1 << 20, 1 << 20, 3_000_000 - (2 << 20))]
+    expected = [*map(str, range(1, 301)), *pieces, *"12345"]
     assert [line.text for line in lines] == expected
-    for known in (1, 171, 172, 173, 299, 300, 301, 302, 305, 306):
+    for known in (1, 171, 172, 173, 299, 300, 301, 302, 303, 304, 307, 308):
         left = list(backend.logs(name, lines[known - 1].cursor, wait=0))
         assert [line.text for line in left] == expected[known:]
     backend.remove(name)
@@ -259,3 +272,125 @@ def test_lines_have_the_time_they_were_written(backend: DockerBackend, owner: Ow
     assert line.time is not None
     assert line.time.tzinfo is not None
     backend.remove(name)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("ln -s /etc/passwd $TRADEWIND_RESULT", "a symbolic link"),
+        ("mkdir $TRADEWIND_RESULT; echo x > $TRADEWIND_RESULT/file", "a directory"),
+        ("mkfifo $TRADEWIND_RESULT", "a FIFO"),
+    ],
+)
+def test_a_result_that_is_no_file_ends_the_task_once(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests, script: str, kind: str
+):
+    with pytest.raises(InputError, match=kind):
+        attend(backend, owner, shell(script), log=lambda _: None, memory=Notes())
+    assert daemon.containers() == []
+
+
+@pytest.mark.parametrize("size", [16_383, 16_384, 40_000, 1_000_000])
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_long_line_is_whole_with_and_without_a_terminal(
+    backend: DockerBackend, owner: Owner, tty: bool, size: int
+):
+    script = f"echo first; head -c {size} /dev/zero | tr '\\0' x; echo; printf 'a\\rb\\n'"
+    lines: list[str] = []
+    attend(
+        backend,
+        owner,
+        shell(script, tty=tty),
+        log=lambda line: lines.append(line.text),
+        memory=Notes(),
+    )
+    assert lines == ["first", "x" * size, "a\rb"]
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_last_line_is_whole_with_and_without_a_terminal(
+    backend: DockerBackend, owner: Owner, tty: bool
+):
+    script = "head -c 40000 /dev/zero | tr '\\0' x; echo"
+    work = shell(script, tty=tty)
+    outcome = attend(backend, owner, work, log=lambda _: None, memory=Notes(), last_line=True)
+    assert outcome.result == "x" * 40_000
+    backend.start(owner, 2, work, tell={})
+    until_ended(backend, backend.name_of(owner, 2))
+    assert backend.last_line(backend.name_of(owner, 2)) == "x" * 40_000
+    backend.remove(backend.name_of(owner, 2))
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_line_without_an_end_is_handed_on_in_pieces(
+    backend: DockerBackend, owner: Owner, tty: bool
+):
+    backend.start(owner, 1, shell("head -c 5000000 /dev/zero | tr '\\0' x", tty=tty), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    found = list(backend.logs(name, None, wait=0))
+    assert [len(line.text) for line in found] == [1 << 20] * 4 + [5_000_000 - (4 << 20)]
+    assert [line.goes_on for line in found] == [True] * 4 + [False]
+    # Whoever comes back in the middle gets the rest.
+    rest = list(backend.logs(name, found[1].cursor, wait=0))
+    assert [len(line.text) for line in rest] == [len(line.text) for line in found[2:]]
+    assert len(backend.last_line(name) or "") == 5_000_000
+    backend.remove(name)
+
+
+def test_what_was_created_and_never_renamed_is_told_and_removed(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    name = backend.name_of(owner, 1)
+    backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
+    assert list(backend.list()) == []
+    (piece,) = backend.unclaimed()
+    assert (piece.owner, piece.title, piece.number) == (owner.digest, str(owner), 1)
+    backend.start(owner, 1, shell("sleep 60"), tell={})
+    backend.remove_unclaimed(name)
+    assert backend.look(name).status is Status.RUNNING
+    backend.remove_unclaimed(piece.name)
+    assert [each["Names"] for each in daemon.containers()] == [[f"/{name}"]]
+    backend.remove(name)
+
+
+def test_a_command_that_cannot_be_split_is_told_in_words(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    with pytest.raises(InputError, match="list of words"):
+        backend.start(owner, 1, Container(IMAGE, "echo it's"), tell={})
+    assert daemon.containers() == []
+
+
+class Counting(Engine):
+    """An engine whose calls are counted."""
+
+    calls = 0
+
+    def ask(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        return super().ask(*arguments, **options)
+
+    def tail(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        return super().tail(*arguments, **options)
+
+    def stream(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        return super().stream(*arguments, **options)
+
+
+def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTests):
+    engine = Counting(daemon.address)
+    backend = DockerBackend(engine)
+    attend(
+        backend,
+        owner,
+        shell("echo hello"),
+        log=lambda _: None,
+        memory=Notes(),
+        last_line=True,
+    )
+    backend.close()
+    print(f"{engine.calls} calls of the engine")
+    assert engine.calls <= 18

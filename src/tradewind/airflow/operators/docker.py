@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
-from tradewind.errors import InputError
+from tradewind.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,8 +44,9 @@ class DockerOperator(WorkOperator):
             ``DOCKER_HOST`` or the usual socket when not given.
         environment: Variables. (templated)
         private_environment: Variables that are not templated, never shown, and masked in the log.
-        env_file: Text of variables, a ``NAME=value`` a line, or the path of a ``.env`` file beside
-            the DAG; `environment` overrules it. (templated)
+        env_file: Text of variables as python-dotenv reads it (quotes, values of several lines,
+            ``${NAME}``), or the path of a ``.env`` file beside the DAG; `environment` overrules
+            it. (templated)
         force_pull: Pulls the image even when the engine has it.
         mem_limit: Most memory: bytes, or like ``128m``.
         host_tmp_dir: Refused: use `mounts` for a folder of the engine's machine.
@@ -63,7 +65,8 @@ class DockerOperator(WorkOperator):
         mounts: ``docker.types.Mount``, or dicts of its arguments. (templated)
         entrypoint: Instead of the image's own.
         working_dir: Where it runs.
-        xcom_all: Makes all lines of the output the XCom, a list of at most `result_limit` bytes.
+        xcom_all: Makes all lines of the output the XCom, a list of at most `result_limit` bytes;
+            None where there is no output.
         docker_conn_id: Connection with the login of the image's registry. (templated)
         dns: Servers.
         dns_search: Domains.
@@ -352,34 +355,32 @@ def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_env_file(text: str) -> dict[str, str]:
-    """Read variables as ``.env`` files have them.
+    """Read variables as ``.env`` files have them: by python-dotenv, as the official operator.
+
+    A name without a value is left out, as the official operator leaves it out of the container.
 
     Args:
-        text: A ``NAME=value`` a line; values may be quoted, ``#`` begins a comment.
+        text: The file's text.
 
     Raises:
-        InputError: A line is neither.
+        InputError: A line is no variable. Its text is not shown: it may be part of a secret.
+        MissingExtraError: python-dotenv is missing.
     """
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        pair = line.strip().removeprefix("export ")
-        if not pair or pair.startswith("#"):
-            continue
-        name, equals, value = pair.partition("=")
-        if not equals:
+    if not text.strip():
+        return {}
+    try:
+        from dotenv import dotenv_values
+        from dotenv.parser import parse_stream
+    except ImportError as error:
+        raise MissingExtraError("dotenv", extra="docker", purpose="env_file") from error
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
             raise InputError(
-                f"DockerOperator: env_file has the line {line!r}. Write NAME=value, a variable a "
-                "line; the path of a file ends with .env."
+                f"DockerOperator: line {binding.original.line} of env_file is no variable. Write "
+                "NAME=value; quote a value of several lines; the path of a file ends with .env."
             )
-        value = value.strip()
-        if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
-            quote, value = value[0], value[1:end]
-            if quote == '"':
-                value = value.replace("\\n", "\n")
-        else:
-            value = value.partition(" #")[0].rstrip()
-        found[name.strip()] = value
-    return found
+    found = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 _MOUNT_WORDS = {

@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Any
 
 from tradewind.errors import RetryError, TradewindError
-from tradewind.run.backend import LogLine
-from tradewind.run.backends._engine import Engine
+from tradewind.run.backend import LogLine, join_last
+from tradewind.run.backends._engine import Engine, EngineRefusedError
 from tradewind.run.backends._log_messages import LogReader, seconds_of
 
 __all__ = ["ContainerLogs"]
@@ -117,18 +117,32 @@ class ContainerLogs:
         return list(chain.from_iterable(found)) if reader.count < _LAST_MESSAGES else None
 
     def last_line(self, name: str) -> str | None:
-        """Tell the last line; of one of more than 2 MiB its end."""
-        reader = LogReader(self._inspect(name) or {})
-        last = None
-        for lines in reader.lines([self._ask_for_last(name, None)]):
-            last = lines[-1].text
-        return last
+        """Tell the last line.
+
+        Raises:
+            InputError: It is longer than 16 MiB.
+        """
+        told = self._inspect(name)
+        if told is None:
+            return None
+        reader = LogReader(told)
+        found = list(chain.from_iterable(reader.lines([self._ask_for_last(name, None)])))
+        # A whole line before it says that the last one is whole too.
+        if any(not line.goes_on for line in found[:-1]) or reader.count < _LAST_MESSAGES - 1:
+            return join_last(found, where=f"Docker: {name}")
+        return join_last(self._read_to_the_end(name, None, told, None), where=f"Docker: {name}")
 
     def _ask_for_last(self, name: str, after: str | None) -> bytes:
         params = {**_query(after), "tail": str(_LAST_MESSAGES)}
-        response = self._engine.ask(
-            "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
-        )
+        try:
+            response = self._engine.ask(
+                "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
+            )
+        except EngineRefusedError as error:
+            if error.status == 404:
+                # Gone: the next look at the container says so.
+                raise RetryError(str(error)) from error
+            raise
         return response.content
 
 
@@ -196,6 +210,10 @@ class Follower:
                 if self._closed.is_set():
                     return
             self._lines.put(None)
+        except EngineRefusedError as error:
+            if not self._closed.is_set():
+                # Gone, or not yet there: the next look at the container says which.
+                self._lines.put(RetryError(str(error)) if error.status == 404 else error)
         except TradewindError as error:
             if not self._closed.is_set():
                 self._lines.put(error)

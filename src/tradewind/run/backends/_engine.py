@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.redaction import keep_addresses_out_of_logs, shown_uri, split_uri
+from tradewind.run.backend import UnreachableError
 from tradewind.run.backends._tail import Connection, Tail
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ class Engine:
         Raises:
             EngineRefusedError: It said no (400 to 499).
             RetryError: It failed (500 to 599) or cannot be reached just now.
-            SetupError: It is not there, or may not be used by this account.
+            UnreachableError: Nobody answers there.
+            SetupError: It may not be used by this account.
         """
         if timeout is not None:
             request["timeout"] = timeout
@@ -288,7 +290,7 @@ class Engine:
         try:
             yield
         except httpx.ConnectError as error:
-            raise SetupError(
+            raise UnreachableError(
                 f"Docker at {self.url}: it cannot be reached for {what} ({error}). Start the "
                 "engine, check the address, and let this account use its socket."
             ) from error

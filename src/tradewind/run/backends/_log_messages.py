@@ -12,12 +12,17 @@ from typing import Any
 
 from tradewind.run.backend import LogLine
 
-__all__ = ["LogReader", "seconds_of"]
+__all__ = ["LogReader", "cut_at_character", "seconds_of"]
 
 _HEADER = 8
 #: Of all parts of a long line but the last, where the engine's driver is ``local``.
 _PART_BYTES = 16 * 1024
 _LENGTH = Struct(">I").unpack_from
+#: In the middle of a terminal's line, before each part but the first.
+_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+_STAMP_BYTES = 31
+#: A line is handed on in pieces of this size.
+_PIECE_BYTES = 1 << 20
 #: A message with a whole line: its header, of which the length is kept, its time and its text.
 _WHOLE = re.compile(rb"[\1\2]\0\0\0(.{4})([^ ]*) ([^\n]*)\n", re.DOTALL)
 _read_time = datetime.fromisoformat
@@ -29,7 +34,10 @@ class LogReader:
 
     The engine sends messages ``TIMESTAMP TEXT``. A line of more than 16 KiB comes in several, of
     which all but the last have no line's end. With the driver ``local`` of Docker 20.10 the
-    last has none either: there it is the one that is shorter.
+    last has none either: there it is the one that is shorter. A terminal's log has no messages,
+    only text, with a timestamp before each such part.
+
+    Of a line of more than 1 MiB pieces are handed on, with the timestamp of their first part.
 
     A cursor is the engine's timestamp of a line, to the nanosecond, a slash, and how many lines
     there were with that timestamp up to it.
@@ -43,15 +51,16 @@ class LogReader:
 
     def __init__(self, told: Mapping[str, Any], after: str | None = None) -> None:
         driver = (told.get("HostConfig") or {}).get("LogConfig") or {}
-        self._least = _PART_BYTES if driver.get("Type") == "local" else 0
         self._at, _, count = (after or "").partition("/")
         self._same, self._skip = 0, int(count or 0)
         self._begun: dict[int, tuple[str, list[bytes]]] = {}
+        self._sizes: dict[int, int] = {}
         self._rest = b""
         self.count = 0
         """How many messages there were, those of skipped lines too."""
         self.tty = bool((told.get("Config") or {}).get("Tty"))
         """Whether the container has a terminal: then there are no messages, only lines."""
+        self._least = _PART_BYTES if driver.get("Type") == "local" and not self.tty else 0
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[list[LogLine]]:
         """Make lines of all that the engine sends.
@@ -78,13 +87,19 @@ class LogReader:
         messages = list(self._messages(data))
         self.count += len(messages)
         ended = [line for message in messages if (line := self._end_of_line(*message))]
-        return self._number([stamp for stamp, _ in ended], [text for _, text in ended])
+        if any(goes_on for *_, goes_on in ended):
+            # Long lines are rare.
+            return [
+                line._replace(goes_on=goes_on)
+                for stamp, text, goes_on in ended
+                for line in self._number([stamp], [text])
+            ]
+        return self._number([stamp for stamp, *_ in ended], [text for _, text, _ in ended])
 
     def _messages(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Split what has come into messages: stream (1 stdout, 2 stderr) and bytes."""
         if self.tty:
-            *lines, self._rest = data.split(b"\n")
-            yield from ((1, line.removesuffix(b"\r") + b"\n") for line in lines)
+            yield from self._parts_of_terminal(data)
             return
         begin, size = _HEADER, len(data)
         while begin <= size:
@@ -96,23 +111,57 @@ class LogReader:
             begin = end + _HEADER
         self._rest = data[begin - _HEADER :]
 
-    def _end_of_line(self, channel: int, message: bytes) -> tuple[str, str] | None:
-        """Take a message; tell timestamp and text of the line that it ends, if it ends one."""
+    def _parts_of_terminal(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Split a terminal's text into what would be messages without one."""
+        at = 0
+        while (begin := data.find(b" ", at) + 1) > 0:
+            limit = begin + _PART_BYTES
+            end = data.find(b"\n", begin, limit) + 1
+            if not end:
+                if len(data) < limit + _STAMP_BYTES:
+                    break
+                # An engine that splits no lines goes on without a timestamp.
+                split = _STAMP.match(data, limit) is not None
+                end = limit if split else data.find(b"\n", limit) + 1
+                if not end:
+                    break
+            yield 1, data[at:end]
+            at = end
+        self._rest = data[at:]
+
+    def _end_of_line(self, channel: int, message: bytes) -> tuple[str, str, bool] | None:
+        """Take a message; tell timestamp and text of the line that it ends, if it ends one.
+
+        Also of a piece of a line that is long enough; then the third says that the line goes on.
+        """
         stamp, _, raw = message.partition(b" ")
         first, parts = self._begun.pop(channel, (stamp.decode(errors="replace"), []))
         parts.append(raw)
         if raw[-1:] != b"\n" and len(raw) >= self._least:
-            self._begun[channel] = (first, parts)
-            return None
+            size = self._sizes.get(channel, 0) + len(raw)
+            if size < _PIECE_BYTES:
+                self._begun[channel] = (first, parts)
+                self._sizes[channel] = size
+                return None
+            piece, rest = cut_at_character(b"".join(parts))
+            self._begun[channel] = (stamp.decode(errors="replace"), [rest] if rest else [])
+            self._sizes[channel] = len(rest)
+            return first, piece.decode(errors="replace"), True
+        self._sizes.pop(channel, None)
         # In bytes until here: a character may be half in one part and half in the next.
-        return first, b"".join(parts).removesuffix(b"\n").decode(errors="replace")
+        text = b"".join(parts).removesuffix(b"\n")
+        if self.tty:
+            text = text.removesuffix(b"\r")
+        return first, text.decode(errors="replace"), False
 
     def _number(self, stamps: Sequence[str], texts: Sequence[str]) -> list[LogLine]:
         """Make lines, each with its cursor, without those that are to be skipped."""
         if stamps and stamps[0] != self._at and len(set(stamps)) == len(stamps):
             self._at, self._same, self._skip = stamps[-1], 1, 0
             cursors = [f"{stamp}/1" for stamp in stamps]
-            return list(map(_line_of, zip(texts, cursors, map(_read_time, stamps), strict=True)))
+            whole = [False] * len(texts)
+            times = map(_read_time, stamps)
+            return list(map(_line_of, zip(texts, cursors, times, whole, strict=True)))
         lines = []
         for stamp, text in zip(stamps, texts, strict=True):
             if stamp != self._at:
@@ -124,10 +173,10 @@ class LogReader:
 
     def _finish(self) -> list[LogLine]:
         """Make lines of what has no line's end and will get none."""
-        left = list(self._begun.values())
         if self.tty and self._rest:
             stamp, _, raw = self._rest.partition(b" ")
-            left.append((stamp.decode(errors="replace"), [raw]))
+            self._begun.setdefault(1, (stamp.decode(errors="replace"), []))[1].append(raw)
+        left = [(stamp, parts) for stamp, parts in self._begun.values() if parts]
         texts = [b"".join(parts).decode(errors="replace") for _, parts in left]
         return self._number([stamp for stamp, _ in left], texts)
 
@@ -149,6 +198,18 @@ def _whole_lines(data: bytes) -> tuple[list[str], list[str]] | None:
         return None
     text = b"\n".join(texts).decode(errors="replace")
     return b" ".join(stamps).decode(errors="replace").split(" "), text.split("\n")
+
+
+def cut_at_character(data: bytes) -> tuple[bytes, bytes]:
+    """Split bytes so that no character in UTF-8 is split: the second part is its begin, if any."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return (data[:-back], data[-back:]) if back < length else (data, b"")
+        if byte < 0x80:
+            break
+    return data, b""
 
 
 def seconds_of(stamp: str) -> str:

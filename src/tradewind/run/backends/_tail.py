@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from tradewind.errors import RetryError, SetupError
+from tradewind.errors import RetryError
+from tradewind.run.backend import UnreachableError
 
 __all__ = ["Connection", "Tail"]
 
@@ -71,7 +72,7 @@ class Tail:
         """Read what comes, as much as there is at once.
 
         Raises:
-            SetupError: The engine is not there, or may not be used.
+            UnreachableError: The engine is not there, or may not be used.
             EngineRefusedError: It said no.
             RetryError: The connection broke.
         """
@@ -81,7 +82,7 @@ class Tail:
             try:
                 connection.connect()
             except OSError as error:
-                raise SetupError(
+                raise UnreachableError(
                     f"Docker at {self._url}: it cannot be reached for {self._what} ({error}). "
                     "Start the engine, check the address, and let this account use its socket."
                 ) from error

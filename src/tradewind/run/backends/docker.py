@@ -100,12 +100,14 @@ class DockerBackend(Backend[Container]):
     """
 
     name = "docker"
+    log_is_exact = True
 
     def __init__(self, engine: Engine, *, say: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
         self._say = say
-        self._logs = ContainerLogs(engine, self._inspect)
+        self._logs = ContainerLogs(engine, self._known)
         self._ended: dict[str, Sight] = {}
+        self._seen: dict[str, dict[str, Any]] = {}
 
     def close(self) -> None:
         """Close its connections; containers go on."""
@@ -121,6 +123,8 @@ class DockerBackend(Backend[Container]):
     def start(self, owner: Owner, number: int, work: Container, *, tell: Mapping[str, str]) -> None:
         """Pull, prepare, claim by renaming, start."""
         name = self.name_of(owner, number)
+        for line in (work.command, work.entrypoint):
+            _words_of(line)  # before anything is pulled
         self._pull(work)
         prepared = f"{name}-{secrets.token_hex(4)}"
         self._create(prepared, owner, number, work, tell)
@@ -133,6 +137,10 @@ class DockerBackend(Backend[Container]):
             )
         except EngineRefusedError as error:
             self._delete(prepared)
+            if error.status == 404:
+                raise RetryError(
+                    f"{error} Another attempt of the same task run has taken it for a leftover."
+                ) from error
             if error.status == 409:
                 raise AlreadyStartedError(
                     f"Docker at {self._engine.url}: the container {name} was started before."
@@ -217,7 +225,7 @@ class DockerBackend(Backend[Container]):
             config["HostConfig"] |= self._engine.local_log()
         for key, value in (("Cmd", work.command), ("Entrypoint", work.entrypoint)):
             if value is not None:
-                config[key] = shlex.split(value) if isinstance(value, str) else list(value)
+                config[key] = _words_of(value)
         texts = {"User": work.user, "WorkingDir": work.working_dir}
         config |= {key: text for key, text in texts.items() if text is not None}
         params = {"name": prepared}
@@ -252,9 +260,15 @@ class DockerBackend(Backend[Container]):
             "GET", f"/containers/{name}/json", what=f"the container {name}", fine=(404,)
         )
         if response.status_code == 404:
+            self._seen.pop(name, None)
             return None
         told: dict[str, Any] = response.json()
+        self._seen[name] = told
         return told
+
+    def _known(self, name: str) -> dict[str, Any] | None:
+        """Tell what was seen at the last look; of what was never looked at, look."""
+        return self._seen.get(name) or self._inspect(name)
 
     def look(self, name: str) -> Sight:
         """Inspect the container."""
@@ -295,9 +309,9 @@ class DockerBackend(Backend[Container]):
             self._ended = {}  # what is removed is forgotten
         for told in response.json():
             labels = told["Labels"]
-            name = told["Names"][0].lstrip("/") if told.get("Names") else told["Id"]
-            if not name.endswith(f"-{labels[_OWNER]}-{labels[_NUMBER]}"):
-                continue  # prepared by an attempt that died before its claim
+            name = _name_in(told)
+            if not _is_claimed(told):
+                continue  # see `unclaimed`
             running = str(told["State"]).lower() == "running"
             sight = Sight(Status.RUNNING)
             if not running:
@@ -314,6 +328,38 @@ class DockerBackend(Backend[Container]):
                     sight=sight,
                     started=_created(told.get("Created")),
                 )
+
+    def unclaimed(self) -> Iterator[Piece]:
+        """Tell of containers that were created and not renamed: one call."""
+        for told in self._labelled(f'"{_OWNER}"'):
+            labels = told["Labels"]
+            if not _is_claimed(told):
+                yield Piece(
+                    name=_name_in(told),
+                    owner=labels[_OWNER],
+                    title=labels.get(_TITLE, ""),
+                    number=int(labels[_NUMBER]),
+                    sight=Sight(Status.PENDING, "it was created, and its creator has died"),
+                    started=_created(told.get("Created")),
+                )
+
+    def remove_unclaimed(self, name: str) -> None:
+        """Delete a container that was created and not renamed."""
+        told = self._inspect(name)
+        # A container keeps its id when it is renamed, and so its claim.
+        if told is not None and told["State"]["Status"] == "created":
+            labels = told["Config"]["Labels"]
+            if not told["Name"].endswith(f"-{labels[_OWNER]}-{labels[_NUMBER]}"):
+                self._delete(name)
+
+    def _labelled(self, *labels: str) -> Any:
+        response = self._engine.ask(
+            "GET",
+            "/containers/json",
+            what="its containers",
+            params={"all": "true", "filters": f'{{"label": [{", ".join(labels)}]}}'},
+        )
+        return response.json()
 
     # ------------------------------------------------------------------------------------- logs
 
@@ -353,6 +399,13 @@ class DockerBackend(Backend[Container]):
             reader = _Reader(response.iter_bytes(1 << 16))
             with tarfile.open(fileobj=reader, mode="r|") as archive:
                 for member in archive:
+                    if not member.isreg():
+                        # Of a link it is the link that is told: what it points to is never read.
+                        raise InputError(
+                            f"Docker at {self._engine.url}: the result of {name} is no regular "
+                            f"file, but {kind_of(member)}. Write it as a file into the path that "
+                            "TRADEWIND_RESULT names."
+                        )
                     if member.size > limit:
                         raise InputError(
                             f"Docker at {self._engine.url}: the result of {name} is larger than "
@@ -365,7 +418,7 @@ class DockerBackend(Backend[Container]):
         return None
 
     def last_line(self, name: str) -> str | None:
-        """Ask the engine for the end of the log; of a line of more than 2 MiB for its end."""
+        """Ask the engine for the end of the log."""
         return self._logs.last_line(name)
 
     def stop(self, name: str) -> None:
@@ -386,21 +439,16 @@ class DockerBackend(Backend[Container]):
     def remove(self, name: str) -> None:
         """Kill and delete it, with its anonymous volumes, and what died before its claim."""
         self._logs.forget(name)
-        told = self._inspect(name)
+        told = self._known(name)
         self._delete(name)
+        self._seen.pop(name, None)
         if told is not None:
-            self._delete_prepared(name, told["Config"]["Labels"])
+            self._delete_prepared(told["Config"]["Labels"])
 
-    def _delete_prepared(self, name: str, labels: Mapping[str, str]) -> None:
-        wanted = f'{{"label": ["{_OWNER}={labels[_OWNER]}", "{_NUMBER}={labels[_NUMBER]}"]}}'
-        response = self._engine.ask(
-            "GET",
-            "/containers/json",
-            what="its containers",
-            params={"all": "true", "filters": wanted},
-        )
-        for other in response.json():
-            if str(other["State"]).lower() == "created" and f"/{name}" not in other["Names"]:
+    def _delete_prepared(self, labels: Mapping[str, str]) -> None:
+        wanted = (f'"{_OWNER}={labels[_OWNER]}"', f'"{_NUMBER}={labels[_NUMBER]}"')
+        for other in self._labelled(*wanted):
+            if str(other["State"]).lower() == "created" and not _is_claimed(other):
                 self._delete(other["Id"])
 
     def _delete(self, name: str) -> None:
@@ -444,6 +492,39 @@ class _Reader(io.RawIOBase):
         self._rest = self._rest[len(part) :]
         buffer[: len(part)] = part
         return len(part)
+
+
+def kind_of(member: tarfile.TarInfo) -> str:
+    """Say what a member of an archive is that is no regular file."""
+    kinds = {
+        tarfile.SYMTYPE: "a symbolic link",
+        tarfile.LNKTYPE: "a link",
+        tarfile.DIRTYPE: "a directory",
+        tarfile.FIFOTYPE: "a FIFO",
+    }
+    return kinds.get(member.type, "a device")
+
+
+def _words_of(command: str | Sequence[str] | None) -> Sequence[str]:
+    """Split a line as a shell does."""
+    if not isinstance(command, str):
+        return list(command or ())
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise InputError(
+            f"Docker: the command {command!r} cannot be split into words ({error}): it has a quote "
+            "or a backslash too many. Give it as a list of words."
+        ) from None
+
+
+def _name_in(listed: Mapping[str, Any]) -> str:
+    return str(listed["Names"][0]).lstrip("/") if listed.get("Names") else str(listed["Id"])
+
+
+def _is_claimed(listed: Mapping[str, Any]) -> bool:
+    labels = listed["Labels"]
+    return _name_in(listed).endswith(f"-{labels[_OWNER]}-{labels[_NUMBER]}")
 
 
 def _created(seconds: Any) -> datetime | None:

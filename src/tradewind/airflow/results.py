@@ -1,0 +1,75 @@
+"""Which results can become an XCom: told before the work is removed, and told once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tradewind.errors import InputError
+
+__all__ = ["check_result"]
+
+#: Airflow's own serialisation calls itself several times a level.
+_DEEPEST = 100
+
+
+def check_result(text: str) -> None:
+    """Refuse what Airflow would refuse on each attempt.
+
+    Args:
+        text: What the work has written into its result file.
+
+    Raises:
+        InputError: It is JSON with a number that JSON does not have, with half a character, or
+            deeper than 100 levels. What is no JSON is text, and is fine.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        return
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            break
+    else:
+        raise _too_deep()
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            "The result is JSON with half a character (a lone surrogate), which is no text. Write "
+            "whole characters."
+        ) from None
+    except ValueError:
+        # Like 1e999.
+        raise _no_number("a number beyond what a double can hold") from None
+
+
+def _inside(value: Any) -> list[Any]:
+    found = list(value.values()) if isinstance(value, dict) else value
+    return (
+        [each for each in found if isinstance(each, (dict, list))]
+        if (isinstance(found, list))
+        else []
+    )
+
+
+def _refuse(name: str) -> Any:
+    raise _no_number(name)
+
+
+def _no_number(name: str) -> InputError:
+    return InputError(
+        f"The result is JSON with {name}, which JSON does not have and Airflow does not take as "
+        "an XCom. Write null or text in its place."
+    )
+
+
+def _too_deep() -> InputError:
+    return InputError(
+        f"The result is JSON of more than {_DEEPEST} levels, which is more than Airflow takes as "
+        "an XCom. Write it to a store, and hand back where it stands."
+    )

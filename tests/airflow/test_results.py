@@ -1,0 +1,36 @@
+"""Which results become an XCom."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tradewind.airflow.results import check_result
+from tradewind.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("NaN", "NaN"),
+        ('{"loss": [1, -Infinity]}', "-Infinity"),
+        ("1e999", "beyond what a double"),
+        ("[" * 10_000 + "]" * 10_000, "levels"),
+        ("[" * 101 + "]" * 101, "levels"),
+        ('{"a":' * 5_000 + "1" + "}" * 5_000, "levels"),
+        ('["\\ud800"]', "half a character"),
+        ('{"\\udfff": 1}', "half a character"),
+    ],
+)
+def test_what_no_xcom_can_hold_is_refused_in_words(text: str, message: str):
+    with pytest.raises(InputError, match=message):
+        check_result(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nan", "plain text", '"\\ud83d\\ude00"', "[" * 90 + "]" * 90, json.dumps({"a": None})],
+)
+def test_what_an_xcom_can_hold_passes(text: str):
+    check_result(text)
