@@ -116,7 +116,9 @@ class SSHOperator(WorkOperator):
         if not self.command:
             raise InputError("SSHOperator: there is no command. Say what is to run.")
         # As sshd runs commands: by the shell of the account.
-        script = f'exec "${{SHELL:-/bin/sh}}" -c {shlex.quote(self.command)}'
+        # Its start-up file was read when the connection was made, and what it exports is there. By
+        # SHLVL bash knows not to read it again, and to print its greeting into the log of the work.
+        script = f'SHLVL=2 exec "${{SHELL:-/bin/sh}}" -c {shlex.quote(self.command)}'
         variables = {name: str(value) for name, value in (self.environment or {}).items()}
         return Command(script, variables)
 

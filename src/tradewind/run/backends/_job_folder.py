@@ -48,16 +48,21 @@ from tradewind.run.backends._job_scripts import (
     LIST,
     LOOK_AT_ONE,
     REMOVE,
+    RESULT,
     START,
     STOP,
     SUPERVISE,
+    UNCLAIMED,
 )
+from tradewind.run.backends._log_messages import cut_at_character
 from tradewind.run.backends._words import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 
 _POLL_SECONDS = 0.05
 _KILL_AFTER_SECONDS = 5
+_PIECE_BYTES = 1 << 20
+_LAST_LINE = 16 << 20
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -98,6 +103,10 @@ class Shell(ABC):
         """Tell how large a file there is, in bytes; -1 where there is none."""
 
     @abstractmethod
+    def output(self, script: str) -> Iterator[bytes]:
+        """Run a script by a POSIX shell there, and read what it prints, as it comes."""
+
+    @abstractmethod
     def read(self, path: str, start: int) -> Iterator[bytes]:
         """Read a file there from a byte on to its present end, in pieces of up to a megabyte."""
 
@@ -113,6 +122,8 @@ class JobFolderBackend(Backend[Command]):
             when missing, for its account alone.
         where: What the machine is called in messages.
     """
+
+    log_is_exact = True
 
     def __init__(self, shell: Shell, *, root: str, where: str) -> None:
         self._shell = shell
@@ -190,6 +201,12 @@ class JobFolderBackend(Backend[Command]):
                 f"its process on {self._where} is gone and left no exit status: it was killed "
                 "(out of memory?), or the machine was restarted",
             )
+        if told == "full":
+            return Sight(
+                Status.FAILED,
+                f"its process on {self._where} is gone and left no exit status: the disk with its "
+                f"job folder in {self._root} is full. Free some space there",
+            )
         if not told.startswith("exit "):
             raise RetryError(f"{self._where}: its shell ended before it had answered ({told!r}).")
         status, _, why = told.removeprefix("exit ").partition(" ")
@@ -214,6 +231,12 @@ class JobFolderBackend(Backend[Command]):
                     for line in lines:
                         start += len(line) + 1
                         yield LogLine(line.decode(errors="replace"), str(start))
+                    while len(rest) >= _PIECE_BYTES:
+                        piece, begun = cut_at_character(rest[:_PIECE_BYTES])
+                        rest = begun + rest[_PIECE_BYTES:]
+                        start += len(piece)
+                        text = piece.decode(errors="replace")
+                        yield LogLine(text, str(start), goes_on=True)
             if ended:
                 if rest:
                     yield LogLine(rest.decode(errors="replace"), str(start + len(rest)))
@@ -226,20 +249,62 @@ class JobFolderBackend(Backend[Command]):
             waited += pause
 
     def result(self, name: str, *, limit: int) -> bytes | None:
-        """Read the file ``result``."""
-        path = f"{self._root}/{name}/result"
-        size = self._shell.size(path)
-        if size > limit:
-            raise InputError(
-                f"{self._where}: the result of {name} is larger than {limit:,} bytes. Write it to "
-                "a store, and hand back where it stands."
-            )
-        return None if size < 0 else b"".join(self._shell.read(path, 0))
+        """Read the file ``result``: a regular one, in the job's own folder."""
+        arguments = " ".join(map(shlex.quote, (self._root, name, str(limit))))
+        content = bytearray()
+        output = self._shell.output(f"set -- {arguments}\n{RESULT}")
+        for piece in output:
+            content += piece
+        kind, _, result = bytes(content).partition(b"\n")
+        what = kind.decode(errors="replace")
+        if what == "file":
+            if len(result) > limit:
+                raise InputError(
+                    f"{self._where}: the result of {name} is larger than {limit:,} bytes. Write it "
+                    "to a store, and hand back where it stands."
+                )
+            return result
+        if what in ("none", "gone"):
+            # Whether the work itself is gone is told by a look at it.
+            return None
+        if not what:
+            raise RetryError(f"{self._where}: the result of {name} could not be read.")
+        raise InputError(
+            f"{self._where}: the result of {name} is no regular file, but {what}. Write it as a "
+            "file into the path that TRADEWIND_RESULT names."
+        )
 
     def last_line(self, name: str) -> str | None:
         """Ask for the end of the log."""
-        path = f"{self._root}/{name}/log"
-        return self._call('tail -n 1 "$1"', path) if self._shell.size(path) > 0 else None
+        path = shlex.quote(f"{self._root}/{name}/log")
+        script = f"tail -n 1 {path} 2>/dev/null | head -c {_LAST_LINE + 1}"
+        line = b"".join(self._shell.output(script))
+        if len(line) > _LAST_LINE:
+            raise InputError(
+                f"{self._where}: the last line of {name} is to be its result, and is longer than "
+                f"{_LAST_LINE >> 20} MiB. Write it to a store, and hand back where it stands."
+            )
+        if not line:
+            return None
+        return line.removesuffix(b"\n").decode(errors="replace")
+
+    def unclaimed(self) -> Iterator[Piece]:
+        """Tell of job folders whose supervisor has not claimed a name."""
+        for line in self._call(UNCLAIMED, self._root).splitlines():
+            hidden, started, digest, number, title = line.split("\t", 4)
+            yield Piece(
+                name=hidden,
+                owner=digest,
+                title=title,
+                number=int(number),
+                sight=Sight(Status.PENDING, "it was prepared, and its creator has died"),
+                started=datetime.fromtimestamp(int(started), UTC) if started else None,
+            )
+
+    def remove_unclaimed(self, name: str) -> None:
+        """Delete a job folder that no name points to."""
+        if name in {piece.name for piece in self.unclaimed()}:
+            self._call('rm -rf "${1:?}/${2:?}"', self._root, name)
 
     def stop(self, name: str) -> None:
         """Send SIGTERM to all that it has started, and SIGKILL to what is left of it soon after."""

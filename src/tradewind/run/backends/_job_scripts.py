@@ -6,7 +6,7 @@ line.
 
 from __future__ import annotations
 
-__all__ = ["LIST", "LOOK_AT_ONE", "REMOVE", "START", "STOP", "SUPERVISE"]
+__all__ = ["LIST", "LOOK_AT_ONE", "REMOVE", "RESULT", "START", "STOP", "SUPERVISE", "UNCLAIMED"]
 
 #: What tells a process from a later one of the same pid, and this start of the machine from others.
 #: Where there is /proc no program is started: a listing asks this of a thousand jobs at once.
@@ -55,8 +55,8 @@ job=$root/$hidden
   [ ! -e "$job/stopped" ] || exit 143
   . "$job/environment"
   rm -f "$job/environment"
-  TRADEWIND_RESULT=$job/result
-  export TRADEWIND_RESULT
+  TRADEWIND_RESULT=$job/result TRADEWIND_JOB=$hidden
+  export TRADEWIND_RESULT TRADEWIND_JOB
   exec sh "$job/command"
 ) > "$job/log" 2>&1 < /dev/null &
 work=$!
@@ -119,7 +119,9 @@ look() {
   seen=vanished
   if [ -n "$code" ]; then ended "$1" "$code"
   # It was stopped before it could say so itself.
-  elif [ -e "$1/stopped" ] && [ ! -e "$1/undo" ]; then seen="exit 143"; fi
+  elif [ -e "$1/stopped" ] && [ ! -e "$1/undo" ]; then seen="exit 143"
+  # An exit status that could not be written: this has the size of one.
+  elif [ -e "$1/exit.new" ] && [ ! -s "$1/exit.new" ]; then seen=full; fi
 }
 ended() {
   seen="exit $2" why=
@@ -132,16 +134,35 @@ members() {
     [ "$session" = "$1" ] && echo "$one"
   done; fi
 }
-# Sets left: what still runs of session $1, but the process $2; of it only what belongs to the job
-# folder $3, where one is given: when its supervisor is gone, the session's number may be another's.
+# What has left the session (setsid, a daemon) is known by its environment: a process cannot
+# take away what it was started with. $hidden is drawn once: nobody else's work has it.
+marked() {
+  [ -n "$hidden" ] || return 0
+  if printf 'a\0b\0' | grep -qFxz b 2>/dev/null; then
+    grep -lsFxz "TRADEWIND_JOB=$hidden" /proc/[0-9]*/environ | cut -d/ -f3
+  else
+    for each in /proc/[0-9]*; do
+      tr '\0' '\n' < "$each/environ" 2>/dev/null | grep -Fqx "TRADEWIND_JOB=$hidden" &&
+        echo "${each#/proc/}"
+    done
+  fi
+}
+# Sets left: what still runs of session $1 or has the job's mark, but the process $2; of the session
+# only what belongs to the job folder $3, where one is given: when its supervisor is gone, the
+# session's number may be another's.
 living() {
   left=
-  for one in $(members "$1"); do
+  has_mark=" $(marked 2>/dev/null | tr '\n' ' ')"
+  for one in $has_mark $(members "$1"); do
     [ "$one" != "$2" ] || continue
+    case " $left " in *" $one "*) continue ;; esac
     identify "$one"
     [ -n "$identity" ] || continue
-    [ -z "$3" ] || tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
-      grep -Fqx "TRADEWIND_RESULT=$3/result" || continue
+    case $has_mark in
+      *" $one "*) ;;
+      *) [ -z "$3" ] || tr '\0' '\n' < "/proc/$one/environ" 2>/dev/null |
+        grep -Fqx "TRADEWIND_RESULT=$3/result" || continue ;;
+    esac
     left="$left $one"
   done
 }
@@ -171,6 +192,7 @@ STOP = (
     + _UNDO
     + r"""
 job=$1 seconds=$2
+hidden=$(readlink "$job")
 look "$job"
 if [ "$seen" = vanished ] && [ -e "$job/undo" ]; then
   ( undo "$job" ) >/dev/null 2>&1 </dev/null &
@@ -196,7 +218,9 @@ done
     seconds=$((seconds - 1))
     look "$job"
   done
-  [ "$seen" != running ] || finish "$pid" "$pid" ""
+  # A daemon may be left of work that has ended as it was asked to.
+  if [ "$seen" = running ]; then finish "$pid" "$pid" ""
+  else finish "$pid" "$pid" "${job%/*}/$hidden"; fi
 ) >/dev/null 2>&1 </dev/null &
 """
 )
@@ -224,6 +248,8 @@ if [ -n "$hidden" ] && [ -n "$whole" ] && [ -e "$job/undo" ]; then
   said=$(undo "$job" 2>&1) || { printf 'kept %s\n' "$said"; exit 0; }
 fi
 if [ -n "$hidden" ]; then
+  # Who reads a result meanwhile is told so.
+  : > "$job/removing"
   rm -rf "${root:?}/$hidden"
   if [ -e "$job" ]; then
     # On a network file system a file stays until the last process that has it open is gone.
@@ -251,6 +277,46 @@ for name in *; do
   look "$name"
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' \
     "$name" "$began" "$digest" "$number" "$title" "$seen"
+done
+"""
+)
+
+#: Prints one word of what the result is, and of a regular file after that its bytes.
+RESULT = r"""
+root=$1 name=$2 limit=$3
+hidden=$(readlink "$root/$name")
+case $hidden in ''|*/*) echo gone; exit 0 ;; esac
+# The work may have put a link in the place of its folder, or of its result.
+if [ -h "$root/$hidden" ] || ! cd "$root/$hidden" 2>/dev/null; then echo gone; exit 0; fi
+if [ -h result ]; then echo "a symbolic link"
+elif [ ! -e result ]; then
+  if [ -e owner ] && [ ! -e removing ]; then echo none; else echo gone; fi
+elif [ -d result ]; then echo "a directory"
+elif [ -p result ]; then echo "a FIFO"
+elif [ ! -f result ]; then echo "a device or a socket"
+else
+  echo file
+  # What is put in its place now is not followed and not waited for, where dd can say so.
+  if dd if=/dev/null of=/dev/null iflag=nofollow,nonblock 2>/dev/null
+  then dd if=result iflag=nofollow,nonblock bs=65536 2>/dev/null
+  else cat result
+  fi | head -c "$((limit + 1))"
+fi
+"""
+
+UNCLAIMED = (
+    _LOOK
+    + r"""
+cd "$1" 2>/dev/null || exit 0
+for hidden in .[!.]*; do
+  [ -d "$hidden" ] && [ ! -h "$hidden" ] && [ -e "$hidden/owner" ] || continue
+  name=${hidden#.}
+  name=${name%.*}
+  [ "$(readlink "$name")" != "$hidden" ] || continue
+  read -r digest number title < "$hidden/owner"
+  began=
+  { read -r began < "$hidden/began"; } 2>/dev/null
+  printf '%s\t%s\t%s\t%s\t%s\n' "$hidden" "$began" "$digest" "$number" "$title"
 done
 """
 )

@@ -7,6 +7,7 @@ One connection carries everything: a shell that stays open and runs the small sc
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import secrets
 import shlex
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradewind.errors import MissingExtraError, RetryError, SetupError
+from tradewind.run.backend import UnreachableError
 from tradewind.run.backends._job_folder import Command, JobFolderBackend, Shell
 
 if TYPE_CHECKING:
@@ -110,6 +112,9 @@ class SSHShell(Shell):
         except ImportError as error:
             raise MissingExtraError("asyncssh", extra="ssh", purpose="SSH") from error
         self._asyncssh = asyncssh
+        if logging.getLogger("asyncssh").level == logging.NOTSET:
+            # It tells of each channel that it opens: that would be most of a task's log.
+            asyncssh.set_log_level("WARNING")
         self._where = connection
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -141,9 +146,14 @@ class SSHShell(Shell):
         shell = await self._open_shell()
         mark = f"tradewind-{secrets.token_hex(8)}"
         # In a shell of its own, whose variables and exit harm nothing.
-        order = f"sh <<'{mark}' 2>/dev/null\n{script}\n{mark}\nprintf '\\n%s\\n' {mark}\n"
+        order = (
+            f"printf '\\n%s\\n' begin-{mark}; sh <<'{mark}' 2>/dev/null\n{script}\n{mark}\n"
+            f"printf '\\n%s\\n' {mark}\n"
+        )
         shell.stdin.write(order.encode())
         await shell.stdin.drain()
+        # What a start-up file of the account prints comes before.
+        await shell.stdout.readuntil(f"\nbegin-{mark}\n".encode())
         told = await shell.stdout.readuntil(f"\n{mark}\n".encode())
         return told[: -len(mark) - 2].decode(errors="replace")
 
@@ -162,16 +172,21 @@ class SSHShell(Shell):
 
     def read(self, path: str, start: int) -> Iterator[bytes]:
         """Read a file over a channel of its own, a few pieces ahead."""
+        return self._pieces(f"exec tail -c +{start + 1} {shlex.quote(path)}", path)
+
+    def output(self, script: str) -> Iterator[bytes]:
+        """Run a script over a channel of its own, and read what it prints."""
+        return self._pieces(f"exec sh -c {shlex.quote(script)}", "a result")
+
+    def _pieces(self, command: str, what: str) -> Iterator[bytes]:
         pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
         ended = threading.Event()
-        task = asyncio.run_coroutine_threadsafe(
-            self._stream(path, start, pieces, ended), self._loop
-        )
+        task = asyncio.run_coroutine_threadsafe(self._stream(command, pieces, ended), self._loop)
         try:
             while (piece := pieces.get()) is not None:
                 if isinstance(piece, BaseException):
                     raise RetryError(
-                        f"{self._where}: the connection broke while {path} was read "
+                        f"{self._where}: the connection broke while {what} was read "
                         f"({_said(piece)})."
                     ) from piece
                 yield piece
@@ -181,8 +196,7 @@ class SSHShell(Shell):
 
     async def _stream(
         self,
-        path: str,
-        start: int,
+        command: str,
         pieces: queue.Queue[bytes | BaseException | None],
         ended: threading.Event,
     ) -> None:
@@ -195,9 +209,12 @@ class SSHShell(Shell):
 
         try:
             connection = await self._connect()
+            mark = f"tradewind-{secrets.token_hex(8)}"
             async with connection.create_process(
-                f"exec tail -c +{start + 1} {shlex.quote(path)}", encoding=None, window=_WINDOW
+                f"printf '\\n%s\\n' {mark}; {command}", encoding=None, window=_WINDOW
             ) as process:
+                # What a start-up file of the account prints comes before.
+                await process.stdout.readuntil(f"\n{mark}\n".encode())
                 while piece := await process.stdout.read(_WINDOW):
                     await hand_over(piece)
             await hand_over(None)
@@ -277,7 +294,7 @@ class SSHShell(Shell):
                 "and its passphrase."
             ) from error
         except (ConnectionRefusedError, socket.gaierror) as error:
-            raise SetupError(
+            raise UnreachableError(
                 f"{self._where}: it cannot be reached ({_said(error)}). Check host and port, and "
                 "that its sshd runs."
             ) from error

@@ -1,0 +1,237 @@
+"""What a process and a process over SSH have in common, where work is ill-behaved."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance import until_ended, until_logged
+
+from processes import gone
+from ssh_server import SSHServer, ssh_server
+from tradewind.errors import InputError
+from tradewind.local.processes import wait_until
+from tradewind.owner import Owner
+from tradewind.run.attend import attend, end
+from tradewind.run.backend import Status, WorkFailedError
+from tradewind.run.backends._job_folder import JobFolderBackend
+from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+
+pytestmark = pytest.mark.xdist_group("run-ssh")
+
+
+class Notes(dict[str, str]):
+    """A memory of one test."""
+
+    def set(self, key: str, value: str) -> None:
+        self[key] = value
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "jobs"
+
+
+@pytest.fixture(params=["process", "ssh"])
+def backend(
+    request: pytest.FixtureRequest, connection: SSHConnection, root: Path
+) -> Iterator[JobFolderBackend]:
+    if request.param == "process":
+        yield ProcessBackend(root)
+        return
+    backend = SSHBackend(connection, root=str(root))
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner("folder", uuid.uuid4().hex, "work")
+
+
+@pytest.mark.parametrize(
+    "daemon",
+    [
+        "setsid sh -c 'echo $$ > PID; exec sleep 7777' &",
+        "( ( setsid sh -c 'echo $$ > PID; exec sleep 7777' & ) & )",
+        "nohup setsid sh -c 'trap \"\" TERM HUP; echo $$ > PID; sleep 7777; sleep 7777' &",
+    ],
+)
+def test_what_is_ended_ends_with_its_daemons(
+    backend: JobFolderBackend, owner: Owner, tmp_path: Path, daemon: str
+):
+    pid = tmp_path / "pid"
+    with subprocess.Popen(["setsid", "sleep", "300"]) as stranger:
+        script = f"{daemon.replace('PID', str(pid))}\necho ready\nsleep 300"
+        backend.start(owner, 1, Command(script), tell={})
+        name = backend.name_of(owner, 1)
+        until_logged(backend, name, "ready")
+        assert wait_until(lambda: pid.exists() and bool(pid.read_text().strip()), seconds=10)
+        end(backend, name, grace=0.5)
+        assert wait_until(lambda: gone(int(pid.read_text())), seconds=10)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("ln -s /etc/shadow $TRADEWIND_RESULT", "a symbolic link"),
+        ("mkdir $TRADEWIND_RESULT", "a directory"),
+        ("mkfifo $TRADEWIND_RESULT", "a FIFO"),
+        ("head -c 3000 /dev/zero > $TRADEWIND_RESULT", "larger than 1,000 bytes"),
+        ("printf '\\377' > $TRADEWIND_RESULT", "no text in UTF-8"),
+    ],
+)
+def test_a_result_that_is_none_ends_the_task_once(
+    backend: JobFolderBackend, owner: Owner, root: Path, script: str, kind: str
+):
+    with pytest.raises(InputError, match=kind):
+        attend(
+            backend,
+            owner,
+            Command(script),
+            log=lambda _: None,
+            memory=Notes(),
+            result_limit=1_000,
+        )
+    assert list(root.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(
+    backend: JobFolderBackend, owner: Owner, root: Path, tmp_path: Path
+):
+    backend.start(owner, 1, Command("echo mine > $TRADEWIND_RESULT"), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    other = tmp_path / "other"
+    (root / name).resolve().rename(other)
+    (other / "result").write_text("secret")
+    (root / os.readlink(root / name)).symlink_to(other)
+    assert backend.result(name, limit=100) is None
+
+
+def test_a_folder_that_is_gone_has_no_result(
+    backend: JobFolderBackend, owner: Owner, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fetch = backend.result
+
+    def removed_before(name: str, *, limit: int) -> bytes | None:
+        subprocess.run(["rm", "-rf", (root / name).resolve(), root / name], check=True)
+        return fetch(name, limit=limit)
+
+    monkeypatch.setattr(backend, "result", removed_before)
+    work = Command("echo mine > $TRADEWIND_RESULT")
+    with pytest.raises(WorkFailedError, match="removed it before its result was read"):
+        attend(backend, owner, work, log=lambda _: None, memory=Notes())
+
+
+def test_a_line_without_an_end_is_handed_on_in_pieces(backend: JobFolderBackend, owner: Owner):
+    script = "yes é | head -n 1000000 | tr -d '\\n'"
+    backend.start(owner, 1, Command(script), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    found = list(backend.logs(name, None, wait=0))
+    assert [line.goes_on for line in found] == [True, False]
+    assert "".join(line.text for line in found) == "é" * 1_000_000
+    rest = list(backend.logs(name, found[0].cursor, wait=0))
+    assert rest == found[1:]
+    assert backend.last_line(name) == "é" * 1_000_000
+    backend.remove(name)
+
+
+def test_what_was_prepared_and_never_claimed_is_told_and_removed(
+    backend: JobFolderBackend, owner: Owner, root: Path
+):
+    backend.start(owner, 1, Command("true"), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    assert list(backend.unclaimed()) == []
+    hidden = os.readlink(root / name)
+    backend.remove_unclaimed(hidden)
+    assert backend.look(name).status is Status.SUCCEEDED
+    (root / name).unlink()
+    (piece,) = backend.unclaimed()
+    assert (piece.name, piece.owner, piece.title) == (hidden, owner.digest, str(owner))
+    backend.remove_unclaimed(hidden)
+    assert list(root.iterdir()) == []
+
+
+@pytest.fixture
+def greeting(tmp_path: Path) -> Iterator[SSHServer]:
+    """An sshd for an account whose start-up file prints."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".bashrc").write_text(
+        'echo "Welcome, it is $(date +%s.%N)"\necho noise >&2\nexport FROM_BASHRC=yes\n'
+    )
+    folder = tmp_path / "sshd"
+    folder.mkdir()
+    with ssh_server(folder) as server:
+        server.stop()
+        with (folder / "config").open("a") as config:
+            config.write(f"SetEnv HOME={home}\n")
+        server.start()
+        yield server
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_an_account_that_greets_runs_work_once_and_in_its_place(
+    greeting: SSHServer, tmp_path: Path, owner: Owner, absolute: bool
+):
+    home = tmp_path / "home"
+    where = str(tmp_path / "there") if absolute else ".tradewind/jobs"
+    way = SSHConnection(
+        "127.0.0.1",
+        greeting.username,
+        greeting.port,
+        key_file=str(greeting.key_file),
+        known_hosts=str(greeting.known_hosts),
+    )
+    work = Command("SHLVL=2 exec bash -c 'date >> ~/ran; echo $FROM_BASHRC; echo é'")
+    backend = SSHBackend(way, root=where)
+    backend.start(owner, 1, work, tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    backend.close()
+    lines: list[str] = []
+    again = SSHBackend(way, root=where)
+    outcome = attend(
+        again,
+        owner,
+        work,
+        log=lambda line: lines.append(line.text),
+        memory=Notes(),
+        last_line=True,
+    )
+    again.close()
+    assert (outcome.attended, outcome.result, lines) == (True, "é", ["yes", "é"])
+    assert len((home / "ran").read_text().splitlines()) == 1
+    left = {".bashrc", "ran"} | (set() if absolute else {".tradewind"})
+    assert {each.name for each in home.iterdir()} == left
+
+
+def test_a_system_that_restarts_is_waited_for(
+    connection: SSHConnection, server: SSHServer, owner: Owner, root: Path
+):
+    backend = SSHBackend(connection, root=str(root))
+    lines: list[str] = []
+
+    def restart_once(line: object) -> None:
+        lines.append(str(line))
+        if len(lines) == 1:
+            server.stop()
+            subprocess.Popen(["sleep", "1"]).wait()
+            import threading
+
+            threading.Timer(2, server.start).start()
+
+    work = Command("echo one; sleep 1; echo two")
+    outcome = attend(backend, owner, work, log=restart_once, memory=Notes(), last_line=True)
+    assert outcome.result == "two"
+    backend.close()
