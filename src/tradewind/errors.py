@@ -20,6 +20,7 @@ __all__ = [
     "MissingExtraError",
     "RetryError",
     "SetupError",
+    "SourceChangedError",
     "TradewindError",
 ]
 
@@ -30,6 +31,10 @@ class TradewindError(Exception):
 
 class RetryError(TradewindError):
     """Another system failed in a way that may pass: try again later."""
+
+
+class SourceChangedError(RetryError):
+    """What is read was replaced as a whole meanwhile: begin again, and read what stands now."""
 
 
 class InputError(TradewindError):

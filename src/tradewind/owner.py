@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tradewind.errors import InputError
 
@@ -77,6 +77,15 @@ class Owner:
         if self.deployment or self.generation:
             parts += [self.deployment, self.generation]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
+
+    @property
+    def run_digest(self) -> str:
+        """The same for all generations of a task run: a rerun replaces what the run has written.
+
+        Outside of Airflow, where nobody clears, a generation tells runs apart.
+        """
+        kept = "" if self.deployment else self.generation
+        return replace(self, life=0, generation=kept).digest
 
     def name(self, *, limit: int = 63, separator: str = "-") -> str:
         """Spell the owner as one outside system can.

@@ -50,6 +50,8 @@ def receipt_text(receipt: Receipt) -> str:
     where = stored.manifest or (names[0] if len(names) == 1 else receipt.target)
     more = f" ({len(names)} objects)" if len(names) > 1 else ""
     gone = f"; removed {len(stored.removed)} of an earlier publication" if stored.removed else ""
+    if stored.kept:
+        gone += f"; kept {stored.kept} objects of other partitions"
     said = "".join(f" {note}" for note in stored.notes)
     if receipt.earlier:
         return f"{stored.skipped} {where}: {rows}{more}{said}"

@@ -296,6 +296,10 @@ def _receipt_text(receipt: Receipt) -> str:
     ]
     if receipt.stored.manifest:
         facts.append(("manifest", receipt.stored.manifest))
+    if receipt.stored.kept:
+        facts.append(
+            ("kept", f"{receipt.stored.kept:,} objects of other partitions (overwrite=all: none)")
+        )
     facts += [("removed", uri) for uri in receipt.stored.removed[:10]]
     if len(receipt.stored.removed) > 10:
         facts.append(("removed", f"... {len(receipt.stored.removed)} in all"))

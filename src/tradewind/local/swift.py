@@ -6,7 +6,8 @@ servers, which a production site spreads over many machines. Here one event loop
 loopback, with one copy of everything in one folder.
 
 What is not Swift is this file, which chooses ports and writes the configuration, and what it gives
-Swift by `tradewind.local.swift_filters` and `tradewind.local.swift_parts`. When the server answers,
+Swift by `tradewind.local.swift_filters`, `tradewind.local.swift_conditions` and
+`tradewind.local.swift_parts`. When the server answers,
 one line of JSON on stdout says where: ``{"endpoint": "http://127.0.0.1:PORT"}``. The key pair that
 it accepts comes from ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` and is not written
 anywhere.
@@ -33,6 +34,7 @@ from swift.common.ring import RingBuilder
 from swift.common.utils import logs
 from swift.obj.server import global_conf_callback
 
+from tradewind.local.swift_conditions import add_conditions
 from tradewind.local.swift_filters import ACCOUNT, WsgiApp, show_as_insider
 from tradewind.local.swift_parts import sweep
 
@@ -61,6 +63,7 @@ def main() -> None:
     logs.ThreadSafeSysLogHandler = _log_to_stderr
     utils.monkey_patch()
     show_as_insider()
+    add_conditions()
     eventlet.hubs.use_hub(utils.get_hub())
     # Swift expects to run in UTC, as its own start script sees to.
     os.environ["TZ"] = "UTC+0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["Receipt", "Stored", "StoredObject"]
@@ -32,10 +32,11 @@ class Stored:
     """What a target holds after publishing.
 
     Args:
-        objects: All that is published now, in the order of the data.
+        objects: All that this move has published, in the order of the data.
         rows: Rows that the target itself counted; None where it cannot (an object store).
         removed: URIs of what an earlier publication had and this one has not.
         manifest: Where the list of the objects stands, None for a single one.
+        kept: Objects of other partitions that stay published beside these.
         at: When an earlier attempt had published it, where nothing was written now.
         by: Whose attempt that was.
         notes: What else a person should know of it, one sentence each.
@@ -45,7 +46,8 @@ class Stored:
     rows: int | None = None
     removed: tuple[str, ...] = ()
     manifest: str | None = None
-    at: str | None = None
+    kept: int = 0
+    at: str | None = field(default=None, compare=False)
     by: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -136,6 +136,17 @@ class Store(ABC):
                 store has no such condition it is looked up just before.
         """
 
+    def keeps_conditions(self, key: str, data: bytes, there: ObjectInfo) -> bool:
+        """Find out whether the server refuses a write whose condition does not hold.
+
+        Args:
+            key: An object.
+            data: Its bytes. They are written again under a condition that cannot hold, so that
+                nothing is changed by a server that does not mind.
+            there: The object, as `head` describes it.
+        """
+        return True
+
     @abstractmethod
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List what uploads to keys that begin with `prefix` have left unfinished."""

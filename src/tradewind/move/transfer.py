@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from random import uniform
 
-from tradewind.errors import RetryError
+from tradewind.errors import RetryError, SourceChangedError
 from tradewind.move.flow import Flow, Progress, Transform
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Source
@@ -16,6 +17,10 @@ from tradewind.move.target import Target
 from tradewind.owner import Owner
 
 __all__ = ["transfer"]
+
+_READINGS = 10
+"""How often a source is read from its beginning that is replaced while it is read."""
+_PAUSE = 0.2
 
 
 def transfer(
@@ -39,7 +44,9 @@ def transfer(
             removed; the same move by the same owner gives the same result.
         progress: Is told about once a second how far it is; called in this thread.
         stop: Ends the move with `CancelledError` soon after it is set, from any thread.
-        transform: Changes each batch on its way.
+        transform: Changes each batch on its way. Where the source is replaced as a whole while it
+            is read (a prefix that is published anew), all is read again from the beginning, and
+            this is called anew.
 
     Returns:
         What was done.
@@ -49,10 +56,18 @@ def transfer(
         RetryError: The target counts other rows than the source gave.
     """
     began = time.monotonic()
-    flow = Flow(source, progress=progress, stop=stop, transform=transform)
-    stored = target.publish(flow, owner)
+    for reading in range(1, _READINGS + 1):
+        flow = Flow(source, progress=progress, stop=stop, transform=transform)
+        try:
+            stored = target.publish(flow, owner)
+            break
+        except SourceChangedError:
+            # Nothing of it is visible: so what stands now can be read as if it were the first time.
+            if reading == _READINGS:
+                raise
+            time.sleep(uniform(0, _PAUSE * reading))  # noqa: S311
     if None not in (flow.rows, stored.rows) and flow.rows != stored.rows:
-        # Targets that count verify before they publish; this is the belt to those braces.
+        # Redundant check: targets that count verify before they publish.
         raise RetryError(
             f"{target.describe()} counts {stored.rows} rows, {source.describe()} gave {flow.rows}. "
             "Look at the target before trying again."

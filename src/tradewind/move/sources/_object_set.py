@@ -23,12 +23,14 @@ class Chosen:
         partition: Values of its partition columns by name, None for NULL.
         manifest: The manifest that names it; None where there is none.
         rows: Rows that the manifest says it has.
+        folder: The prefix that the manifest publishes.
     """
 
     info: ObjectInfo
     partition: tuple[tuple[str, str | None], ...] = ()
     manifest: Manifest | None = None
     rows: int | None = None
+    folder: str = ""
 
 
 def choose(store: Store, key: str) -> list[Chosen]:
@@ -84,6 +86,7 @@ def _named(store: Store, prefix: str, manifest: Manifest) -> list[Chosen]:
             tuple(zip(manifest.partition_columns, part.partition, strict=True)),
             manifest,
             part.rows,
+            prefix,
         )
         for part in manifest.parts
     ]

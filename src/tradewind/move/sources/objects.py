@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, SourceChangedError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
 from tradewind.move.formats._infer import GUESSED
@@ -21,6 +21,7 @@ from tradewind.move.sources._object_schemas import declared, same_columns
 from tradewind.move.sources._object_set import Chosen, choose
 from tradewind.move.store import Store
 from tradewind.move.stores.uris import options_of, store_of
+from tradewind.move.targets.manifest import read_manifest
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -36,6 +37,9 @@ class ObjectSource(Source):
     """Objects of S3, Google Cloud Storage, Azure or this machine's files.
 
     What is listed at the start is what is read: an object that is replaced meanwhile is an error.
+    Where that is because the whole prefix was published anew, it is a `SourceChangedError`, after
+    which `tradewind.move.transfer` reads what stands by then.
+
     A manifest of `tradewind.move.targets.objects` is honoured: only what it names is read, its
     schema holds for formats that have none, and its partition columns come back.
 
@@ -200,7 +204,7 @@ class ObjectSource(Source):
     def _bytes(self, one: Chosen) -> tuple[Format, Iterator[bytes]]:
         """Read an object's bytes, decompressed; tell the format by them if nothing else does."""
         where = self.store.uri(one.info.key)
-        stored = self.store.read(one.info.key, etag=one.info.etag)
+        stored = self._snapshot(one)
         chunks = _named(
             where, decompress(ahead(iter(stored), name=where), self.compression), self.compression
         )
@@ -214,6 +218,21 @@ class ObjectSource(Source):
             format = load(FORMATS, _sniffed(begin, where), what="format")()
             chunks = _after(begin, chunks)
         return format, chunks
+
+    def _snapshot(self, one: Chosen) -> Iterator[bytes]:
+        """Read an object; where its publication was replaced meanwhile, say so."""
+        try:
+            yield from self.store.read(one.info.key, etag=one.info.etag)
+        except TradewindError as error:
+            if one.manifest is None:
+                raise
+            found = read_manifest(self.store, one.folder)
+            if found is not None and found[0] == one.manifest:
+                raise
+            raise SourceChangedError(
+                f"{self.store.uri(one.folder)}: it was published anew while it was read. Read it "
+                "again from the beginning."
+            ) from error
 
     # ------------------------------------------------------------------------------------- as bytes
 

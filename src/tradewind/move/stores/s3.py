@@ -339,6 +339,24 @@ class S3Store(Store):
             arguments["ContentEncoding"] = content_encoding
         return S3Upload(self, key, arguments=arguments, create_only=create_only, replaces=replaces)
 
+    def keeps_conditions(self, key: str, data: bytes, there: ObjectInfo) -> bool:
+        """Write an object again with an ``If-Match`` that cannot hold; see `Store`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        arguments: dict[str, Any] = dict(self._extra_args)
+        arguments["Metadata"] = {**arguments.get("Metadata", {}), **there.metadata}
+        if there.content_type is not None:
+            arguments["ContentType"] = there.content_type
+        try:
+            self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=data, IfMatch='"tradewind-none"', **arguments
+            )
+        except ClientError as error:
+            return code_of(error) in ("PreconditionFailed", "412")
+        except BotoCoreError:
+            return False
+        return False
+
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List multipart uploads to keys that begin with `prefix`."""
         # rclone says so of a bucket that never had one.

@@ -8,7 +8,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, TradewindError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tradewind.move.flow import Flow
     from tradewind.move.targets.objects import ObjectTarget, Parts
+    from tradewind.owner import Owner
 
 __all__ = ["publish_parts"]
 
@@ -30,32 +31,33 @@ _FINISHING = 4
 _HELD = 32 << 20  # what a part holds at most: a row group, or some pieces and a part of an upload
 _PART = re.compile(r"(?:[^/]+=[^/]*/)*part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+")
 _SLICES = 4
+_REBASES = 20
+"""How often partitions are published beside those of other runs that publish at the same time."""
 
 
-def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: str) -> Stored:
-    """Write parts, publish them by the manifest, remove what it does not name.
+def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) -> Stored:
+    """Write parts, publish them by the manifest, remove what it replaces.
+
+    Removed is only what the manifest that was replaced named, and what attempts of the same owner
+    have left. So another owner's parts stay, also those below this prefix that a manifest of their
+    own publishes; and of two attempts that publish at once on a store that knows no conditions,
+    the manifest that stands in the end names parts that are there.
 
     Args:
         target: Where to, and how to write.
         parts: How to cut.
         flow: The data.
-        owner: Digest of the owner.
+        owner: Whose effect it is.
 
     Returns:
         What is published now.
     """
     store, prefix = target.store, folder_of(target.key)
     seen = read_manifest(store, prefix)
-    if not target.replace and seen is not None and seen[0].owner != owner:
+    if not target.replace and seen is not None and seen[0].owner != owner.digest:
         raise target.exists(prefix + MANIFEST)
     # After the manifest: what a sibling publishes from now on makes the condition fail.
-    before = []
-    for info in store.list(prefix):
-        ours = _PART.fullmatch(info.key, len(prefix)) is not None
-        if ours:
-            before.append(info.key)
-        if not target.replace and seen is None and not (ours and _owned(target, info.key, owner)):
-            raise target.exists(info.key)
+    before = _unnamed(target, prefix, seen, owner.digest)
     for left in store.unfinished(prefix):
         if left.key == prefix + MANIFEST or _PART.fullmatch(left.key, len(prefix)):
             store.discard(left)
@@ -63,42 +65,184 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: str) ->
     writing = _Writing(target, parts, prefix, owner)
     try:
         with contextlib.closing(flow.batches()) as batches:
-            manifest = writing.write(batches.schema, iter(batches))
-        if flow.rows != manifest.rows:
+            if _adds(parts) and seen is not None:
+                _check_alike(target, seen[0], batches.schema, prefix)
+            written = writing.write(batches.schema, iter(batches))
+        if flow.rows != written.rows:
             raise RetryError(
-                f"{target.describe()}: {manifest.rows} rows were written of {flow.rows}. Try again."
+                f"{target.describe()}: {written.rows} rows were written of {flow.rows}. Try again."
             )
     except BaseException:
         writing.remove()
         raise
-    published = _write_manifest(target, manifest, seen, prefix, writing)
+    for _ in range(_REBASES):
+        manifest = _merged(written, seen, parts)
+        try:
+            published = _write_manifest(target, manifest, seen, prefix, writing)
+            break
+        except _OvertakenError as overtaken:
+            seen = overtaken.found
+            if not _adds(parts) or seen is None:
+                writing.remove()
+                raise overtaken.told from overtaken
+            # Another run has published other partitions: they stay, and these come beside them.
+            try:
+                _check_alike(target, seen[0], written.schema, prefix)
+            except InputError:
+                writing.remove()
+                raise
+    else:
+        writing.remove()
+        raise overtaken_error(target, prefix)
     if published is not manifest:
-        return _stored(target, published, prefix, ())
+        return _stored(target, published.parts, published, prefix, ())
     named = {prefix + part.key for part in manifest.parts}
-    surplus = [key for key in before if key not in named]
+    replaced = [] if seen is None else [prefix + part.key for part in seen[0].parts]
+    if before and not _stands(target, manifest, prefix):
+        # Without conditions the sibling that left these may have published them by now.
+        before = []
+    surplus = list(dict.fromkeys(key for key in (*replaced, *before) if key not in named))
     store.delete(surplus)
-    return _stored(target, manifest, prefix, tuple(map(store.uri, surplus)))
+    return _stored(target, written.parts, manifest, prefix, tuple(map(store.uri, surplus)))
+
+
+class _OvertakenError(RetryError):
+    """The manifest is another one by now."""
+
+    def __init__(self, told: RetryError, found: tuple[Manifest, ObjectInfo] | None) -> None:
+        super().__init__(str(told))
+        self.told = told
+        self.found = found
+
+
+def overtaken_error(target: ObjectTarget, prefix: str) -> RetryError:
+    """Make the error of who was overtaken by another run."""
+    return RetryError(
+        f"{target.store.uri(prefix + MANIFEST)}: another run has published here meanwhile. Look at "
+        "what writes to this prefix before trying again."
+    )
+
+
+def _adds(parts: Parts) -> bool:
+    """Whether other partitions stay published."""
+    return bool(parts.by) and parts.overwrite == "partitions"
+
+
+def _merged(written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: Parts) -> Manifest:
+    """Name what was written, and what stays published beside it."""
+    if seen is None or not _adds(parts):
+        return written
+    replaced = {part.partition for part in written.parts}
+    mine = {part.run for part in written.parts}
+    kept = [
+        part
+        for part in seen[0].parts
+        # Without rows there is no partition; such a part only tells the columns.
+        if part.rows and part.partition not in replaced and part.run not in mine
+    ]
+    own = [part for part in written.parts if part.rows or not kept]
+    return replace(written, parts=(*kept, *own))
+
+
+def _check_alike(target: ObjectTarget, seen: Manifest, schema: pa.Schema, prefix: str) -> None:
+    """Refuse to publish partitions beside others that a reader could not read with them."""
+    parts = target.parts
+    assert parts is not None  # noqa: S101 - only parts have manifests
+    if not any(part.rows for part in seen.parts):
+        return
+    where = target.store.uri(prefix + MANIFEST)
+    for what, before, now in (
+        ("the format", seen.format, target.format.name),
+        ("the partition columns", seen.partition_columns, parts.by),
+        ("partition columns in the files", seen.kept, parts.keep),
+    ):
+        if before != now:
+            raise InputError(
+                f"{where}: it publishes partitions with {what} {before!r}, and these have {now!r}. "
+                "Make them alike, replace the whole with overwrite='all', or choose another prefix."
+            )
+    if seen.schema.names != schema.names or any(
+        old.type != new.type for old, new in zip(seen.schema, schema, strict=True)
+    ):
+        odd = sorted(
+            {f"{field.name} {field.type}" for field in seen.schema}
+            ^ {f"{field.name} {field.type}" for field in schema}
+        )
+        raise InputError(
+            f"{where}: it publishes partitions of other columns ({', '.join(odd) or 'their order'} "
+            "differ). Select the same columns, replace the whole with overwrite='all', or choose "
+            "another prefix."
+        )
+
+
+def _unnamed(
+    target: ObjectTarget, prefix: str, seen: tuple[Manifest, ObjectInfo] | None, owner: str
+) -> list[str]:
+    """List what earlier attempts of this owner have left below the prefix.
+
+    Raises:
+        InputError: Something else is there, and nothing may be replaced.
+    """
+    store = target.store
+    named = set() if seen is None else {prefix + part.key for part in seen[0].parts}
+    found, nested = [], []
+    for info in store.list(prefix):
+        folder_, _, name = info.key.rpartition("/")
+        if name == MANIFEST and f"{folder_}/" != prefix and info.key != MANIFEST:
+            nested.append(f"{folder_}/")
+        elif info.key not in named:
+            found.append(info.key)
+    before = []
+    for key in found:
+        ours = (
+            _PART.fullmatch(key, len(prefix)) is not None
+            and not key.startswith(tuple(nested))
+            and _owned(target, key, owner)
+        )
+        if ours:
+            before.append(key)
+        elif not target.replace and seen is None:
+            raise target.exists(key)
+    return before
+
+
+def _stands(target: ObjectTarget, manifest: Manifest, prefix: str) -> bool:
+    """Whether a manifest is still the one that is published, and cannot be replaced unseen.
+
+    A server that knows no conditions lets an attempt that was overtaken publish all the same. It is
+    found out by writing the same manifest again under a condition that cannot hold.
+    """
+    store = target.store
+    found = read_manifest(store, prefix)
+    if found is None or found[0] != manifest:
+        return False
+    return store.keeps_conditions(prefix + MANIFEST, manifest.encode(), found[1])
 
 
 def _owned(target: ObjectTarget, key: str, owner: str) -> bool:
     from tradewind.move.targets.objects import OWNER
 
     info = target.store.head(key)
-    return info is None or info.metadata.get(OWNER) == owner
+    return info is not None and info.metadata.get(OWNER) == owner
 
 
 def _stored(
-    target: ObjectTarget, manifest: Manifest, prefix: str, removed: tuple[str, ...]
+    target: ObjectTarget,
+    written: tuple[Part, ...],
+    manifest: Manifest,
+    prefix: str,
+    removed: tuple[str, ...],
 ) -> Stored:
     uri = target.store.uri
     return Stored(
         objects=tuple(
             StoredObject(uri(prefix + part.key), part.size, part.rows, part.etag, part.checksum)
-            for part in manifest.parts
+            for part in written
         ),
-        rows=manifest.rows,
+        rows=sum(part.rows for part in written),
         removed=removed,
         manifest=uri(prefix + MANIFEST),
+        kept=len(set(manifest.parts) - set(written)),
     )
 
 
@@ -113,6 +257,9 @@ def _write_manifest(
 
     Returns:
         What is published: this manifest, or the one of a sibling that was quicker.
+
+    Raises:
+        _OvertakenError: Another owner has published meanwhile.
     """
     from tradewind.move.targets.objects import OWNER
 
@@ -134,13 +281,10 @@ def _write_manifest(
         found = read_manifest(store, prefix)
         if found is not None and found[0] == manifest:
             return manifest
-        writing.remove()
         if found is not None and found[0].owner == manifest.owner:
+            writing.remove()
             return found[0]
-        raise RetryError(
-            f"{store.uri(prefix + MANIFEST)}: another run has published here meanwhile. Look at "
-            "what writes to this prefix before trying again."
-        ) from refused
+        raise _OvertakenError(overtaken_error(target, prefix), found) from refused
     except TradewindError:
         # Whether it was written is not known, unless it is there. So the parts stay: a manifest
         # that names what is gone would be worse. The next attempt removes them.
@@ -169,14 +313,15 @@ class _Open:
 class _Writing:
     """All parts of one attempt."""
 
-    def __init__(self, target: ObjectTarget, parts: Parts, prefix: str, owner: str) -> None:
+    def __init__(self, target: ObjectTarget, parts: Parts, prefix: str, owner: Owner) -> None:
         from tradewind.move.targets.objects import OWNER
 
         self._target = target
         self._parts = parts
         self._prefix = prefix
-        self._owner = owner
-        self._metadata = {**target.metadata, OWNER: owner}
+        self._owner = owner.digest
+        self._run = owner.run_digest
+        self._metadata = {**target.metadata, OWNER: owner.digest}
         self._token = secrets.token_hex(4)
         ending = "".join(
             [target.format.extensions[0]]
@@ -303,6 +448,7 @@ class _Writing:
             etag=info.etag,
             checksum=info.checksum,
             partition=ended.partition or (None,) * len(self._parts.by),
+            run=self._run,
         )
 
     # ------------------------------------------------------------------------------------ giving up

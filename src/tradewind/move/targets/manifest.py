@@ -4,7 +4,7 @@ It is one JSON object, the same for the same data but for the objects' names: ``
 (digest), ``format`` and ``compression``, ``columns`` (names and types, for people), ``schema``
 (Arrow's own encoding, base64), ``partition_columns``, ``rows``, and ``objects`` in the order of the
 data: ``key`` (after the prefix), ``size``, ``rows``, ``etag``, ``checksum``, ``partition`` (values
-as text, null for NULL).
+as text, null for NULL), ``run`` (`Owner.run_digest` of who wrote it; not in those of version 0.1).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError, RetryError
+from tradewind.errors import InputError, RetryError, TradewindError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +27,7 @@ MANIFEST = "_manifest.json"
 """Its name below the prefix."""
 
 _VERSION = 1
+_READINGS = 10
 _MOST = 1 << 30
 
 
@@ -41,6 +42,7 @@ class Part:
         etag: What its store calls this version of it.
         checksum: ``algorithm:hex`` of its bytes.
         partition: The values of the partition columns, in their order; None for NULL.
+        run: `Owner.run_digest` of the task run that wrote it; None where it is not known.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Part:
     etag: str | None
     checksum: str | None
     partition: tuple[str | None, ...] = ()
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Manifest:
                     "etag": part.etag,
                     "checksum": part.checksum,
                     "partition": dict(zip(self.partition_columns, part.partition, strict=True)),
+                    "run": part.run,
                 }
                 for part in self.parts
             ],
@@ -145,6 +149,7 @@ class Manifest:
                         etag=part["etag"],
                         checksum=part["checksum"],
                         partition=tuple(part["partition"][name] for name in by),
+                        run=part.get("run"),
                     )
                     for part in document["objects"]
                 ),
@@ -175,12 +180,19 @@ def read_manifest(store: Store, folder: str) -> tuple[Manifest, ObjectInfo] | No
         RetryError: It was replaced while it was read.
     """
     key = folder + MANIFEST
-    info = store.head(key)
-    if info is None:
-        return None
-    if info.size > _MOST:
-        raise InputError(f"{store.uri(key)}: {info.size} bytes are no manifest of Tradewind.")
-    data = b"".join(store.read(key, etag=info.etag))
-    if len(data) != info.size:
-        raise RetryError(f"{store.uri(key)}: it was replaced while it was read. Try again.")
-    return Manifest.decode(data, store.uri(key)), info
+    for reading in range(1, _READINGS + 1):
+        info = store.head(key)
+        if info is None:
+            return None
+        if info.size > _MOST:
+            raise InputError(f"{store.uri(key)}: {info.size} bytes are no manifest of Tradewind.")
+        try:
+            data = b"".join(store.read(key, etag=info.etag))
+        except TradewindError:
+            there = store.head(key)
+            if reading == _READINGS or (there is not None and there.etag == info.etag):
+                raise
+            continue
+        if len(data) == info.size:
+            return Manifest.decode(data, store.uri(key)), info
+    raise RetryError(f"{store.uri(key)}: it is replaced each time that it is read. Try again.")

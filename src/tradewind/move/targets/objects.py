@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
@@ -42,6 +42,7 @@ _OPTIONS = (
     "part_by",
     "part_open",
     "part_memory",
+    "overwrite",
     "keep_columns",
     "content_type",
     "metadata",
@@ -63,6 +64,11 @@ class Parts:
             a further object. Data that are sorted by the partition columns make the fewest objects.
         memory: The most bytes of rows, about, that the partitions written at once hold; where they
             have more, one is closed in the same way. None closes none.
+        overwrite: What a publication with partitions does to those that stand there already, as
+            Spark's ``partitionOverwriteMode`` has it: ``partitions`` replaces the ones that the
+            data contain, and those that this very run wrote before, and leaves the others
+            published (Spark: dynamic); ``all`` replaces the whole publication (Spark: static).
+            Without partition columns the whole is replaced.
 
     Raises:
         InputError: A number is too small, or nothing is given.
@@ -74,6 +80,7 @@ class Parts:
     keep: bool = False
     open: int = 64
     memory: int | None = 32 << 20
+    overwrite: Literal["partitions", "all"] = "partitions"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
@@ -83,6 +90,10 @@ class Parts:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(f"Parts: {name} is {number}; give 1 or more.")
+        if self.overwrite not in ("partitions", "all"):
+            raise InputError(
+                f"Parts: overwrite is {self.overwrite!r}. Choose from: partitions, all."
+            )
         if len(set(self.by)) != len(self.by):
             raise InputError(f"Parts: a column stands twice in by={self.by!r}.")
 
@@ -97,7 +108,8 @@ class ObjectTarget(Target):
 
     Parts have keys of their own in each attempt (``PREFIX/part-00000-TOKEN.csv``), and count only
     by ``PREFIX/_manifest.json``, which is written last, under the condition that it is still the
-    one that was there at the start. What it does not name is removed after.
+    one that was there at the start. After that, what the former manifest named and this one does
+    not is removed, and what attempts of the same owner have left; nothing else is.
 
     Memory: one object needs what its store's upload holds (see there) and the format's own. Parts:
     without partition columns one batch, what the format gathers (Parquet: one row group) and one
@@ -177,8 +189,8 @@ class ObjectTarget(Target):
             uri: See `tradewind.move.stores.uris.store_of`.
             options: ``format``, ``compression``, ``replace`` (true, false), ``part_rows``,
                 ``part_bytes``, ``part_by`` (columns with commas between), ``part_open``,
-                ``part_memory``, ``keep_columns``, ``content_type``, ``metadata`` as JSON, and those
-                of the store.
+                ``part_memory``, ``overwrite`` (partitions, all), ``keep_columns``,
+                ``content_type``, ``metadata`` as JSON, and those of the store.
 
         Raises:
             InputError: Something of it is wrong.
@@ -220,6 +232,10 @@ class ObjectTarget(Target):
                 cut[name] = int(text)
         if "part_by" in given:
             cut["by"] = tuple(name.strip() for name in given.pop("part_by").split(","))
+        if "overwrite" in given:
+            if not cut.get("by"):
+                raise InputError("overwrite goes with part_by: say which partitions there are.")
+            cut["overwrite"] = given.pop("overwrite")
         if "keep_columns" in given:
             cut["keep"] = _flag("keep_columns", given.pop("keep_columns"))
         if given:
@@ -233,6 +249,11 @@ class ObjectTarget(Target):
     def describe(self) -> str:
         """Name the object or prefix."""
         return self.store.uri(self.key)
+
+    @property
+    def recognises_earlier(self) -> bool:
+        """Whether it replaces nothing of others; see `Target.recognises_earlier`."""
+        return not self.replace
 
     def plan(self, schema: pa.Schema | None) -> list[str]:
         """Say what would be written."""
@@ -252,7 +273,11 @@ class ObjectTarget(Target):
         return [
             f"write parts ({how}; {', '.join(ends)}) under {folder}",
             f"publish them by {self.store.uri(folder_of(self.key) + MANIFEST)}",
-            "remove the parts of an earlier publication",
+            "replace the partitions that the data contain; all others stay published"
+            if parts.by and parts.overwrite == "partitions"
+            else "remove the parts of an earlier publication, all partitions"
+            if parts.by
+            else "remove the parts of an earlier publication",
         ]
 
     def publish(self, flow: Flow, owner: Owner) -> Stored:
@@ -261,7 +286,7 @@ class ObjectTarget(Target):
         if self.parts is not None:
             from tradewind.move.targets._parts import publish_parts
 
-            return publish_parts(self, self.parts, flow, owner.digest)
+            return publish_parts(self, self.parts, flow, owner)
         return self._publish_one(flow, owner.digest)
 
     def _publish_one(self, flow: Flow, owner: str) -> Stored:
