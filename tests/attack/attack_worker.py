@@ -37,6 +37,7 @@ def start(actions: ModuleType, order: dict[str, Any]) -> int:
     except BaseException as error:
         told = {
             "error": type(error).__name__,
+            "kinds": [one.__name__ for one in type(error).__mro__],
             "message": str(error),
             "trace": traceback.format_exc(),
         }

@@ -1,0 +1,30 @@
+"""Places that versions of rows are published at, and what a reader finds there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from attack_moves import store_of
+
+from tradewind.move.sources.objects import ObjectSource
+
+Seen = dict[int, int]
+"""Rows by their version."""
+
+
+def in_store(place: dict[str, Any]) -> Seen:
+    """Read objects by Tradewind's own reader."""
+    seen: Counter[int] = Counter()
+    for batch in ObjectSource(store_of(place), place["key"], format="csv").batches():
+        seen.update(batch.column("version").to_pylist())
+    return dict(seen)
+
+
+def in_table(ask: Callable[[str], list[Any]]) -> Callable[[dict[str, Any]], Seen]:
+    def seen(place: dict[str, Any]) -> Seen:
+        query = f"SELECT version, count(*) FROM {place['table']} GROUP BY version"
+        return {int(version): int(count) for version, count in ask(query)}
+
+    return seen

@@ -1,0 +1,197 @@
+"""An attempt is stopped (SIGSTOP), its retry finishes with newer rows, and it goes on (SIGCONT).
+
+The older rows never come back, and the one that was stopped does not claim that they stand there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack_places import Seen, in_store, in_table
+from attack_report import Attack
+from attack_workers import Gate, Workers
+
+pytestmark = pytest.mark.xdist_group("attack-moves")
+PROMISE = "An attempt that has lost its turn changes nothing any more"
+HOW = "SIGSTOP while it reads or before it publishes, a retry with newer rows, SIGCONT"
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
+COUNTS = [pytest.param(1, id="some"), pytest.param(25, id="many", marks=LONG)]
+#: Rows of one object of one request, and of one of several parts.
+SMALL, LARGE = 1_000, 7_000
+
+
+def check(
+    workers: Workers,
+    attack: Attack,
+    made: Callable[[str], dict[str, Any]],
+    seen: Callable[[dict[str, Any]], Seen],
+    folder: Path,
+    *,
+    rows: int,
+    moments: tuple[str, ...],
+    count: int,
+) -> None:
+    """Make a zombie at each moment so often, each time in a place of its own."""
+    for number in range(count):
+        for at in moments:
+            name = f"z{number}{at}{os.urandom(3).hex()}"
+            place = made(name)
+            first = workers.run("publish", place=place, who=f"first{name}", rows=rows, version=1)
+            assert "answer" in first, first
+            gate = Gate(folder / name, at)
+            given = {"place": place, "who": name, "rows": rows}
+            zombie = workers.start("publish", **given, version=2, gate=gate.order)
+            if not gate.wait(zombie):
+                told = zombie.wait()
+                raise AssertionError(f"it did not come to {at!r}: {told}")
+            zombie.send(signal.SIGSTOP)
+            retry = workers.run("publish", **given, version=3)
+            gate.open()
+            zombie.send(signal.SIGCONT)
+            told = zombie.wait()
+            attack.tries += 1
+            attack.check("answer" in retry, f"{number}, {at}: the retry: {retry.get('message')}")
+            found = seen(place)
+            attack.check(found == {3: rows}, f"{number}, {at}: rows by version: {found}")
+            if "answer" in told:
+                attack.note("that found the retry's rows" if found == {3: rows} else "OK")
+                attack.check(
+                    told["answer"]["earlier"] or claims_what_stands(told, retry),
+                    f"{number}, {at}: it claims that its rows stand there",
+                )
+            else:
+                attack.note("told to end")
+                attack.check(
+                    "RetryError" in told.get("kinds", []), f"{number}, {at}: {told.get('message')}"
+                )
+
+
+def claims_what_stands(told: dict[str, Any], retry: dict[str, Any]) -> bool:
+    """Whether the objects of two receipts are the same versions."""
+    etags = [
+        [one["etag"] for one in each["answer"]["stored"]["objects"]]
+        for each in (told, retry)
+        if "answer" in each
+    ]
+    return len(etags) == 2 and etags[0] == etags[1] and None not in etags[0]
+
+
+SHAPES = {
+    "one object": (SMALL, "data.csv", None),
+    "one large object": (LARGE, "data.csv", None),
+    "parts": (SMALL, "", {"rows": 400}),
+}
+MOMENTS = ("begin", "middle", "end", "publish")
+
+
+def objects(
+    workers: Workers, where: dict[str, Any], shape: str, system: str, folder: Path, count: int
+) -> None:
+    rows, name, parts = SHAPES[shape]
+    attack = Attack(PROMISE, HOW, f"{system}, {shape}")
+
+    def made(key: str) -> dict[str, Any]:
+        return {**where, "key": f"zombies/{key}/{name}", "parts": parts}
+
+    given = {"rows": rows, "moments": MOMENTS, "count": count}
+    check(workers, attack, made, in_store, folder, **given)
+    attack.finish()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_files(workers: Workers, tmp_path: Path, shape: str, count: int):
+    where = {"store": "files", "folder": str(tmp_path / "lake")}
+    (tmp_path / "lake").mkdir()
+    objects(workers, where, shape, "files", tmp_path / "gates", count)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_google_cloud_storage(
+    workers: Workers, gcs: Any, tmp_path: Path, shape: str, count: int
+):
+    where = {"store": "gcs", **gcs[1]}
+    objects(workers, where, shape, "Google Cloud Storage (emulator)", tmp_path, count)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_azure(workers: Workers, azure: Any, tmp_path: Path, shape: str, count: int):
+    where = {"store": "azure", **azure[1]}
+    objects(workers, where, shape, "Azure Blob (Azurite)", tmp_path, count)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_s3(
+    workers: Workers,
+    bucket: str,
+    systems: dict[str, str],
+    tmp_path: Path,
+    shape: str,
+    count: int,
+):
+    where = {
+        "store": "s3",
+        "bucket": bucket,
+        "endpoint": systems["AWS_ENDPOINT_URL_S3"],
+        "account": systems["AWS_ACCESS_KEY_ID"],
+        "secret": systems["AWS_SECRET_ACCESS_KEY"],
+    }
+    objects(workers, where, shape, "S3 (Swift)", tmp_path, count)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_on_a_second_s3_server(
+    workers: Workers, versity_place: dict[str, Any], tmp_path: Path, shape: str, count: int
+):
+    objects(workers, versity_place, shape, "S3 (Versity)", tmp_path, count)
+
+
+MODES: dict[str, dict[str, Any]] = {
+    "replace": {"mode": "replace"},
+    "upsert": {"mode": "upsert", "keys": ["id"]},
+}
+IN_TABLES = ("begin", "middle", "end")
+COLUMNS = "id bigint primary key, version bigint, text text"
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("mode", MODES)
+def test_on_postgres(workers: Workers, postgres: Any, tmp_path: Path, mode: str, count: int):
+    attack = Attack(PROMISE, HOW, f"PostgreSQL, {mode}")
+    seen = in_table(lambda query: postgres.execute(query).fetchall())
+
+    def made(name: str) -> dict[str, Any]:
+        postgres.execute(f"CREATE TABLE {name} ({COLUMNS})")
+        return {"system": "postgres", "table": name, **MODES[mode]}
+
+    given = {"rows": SMALL, "moments": IN_TABLES, "count": count}
+    check(workers, attack, made, seen, tmp_path, **given)
+    attack.finish()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("mode", MODES)
+def test_on_mariadb(workers: Workers, mysql: Any, tmp_path: Path, mode: str, count: int):
+    attack = Attack(PROMISE, HOW, f"MariaDB, {mode}")
+
+    def made(name: str) -> dict[str, Any]:
+        mysql.query(f"CREATE TABLE {name} ({COLUMNS})")
+        return {"system": "mysql", "table": name, **MODES[mode]}
+
+    def ask(query: str) -> list[Any]:
+        with mysql.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    given = {"rows": SMALL, "moments": IN_TABLES, "count": count}
+    check(workers, attack, made, in_table(ask), tmp_path, **given)
+    attack.finish()
