@@ -7,6 +7,8 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,9 @@ SEED = """
 import sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import BundleDagBag
+import json
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.utils.session import create_session
 from sqlalchemy import update
 
@@ -56,6 +60,13 @@ with create_session() as session:
     for task, (state, tries) in states.items():
         mine = update(TaskInstance).where(TaskInstance.task_id == task)
         session.execute(mine.values(state=state, max_tries=tries))
+    where = {"dag_run_id": run.id, "dag_id": "swept", "run_id": run.run_id, "map_index": -1}
+    for task in ("ended", "waiting", "cleared", "running"):
+        kept = {"deployment": "here", "generation": "g2", "life": 2 * (task == "cleared")}
+        kept |= {"max_tries": 0, "retries": 0, "clear_number": 0}
+        value = json.dumps(json.dumps(kept))
+        row = TaskStateStoreModel(**where, task_id=task, key="tradewind.identity", value=value)
+        session.add(row)
 open(sys.argv[2], "w").write(run.run_id)
 """
 
@@ -68,7 +79,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     dags.mkdir()
     (dags / "swept.py").write_text(DAG)
     make_home(home)
-    environment = airflow_environment(home, dags, {})
+    environment = airflow_environment(home, dags, {"AIRFLOW__TRADEWIND__DEPLOYMENT": "here"})
     seeded = subprocess.run(
         [sys.executable, "-c", SEED, str(dags), str(home / "run")],
         env=environment,
@@ -83,23 +94,35 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def owners(airflow: dict[str, str]) -> dict[str, Owner]:
     """Owners by what Airflow knows of them."""
     run = airflow["RUN_ID"]
+    mine = partial(Owner, "swept", deployment="here", generation="g2")
     return {
-        "ended": Owner("swept", run, "ended"),
-        "waiting": Owner("swept", run, "waiting"),
-        "running": Owner("swept", run, "running"),
-        "cleared": Owner("swept", run, "cleared", life=1),
-        "cleared now": Owner("swept", run, "cleared", life=2),
-        "run gone": Owner("swept", "manual__of-yesterday", "ended"),
-        "elsewhere": Owner("another_dag", run, "ended"),
+        "ended": mine(run, "ended"),
+        "waiting": mine(run, "waiting"),
+        "running": mine(run, "running"),
+        "cleared": mine(run, "cleared", life=1),
+        "cleared now": mine(run, "cleared", life=2),
+        "run gone": mine("manual__of-yesterday", "ended"),
+        "run made again": replace(mine(run, "running"), generation="g1"),
+        "elsewhere": replace(mine(run, "ended"), deployment="there"),
+        "former version": Owner("swept", run, "ended"),
+        "former version at work": Owner("swept", "of another", "running"),
+        "unknown": Owner("another_dag", run, "ended"),
     }
 
 
+UNPROVEN = "it does not say of which Airflow it is"
 REASONS = {
     "ended": "its task run has ended: success",
     "cleared": "its task run has been cleared since",
     "run gone": "its task run is gone",
-    "elsewhere": "this Airflow knows no DAG another_dag",
+    "run made again": "its DAG run was deleted, and made again under its id",
+    "elsewhere": "it belongs to another Airflow: deployment there",
+    "former version": f"{UNPROVEN}; here, its task run has ended: success",
+    "former version at work": f"{UNPROVEN}; here, its task run is gone",
+    "unknown": "this Airflow knows no DAG another_dag",
 }
+CERTAIN = ("ended", "cleared", "run gone", "run made again")
+NEEDED = ("waiting", "running", "cleared now")
 
 
 def sweep(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -159,7 +182,7 @@ def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, 
     if isinstance(backend, ProcessBackend):
         done = sweep(*option, env=airflow)
         assert done.returncode == 3, done.stderr
-        assert "4 left. Nothing was removed; --yes removes it." in done.stdout
+        assert f"{len(REASONS)} left. Nothing was removed; --yes removes it." in done.stdout
         assert len(list(backend.list())) == len(owners), "a listing removes nothing"
     done = sweep(*option, "--yes", "--json", env=airflow)
     assert done.returncode == 3, "what another Airflow may own is kept"
@@ -169,14 +192,19 @@ def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, 
     }
     for one in found.values():
         assert one["since"]
-        assert one["certain"] == ("another" not in one["owner"])
+        assert one["certain"] == (one["owner"] in {str(owners[name]) for name in CERTAIN})
         assert one["outcome"] == ("removed" if one["certain"] else "kept")
     left = {piece.title for piece in backend.list()}
-    assert left == {str(owners[n]) for n in ("waiting", "running", "cleared now", "elsewhere")}
+    assert left == {str(owner) for name, owner in owners.items() if name not in CERTAIN}
 
     done = sweep(*option, "--yes", "--older-than", "0s", env=airflow)
+    assert done.returncode == 3, "another Airflow's is kept, however old it is"
+    needed = [owners[name] for name in NEEDED]
+    left = {piece.title for piece in backend.list()}
+    assert left == {*map(str, needed), str(owners["elsewhere"])}
+    name = backend.name_of(owners["elsewhere"], 1)
+    done = sweep(*option, "--remove", name, env=airflow)
     assert done.returncode == 0, done.stderr
-    needed = [owners[name] for name in ("waiting", "running", "cleared now")]
     assert {piece.title for piece in backend.list()} == set(map(str, needed))
     for owner in needed:
         name = backend.name_of(owner, 1)
@@ -257,12 +285,12 @@ def test_batches_of_livy_are_swept_though_they_tell_no_owner_in_words(
     assert done.returncode == 3, done.stderr
     # Only what Airflow knows is found by its digest.
     certain = {owners[name].digest: REASONS[name] for name in ("ended", "cleared")}
-    unknown = {owners[name].digest for name in ("run gone", "elsewhere")}
+    unknown = {owners[name].digest for name in REASONS} - {*certain}
     assert set(found) == {*certain, *unknown}
     for digest, one in found.items():
         assert one["reason"] == certain.get(digest, "no task run of this Airflow owns it")
         assert one["outcome"] == ("removed" if digest in certain else "kept")
-    needed = {owners[name].digest for name in ("waiting", "running", "cleared now")}
+    needed = {owners[name].digest for name in NEEDED}
     assert left == needed | unknown
 
 

@@ -5,16 +5,25 @@ For the command line only: a task has no access to that database.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from tradewind.errors import SetupError
+from tradewind.airflow.identity import (
+    DEPLOYMENT_VARIABLE,
+    IDENTITY_KEY,
+    Deployment,
+    Identity,
+    configured_deployment,
+)
+from tradewind.errors import SetupError, TradewindError
 from tradewind.owner import Owner
 from tradewind.sweep.leftover import Verdict, owner_of_title
 
 __all__ = ["TaskRuns"]
 
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+_UNPROVEN = "it does not say of which Airflow it is"
 
 
 class TaskRuns:
@@ -28,10 +37,12 @@ class TaskRuns:
     """
 
     def __init__(self) -> None:
-        self._owners: dict[str, Owner] | None = None
         try:
             with _session() as session:
-                self._life_of_unended(session)
+                self._deployments = _deployments(session)
+                _digests_at_work(session)
+        except TradewindError:
+            raise
         except Exception as error:
             raise SetupError(
                 f"Airflow's metadata database cannot be read from here ({type(error).__name__}). "
@@ -41,6 +52,9 @@ class TaskRuns:
     def ask(self, digest: str | None, title: str) -> Verdict:
         """Tell whether an owner may still come back.
 
+        It is known of this deployment's own task runs alone. What others own, and what does not
+        say of which deployment it is, is never certain.
+
         Args:
             digest: `Owner.digest`; None where it is not known.
             title: The owner in words, where they are known.
@@ -48,54 +62,130 @@ class TaskRuns:
         if digest is None:
             return Verdict(None, "it does not say whose it is")
         with _session() as session:
-            owner = owner_of_title(title, digest)
-            owner = owner or self._known(session).get(digest)
-            if owner is not None:
-                return self._of_owner(session, owner)
-            # Anew each time: it may have begun since all were looked at.
-            if digest in self._life_of_unended(session):
-                return Verdict(True, "its task run is at work")
-            return Verdict(None, "no task run of this Airflow owns it")
+            owner = owner_of_title(title, digest) or _kept_owner(session, digest)
+            if owner is None:
+                # Anew each time: it may have begun since all were looked at.
+                if digest in _digests_at_work(session):
+                    return Verdict(True, "its task run is at work")
+                return Verdict(None, "no task run of this Airflow owns it")
+            return self._of_owner(session, owner)
 
     def _of_owner(self, session: Any, owner: Owner) -> Verdict:
-        from airflow.models.dag import DagModel
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
 
         where = {"dag_id": owner.dag, "run_id": owner.run, "task_id": owner.task}
         found = session.execute(
-            select(
-                TaskInstance.state,
-                TaskInstance.max_tries,
-                TaskInstance.dag_version_id,
-            ).filter_by(**where, map_index=owner.map_index)
+            select(TaskInstance.state).filter_by(**where, map_index=owner.map_index)
         ).first()
+        kept = _kept(session, owner)
+        if not owner.deployment:
+            return _of_former_version(session, owner, kept, None if found is None else found[0])
+        mine = kept is not None and (kept.deployment, kept.generation) == (
+            owner.deployment,
+            owner.generation,
+        )
+        if owner.deployment not in self._deployments and not mine:
+            why = f"it belongs to another Airflow: deployment {owner.deployment}"
+            return Verdict(None, why, others=True)
         if found is None:
-            if session.get(DagModel, owner.dag) is None:
-                return Verdict(None, f"this Airflow knows no DAG {owner.dag}")
             return Verdict(False, "its task run is gone")
-        state, max_tries, version = found
-        retries = _retries(session, version, owner.task)
-        if retries is not None and owner.life < max(0, max_tries - retries):
+        state = found[0]
+        if kept is not None and not mine:
+            return Verdict(False, "its DAG run was deleted, and made again under its id")
+        if kept is not None and owner.life < kept.life:
             return Verdict(False, "its task run has been cleared since")
         if str(state) in _ENDED:
             return Verdict(False, f"its task run has ended: {state}")
-        return Verdict(True, f"its task run is {state}")
+        return Verdict(True, f"its task run is {state or 'about to begin'}")
 
-    def _life_of_unended(self, session: Any) -> set[str]:
-        """Hash all task runs that have not ended, in every life that they may be in."""
-        from airflow.models.taskinstance import TaskInstance
 
-        # A task run in no state yet has never begun, or was cleared: then its life is a new one.
-        state = TaskInstance.state
-        at_work = _owners(session, state.is_not(None), state.not_in(_ENDED))
-        return {owner.digest for owner in at_work}
+def _of_former_version(
+    session: Any, owner: Owner, kept: Identity | None, state: str | None
+) -> Verdict:
+    """Judge what says no deployment: it may be needed here, and is never surely not needed."""
+    from airflow.models.dag import DagModel
 
-    def _known(self, session: Any) -> dict[str, Owner]:
-        """Hash all task runs, once."""
-        if self._owners is None:
-            self._owners = {owner.digest: owner for owner in _owners(session)}
-        return self._owners
+    if state is not None and str(state) not in _ENDED:
+        if kept is None or not kept.deployment:
+            return Verdict(True, f"its task run is {state}")
+        return Verdict(None, f"{_UNPROVEN}; here, its task run has begun anew since")
+    if state is not None:
+        return Verdict(None, f"{_UNPROVEN}; here, its task run has ended: {state}")
+    if session.get(DagModel, owner.dag) is None:
+        return Verdict(None, f"this Airflow knows no DAG {owner.dag}")
+    return Verdict(None, f"{_UNPROVEN}; here, its task run is gone")
+
+
+def _deployments(session: Any) -> set[str]:
+    """Read the ids that this Airflow goes by."""
+    from airflow.models.variable import Variable
+    from sqlalchemy import select
+
+    row = session.scalars(select(Variable).where(Variable.key == DEPLOYMENT_VARIABLE)).first()
+    drawn = Deployment.of_text(None if row is None else row.get_val())
+    return {configured_deployment(), "" if drawn is None else drawn.name} - {""}
+
+
+def _kept(session: Any, owner: Owner) -> Identity | None:
+    """Read what Airflow keeps of a task run; None where nothing."""
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from sqlalchemy import select
+
+    where = {"dag_id": owner.dag, "run_id": owner.run, "task_id": owner.task}
+    text = session.scalars(
+        select(TaskStateStoreModel.value).filter_by(
+            **where, map_index=owner.map_index, key=IDENTITY_KEY
+        )
+    ).first()
+    return None if text is None else _read_identity(text)
+
+
+def _kept_owner(session: Any, digest: str) -> Owner | None:
+    """Look for who has a digest among all that Airflow keeps, in each life that it has had."""
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from sqlalchemy import select
+
+    model = TaskStateStoreModel
+    columns = (model.dag_id, model.run_id, model.task_id, model.map_index, model.value)
+    rows = session.execute(
+        select(*columns).where(model.key == IDENTITY_KEY).execution_options(yield_per=10_000)
+    )
+    for dag, run, task, index, text in rows:
+        kept = _read_identity(text)
+        if kept is None:
+            continue
+        for life in range(kept.life + 1):
+            owner = Owner(
+                dag,
+                run,
+                task,
+                map_index=index,
+                life=life,
+                deployment=kept.deployment,
+                generation=kept.generation,
+            )
+            if owner.digest == digest:
+                return owner
+    return None
+
+
+def _read_identity(text: str) -> Identity | None:
+    try:
+        # The value of a row is JSON, and what is kept is text.
+        return Identity(**json.loads(json.loads(text)))
+    except (ValueError, TypeError):  # kept by another backend than the database
+        return None
+
+
+def _digests_at_work(session: Any) -> set[str]:
+    """Hash all task runs that have not ended, as versions without deployments have named them."""
+    from airflow.models.taskinstance import TaskInstance
+
+    # A task run in no state yet has never begun, or was cleared: then its life is a new one.
+    state = TaskInstance.state
+    at_work = _owners(session, state.is_not(None), state.not_in(_ENDED))
+    return {owner.digest for owner in at_work}
 
 
 def _owners(session: Any, *conditions: Any) -> Iterator[Owner]:
@@ -115,24 +205,6 @@ def _owners(session: Any, *conditions: Any) -> Iterator[Owner]:
         # The retries of each would be in its DAG; more lives than the real one do no harm here.
         for life in range(max(0, tries) + 1):
             yield Owner(dag, run, task, map_index=index, life=life)
-
-
-def _retries(session: Any, version: Any, task: str) -> int | None:
-    """Look up a task's ``retries`` in the DAG as it was serialized; None where it is not there."""
-    from airflow.models.serialized_dag import SerializedDagModel
-    from sqlalchemy import select
-
-    if version is None:
-        return None
-    model = session.scalars(
-        select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version)
-    ).first()
-    if model is None:
-        return None
-    try:
-        return int(model.dag.get_task(task).retries or 0)
-    except Exception:  # a task that is not in that version, or a DAG that cannot be read
-        return None
 
 
 def _session() -> Any:

@@ -15,6 +15,7 @@ from airflow.sdk.configuration import conf
 
 from tradewind.airflow.work_context import (
     StateStoreMemory,
+    is_another_run,
     line_text,
     run_began,
     told_to_work,
@@ -65,6 +66,7 @@ class WorkOperator(BaseOperator):
     this is None, which spares systems that count calls."""
 
     _asked_to_end = False
+    _owned: tuple[Any, Any] | None = None
 
     def __init__(
         self,
@@ -334,7 +336,8 @@ class WorkOperator(BaseOperator):
             return True
         # A mapped task's key has its index behind its id.
         state = next(iter((states.get(ti.run_id) or {}).values()), None)
-        return str(getattr(state, "value", state)) in _WANTED
+        wanted = str(getattr(state, "value", state)) in _WANTED
+        return wanted and not is_another_run(context)
 
     @contextmanager
     def _stopping_at_timeout(self, context: Context) -> Iterator[None]:
@@ -356,7 +359,11 @@ class WorkOperator(BaseOperator):
     def _owner(self, context: Context) -> Any:
         from tradewind.airflow.owner import owner_of
 
-        return owner_of(context)
+        # Kept: a task that is gone from Airflow ends its work all the same.
+        ti = context.get("ti")
+        if self._owned is None or self._owned[0] is not ti or ti is None:
+            self._owned = (ti, owner_of(context))
+        return self._owned[1]
 
     def _memory(self, context: Context) -> Memory:
         return StateStoreMemory(context.get("task_state_store"))

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from tradewind.run.backend import Backend, LogLine
 
-__all__ = ["StateStoreMemory", "line_text", "run_began", "told_to_work", "work_began"]
+__all__ = [
+    "StateStoreMemory",
+    "is_another_run",
+    "line_text",
+    "run_began",
+    "told_to_work",
+    "work_began",
+]
 
 _PARTS = "\x1fparts "
 #: A character is at most twelve bytes long there, as JSON escapes it.
@@ -72,6 +79,27 @@ def run_began(context: Context) -> datetime | None:
     """Tell when the task's DAG run has begun; None where Airflow does not say."""
     found = getattr(context.get("dag_run"), "start_date", None)
     return found if isinstance(found, datetime) else None
+
+
+def is_another_run(context: Context) -> bool:
+    """Tell whether the task's DAG run was deleted, and another one made under its id.
+
+    Args:
+        context: Of the task run.
+    """
+    from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    began = run_began(context)
+    if began is None:
+        return False
+    try:
+        ti = context["ti"]
+        found = SUPERVISOR_COMMS.send(GetDagRun(dag_id=ti.dag_id, run_id=ti.run_id))
+    except Exception:  # nobody to ask: whoever comes next ends what is of another run
+        return False
+    # The start of a run stays the same for as long as one of its tasks runs.
+    return isinstance(found, DagRunResult) and found.start_date != began
 
 
 def line_text(line: LogLine) -> str:

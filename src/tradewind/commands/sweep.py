@@ -38,11 +38,12 @@ examples:
   tradewind sweep --livy my_livy_connection --livy http://host:8998
   tradewind sweep --objects s3://bucket/prefix --older-than 2d --yes
 
-A leftover is what belongs to a task run that has ended, has been cleared since, or is gone, as
-Airflow's metadata database says, which is read where `airflow` itself would (AIRFLOW_HOME,
+A leftover is what belongs to a task run of this Airflow that has ended, has been cleared since, or
+is gone, as its metadata database says, which is read where `airflow` itself would (AIRFLOW_HOME,
 AIRFLOW__DATABASE__SQL_ALCHEMY_CONN). What a task run may still come back for is never listed.
-Where nobody knows (Airflow cannot be asked, another Airflow owns it, or a thing does not say whose
-it is) the reason says so, and it is removed only with --older-than.
+Where nobody knows (Airflow cannot be asked, or a thing does not say whose it is, as what was made
+before owners had a deployment) the reason says so, and it is removed only with --older-than, or by
+its name with --remove. What another Airflow owns is removed only by its name.
 
 Credentials come from Airflow connections, or where a URI is given, from the environment.
 
@@ -91,6 +92,13 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
             f"--{name}", action="append", default=[], metavar=metavar, help=f"{what}; repeatable"
         )
     parser.add_argument("--older-than", metavar="AGE", help="only what is older, like 30m, 12h, 2d")
+    parser.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="remove what is listed under this name, certain or not; repeatable",
+    )
     parser.add_argument("--yes", action="store_true", help="remove what is listed")
     parser.add_argument("--json", action="store_true", help="print one JSON object a leftover")
     parser.set_defaults(run=_run)
@@ -116,7 +124,9 @@ def _run(arguments: argparse.Namespace) -> int:
                         "this where `airflow db check` succeeds, or say by --older-than what is "
                         "surely not needed."
                     )
-                may = arguments.yes and (one.certain or older_than is not None)
+                old = older_than is not None and not one.others
+                named = not {one.what, one.what.rpartition(" ")[2]}.isdisjoint(arguments.remove)
+                may = named or (arguments.yes and (one.certain or old))
                 outcome = _remove(one, ask) if may else "kept"
                 failed += outcome == "failed"
                 left += outcome == "kept"
@@ -163,8 +173,9 @@ def _show(one: Leftover, outcome: str, *, as_json: bool, asked: bool) -> None:
     print(f"  owner   {one.title or one.owner or 'unknown'}")
     print(f"  since   {since or 'unknown'}")
     print(f"  reason  {one.reason}" + ("" if one.certain else " (not certain)"))
-    if asked:
-        kept = "kept: not certain; add --older-than to remove it"
+    if asked or outcome != "kept":
+        way = "--remove NAME"
+        kept = f"kept: not certain; {way if one.others else f'{way} or --older-than'} removes it"
         print(f"  {kept if outcome == 'kept' else outcome}")
     sys.stdout.flush()
 

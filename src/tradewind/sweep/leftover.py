@@ -24,6 +24,7 @@ class Leftover:
         remove: Takes it away; may be called again.
         reason: Why nobody needs it any more, or why that is not known.
         certain: Whether it is known that nobody needs it.
+        others: Whether it is known to belong to another Airflow.
     """
 
     system: str
@@ -34,6 +35,7 @@ class Leftover:
     remove: Callable[[], None] = field(repr=False, compare=False)
     reason: str = "unknown"
     certain: bool = False
+    others: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Verdict:
     Args:
         alive: Whether it may still come back for what it has; None where that is not known.
         reason: How that is known, in words.
+        others: Whether it is known to be of another Airflow.
     """
 
     alive: bool | None
     reason: str
+    others: bool = False
 
 
 Ask = Callable[[str | None, str], Verdict]
@@ -78,7 +82,8 @@ def judge(
         verdict = ask(one.owner, one.title)
         if verdict.alive:
             continue
-        yield replace(one, reason=verdict.reason, certain=verdict.alive is False)
+        certain = verdict.alive is False
+        yield replace(one, reason=verdict.reason, certain=certain, others=verdict.others)
 
 
 def owner_of_title(title: str, digest: str) -> Owner | None:
