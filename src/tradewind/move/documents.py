@@ -48,6 +48,8 @@ EXTRA_COLUMN = "_extra"
 """The column of what the schema does not have: one JSON object a document, or null."""
 
 _BATCH = 4 << 20
+_CELLS = 2 << 20
+"""The most cells of a batch: sparse documents have few bytes, and a null in each other column."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ def typed_batches(
     """Make documents into typed record batches.
 
     Memory: the documents of a batch as Python objects, and those sampled. A document of 200 bytes
-    of BSON takes about 2 KB so.
+    of BSON takes about 2 KB so. A batch has at most two million cells (documents times columns),
+    which take some 20 MB where most are null.
 
     Args:
         blocks: The documents. Where they begin and end decides where batches do.
@@ -159,7 +162,7 @@ def typed_batches(
         on_close: Ends the reading; see `Batches`.
 
     Returns:
-        Batches of about 4 MB of documents.
+        Batches of about 4 MB of documents, smaller where there are many columns.
 
     Raises:
         UnfitValueError: A value does not fit its column (while the batches are read).
@@ -187,17 +190,17 @@ def typed_batches(
                 gathered.append(sampled.pop(0))
                 size += gathered[-1].size
                 if size >= _BATCH:
-                    yield table.batch(gathered)
+                    yield from table.batches(gathered)
                     gathered, size = [], 0
             for block in blocks:
                 gathered.append(block)
                 size += block.size
                 del block
                 if size >= _BATCH:
-                    yield table.batch(gathered)
+                    yield from table.batches(gathered)
                     gathered, size = [], 0
             if gathered:
-                yield table.batch(gathered)
+                yield from table.batches(gathered)
         finally:
             on_close()
 
@@ -217,6 +220,17 @@ class _Table:
         self._extra = schema.names.index(EXTRA_COLUMN) if unknown == "extra" else None
         self._declared = declared
         self._rows = 0
+
+    def batches(self, blocks: list[Block]) -> Iterator[pa.RecordBatch]:
+        """Make one batch of the blocks; several where they would have too many cells."""
+        rows = max(1, _CELLS // max(1, len(self._columns)))
+        if sum(len(block.documents) for block in blocks) <= rows:
+            yield self.batch(blocks)
+            return
+        for block in blocks:
+            for begin in range(0, len(block.documents), rows):
+                part = block.documents[begin : begin + rows]
+                yield self.batch([Block(part, 0, block.origin)])
 
     def batch(self, blocks: list[Block]) -> pa.RecordBatch:
         documents = [document for block in blocks for document in block.documents]
