@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.redaction import keep_addresses_out_of_logs, shown_uri, split_uri
+from tradewind.redaction import keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
 from tradewind.run.backend import UnreachableError
 from tradewind.run.backends._tail import Connection, Tail
 
@@ -107,6 +107,11 @@ class Engine:
         self.url = shown_uri(url)
         """The engine's address, for messages."""
         self._tls = tls
+        if scheme_of(url) not in ("unix", "tcp", "http", "https"):
+            raise SetupError(
+                f"Docker: {self.url!r} is no address of an engine. Use "
+                "unix:///path/to/docker.sock, tcp://host:port or https://host:port."
+            )
         self._parts = parts = split_uri(url, "Docker", "unix:///path/to/docker.sock")
         prefix = f"/v{api_version.removeprefix('v')}" if api_version not in (None, "auto") else ""
         self._prefix = prefix
@@ -114,14 +119,9 @@ class Engine:
         if parts.scheme == "unix":
             transport = httpx.HTTPTransport(uds=parts.path, retries=1)
             base = f"http://engine{prefix}"
-        elif parts.scheme in ("tcp", "http", "https"):
+        else:
             scheme = "https" if tls is not None or parts.scheme == "https" else "http"
             base = f"{scheme}://{parts.netloc}{prefix}"
-        else:
-            raise SetupError(
-                f"Docker: {self.url!r} is no address of an engine. Use "
-                "unix:///path/to/docker.sock, tcp://host:port or https://host:port."
-            )
         self._client = httpx.Client(
             base_url=base,
             transport=transport,

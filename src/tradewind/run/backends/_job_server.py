@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.redaction import HIDDEN, keep_addresses_out_of_logs, shown_uri, split_uri
+from tradewind.redaction import HIDDEN, keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
 
 if TYPE_CHECKING:
     import httpx
@@ -76,8 +76,8 @@ class JobServer:
         keep_addresses_out_of_logs()
         self._httpx = httpx
         self._settings = connection
-        parts = split_uri(connection.base_url, system, "https://host:port/path")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        known = scheme_of(connection.base_url) in ("http", "https")
+        if not known or not split_uri(connection.base_url, system, "https://host:port").hostname:
             raise SetupError(
                 f"{system}: {_plain(connection.base_url)!r} is not the address of an HTTP API. "
                 "Write it like https://host:port/path."
