@@ -107,7 +107,7 @@ def test_on_azure(workers: Workers, azure: Any, tmp_path: Path, shape: str, coun
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("shape", ["one object"])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_on_s3(
     workers: Workers, bucket: str, systems: dict[str, str], tmp_path: Path, shape: str, count: int
 ):
