@@ -317,6 +317,22 @@ class Session:
         rows: tuple[tuple[bytes | None, ...], ...] = self._guarded(result.fetch_row, count, 0)
         return rows
 
+    def finish(self) -> bool:
+        """Hear the rest of an answer whose first result has been read.
+
+        A ``CALL`` sends one result after the other, and an error of the procedure only after them.
+
+        Returns:
+            Whether there is another result with columns. The connection is to be closed then.
+
+        Raises:
+            TradewindError: As the server says behind the result.
+        """
+        while self._guarded(self._connection.next_result) == 0:
+            if self._guarded(self._connection.use_result) is not None:
+                return True
+        return False
+
     def query(self, sql: str | bytes, *values: Any) -> None:
         """Send a statement and wait for the first of its answer."""
         if values:

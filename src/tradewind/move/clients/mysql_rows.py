@@ -37,6 +37,7 @@ _LONGEST = 0xFFFFFF
 """A packet of this length goes on in the next one."""
 _ERROR, _END = 0xFF, 0xFE
 _DEPRECATE_EOF = 1 << 24
+_MORE_RESULTS = 8
 _READ = 256 << 10
 _header = struct.Struct("<I").unpack_from
 
@@ -80,6 +81,8 @@ class PreparedRows:
 
     def __init__(self, session: Session, connection: socket.socket) -> None:
         self.columns: tuple[ColumnDefinition, ...] = ()
+        self.has_more = False
+        """Whether the server has another result to send, behind the last row."""
         self._session = session
         self._socket = connection
         self._buffer = bytearray(_READ + PADDING)
@@ -259,6 +262,11 @@ class PreparedRows:
             raise self._refused(packet)
         if packet[0] != _END:
             raise self._error(2027, "malformed packet")
+        at = 3  # behind the mark and the warnings
+        if self._session.capabilities & _DEPRECATE_EOF:
+            _, at = _size(packet, 1)
+            _, at = _size(packet, at)
+        self.has_more = bool(int.from_bytes(packet[at : at + 2], "little") & _MORE_RESULTS)
 
     # ------------------------------------------------------------------------------------- reading
 

@@ -188,8 +188,27 @@ class DbApiSource(Source):
                     mean = max(1, batch.nbytes // count)
                     with self._translating():
                         rows = _fetch(cursor, max(1, min(_MOST, self.block // mean)))
+                with self._translating():
+                    self._finish(cursor)
 
         return Batches(schema, generate(), on_close=closing.close)
+
+    def _finish(self, cursor: Any) -> None:
+        """Hear what a procedure's call says behind its first result: an error, another result."""
+        nextset = getattr(cursor, "nextset", None)
+        if nextset is None:
+            return
+        try:
+            while nextset():
+                if cursor.description is not None:
+                    raise InputError(
+                        f"{self.name}: the query gives several results, and a move has one table. "
+                        "Call a procedure that selects once, or move the queries one by one."
+                    )
+        except Exception as error:
+            # PEP 249 lets a driver of a database that has no such thing say so.
+            if type(error).__name__ not in ("NotSupportedError", "NotImplementedError"):
+                raise
 
     def _batch(self, rows: list[Any], schema: pa.Schema) -> pa.RecordBatch:
         arrays = [

@@ -254,7 +254,10 @@ class _Reading:
         self._session.query(query)
         self._result = self._session.stream()
         if self._result is None:
-            raise InputError(f"{self._session.system}: the query gives no columns. Select some.")
+            raise InputError(
+                f"{self._session.system}: the query gives no result: it has no columns. Give "
+                "a SELECT, or a CALL of a procedure that selects."
+            )
         return self._described()
 
     def _described(self) -> tuple[MySQLReading, ...]:
@@ -319,7 +322,15 @@ class _Reading:
         parser = BinaryRows(columns)
         for block in prepared.blocks(self._source.block, _ROWS):
             yield parser.arrays(block)
+        if prepared.has_more:
+            raise self._several()
         self._finished = True
+
+    def _several(self) -> InputError:
+        return InputError(
+            f"{self._session.system}: the query gives several results, and a move has one table. "
+            "Call a procedure that selects once, or move the queries one by one."
+        )
 
     def _texts(self, columns: tuple[MySQLReading, ...]) -> Iterator[list[pa.Array]]:
         """Read rows of text."""
@@ -360,6 +371,8 @@ class _Reading:
             parts.append(_raw(rows))
         if parts:
             yield _joined(parts)
+        if self._session.finish():
+            raise self._several()
         self._finished = True
 
     def _abort(self) -> None:
