@@ -364,3 +364,14 @@ def test_two_loads_take_turns(path) -> None:
     load(path, numbers(3), "t", Owner("d", "r", "other"))
     first.join()
     assert run(path, "SELECT n FROM t") == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize("what", ["DELETE FROM t", "DROP TABLE t"])
+def test_an_append_whose_rows_are_gone_is_told(path, what: str) -> None:
+    owner = Owner("d", "r", "t")
+    load(path, numbers(1, 2), "t", owner)
+    again = load(path, numbers(1, 2), "t", owner)
+    assert (again.earlier, again.stored.by) == (True, str(owner))
+    run(path, what)
+    with pytest.raises(InputError, match="has appended 2 rows"):
+        load(path, numbers(1, 2), "t", owner, create=True)

@@ -48,7 +48,7 @@ class Stored:
     manifest: str | None = None
     kept: int = 0
     at: str | None = field(default=None, compare=False)
-    by: str | None = None
+    by: str | None = field(default=None, compare=False)
     notes: tuple[str, ...] = ()
 
     @property

@@ -116,6 +116,44 @@ def test_append_adds_once_for_each_owner(connection, db):
     assert db.value(f"SELECT count(*) FROM {table}") == 4
 
 
+@pytest.mark.parametrize("what", ["TRUNCATE {}", "DROP TABLE {}", "DELETE FROM {} WHERE id = 1"])
+def test_an_append_whose_rows_are_gone_is_told(connection, db, what: str):
+    table = db.table("id int, t text")
+    owner = owner_of("append")
+    move(Rows(rows(id=[1, 2], t=["a", "b"])), PostgresTable(connection, table), owner)
+    db.run(what.format(table))
+    with pytest.raises(InputError, match="has appended 2 rows"):
+        move(
+            Rows(rows(id=[1, 2], t=["a", "b"])),
+            PostgresTable(connection, table, create=True),
+            owner,
+        )
+
+
+def test_an_append_knows_the_table_from_another_of_its_name(connection, db):
+    table = db.table("id int, t text")
+    owner = owner_of("append")
+    data = rows(id=[1, 2], t=["a", "b"])
+    move(Rows(data), PostgresTable(connection, table), owner)
+    db.run(
+        f"DROP TABLE {table}; CREATE TABLE {table} AS SELECT n AS id FROM generate_series(1, 9) n"
+    )
+    with pytest.raises(InputError, match="that table is gone"):
+        move(Rows(data), PostgresTable(connection, table), owner)
+
+
+def test_the_ledger_of_a_former_version_is_understood(connection, db):
+    table = db.table("id int, t text", "VALUES (1, 'a')")
+    owner = owner_of("append")
+    move(Rows(rows(id=[1], t=["a"])), PostgresTable(connection, table), owner)
+    db.run("UPDATE tradewind_published SET attempt = split_part(attempt, '@', 1)")
+    again = Rows(rows(id=[1], t=["a"]))
+    receipt = move(again, PostgresTable(connection, table), owner)
+    assert (receipt.earlier, again.asked) == (True, False)
+    assert receipt.stored.at
+    assert receipt.stored.by == str(owner)
+
+
 def test_a_slice_is_replaced_and_the_rest_stays(connection, db):
     table = db.table("day date, city text, n int", "VALUES ('2026-01-01', 'x', 1), "
                      "('2026-01-02', 'x', 2), ('2026-01-02', NULL, 3)")  # fmt: skip

@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
@@ -24,7 +25,13 @@ from tradewind.move.targets._mysql_table import (
     merge,
     unique_keys,
 )
-from tradewind.move.targets._tables import LEDGER, TableColumn, matched, slice_condition
+from tradewind.move.targets._tables import (
+    LEDGER,
+    TableColumn,
+    check_claim,
+    matched,
+    slice_condition,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,11 +88,12 @@ class Load:
             if published is not None and published[3] == "staged":
                 # All was committed, but for the table's own name.
                 self._rename()
-                return self._target.stored(published[0], published[1])
+                return self._target.stored(published[0], published[1], published[4], self._owner)
             self._session.execute(f"DROP TABLE {self._staging_sql}")
         self._look()
-        if self._target.mode == "append" and published is not None and self._exists:
-            return self._target.stored(published[0], published[1])
+        if self._target.mode == "append" and published is not None:
+            self._check_claim(published)
+            return self._target.stored(published[0], published[1], published[4], self._owner)
         if self._exists:
             self._check()
         elif not self._target.create:
@@ -147,16 +155,28 @@ class Load:
                 f"{timeout:.0f} s. Try again when it has."
             )
 
-    def _published(self, session: Session) -> tuple[int, int, str, str] | None:
+    def _check_claim(self, published: tuple[int, int, str, str, str]) -> None:
+        """See that what the ledger says is so: a table may have been emptied or dropped."""
+        there = None
+        if self._exists:
+            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {published[0]}) r"
+            there = int(self._session.fetch(counted)[0][0])
+        check_claim(self._system, self._name, claimed=published[0], there=there, at=published[4])
+
+    def _published(self, session: Session) -> tuple[int, int, str, str, str] | None:
         if not self._ledger:
             return None
         rows = session.fetch(
-            f"SELECT `rows`, bytes, attempt, state FROM {quoted(self._target.schema, LEDGER)} "
+            "SELECT `rows`, bytes, attempt, state, UNIX_TIMESTAMP(at) "
+            f"FROM {quoted(self._target.schema, LEDGER)} "
             "WHERE owner = %s AND target = %s",
             self._owner.digest,
             self._target.table,
         )
-        return (int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3]) if rows else None
+        if not rows:
+            return None
+        at = datetime.fromtimestamp(float(rows[0][4]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3], at
 
     def _check(self) -> None:
         target, session = self._target, self._session

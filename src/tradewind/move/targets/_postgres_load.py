@@ -9,7 +9,7 @@ import io
 import time
 import uuid
 from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.clients.postgres_session import CopyIn, Session
@@ -26,6 +26,7 @@ from tradewind.move.targets._postgres_table import (
     lock_keys,
     slice_sql,
 )
+from tradewind.move.targets._tables import check_claim
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,19 @@ __all__ = ["Load"]
 
 _RESOLVE = 120.0
 """Seconds to wait for a server that went away while it committed."""
+
+
+_AT = 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+
+
+class _Published(NamedTuple):
+    """A line of the ledger."""
+
+    rows: int
+    bytes: int
+    attempt: str
+    table: int | None
+    at: str
 
 
 class Load:
@@ -70,9 +84,10 @@ class Load:
         self._lock(self._session)
         # Another load may have made or changed it while this one waited.
         self._table = find_table(self._session, self._table.schema, self._table.name)
-        if self._target.mode == "append" and (rows := self._published()) is not None:
+        if self._target.mode == "append" and (found := self._published()) is not None:
+            self._check_claim(found)
             self._session.execute("ROLLBACK")
-            return self.stored(*rows)
+            return self.stored(found.rows, found.bytes, found.at)
         if self._table.exists:
             self._check()
         elif not self._target.create:
@@ -138,14 +153,27 @@ class Load:
                 f"{self._target.lock_timeout:.0f} s. Try again when it has."
             ) from error
 
-    def _published(self, session: Session | None = None) -> tuple[int, int, str] | None:
+    def _published(self, session: Session | None = None) -> _Published | None:
         rows = (session or self._session).fetch(
-            f"SELECT rows, bytes, attempt FROM {quoted(self._table.schema, LEDGER)}"
-            " WHERE owner = $1 AND target = $2",
+            f"SELECT rows, bytes, attempt, to_char(at AT TIME ZONE 'UTC', '{_AT}')"
+            f" FROM {quoted(self._table.schema, LEDGER)} WHERE owner = $1 AND target = $2",
             self._owner.digest,
             str(self._table),
         )
-        return tuple(rows[0]) if rows else None
+        if not rows:
+            return None
+        count, size, attempt, at = rows[0]
+        # Versions before 2 did not keep which table it was.
+        attempt, _, oid = attempt.partition("@")
+        return _Published(count, size, attempt, int(oid) if oid else None, at)
+
+    def _check_claim(self, found: _Published) -> None:
+        """See that what the ledger says is so: a table may have been emptied or made anew."""
+        there = None
+        if self._table.exists and found.table in (None, self._table.oid):
+            counted = f"SELECT count(*) FROM (SELECT FROM {self._table.sql} LIMIT {found.rows}) r"
+            there = self._session.fetch(counted)[0][0]
+        check_claim(self._system, str(self._table), claimed=found.rows, there=there, at=found.at)
 
     def _check(self) -> None:
         target, table = self._target, self._table
@@ -215,7 +243,7 @@ class Load:
                 " rows = excluded.rows, bytes = excluded.bytes, at = now()",
                 self._owner.digest,
                 str(self._table),
-                self._attempt,
+                f"{self._attempt}@{self._table.oid}",
                 rows,
                 size,
             )
@@ -383,7 +411,7 @@ class Load:
                     first, second = lock_keys(self._table)
                     session.fetch("SELECT pg_advisory_xact_lock($1, $2)", first, second)
                     found = self._published(session)
-                    return found is not None and found[2] == self._attempt
+                    return found is not None and found.attempt == self._attempt
             except TradewindError as error:
                 if time.monotonic() > end:
                     raise RetryError(
@@ -394,10 +422,11 @@ class Load:
                 time.sleep(pause)
                 pause = min(2 * pause, 5.0)
 
-    def stored(self, rows: int, size: int, _attempt: str = "") -> Stored:
+    def stored(self, rows: int, size: int, at: str | None = None) -> Stored:
         """Say what stands there now."""
         uri = f"{self._target.connection.uri}/{self._table}"
-        return Stored((StoredObject(uri, bytes=size, rows=rows),), rows=rows)
+        by = None if at is None else str(self._owner)
+        return Stored((StoredObject(uri, bytes=size, rows=rows),), rows=rows, at=at, by=by)
 
 
 def _columns(encoded: Encoded, format: CsvFormat) -> tuple[tuple[str, ...] | None, Iterator[bytes]]:

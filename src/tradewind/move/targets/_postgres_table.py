@@ -54,6 +54,8 @@ class Table:
         name: Its name.
         columns: Its columns, in order; none where it does not exist yet.
         unique: The sets of columns that are unique, the primary key first.
+        primary: The primary key's columns, in its order.
+        oid: What the server calls it: another table of the same name has another one.
     """
 
     schema: str
@@ -61,6 +63,7 @@ class Table:
     columns: tuple[TableColumn, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     primary: tuple[str, ...] = ()
+    oid: int = 0
 
     @property
     def exists(self) -> bool:
@@ -133,6 +136,7 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         tuple(TableColumn(*row) for row in rows),
         tuple(frozenset(names) for names, _ in unique),
         primary,
+        int(oid),
     )
 
 

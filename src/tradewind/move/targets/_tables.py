@@ -15,7 +15,15 @@ from tradewind.move.target import Target
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LEDGER", "SqlTable", "TableColumn", "matched", "slice_condition", "table_options"]
+__all__ = [
+    "LEDGER",
+    "SqlTable",
+    "TableColumn",
+    "check_claim",
+    "matched",
+    "slice_condition",
+    "table_options",
+]
 
 LEDGER = "tradewind_published"
 """The table that says which owner has published what; beside the target, in its transaction."""
@@ -99,9 +107,36 @@ class SqlTable(Target):
         made = [f"create the table {self.table} if there is none"] if self.create else []
         return [*made, what[self.mode], f"commit, with a line in {LEDGER}"]
 
-    def stored(self, rows: int, size: int | None) -> Stored:
-        """Say what stands there now."""
-        return Stored((StoredObject(self.uri, bytes=size, rows=rows),), rows=rows)
+    def stored(
+        self, rows: int, size: int | None, at: str | None = None, by: object = None
+    ) -> Stored:
+        """Say what stands there now; and when, and by whose attempt, if by an earlier one."""
+        whose = None if by is None else str(by)
+        return Stored((StoredObject(self.uri, bytes=size, rows=rows),), rows=rows, at=at, by=whose)
+
+
+def check_claim(system: str, table: str, *, claimed: int, there: int | None, at: str) -> None:
+    """See that a table has what the ledger says an earlier attempt has appended to it.
+
+    Args:
+        system: The system, for messages.
+        table: The table, for messages.
+        claimed: Rows that were appended.
+        there: Rows of the table, counted up to `claimed`; None where the table is gone, or another
+            one has its name.
+        at: When they were appended.
+
+    Raises:
+        InputError: They are not there.
+    """
+    if there is not None and there >= claimed:
+        return
+    found = "that table is gone" if there is None else f"it has {there} rows"
+    raise InputError(
+        f"{system}: this run has appended {claimed} rows to {table} at {at}, and by now {found}. "
+        "Whoever removed them may have used them, so they are not written again. To write them "
+        "again, clear the task, or give the run another name (--run)."
+    )
 
 
 def table_options(

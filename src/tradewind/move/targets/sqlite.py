@@ -19,6 +19,7 @@ from tradewind.move.targets._tables import (
     Slice,
     SqlTable,
     TableColumn,
+    check_claim,
     matched,
     slice_condition,
     table_options,
@@ -165,18 +166,20 @@ class _Load:
             "PRIMARY KEY (owner, target))"
         )
         self._look()
+        who = (self._owner.digest, target.table)
+        if target.mode == "append":
+            found = execute(
+                f"SELECT rows, at FROM {LEDGER} WHERE owner = ? AND target = ?", who
+            ).fetchone()
+            if found is not None:
+                claimed, at = int(found[0]), f"{found[1].replace(' ', 'T')}Z"
+                self._check_claim(claimed, at)
+                execute("ROLLBACK")
+                return target.stored(claimed, None, at, self._owner)
         if not self._columns and not target.create:
             raise SetupError(
                 f"{self._system}: there is no table {target.table}. Create it, or give create=True."
             )
-        who = (self._owner.digest, target.table)
-        if target.mode == "append" and self._columns:
-            found = execute(
-                f"SELECT rows FROM {LEDGER} WHERE owner = ? AND target = ?", who
-            ).fetchone()
-            if found is not None:
-                execute("ROLLBACK")
-                return target.stored(int(found[0]), None)
         where, values = self._check()
         rows, size = self._write(flow, where, values)
         execute(
@@ -184,6 +187,14 @@ class _Load:
         )
         execute("COMMIT")
         return target.stored(rows, size)
+
+    def _check_claim(self, claimed: int, at: str) -> None:
+        """See that what the ledger says is so: a table may have been emptied or dropped."""
+        there = None
+        if self._columns:
+            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed})"
+            there = int(self._connection.execute(counted).fetchone()[0])
+        check_claim(self._system, self._target.table, claimed=claimed, there=there, at=at)
 
     def _look(self) -> None:
         rows = self._connection.execute(
