@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,11 +138,27 @@ def publish(
     return transfer(source, target_of(place, gate), owner).as_dict()
 
 
-def replace_again_and_again(place: dict[str, Any], rows: int, first: int, count: int) -> int:
-    """Publish one version after the other, each by an owner of its own."""
-    for version in range(first, first + count):
-        publish(place, f"version{version}", rows, version)
+def replace_until(place: dict[str, Any], rows: int, stop: str, pause: float = 0.0) -> int:
+    """Publish one version after the other, each by an owner of its own, until a file is there.
+
+    Args:
+        place: Where.
+        rows: Of each version.
+        stop: The file. How many there were so far is written beside it, into ``.count``.
+        pause: The longest pause between two, in seconds; its length is up to chance.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    chance = random.Random(stop)
+    while not Path(stop).exists():
+        publish(place, f"version{count}", rows, count)
+        count += 1
+        Path(stop + ".new").write_text(str(count))
+        Path(stop + ".new").replace(stop + ".count")
+        time.sleep(chance.uniform(0, pause))
     return count
 
 
-ACTIONS |= {"publish": publish, "replace_again_and_again": replace_again_and_again}
+ACTIONS |= {"publish": publish, "replace_until": replace_until}

@@ -1,0 +1,116 @@
+"""A published prefix is read while another process replaces it again and again.
+
+No read fails, and each one gives the whole of one publication: never rows of two, never a part.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack_moves import store_of
+from attack_report import Attack
+from attack_workers import Workers
+
+from tradewind.local.processes import wait_until
+from tradewind.move.sources.objects import ObjectSource
+from tradewind.move.stores.files import FileStore
+from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+pytestmark = pytest.mark.xdist_group("attack-moves")
+PROMISE = "A read is whole and of one publication, whatever is published meanwhile"
+HOW = "a prefix is moved to a CSV file while another process replaces it again and again"
+LONG = [pytest.mark.long, pytest.mark.timeout(3600)]
+#: Reads and replaces; both are reached.
+SOME, MANY = (12, 3), (1_250, 63)
+ROWS = 100
+SHAPES = {
+    "parts": {"rows": 30},
+    "partitions": {"rows": 30, "by": "version", "overwrite": "all"},
+}
+#: The longest pause between two replaces, in seconds.
+PAUSE = 0.2
+
+
+def check(
+    workers: Workers,
+    where: dict[str, Any],
+    on: str,
+    given: tuple[str, str],
+    counts: tuple[int, int],
+    folder: Path,
+) -> None:
+    shape, format = given
+    attack = Attack(PROMISE, HOW, f"{on}, {shape} of {format}")
+    prefix = f"readers/{shape}-{format}/"
+    place = {**where, "key": prefix, "format": format, "parts": SHAPES[shape]}
+    stop, replaces = folder / "stop", folder / "stop.count"
+    reads, wanted = counts
+    store, here = store_of(place), FileStore(str(folder))
+    child = workers.start("replace_until", place=place, rows=ROWS, stop=str(stop), pause=PAUSE)
+    try:
+        assert wait_until(lambda: replaces.exists() or child.ended(), seconds=60)
+        newest = 0
+        while attack.tries < reads or int(replaces.read_text()) <= wanted:
+            assert not child.ended(), child.wait()
+            attack.tries += 1
+            source = ObjectSource(store, prefix, format=format)
+            owner = Owner("attack", f"read{attack.tries}", "read")
+            try:
+                transfer(source, ObjectTarget(here, "read.csv"), owner)
+            except Exception as error:
+                attack.fail(f"{attack.tries}: {type(error).__name__}: {error}")
+                continue
+            with (folder / "read.csv").open(newline="") as file:
+                found = Counter(int(row["version"]) for row in csv.DictReader(file))
+            attack.check(list(found.values()) == [ROWS], f"{attack.tries}: versions: {found}")
+            version = max(found, default=0)
+            attack.check(version >= newest, f"{attack.tries}: {version} after {newest}")
+            newest = max(version, newest)
+    finally:
+        stop.touch()
+        told = child.wait()
+    assert "answer" in told, told
+    attack.notes["replaces"] = told["answer"] - 1
+    attack.finish()
+
+
+SHORT = [("parts", "parquet"), ("partitions", "csv")]
+GIVEN = [(shape, format) for shape in SHAPES for format in ("csv", "parquet")]
+WAYS = [
+    *(pytest.param(given, SOME, id=f"{'-'.join(given)}-some") for given in SHORT),
+    *(pytest.param(given, MANY, id=f"{'-'.join(given)}-many", marks=LONG) for given in GIVEN),
+]
+
+
+@pytest.mark.parametrize(("given", "counts"), WAYS)
+def test_on_files(
+    workers: Workers, tmp_path: Path, given: tuple[str, str], counts: tuple[int, int]
+):
+    (tmp_path / "lake").mkdir()
+    where = {"store": "files", "folder": str(tmp_path / "lake")}
+    check(workers, where, "files", given, counts, tmp_path)
+
+
+@pytest.mark.parametrize(("given", "counts"), WAYS)
+def test_on_s3(
+    workers: Workers,
+    bucket: str,
+    systems: dict[str, str],
+    tmp_path: Path,
+    given: tuple[str, str],
+    counts: tuple[int, int],
+):
+    where = {
+        "store": "s3",
+        "bucket": bucket,
+        "endpoint": systems["AWS_ENDPOINT_URL_S3"],
+        "account": systems["AWS_ACCESS_KEY_ID"],
+        "secret": systems["AWS_SECRET_ACCESS_KEY"],
+    }
+    check(workers, where, "S3 (Swift)", given, counts, tmp_path)
