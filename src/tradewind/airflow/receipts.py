@@ -30,6 +30,7 @@ def receipt_xcom(receipt: Receipt) -> dict[str, Any]:
         every = stored[name]
         stored[name] = list(every[:MOST_OBJECTS])
         stored[count] = len(every)
+    stored["notes"] = list(stored["notes"])
     return told
 
 

@@ -70,6 +70,8 @@ class S3Store(Store):
 
     decides = ("bucket", "_client_options")
 
+    etag_tells_content = True
+
     def __init__(
         self,
         bucket: str,

@@ -57,8 +57,10 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
     if not target.replace and seen is not None and seen[0].owner != owner.digest:
         raise target.exists(prefix + MANIFEST)
     # After the manifest: what a sibling publishes from now on makes the condition fail.
-    before = _unnamed(target, prefix, seen, owner.digest)
+    before, nested = _unnamed(target, prefix, seen, owner.digest)
     for left in store.unfinished(prefix):
+        if left.key.startswith(nested):
+            continue
         if left.key == prefix + MANIFEST or _PART.fullmatch(left.key, len(prefix)):
             store.discard(left)
 
@@ -177,8 +179,11 @@ def _check_alike(target: ObjectTarget, seen: Manifest, schema: pa.Schema, prefix
 
 def _unnamed(
     target: ObjectTarget, prefix: str, seen: tuple[Manifest, ObjectInfo] | None, owner: str
-) -> list[str]:
+) -> tuple[list[str], tuple[str, ...]]:
     """List what earlier attempts of this owner have left below the prefix.
+
+    Returns:
+        Keys, and the prefixes below that are published by manifests of their own.
 
     Raises:
         InputError: Something else is there, and nothing may be replaced.
@@ -203,7 +208,7 @@ def _unnamed(
             before.append(key)
         elif not target.replace and seen is None:
             raise target.exists(key)
-    return before
+    return before, tuple(nested)
 
 
 def _stands(target: ObjectTarget, manifest: Manifest, prefix: str) -> bool:

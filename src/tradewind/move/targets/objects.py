@@ -310,6 +310,7 @@ class ObjectTarget(Target):
                 for chunk in chunks:
                     upload.write(chunk)
             sent = True
+            self._check_unchanged(there)
             info = upload.complete()
         except BaseException as error:
             with contextlib.suppress(TradewindError):
@@ -323,6 +324,25 @@ class ObjectTarget(Target):
                 return self._judged(error, there, owner, attempt, flow)
             raise
         return Stored((self.stored(info, flow.rows),))
+
+    def _check_unchanged(self, before: ObjectInfo | None) -> None:
+        """See that nobody has written the same bytes anew since this attempt began.
+
+        Where an ETag tells the content, the store's own condition takes such an object for the
+        former one. What is left is the time from this answer to the next request.
+        """
+        if before is None or not self.store.etag_tells_content:
+            return
+        now = self.store.head(self.key)
+        if now is None or (now.modified, now.metadata.get(_ATTEMPT)) != (
+            before.modified,
+            before.metadata.get(_ATTEMPT),
+        ):
+            raise RetryError(
+                f"{self.describe()}: a newer attempt of this task run, or another writer, has "
+                "published or removed the object since this attempt began. Nothing of this attempt "
+                "was published; try again if it is still wanted."
+            )
 
     def _judged(
         self, error: TradewindError, before: ObjectInfo | None, owner: str, attempt: str, flow: Flow
