@@ -82,6 +82,10 @@ class Store(ABC):
     decides: ClassVar[tuple[str, ...]] = ()
     """Attributes that decide which one it is; see `tradewind.move.identity`."""
 
+    etag_tells_content = False
+    """Whether two writes of the same bytes have the same ETag, so that a condition on it does not
+    tell them apart."""
+
     @abstractmethod
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself, without any secret."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
-from tradewind.errors import InputError, SourceChangedError
+from tradewind.errors import InputError, RetryError, SourceChangedError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
 from tradewind.move.receipt import Receipt
@@ -327,3 +327,16 @@ def test_others_that_list_read_what_is_published(
     assert done.returncode == 0, done.stderr[-2000:]
     rows = eval(done.stdout.strip().splitlines()[-1])
     assert in_order(rows) == WANTED
+
+
+def test_an_overtaken_attempt_is_told_though_the_bytes_are_the_former_ones(store: Store) -> None:
+    """An ETag of S3 is a digest of the content: the retry may write what stood there before."""
+    owner, key = day_run("1"), f"{uuid.uuid4().hex}.csv"
+    transfer(Table(n=[1, 2]), ObjectTarget(store, key), owner)
+
+    def retry() -> None:
+        transfer(Table(n=[1, 2]), ObjectTarget(store, key), owner)
+
+    with pytest.raises(RetryError, match=r"(newer|Another) attempt"):
+        transfer(Table(retry, n=[9]), ObjectTarget(store, key), owner)
+    assert table(store, key).column(0).to_pylist() == [1, 2]
