@@ -1,6 +1,7 @@
 """Where in a JSON document something stands: a small part of JSONPath.
 
-``$`` is the document, ``.name`` or ``['any name']`` a member, ``[2]`` or ``[-1]`` an element,
+``$`` is the document, ``.name`` or ``['any name']`` a member (a name with a dot or ``@`` in it
+stands in brackets: ``$['@odata.nextLink']``), ``[2]`` or ``[-1]`` an element,
 ``[*]`` all elements. See https://www.rfc-editor.org/rfc/rfc9535; filters, slices and ``..`` are not
 here.
 """
@@ -16,7 +17,7 @@ from tradewind.errors import InputError
 __all__ = ["MISSING", "JsonPath"]
 
 _STEP = re.compile(
-    r"""\.(?P<name>[^.\[\]'"\s*]+)|\[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]"""
+    r"""\.(?P<name>[^.\[\]'"\s*@?(),&|!<>=]+)|\[(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\]"""
     r"""|\[(?P<index>-?\d+)\]|(?P<all>\[\*\]|\.\*)"""
 )
 
@@ -62,7 +63,7 @@ class JsonPath:
         if not text.startswith("$") or position < len(text):
             raise InputError(
                 f"{self.text!r} is not a JSON path that is known here. Write it like $.data.items, "
-                "$['a name'], $.pages[0].items or $.groups[*].items."
+                "$['a name'], $['@odata.nextLink'], $.pages[0].items or $.groups[*].items."
             )
         object.__setattr__(self, "_steps", tuple(steps))
 
@@ -99,12 +100,19 @@ class JsonPath:
     def records(self, document: Any) -> list[Any] | None:
         """Give the elements of the list that stands there, a single object as a list of it.
 
+        Null is an empty list: so servers in Go write one.
+
         Returns:
             The elements, or None where there is neither.
         """
         found = self.find(document)
+        if found is None:
+            return []
         if isinstance(found, dict):
             return [found]
+        if isinstance(found, list) and None in self._steps[:-1]:
+            # Below each element of a list stands a list, or null for an empty one.
+            return [one for one in found if one is not None]
         return found if isinstance(found, list) else None
 
 

@@ -32,6 +32,8 @@ _Result = TypeVar("_Result")
 _SAFE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT = 200
+_EPOCH = 1e9
+"""A larger number is seconds since 1970, a smaller one seconds to wait."""
 
 
 class HttpSession:
@@ -299,6 +301,11 @@ class HttpSession:
         if response.is_success or status in call.ends:
             return
         said = self._said(response)
+        if status == 403 and _is_limited(response, said):
+            raise TryAgainError(
+                f"its rate limit is reached: it answered 403 {response.reason_phrase}{said}",
+                wait=_asked(response),
+            )
         if status in _PASSING:
             raise TryAgainError(
                 f"it answered {status} {response.reason_phrase}{said}", wait=_asked(response)
@@ -353,11 +360,43 @@ def _context(connection: HttpConnection) -> Any:
     return context
 
 
+def _is_limited(response: httpx.Response, said: str) -> bool:
+    """Tell a rate limit that is answered with 403 from a lack of permission, as GitHub does.
+
+    See https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+    """
+    headers = response.headers
+    return (
+        "retry-after" in headers
+        or _remaining(response) == "0"
+        or "rate limit" in said.lower().replace("-", " ")
+    )
+
+
+def _remaining(response: httpx.Response) -> str | None:
+    for name in ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"):
+        if name in response.headers:
+            return str(response.headers[name]).strip()
+    return None
+
+
+def _reset(response: httpx.Response) -> float | None:
+    """Read when a used-up limit begins anew: seconds from now on, or since 1970."""
+    if _remaining(response) != "0":
+        return None
+    for name in ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset"):
+        value = response.headers.get(name, "").strip()
+        if value.isdecimal():
+            number = float(value)
+            return max(0.0, number - time.time()) if number > _EPOCH else number
+    return None
+
+
 def _asked(response: httpx.Response) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date."""
+    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date; or when a limit ends."""
     value = response.headers.get("retry-after", "").strip()
     if not value:
-        return None
+        return _reset(response)
     if value.isdecimal():
         return float(value)
     try:

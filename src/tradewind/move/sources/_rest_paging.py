@@ -12,7 +12,17 @@ from typing import Any
 from tradewind.errors import InputError
 from tradewind.json_path import MISSING, JsonPath
 
-__all__ = ["Cursor", "NextLink", "Offset", "Page", "Pagination", "Step", "Turn", "links"]
+__all__ = [
+    "Cursor",
+    "NextLink",
+    "Offset",
+    "Page",
+    "Pagination",
+    "Step",
+    "Turn",
+    "links",
+    "next_address",
+]
 
 _LINK = re.compile(
     r"""<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"(?:\\.|[^"\\])*"|[^\s;,]*))?)*)"""
@@ -236,6 +246,31 @@ def links(header: str) -> dict[str, str]:
                 for rel in (quoted or bare).lower().split():
                     found.setdefault(rel, target)
     return found
+
+
+_ADDRESS = re.compile(r"https?://|/|\?")
+
+
+def next_address(document: Any) -> str | None:
+    """Find the path of what looks like the address of a next page, whatever the API calls it.
+
+    Args:
+        document: A page: ``next``, ``@odata.nextLink``, ``links.next.href`` and their like.
+    """
+
+    def below(part: Any, path: str, is_next: bool, depth: int) -> str | None:
+        if isinstance(part, str):
+            return path if is_next and _ADDRESS.match(part) else None
+        if not isinstance(part, dict) or depth > 3:
+            return None
+        for name, one in part.items():
+            plain = re.fullmatch(r"[A-Za-z_]\w*", name)
+            place = f"{path}.{name}" if plain else f"{path}[{name!r}]"
+            if found := below(one, place, is_next or "next" in name.lower(), depth + 1):
+                return found
+        return None
+
+    return below(document, "$", False, 0)
 
 
 def _found(path: str, document: Any) -> Any:

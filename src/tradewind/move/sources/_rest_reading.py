@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,21 @@ from tradewind.move.clients.http_calls import Answer, Call, Streamed
 from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.documents import Block
 from tradewind.move.sources._rest_json import JsonValues, parsed, record_blocks
-from tradewind.move.sources._rest_paging import Pagination, Step, Turn
+from tradewind.move.sources._rest_paging import (
+    NextLink,
+    Pagination,
+    Step,
+    Turn,
+    links,
+    next_address,
+)
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["Reading", "Request"]
 
+_log = logging.getLogger(__name__)
 _ACCEPTED = "application/json, application/x-ndjson;q=0.9, */*;q=0.5"
 _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq", "stream+json")
 
@@ -68,6 +77,8 @@ class Reading:
         self._request = request
         self._http = http
         self._values = values
+        self._pagination = request.pagination
+        self._members: set[str] = set()
         self._tokens: set[bytes] = set()
         self._pages: dict[bytes, int] = {}
         self._seen = 0
@@ -85,7 +96,7 @@ class Reading:
             SetupError: Credentials are refused.
         """
         request = self._request
-        pagination = request.pagination
+        pagination = self._pagination
         step = pagination.first() if pagination is not None else Step()
         number = 0
         while True:
@@ -96,9 +107,14 @@ class Reading:
                     "max_pages if that is right, or correct the pagination."
                 )
             turn = yield from self._page(self._call(step), number)
+            if turn is not None and number == 1:
+                self._look_for_more(turn)
+                pagination = self._pagination
             following = None if turn is None or pagination is None else pagination.after(turn)
             if following is None:
                 break
+            if following.url is not None and turn is not None:
+                self._new(turn.url)  # so that a page that links to itself is a circle at once
             if following.token is not None and not self._new(following.token):
                 raise InputError(
                     f"{request.describe}: page {number} hands out as the next page "
@@ -113,6 +129,46 @@ class Reading:
                 "try again, or correct the pagination."
             )
 
+    def _look_for_more(self, turn: Turn) -> None:
+        """See that the first page does not tell of a next one that nobody would ask for."""
+        named = links(turn.headers.get("link", "")).get("next")
+        if self._pagination is None and named:
+            _log.info(
+                "%s: the header Link names a next page: it is followed.", self._request.describe
+            )
+            self._pagination = NextLink()
+            return
+        path = getattr(self._pagination, "path", None)
+        if not turn.records or (self._pagination is not None and path is None):
+            return
+        if path is not None and JsonPath(path).find(turn.document) is not MISSING:
+            return
+        where = self._where(turn.url, 1)
+        found = next_address(turn.document)
+        if path is None:
+            if found:
+                _log.warning(
+                    "%s: %s names a next page, and no pagination was given: only this page is "
+                    "read. Give pagination=link:%s for all.",
+                    where,
+                    found,
+                    found,
+                )
+            return
+        if found or named:
+            raise InputError(
+                f"{where}: at {path} there is nothing, and "
+                f"{found or 'the header Link'} names a next page. Give pagination="
+                f"{f'link:{found}' if found else 'link'} (in Python "
+                f"{f'NextLink({found!r})' if found else 'NextLink()'})."
+            )
+        _log.warning(
+            "%s: it has records, and nothing stands at %s: it is taken for the only page. If "
+            "there are more, correct the path of the pagination.",
+            where,
+            path,
+        )
+
     def _call(self, step: Step) -> Call:
         request = self._request
         return Call(
@@ -122,7 +178,7 @@ class Reading:
             params=step.params if step.url else {**request.params, **step.params},
             body={**(request.body or {}), **step.body} if step.body else request.body,
             headers={"Accept": _ACCEPTED, **request.headers},
-            ends=frozenset() if request.pagination is None else request.pagination.ends,
+            ends=frozenset() if self._pagination is None else self._pagination.ends,
         )
 
     def _page(self, call: Call, number: int) -> Generator[Block, None, Turn | None]:
@@ -159,12 +215,16 @@ class Reading:
             return _Page(answer, None, [], None)
         document = parsed(answer, self._values, where, self._http.excerpt)
         records = request.records.records(document)
+        if records is None and number > 1 and self._is_an_end(document):
+            records = []
         if records is None:
             raise InputError(
                 f"{where}: there are no records at {request.records.text} of the page, which "
                 f"{_shape(document)}. It begins with: {self._http.excerpt(answer.body)}. Correct "
                 "records=."
             )
+        if isinstance(document, dict):
+            self._members |= document.keys()
         for record in records:
             if not isinstance(record, dict):
                 raise InputError(
@@ -178,6 +238,11 @@ class Reading:
             total = answer.headers.get(request.total_header.lower(), MISSING)
         return _Page(answer, document, records, self._number(total, where))
 
+    def _is_an_end(self, document: Any) -> bool:
+        """Whether a later page just leaves its records out, and says nothing else than others."""
+        missing = self._request.records.find(document) is MISSING
+        return missing and isinstance(document, dict) and document.keys() <= self._members
+
     def _streamed(self, page: Streamed, number: int) -> Generator[Block, None, Turn]:
         request = self._request
         where = self._where(page.answer.url, number)
@@ -185,7 +250,7 @@ class Reading:
             found = page.answer.headers.get(request.total_header.lower(), MISSING)
             self._declare(self._number(found, where), number)
         digest = hashlib.blake2b(digest_size=16)
-        watched = request.pagination is not None and not request.allow_repeats
+        watched = self._pagination is not None and not request.allow_repeats
         count = 0
         chunks = page.chunks
         try:
@@ -213,7 +278,7 @@ class Reading:
         return Turn(number, answer.url, answer.headers, document, records, self._seen, self._total)
 
     def _look_for_repeat(self, records: list[Any], number: int) -> None:
-        if self._request.pagination is None or self._request.allow_repeats:
+        if self._pagination is None or self._request.allow_repeats:
             return
         digest = hashlib.blake2b(self._values.dumps(records), digest_size=16).digest()
         self._compare(digest, len(records), number)
@@ -261,7 +326,7 @@ class Reading:
         return True
 
     def _where(self, url: str, number: int) -> str:
-        paged = f", page {number}" if self._request.pagination is not None else ""
+        paged = f", page {number}" if self._pagination is not None else ""
         return f"HTTP API at {masked(url)}{paged}"
 
     def _shown(self, step: Step) -> str:

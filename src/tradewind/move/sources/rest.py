@@ -54,7 +54,7 @@ class RestSource(Source):
         records: Where in a page the records stand, as `tradewind.json_path` says; ``$`` for
             a page that is a list itself. Newline-delimited JSON has a record a line.
         pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; None for a
-            single page.
+            single page, or pages that the header Link (``rel=next``) joins.
         total: Where in a page the number of all records stands, like ``$.total``.
         total_header: Name of the header with it, like ``X-Total-Count``.
         lines: Whether pages are newline-delimited JSON; by their content type when None.

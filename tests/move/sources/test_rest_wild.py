@@ -1,0 +1,230 @@
+"""REST: how real APIs end their pages, limit their callers, and name the next page."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rest_server import Asked, Reply, Server, serving
+from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.json_path import JsonPath
+from tradewind.move.clients.http import HttpConnection, Retries
+from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.sources.rest import Cursor, NextLink, Page, RestSource
+
+QUICK = Retries(attempts=3, backoff=0.001)
+
+
+def ids(server: Server, path: str = "/users", **arguments: Any) -> list[int]:
+    rest = RestSource(HttpConnection(server.url, retries=QUICK), path, **arguments)
+    encoded = rest.encoded(JsonLinesFormat())
+    assert encoded is not None
+    import json
+
+    return [json.loads(line)["id"] for line in b"".join(encoded.chunks).splitlines()]
+
+
+LAST = [
+    Reply({"users": None, "next_token": None}),
+    Reply({"next_token": None}),
+    Reply({"users": [], "next_token": ""}),
+    Reply(raw=b"", status=204),
+    Reply({}),
+    Reply({"users": None}),
+]
+
+
+def tokens(last: Reply) -> Callable[[Asked], Reply]:
+    def answer(asked: Asked) -> Reply:
+        return {
+            None: Reply({"users": [{"id": 1}, {"id": 2}], "next_token": "t2"}),
+            "t2": Reply({"users": [{"id": 3}], "next_token": "t3"}),
+            "t3": last,
+        }[asked.query.get("token")]
+
+    return answer
+
+
+@pytest.mark.parametrize("last", LAST)
+def test_a_last_page_without_records(last: Reply) -> None:
+    with serving(tokens(last)) as server:
+        cursor = Cursor("$.next_token", param="token")
+        assert ids(server, records="$.users", pagination=cursor) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("last", [{"error": "busy"}, {"users": 7}, {"next_token": None, "e": 1}])
+def test_a_later_page_that_says_something_else_is_no_end(last: Any) -> None:
+    with serving(tokens(Reply(last))) as server, pytest.raises(InputError, match="no records at"):
+        ids(server, records="$.users", pagination=Cursor("$.next_token", param="token"))
+
+
+def test_null_in_the_middle_and_on_the_first_page() -> None:
+    pages = {"1": None, "2": [{"id": 2}], "3": None}
+
+    def answer(asked: Asked) -> Reply:
+        number = asked.query.get("n", "1")
+        after = f"/users?n={int(number) + 1}" if number != "3" else None
+        return Reply({"users": pages[number], "next": after})
+
+    with serving(answer) as server:
+        assert ids(server, records="$.users", pagination=NextLink("$.next")) == [2]
+    with serving(lambda asked: Reply({"users": None})) as server:
+        assert ids(server, records="$.users") == []
+    with serving(lambda asked: Reply({"data": []})) as server, pytest.raises(InputError):
+        ids(server, records="$.users")
+    groups = [{"items": [{"id": 1}]}, {"items": None}]
+    with serving(lambda asked: Reply({"groups": groups})) as server:
+        assert ids(server, records="$.groups[*].items") == [1]
+
+
+# Rate limits
+
+
+def once(reply: Callable[[], Reply]) -> Callable[[Asked], Reply]:
+    told: list[int] = []
+
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.query["page"])
+        if number == 2 and not told:
+            told.append(1)
+            return reply()
+        return Reply([{"id": number}] if number < 3 else [])
+
+    return answer
+
+
+def ahead(seconds: float) -> str:
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return email.utils.format_datetime(moment, usegmt=True)
+
+
+LIMITS: dict[str, Callable[[], Reply]] = {
+    "Retry-After": lambda: Reply({"message": "slow"}, 403, {"Retry-After": "0"}),
+    "a date": lambda: Reply({"message": "slow"}, 403, {"Retry-After": ahead(1)}),
+    "429 and a date": lambda: Reply({"message": "slow"}, 429, {"Retry-After": ahead(1)}),
+    "reset": lambda: Reply(
+        {}, 403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 1)}
+    ),
+    "reset in seconds": lambda: Reply(
+        {}, 403, {"RateLimit-Remaining": "0", "RateLimit-Reset": "0"}
+    ),
+    "words": lambda: Reply({"message": "You have exceeded a secondary rate limit."}, 403),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_rate_limit_is_waited_for(limit: str) -> None:
+    with serving(once(LIMITS[limit])) as server:
+        assert ids(server, "/items", pagination=Page()) == [1, 2]
+        assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "7200"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 7200)},
+        {"Retry-After": "0"},
+    ],
+)
+def test_a_rate_limit_that_lasts_is_for_a_later_try(headers: dict[str, str]) -> None:
+    with serving(lambda asked: Reply({"message": "later"}, 403, headers)) as server:
+        with pytest.raises(RetryError, match="rate limit") as told:
+            ids(server, "/items", pagination=Page())
+        assert type(told.value) is RetryError
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Remaining": "41"}])
+def test_a_plain_403_is_about_permissions_and_at_once(headers: dict[str, str]) -> None:
+    with serving(lambda asked: Reply({"message": "no"}, 403, headers)) as server:
+        with pytest.raises(SetupError, match="credentials"):
+            ids(server, "/items", pagination=Page())
+        assert len(server.asked) == 1
+
+
+# The next page
+
+
+def odata(asked: Asked) -> Reply:
+    number = int(asked.query.get("$skiptoken", 1))
+    body: dict[str, Any] = {"value": [{"id": number}]}
+    if number < 3:
+        body["@odata.nextLink"] = f"/users?$skiptoken={number + 1}"
+    return Reply(body)
+
+
+def test_a_next_link_of_odata() -> None:
+    with serving(odata) as server:
+        link = NextLink("$['@odata.nextLink']")
+        assert ids(server, records="$.value", pagination=link) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "path", ["$.@odata.nextLink", "$.a.@b", "$.items[?(@.a)]", "$.a,b", "$.(a)", "$.a=b"]
+)
+def test_what_is_no_json_path_is_refused(path: str) -> None:
+    for make in (JsonPath, NextLink, Cursor):
+        with pytest.raises(InputError, match="not a JSON path"):
+            make(path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"@odata.nextLink": "/users?n=2"},
+        {"odata.nextLink": "http://127.0.0.1/users?n=2"},
+        {"links": {"next": "?n=2"}},
+        {"_links": {"next": {"href": "/users?n=2"}}},
+    ],
+)
+@pytest.mark.parametrize("pagination", [NextLink("$.next"), Cursor("$.odata.nextLink")])
+def test_a_path_that_misses_the_next_page_is_an_error(body: Any, pagination: Any) -> None:
+    with (
+        serving(lambda asked: Reply({"value": [{"id": 1}], **body})) as server,
+        pytest.raises(InputError, match=r"there is nothing, and .* names a next page"),
+    ):
+        ids(server, records="$.value", pagination=pagination)
+
+
+def test_a_path_that_finds_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        serving(lambda asked: Reply({"value": [{"id": 1}]})) as server,
+        caplog.at_level(logging.WARNING),
+    ):
+        assert ids(server, records="$.value", pagination=NextLink("$.nxt")) == [1]
+        assert "nothing stands at $.nxt" in caplog.text
+        caplog.clear()
+        assert ids(server, records="$.value") == [1]
+        assert not caplog.text
+    with serving(odata) as server, caplog.at_level(logging.WARNING):
+        assert ids(server, records="$.value") == [1]
+        assert "$['@odata.nextLink'] names a next page" in caplog.text
+
+
+def test_a_link_header_is_followed_without_being_asked() -> None:
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.query.get("n", 1))
+        more = {"Link": f'</users?n={number + 1}>; rel="next"'} if number < 3 else {}
+        return Reply([{"id": number}], headers=more)
+
+    with serving(answer) as server:
+        assert ids(server) == [1, 2, 3]
+        with pytest.raises(InputError, match="the header Link names a next page"):
+            ids(server, pagination=Cursor("$.next"))
+
+
+@pytest.mark.parametrize("pagination", [None, NextLink()])
+def test_a_page_that_links_to_itself(pagination: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply([{"id": 1}], headers={"Link": "</users>; rel=next"})
+
+    with serving(answer) as server:
+        with pytest.raises(InputError, match="circle"):
+            ids(server, pagination=pagination, allow_repeats=True)
+        assert len(server.asked) == 1
