@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.errors import InputError
+from tradewind.move.formats._infer import infer, parse_told
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.sources.objects import ObjectSource
 from tradewind.move.stores.files import FileStore
+from tradewind.move.types import UnfitValueError
 
 
 def rows(source: ObjectSource) -> list[dict[str, object]]:
@@ -40,7 +42,8 @@ def test_a_late_value_spelled_otherwise_is_no_other_value(
     tmp_path: Path, usual: str, odd: str, place: str
 ) -> None:
     line = f"1,{usual}\n"
-    many = line * ((5 << 20) // len(line))
+    many = line * 200
+    format = CsvFormat(sample_bytes=1 << 10)
     folder = tmp_path / "in"
     folder.mkdir()
     if place == "next object":
@@ -50,14 +53,57 @@ def test_a_late_value_spelled_otherwise_is_no_other_value(
         text = f"2,{odd}\n{line}" if place == "early" else f"{many}2,{odd}\n"
         (folder / "1.csv").write_text("id,v\n" + text)
     if place == "early":
-        assert rows(ObjectSource(FileStore(tmp_path), "in/"))[0]["v"] == odd
+        assert rows(ObjectSource(FileStore(tmp_path), "in/", format=format))[0]["v"] == odd
         return
     with pytest.raises(InputError) as caught:
-        rows(ObjectSource(FileStore(tmp_path), "in/"))
+        rows(ObjectSource(FileStore(tmp_path), "in/", format=format))
     for word in ("'v'", odd[:10], "schema="):
         assert word in str(caught.value)
     declared = ObjectSource.from_uri(f"file://{folder}/", {"schema": '{"v": "string"}'})
     assert rows(declared)[-1] == {"id": 2, "v": odd}
+
+
+@pytest.mark.parametrize(
+    ("usual", "others"),
+    [
+        ("7", "0 00 -0 -07 07 -5 123456789012345678 +7"),
+        (
+            "1.5",
+            "0 0.5 -0.5 00.5 -00.5 .5 -.5 5. 5.e3 1e5 1E-05 1e0005 nan NaN -nan Infinity inf + -",
+        ),
+        ("t", "f true 1 T TRUE no"),
+        ("2026-01-31", "2026-02-30 0044-03-15|BC 20260131 2026-01-31T00"),
+        (
+            "2026-01-31T10:00:00",
+            "2026-01-31|10:00:00.1 2026-01-31|10 2026-01-31|10:00 2026-01-31T10:00:00,5 "
+            "2026-01-31T10:00:00.1234567 2026-01-31T10:00:00.1000000 2026-01-31T10:00:00Z "
+            "012026-01-31T10:00:00 0044-03-15|10:00:00|BC",
+        ),
+        (
+            "2026-01-31T10:00:00Z",
+            "2026-01-31|10:00:00.1+05 2026-01-31T10:00:00+0530 2026-01-31T10:00:00.5-05:30 "
+            "2026-01-31T10:00+05:30 2026-01-31T10+05:30:00 2026-01-31T10:00:00+05:30:00 "
+            "2026-01-31T10:00:00z 2026-01-31T10:00:00 2026-01-31T10:00:00.1000000Z",
+        ),
+    ],
+)
+@pytest.mark.parametrize("with_null", [False, True])
+def test_what_tells_a_type_early_is_read_late_and_nothing_else(
+    usual: str, others: str, with_null: bool
+) -> None:
+    for word in others.replace("|", "_").split():
+        other = word.replace("_", " ")
+        values = pa.array([usual, other] + [None] * with_null)
+        told = infer("v", pa.chunked_array([pa.array([usual])]))
+        kept = infer("v", pa.chunked_array([values])).type == told.type
+        if kept:
+            read = parse_told(values, told, "CSV")
+            assert read.type == told.type
+            assert read.null_count == with_null
+        else:
+            with pytest.raises(UnfitValueError) as caught:
+                parse_told(values, told, "CSV")
+            assert repr(other) in str(caught.value)
 
 
 def test_a_declared_integer_is_not_read_from_hexadecimal_digits(tmp_path: Path) -> None:

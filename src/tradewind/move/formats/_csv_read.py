@@ -15,8 +15,8 @@ import pyarrow.csv as pcsv
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import _json_values as json_values
-from tradewind.move.formats._infer import GUESSED, check_spelling, infer
-from tradewind.move.formats._parse import guard_floats, parse
+from tradewind.move.formats._infer import GUESSED, infer, parse_told
+from tradewind.move.formats._parse import parse
 
 if TYPE_CHECKING:
     from tradewind.move.formats.csv import CsvFormat
@@ -134,7 +134,7 @@ class _Reader:
     def _cut(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Cut anew into blocks that end where a record ends: at a line end outside of quotes."""
         waiting: list[bytes] = []
-        size, want = 0, _BLOCK
+        size, want = 0, self._format.sample_bytes
         for chunk in chunks:
             waiting.append(chunk)
             size += len(chunk)
@@ -275,12 +275,7 @@ class _Reader:
                 arrays.append(json_values.parse_texts(strings, field, where))
                 continue
             told = self._guarded and field.name not in self._declared
-            if told and pa.types.is_floating(field.type):
-                guard_floats_of(strings, field, where)
-            values = parse(strings, field, where)
-            if told:
-                check_spelling(strings, values, field, where)
-            arrays.append(values)
+            arrays.append((parse_told if told else parse)(strings, field, where))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _table(self, block: bytes) -> pa.Table:
@@ -373,11 +368,3 @@ class _Reader:
             "iconv -f WINDOWS-1252 -t UTF-8",
             offset=offset,
         )
-
-
-def guard_floats_of(strings: pa.Array, field: pa.Field, where: str) -> None:
-    """Check floats whose type was told from the first block; words like NaN apart."""
-    import pyarrow.compute as pc
-
-    numeric = pc.match_substring_regex(strings, r"^[+-]?[0-9.]")
-    guard_floats(strings.filter(pc.fill_null(numeric, False)), field, where)

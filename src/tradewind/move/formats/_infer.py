@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import decimal
 import json
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.formats._parse import guard_floats, parse
+from tradewind.move.formats._text import data_of
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["GUESSED", "check_spelling", "infer"]
+__all__ = ["GUESSED", "infer", "parse_told"]
 
 GUESSED = b"tradewind.guessed"
 """Key in a schema's metadata: its types were told from another object, not declared."""
 
+_TRUE, _FALSE = pa.array(["t", "true"]), pa.array(["f", "false"])
+_BOOLS = pa.concat_arrays([_TRUE, _FALSE])
+_ZERO, _MINUS, _POINT = np.frombuffer(b"0-.", np.uint8)
 # Numbers with leading zeros or a plus are codes, like those of places: they stay text.
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
@@ -38,9 +45,7 @@ def infer(name: str, strings: pa.ChunkedArray) -> pa.Field:
     values = pc.drop_null(strings)
     if not len(values):
         return pa.field(name, pa.string())
-    if _all(pc.is_in(values, pa.array(["t", "f"]))) or _all(
-        pc.is_in(values, pa.array(["true", "false"]))
-    ):
+    if _all(pc.is_in(values, _BOOLS)):
         return pa.field(name, pa.bool_())
     if _all(pc.match_substring_regex(values, _INTEGER)):
         return pa.field(name, pa.int64())
@@ -58,40 +63,127 @@ def infer(name: str, strings: pa.ChunkedArray) -> pa.Field:
     return pa.field(name, pa.string())
 
 
-def check_spelling(strings: pa.Array, values: pa.Array, field: pa.Field, where: str) -> None:
-    """Refuse later values that would not have let `infer` tell the type that it told.
+def parse_told(strings: pa.Array, field: pa.Field, where: str) -> pa.Array:
+    """Read values of a type that others told, if they would have told it themselves.
+
+    Most of the check is Arrow's own strictness; beside it only the few bytes are looked at in
+    which a code differs from a number, and only values that stand out by them are matched.
 
     Args:
-        strings: The text.
-        values: What it was read as.
+        strings: The text; null stays null.
         field: Name and told type of the column.
         where: Format and place, for messages.
 
+    Returns:
+        An array of the field's type.
+
     Raises:
-        UnfitValueError: A text is a code, or spelled in another way than numbers and dates are.
+        UnfitValueError: A text is not of the type, or it is a code, or spelled in another way
+            than numbers and dates are.
     """
     kind = field.type
-    if pa.types.is_integer(kind) or pa.types.is_date(kind):
-        back = values.cast(pa.string())
-        if back.equals(strings):
-            return
-        right = pc.equal(back, strings)
-    elif pa.types.is_boolean(kind):
-        right = pc.is_in(strings, pa.array(["t", "f", "true", "false"]))
+    if pa.types.is_boolean(kind):
+        true, false = pc.is_in(strings, _TRUE), pc.is_in(strings, _FALSE)
+        if pc.all(pc.or_(true, false), min_count=0).as_py():
+            return true
+        if strings.null_count:
+            right = pc.or_(pc.or_(true, false), strings.is_null())
+            if pc.all(right, min_count=0).as_py():
+                return pc.if_else(strings.is_valid(), true, pa.scalar(None, pa.bool_()))
+        _match(strings, _BOOLS, None, field, where)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        try:
+            values = strings.cast(kind)
+        except (pa.ArrowException, ValueError):
+            values = parse(strings, field, where)  # far years, which are spelled otherwise
+            pattern = _DATE if pa.types.is_date(kind) else _NAIVE if kind.tz is None else _ZONED
+            _match(strings, None, pattern, field, where)
+        else:
+            if pa.types.is_timestamp(kind):
+                pattern = _NAIVE if kind.tz is None else _ZONED
+                _match(_taken(strings, _without_seconds(strings)), None, pattern, field, where)
+        return values
+    values = parse(strings, field, where)
+    if pa.types.is_integer(kind):
+        _match(_taken(strings, _zeros(strings)), None, _INTEGER, field, where)
     elif pa.types.is_floating(kind):
-        right = pc.match_substring_regex(strings, _NUMBER)
-        if not pc.all(right, min_count=0).as_py():
-            right = pc.or_(right, pc.is_in(strings, _WORDS))
-    elif pa.types.is_timestamp(kind):
-        right = pc.match_substring_regex(strings, _NAIVE if kind.tz is None else _ZONED)
-    else:
+        _match(_taken(strings, _odd_numbers(strings)), _WORDS, _NUMBER, field, where)
+        guard_floats(strings, field, where)
+    return values
+
+
+def _starts(strings: pa.Array) -> tuple[Any, Any, Any]:
+    """Show where each text that is not empty begins, where it ends, and all bytes."""
+    offsets, data = data_of(strings)
+    starts, ends = offsets[:-1], offsets[1:]
+    full = starts != ends
+    return (starts, ends, data) if full.all() else (starts[full], ends[full], data)
+
+
+def _taken(strings: pa.Array, odd: Any) -> pa.Array:
+    """Take the texts that stand out, of those that are not empty."""
+    if not odd.any():
+        return strings.slice(0, 0)
+    offsets = data_of(strings)[0]
+    return strings.take(pa.array(np.flatnonzero(offsets[:-1] != offsets[1:])[odd]))
+
+
+def _zeros(strings: pa.Array) -> Any:
+    """Flag integers that begin with a zero or a sign and one, and are more than it."""
+    starts, ends, data = _starts(strings)
+    first = data[starts]
+    odd = (first == _ZERO) & (ends - starts > 1)
+    minus = np.flatnonzero(first == _MINUS)
+    if len(minus):
+        odd[minus] = data[starts[minus] + 1] == _ZERO
+    return odd
+
+
+def _odd_numbers(strings: pa.Array) -> Any:
+    """Flag numbers that are not plainly digits from 1 on, a point and digits."""
+    starts, ends, data = _starts(strings)
+    first = data[starts]
+    minus = np.flatnonzero(first == _MINUS)
+    if len(minus):
+        starts = starts.copy()
+        starts[minus] += starts[minus] + 1 < ends[minus]
+        first = data[starts]
+    odd = (first - _ZERO > 9) | (data[ends - 1] - _ZERO > 9)
+    zero = np.flatnonzero(first == _ZERO)
+    if len(zero):
+        after = np.minimum(starts[zero] + 1, len(data) - 1)
+        odd[zero] |= (ends[zero] - starts[zero] > 1) & (data[after] != _POINT)
+    found = np.flatnonzero(data | 0x20 == ord("e"))
+    if len(found):
+        odd[np.searchsorted(starts, found, side="right") - 1] = True
+    return odd
+
+
+def _without_seconds(strings: pa.Array) -> Any:
+    """Flag what Arrow reads as a timestamp and has no seconds."""
+    starts, ends, data = _starts(strings)
+    if len(starts) and (ends - starts).min() > 16:
+        return data[starts + 16] != ord(":")
+    return np.ones(len(starts), np.bool_)
+
+
+def _match(
+    strings: pa.Array, words: pa.Array | None, pattern: str | None, field: pa.Field, where: str
+) -> None:
+    """Refuse texts that are neither one of the words nor match the pattern."""
+    if not len(strings):
         return
-    wrong = strings.filter(pc.invert(pc.fill_null(pc.or_(right, strings.is_null()), True)))
+    right = strings.is_null()
+    if pattern is not None:
+        right = pc.or_kleene(right, pc.match_substring_regex(strings, pattern))
+    if words is not None:
+        right = pc.or_kleene(right, pc.is_in(strings, words))
+    wrong = strings.filter(pc.invert(right))
     if len(wrong):
         raise UnfitValueError(
             field.name,
             wrong[0].as_py(),
-            where=f"the type {kind}, which the values before had told ({where}),",
+            where=f"the type {field.type}, which the values before had told ({where}),",
             remedy="It is spelled in another way. Correct it, or declare the column's type: "
             f'schema={{{json.dumps(field.name)}: "string"}} reads it as text (on the command '
             "line by --set-from).",

@@ -48,6 +48,7 @@ class CsvFormat(Format):
             is taken for a quote that is never closed.
         types: Names and types of columns to read as declared; those of others are told from their
             values.
+        sample_bytes: How much of the beginning tells types, in bytes.
 
     Raises:
         InputError: Options that contradict each other.
@@ -63,6 +64,7 @@ class CsvFormat(Format):
     nested: str = "json"
     max_record_bytes: int = 64 << 20
     types: tuple[tuple[str, pa.DataType], ...] = ()
+    sample_bytes: int = 4 << 20
 
     name: ClassVar[str] = "csv"
     extensions: ClassVar[tuple[str, ...]] = (".csv",)
@@ -84,6 +86,8 @@ class CsvFormat(Format):
             "quoting": ("minimal", "all"),
             "nested": ("json", "error"),
         }
+        if self.sample_bytes < 1:
+            raise InputError("CSV: sample_bytes is less than 1. Give the bytes that tell types.")
         for option, allowed in choices.items():
             if getattr(self, option) not in allowed:
                 raise InputError(
@@ -231,10 +235,10 @@ class CsvFormat(Format):
         Columns are found by their names in the header, or by their order where there is none. A
         column of the file that `schema` does not name is left out.
 
-        Without a schema types are told from the first 4 MB: integers, floats that lose nothing,
-        booleans, dates, timestamps, or else text. A later value that is of another type is an
-        error that says so, as is one that is spelled in another way: a number with leading zeros
-        is a code. Declare the column's type then.
+        Without a schema types are told from the first `sample_bytes`: integers, floats that lose
+        nothing, booleans, dates, timestamps, or else text. A later value that is of another type
+        is an error that says so, as is one that is spelled in another way: a number with leading
+        zeros is a code. Declare the column's type then.
         """
         from tradewind.move.formats._csv_read import read
 
