@@ -340,6 +340,8 @@ class Table(Description):
         columns: Columns to fill, in the order of the data; by name when not given.
         create: Whether to create the table where it is missing.
         hook_params: Arguments of the official hook.
+        cascade: Whether ``replace`` may delete rows that foreign keys with ON DELETE CASCADE or SET
+            NULL refer to, so that rows of other tables go or change too; refused otherwise.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "table", "schema", "slice")
@@ -353,13 +355,14 @@ class Table(Description):
     columns: Sequence[str] | None = None
     create: bool = False
     hook_params: Mapping[str, Any] | None = None
+    cascade: bool = False
 
     def target(self) -> Target:
         """Make the target of the connection's type."""
         from tradewind.airflow.connections.sql import sql_table
 
         options: dict[str, Any] = {}
-        for name in ("schema", "slice", "keys", "columns", "create"):
+        for name in ("schema", "slice", "keys", "columns", "create", "cascade"):
             if getattr(self, name):
                 options[name] = getattr(self, name)
         return sql_table(

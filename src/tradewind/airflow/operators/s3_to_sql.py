@@ -37,6 +37,8 @@ class S3ToSqlOperator(MoveOperator):
         keys: What ``upsert`` tells rows apart by. Not in the official operator.
         file_format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or a format with options; by the
             key's ending when not given. Not in the official operator.
+        create: Whether to create the table where it is missing. Not in the official operator.
+        cascade: See `Table`. Not in the official operator.
         kwargs: Of `BaseOperator`.
     """
 
@@ -70,6 +72,8 @@ class S3ToSqlOperator(MoveOperator):
         slice: Any = None,
         keys: Sequence[str] = (),
         file_format: str | Format | None = None,
+        create: bool = False,
+        cascade: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +91,8 @@ class S3ToSqlOperator(MoveOperator):
         self.slice = slice
         self.keys = keys
         self.file_format = file_format
+        self.create = create
+        self.cascade = cascade
 
     def plan_move(self, context: Context) -> Move:
         """Read the object, by the parser if there is one, into the table."""
@@ -104,6 +110,8 @@ class S3ToSqlOperator(MoveOperator):
             keys=self.keys,
             columns=columns,
             hook_params=self.sql_hook_params,
+            create=self.create,
+            cascade=self.cascade,
         )
         return Move(
             self._source(),

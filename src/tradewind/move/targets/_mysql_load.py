@@ -19,10 +19,13 @@ from tradewind.move.targets._mysql_insert import insert_statements
 from tradewind.move.targets._mysql_pipe import Loading, Pipe
 from tradewind.move.targets._mysql_rows import DIALECT, assignments, column_types, load_rows
 from tradewind.move.targets._mysql_table import (
+    comment_of,
+    deleting,
     find_columns,
     has_table,
     ledger_sql,
     merge,
+    references,
     unique_keys,
 )
 from tradewind.move.targets._tables import (
@@ -30,6 +33,8 @@ from tradewind.move.targets._tables import (
     TableColumn,
     check_claim,
     matched,
+    refuse_cascade,
+    refuse_names,
     slice_condition,
 )
 
@@ -61,7 +66,12 @@ class Load:
         self._name = f"{target.schema}.{target.table}"
         self._sql = quoted(target.schema, target.table)
         # While a table is being made, it has a name of its owner's.
-        self._staging = f"{target.table[:40]}__{owner.digest}"
+        # Names that begin alike are told apart by a digest; the version before had none.
+        refuse_names(self._system, [target.schema, target.table], 64, "characters")
+        told = hashlib.sha256(target.table.encode()).hexdigest()[:8]
+        self._staging = f"{target.table[:40]}__{told}_{owner.digest}"
+        self._former_staging = f"{target.table[:40]}__{owner.digest}"
+        self._mark = f"tradewind attempt {self._attempt}"
         self._columns: tuple[TableColumn, ...] = ()
         self._exists = False
         self._slice: bytes | None = None
@@ -84,6 +94,12 @@ class Load:
         self._lock()
         self._session.execute("COMMIT")
         published = self._published(self._session)
+        if (
+            has_table(self._session, self._target.schema, self._former_staging)
+            and comment_of(self._session, self._target.schema, self._former_staging) == ""
+            and not has_table(self._session, self._target.schema, self._staging)
+        ):
+            self._staging = self._former_staging
         if has_table(self._session, self._target.schema, self._staging):
             if published is not None and published[3] == "staged":
                 # All was committed, but for the table's own name.
@@ -183,6 +199,10 @@ class Load:
         self._choose_slice(self._sql)
         if target.mode == "upsert":
             self._keys = unique_keys(session, target.schema, target.table, target.keys)
+        if target.mode == "replace" and not target.cascade:
+            whole = target.slice is None
+            found = references(session, target.schema, target.table, whole=whole)
+            refuse_cascade(self._system, self._name, found)
         for name in target.columns or ():
             if name.lower() not in {c.name.lower() for c in self._columns if not c.generated}:
                 raise InputError(
@@ -268,6 +288,7 @@ class Load:
                 f"{self._system}: {self._name} is to be created, so columns cannot be chosen. "
                 "Leave columns out, or create the table before."
             )
+        refuse_names(self._system, schema.names, 64, "characters")
         parts = column_types(schema, self._keys)
         if self._keys:
             parts.append(f"PRIMARY KEY ({', '.join(map(quoted, self._keys))})")
@@ -282,7 +303,7 @@ class Load:
             )
         self._session.execute(
             f"CREATE TABLE {self._staging_sql} ({', '.join(parts)}) ENGINE=InnoDB "
-            "DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+            f"DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{self._mark}'"
         )
         found = find_columns(self._session, self._target.schema, self._staging)
         self._columns = found or ()
@@ -294,7 +315,8 @@ class Load:
             return
         if self._target.mode == "replace":
             where = b"" if self._slice is None else b" WHERE " + self._slice
-            self._session.execute(f"DELETE FROM {self._sql}".encode() + where)
+            with deleting(self._name):
+                self._session.execute(f"DELETE FROM {self._sql}".encode() + where)
         elif self._target.mode == "upsert":
             listed = ", ".join(quoted(column.name) for column in columns)
             self._session.execute(
@@ -408,6 +430,8 @@ class Load:
 
     def _rename(self) -> None:
         """Give a new table its name: at once, and only if nobody else has made one."""
+        if comment_of(self._session, self._target.schema, self._staging):
+            self._session.execute(f"ALTER TABLE {self._staging_sql} COMMENT = ''")
         self._session.execute(f"RENAME TABLE {self._staging_sql} TO {self._sql}")
         self._made = False
         with contextlib.suppress(TradewindError):  # It stands there, whatever the ledger calls it.
@@ -427,12 +451,23 @@ class Load:
                 try:
                     # As long as the dead session lives, it locks the table.
                     session.execute("SET SESSION lock_wait_timeout = 10")
+                    if not self._is_own_staging(session):
+                        return
+                    # A retry that holds this lock removes what is here, and makes its own.
+                    mine = self._lock_name(self._owner.digest)
+                    if session.fetch("SELECT GET_LOCK(%s, 10)", mine)[0][0] != "1":
+                        return
                     published = self._published(session)
                     session.execute("COMMIT")
-                    if published is None or published[3] != "staged":
+                    staged = published is not None and published[3] == "staged"
+                    if not staged and self._is_own_staging(session):
                         session.execute(f"DROP TABLE IF EXISTS {self._staging_sql}")
                 finally:
                     session.close()
+
+    def _is_own_staging(self, session: Session) -> bool:
+        """Tell whether the staging table is this attempt's, not that of a retry."""
+        return comment_of(session, self._target.schema, self._staging) == self._mark
 
     def _is_committed(self) -> bool:
         """Ask the ledger, on a new connection, once the old one's transaction has ended."""

@@ -3,13 +3,23 @@
 # ruff: noqa: S608 - all names are quoted, all values bound
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.clients.mysql import Session, quoted
 from tradewind.move.targets._tables import LEDGER, TableColumn
 
-__all__ = ["find_columns", "has_table", "ledger_sql", "merge", "unique_keys"]
+__all__ = [
+    "comment_of",
+    "deleting",
+    "find_columns",
+    "has_table",
+    "ledger_sql",
+    "merge",
+    "references",
+    "unique_keys",
+]
 
 
 def has_table(session: Session, schema: str, table: str) -> bool:
@@ -106,6 +116,61 @@ def unique_keys(session: Session, schema: str, table: str, keys: Sequence[str]) 
             "unique index over exactly these columns, or give other keys."
         )
     return chosen
+
+
+def references(session: Session, schema: str, table: str, *, whole: bool) -> list[tuple[str, str]]:
+    """Find the foreign keys by which deleting rows of a table changes rows of others.
+
+    The server shows those of tables that the user may see.
+
+    Args:
+        session: To ask.
+        schema: The table's database.
+        table: Its name.
+        whole: Whether all rows are deleted, so that its references to itself go anyway.
+
+    Returns:
+        Each table that refers to it, and its rule.
+    """
+    rows = session.fetch(
+        "SELECT DISTINCT constraint_schema, table_name, delete_rule "
+        "FROM information_schema.referential_constraints WHERE unique_constraint_schema = %s "
+        "AND referenced_table_name = %s AND delete_rule NOT IN ('NO ACTION', 'RESTRICT') "
+        "ORDER BY 1, 2",
+        schema,
+        table,
+    )
+    return [
+        (f"{where}.{name}", rule)
+        for where, name, rule in rows
+        if not (whole and (where, name) == (schema, table))
+    ]
+
+
+@contextlib.contextmanager
+def deleting(table: str) -> Iterator[None]:
+    """Tell a refusal to delete rows that others refer to, with what to do instead."""
+    try:
+        yield
+    except InputError as error:
+        if "(error 1451)" not in str(error):
+            raise
+        raise InputError(
+            f"{str(error).partition(' Correct the')[0]} Rows of other tables refer to rows of "
+            f"{table}, which a replace deletes. mode=upsert writes over rows and deletes none. "
+            "(error 1451)"
+        ) from error
+
+
+def comment_of(session: Session, schema: str, table: str) -> str | None:
+    """Read a table's comment; None where there is no such table."""
+    rows = session.fetch(
+        "SELECT table_comment FROM information_schema.tables "
+        "WHERE table_schema = %s AND table_name = %s",
+        schema,
+        table,
+    )
+    return str(rows[0][0]) if rows else None
 
 
 def ledger_sql(schema: str) -> str:

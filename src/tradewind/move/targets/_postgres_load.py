@@ -16,6 +16,7 @@ from tradewind.move.clients.postgres_session import CopyIn, Session
 from tradewind.move.clients.postgres_sql import copy_dialect, quoted
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
+from tradewind.move.targets._postgres_checks import check_lengths, check_references, deleting
 from tradewind.move.targets._postgres_rows import COPY_OPTIONS, csv_rows
 from tradewind.move.targets._postgres_table import (
     LEDGER,
@@ -26,7 +27,7 @@ from tradewind.move.targets._postgres_table import (
     lock_keys,
     slice_sql,
 )
-from tradewind.move.targets._tables import check_claim
+from tradewind.move.targets._tables import check_claim, refuse_generated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +65,7 @@ class Load:
         self._owner = owner
         self._attempt = uuid.uuid4().hex
         self._system = session.system
+        check_lengths(session, [target.schema, target.table])
         self._table = find_table(session, target.schema, target.table)
         self._slice: str | None = None
         self._keys: tuple[str, ...] = target.keys
@@ -189,6 +191,9 @@ class Load:
         if target.slice is not None:
             self._slice = slice_sql(table, target.slice, self._system)
             self._session.execute(f"EXPLAIN DELETE FROM {table.sql} WHERE {self._slice}")
+        if target.mode == "replace":
+            whole = target.slice is None
+            check_references(self._session, table, whole=whole, cascade=target.cascade)
         for name in target.columns or ():
             column = table.column(name)
             if column is None or column.generated:
@@ -201,6 +206,12 @@ class Load:
             if not self._keys:
                 raise InputError(
                     f"{self._system}: {table} has no primary key. Give keys to upsert by."
+                )
+            if frozenset(self._keys) in table.deferrable:
+                raise InputError(
+                    f"{self._system}: the unique key of {table} over {', '.join(self._keys)} is "
+                    "DEFERRABLE, and PostgreSQL upserts by no such key. Make it anew without "
+                    "DEFERRABLE, or give other keys."
                 )
             if frozenset(self._keys) not in table.unique:
                 raise InputError(
@@ -274,6 +285,7 @@ class Load:
                 f"{self._system}: {self._table} is to be created, so columns cannot be chosen. "
                 "Leave columns out, or create the table before."
             )
+        check_lengths(self._session, schema.names)
         self._session.execute(create_sql(self._table, schema, keys))
         self._table = find_table(self._session, self._table.schema, self._table.name)
         self._check()
@@ -294,6 +306,13 @@ class Load:
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{self._system}: the data have the column {twice!r} twice. Name one.")
         writable = {column.name: column for column in table.columns if not column.generated}
+        computed = {column.name for column in table.columns if column.generated}
+        refuse_generated(
+            self._system,
+            str(table),
+            [name for name in names if name in computed],
+            [name for name in names if name not in computed],
+        )
         surplus = [name for name in names if name not in writable]
         lacking = [c.name for c in table.columns if c.name not in names and not c.filled]
         if surplus or (lacking and asked is None):
@@ -308,6 +327,13 @@ class Load:
             )
         if lacking := [key for key in self._keys if key not in names]:
             raise InputError(f"{self._system}: the data have no column {lacking[0]!r}, a key.")
+        counted = [name for name in names if writable[name].identity and name not in self._keys]
+        if self._target.mode == "upsert" and counted:
+            raise InputError(
+                f"{self._system}: {counted[0]!r} of {table} is GENERATED ALWAYS AS IDENTITY, which "
+                "cannot be written over in rows that are there. Leave it out of the data (a query "
+                "that selects the other columns), or upsert by it."
+            )
         return tuple(writable[name] for name in names)
 
     def _write(
@@ -317,7 +343,8 @@ class Load:
         table = self._table.sql
         session = self._session
         if self._target.mode == "replace":
-            session.execute(f"DELETE FROM {table} WHERE {self._slice or 'true'}")
+            with deleting(self._table):
+                session.execute(f"DELETE FROM {table} WHERE {self._slice or 'true'}")
         if self._target.mode != "upsert":
             copied = self._copy(session.copy_in(table, names, dict(options)), chunks)
             if self._slice is not None:
@@ -329,7 +356,7 @@ class Load:
             f"SELECT {listed} FROM {table} WITH NO DATA"
         )
         rows, size = self._copy(session.copy_in("tradewind_rows", names, dict(options)), chunks)
-        self._merge(names, listed, rows)
+        self._merge(columns, listed, rows)
         return rows, size
 
     def _copy(self, copy: CopyIn, chunks: Iterator[bytes]) -> tuple[int, int]:
@@ -353,7 +380,9 @@ class Load:
                 f"to the slice {self._slice}. Correct the query or the slice."
             )
 
-    def _merge(self, names: tuple[str, ...], listed: str, rows: int) -> None:
+    def _merge(self, columns: tuple[TableColumn, ...], listed: str, rows: int) -> None:
+        names = [column.name for column in columns]
+        override = " OVERRIDING SYSTEM VALUE" * any(column.identity for column in columns)
         keys = ", ".join(map(quoted, self._keys))
         others = [name for name in names if name not in self._keys]
         then = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
@@ -373,7 +402,8 @@ class Load:
                 f"{', '.join(self._keys)}: {twice[0][0]}. Give each key once."
             )
         tag = self._session.execute(
-            f"INSERT INTO {self._table.sql} ({listed}) SELECT {listed} FROM tradewind_rows "
+            f"INSERT INTO {self._table.sql} ({listed}){override} "
+            f"SELECT {listed} FROM tradewind_rows "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )
         if then and int(tag.rpartition(" ")[2]) != rows:
@@ -387,7 +417,8 @@ class Load:
     def commit(self) -> None:
         """Make it visible. A connection lost meanwhile leaves it open whether that has happened."""
         try:
-            tag = self._session.execute("COMMIT")
+            with deleting(self._table):
+                tag = self._session.execute("COMMIT")
         except RetryError as error:
             if not self._ledger or not self._is_committed():
                 raise RetryError(

@@ -30,6 +30,8 @@ class TableColumn:
         scale: Of a numeric that has one.
         filled: Whether the server fills it when it is left out: default, identity, generated.
         generated: Whether it cannot be written.
+        identity: Whether it is GENERATED ALWAYS AS IDENTITY: filled by the server, unless a
+            statement says OVERRIDING SYSTEM VALUE (as COPY does in itself), and never updated.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TableColumn:
     scale: int | None
     filled: bool
     generated: bool
+    identity: bool = False
 
     @property
     def is_json(self) -> bool:
@@ -56,6 +59,7 @@ class Table:
         unique: The sets of columns that are unique, the primary key first.
         primary: The primary key's columns, in its order.
         oid: What the server calls it: another table of the same name has another one.
+        deferrable: The sets of columns whose uniqueness may be checked late, by DEFERRABLE keys.
     """
 
     schema: str
@@ -64,6 +68,7 @@ class Table:
     unique: tuple[frozenset[str], ...] = ()
     primary: tuple[str, ...] = ()
     oid: int = 0
+    deferrable: tuple[frozenset[str], ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -114,29 +119,31 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), t.typcategory::text,"
         " CASE WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod >= 4"
         "  THEN (((a.atttypmod - 4) & 2047) # 1024) - 1024 END,"
-        " a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '', a.attgenerated <> ''"
+        " a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '', a.attgenerated <> '',"
+        " a.attidentity = 'a'"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
         " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         oid,
     )
     unique = session.fetch(
-        "SELECT array_agg(a.attname::text ORDER BY k.place), i.indisprimary"
+        "SELECT array_agg(a.attname::text ORDER BY k.place), i.indisprimary, i.indimmediate"
         " FROM pg_catalog.pg_index i,"
         " unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, place)"
         " JOIN pg_catalog.pg_attribute a ON a.attnum = k.number"
         " WHERE i.indrelid = $1 AND a.attrelid = $1 AND i.indisunique AND i.indisvalid"
         " AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts"
-        " GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC",
+        " GROUP BY i.indexrelid, i.indisprimary, i.indimmediate ORDER BY i.indisprimary DESC",
         oid,
     )
-    primary = next((tuple(names) for names, is_primary in unique if is_primary), ())
+    primary = next((tuple(names) for names, is_primary, _ in unique if is_primary), ())
     return Table(
         schema,
         name,
         tuple(TableColumn(*row) for row in rows),
-        tuple(frozenset(names) for names, _ in unique),
+        tuple(frozenset(names) for names, _, immediate in unique if immediate),
         primary,
         int(oid),
+        tuple(frozenset(names) for names, _, immediate in unique if not immediate),
     )
 
 

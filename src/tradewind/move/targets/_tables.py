@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,10 @@ __all__ = [
     "TableColumn",
     "check_claim",
     "matched",
+    "refuse_cascade",
+    "refuse_generated",
+    "refuse_names",
+    "said_of_cascade",
     "slice_condition",
     "table_options",
 ]
@@ -66,6 +70,7 @@ class SqlTable(Target):
         keys: Sequence[str] = (),
         columns: Sequence[str] | None = None,
         create: bool = False,
+        cascade: bool = False,
     ) -> None:
         name = self.system_name
         if mode not in MODES:
@@ -84,6 +89,7 @@ class SqlTable(Target):
         self.keys = tuple(keys)
         self.columns = None if columns is None else tuple(columns)
         self.create = create
+        self.cascade = cascade
 
     @property
     def adds(self) -> bool:
@@ -100,7 +106,7 @@ class SqlTable(Target):
         what = {
             "append": f"write the rows into {self.table}, once",
             "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of "
-            f"{self.table} and write the rows in",
+            f"{self.table} and write the rows in{said_of_cascade(self.cascade)}",
             "upsert": f"write the rows over those of {self.table} with the same "
             f"{', '.join(self.keys) or 'primary key'}",
         }
@@ -139,6 +145,58 @@ def check_claim(system: str, table: str, *, claimed: int, there: int | None, at:
     )
 
 
+def said_of_cascade(cascade: bool) -> str:
+    """Say, for a plan, what becomes of other tables' rows that refer to deleted ones."""
+    if cascade:
+        return ", with what its foreign keys do to rows of other tables (cascade)"
+    return "; refused where foreign keys would delete or change rows of other tables"
+
+
+def refuse_cascade(system: str, table: str, references: Sequence[tuple[str, str]]) -> None:
+    """Refuse to delete rows where other tables' rows would go, or change, with them.
+
+    Args:
+        system: The system, for messages.
+        table: Whose rows are to be deleted.
+        references: Each table that refers to it, and what its foreign key does: ``CASCADE``,
+            ``SET NULL`` or ``SET DEFAULT``.
+
+    Raises:
+        InputError: There are any.
+    """
+    if references:
+        listed = ", ".join(f"{name} (ON DELETE {rule})" for name, rule in references)
+        raise InputError(
+            f"{system}: to replace rows of {table} would delete or change rows of other tables "
+            f"that refer to it: {listed}. mode=upsert writes over rows and deletes none; "
+            "cascade=true replaces all the same."
+        )
+
+
+def refuse_names(
+    system: str, names: Iterable[str], limit: int, unit: str, size: Callable[[str], int] = len
+) -> None:
+    """Refuse names that are longer than a system keeps.
+
+    Args:
+        system: The system, for messages.
+        names: Of tables, schemas, columns.
+        limit: The most that it keeps.
+        unit: What it counts: ``bytes`` or ``characters``.
+        size: Counts them.
+
+    Raises:
+        InputError: One is too long.
+    """
+    for name in names:
+        if size(name) > limit:
+            shown = name if len(name) <= 100 else f"{name[:100]}..."
+            raise InputError(
+                f"{system}: the name {shown!r} has {size(name)} {unit}; the server keeps {limit}, "
+                "and what is cut may be another table's or column's name. Give a shorter one."
+            )
+
+
 def table_options(
     system: str, options: Mapping[str, str], more: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -147,7 +205,7 @@ def table_options(
     Args:
         system: Its name, for messages.
         options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
-            ``columns`` (with commas), ``create`` (``true``).
+            ``columns`` (with commas), ``create`` and ``cascade`` (``true``).
         more: Names of further options, kept as they are.
 
     Returns:
@@ -167,17 +225,30 @@ def table_options(
     for name in ("keys", "columns"):
         if name in given:
             keywords[name] = [part.strip() for part in given.pop(name).split(",")]
-    if "create" in given:
-        asked = given.pop("create").lower()
-        if asked not in ("true", "false"):
-            raise InputError(f"{system}: create is true or false.")
-        keywords["create"] = asked == "true"
+    for name in ("create", "cascade"):
+        if name in given:
+            asked = given.pop(name).lower()
+            if asked not in ("true", "false"):
+                raise InputError(f"{system}: {name} is true or false.")
+            keywords[name] = asked == "true"
+    if "lock_timeout" in keywords:
+        keywords["lock_timeout"] = _seconds(system, keywords["lock_timeout"])
     if given:
         raise InputError(
             f"{system}: a table has no option {', '.join(sorted(given))}. Choose from: table, "
-            f"{', '.join(['mode', 'slice', *more, 'keys', 'columns', 'create'])}."
+            f"{', '.join(['mode', 'slice', *more, 'keys', 'columns', 'create', 'cascade'])}."
         )
     return keywords
+
+
+def _seconds(system: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e7:
+        raise InputError(f"{system}: lock_timeout is a number of seconds, like 60.")
+    return seconds
 
 
 def matched(
@@ -219,6 +290,13 @@ def matched(
     for name in found:
         if found.count(name) > 1:
             raise InputError(f"{system}: the data have the column {name!r} twice. Name one.")
+    computed = {column.name.lower() for column in columns if column.generated}
+    refuse_generated(
+        system,
+        table,
+        [name for name in wanted if name.lower() in computed],
+        [name for name in wanted if name.lower() not in computed],
+    )
     surplus = [name for name in wanted if name.lower() not in writable]
     lacking = [
         column.name
@@ -239,6 +317,28 @@ def matched(
         if key.lower() not in found:
             raise InputError(f"{system}: the data have no column {key!r}, a key.")
     return tuple(writable[name] for name in found)
+
+
+def refuse_generated(
+    system: str, table: str, generated: Sequence[str], others: Sequence[str]
+) -> None:
+    """Refuse data for columns that the table computes itself.
+
+    Args:
+        system: The system, for messages.
+        table: The table.
+        generated: Such columns among the data's.
+        others: The data's other columns.
+
+    Raises:
+        InputError: There are any.
+    """
+    if generated:
+        raise InputError(
+            f"{system}: {table} computes {', '.join(map(repr, generated))} itself (GENERATED "
+            "ALWAYS AS), so no value can be written there. Leave it out of the data: give a "
+            f"query that selects the others only: {', '.join(others)}."
+        )
 
 
 def slice_condition(

@@ -52,6 +52,8 @@ class MySQLTable(SqlTable):
         columns: The table's columns that the data's columns go to, one by one; by name when not
             given. The table's other columns get their defaults.
         create: Makes the table where it does not exist, with the types of the data.
+        cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
+            DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
         lock_timeout: Seconds to wait for another load of the table.
         load: ``auto``, ``infile`` or ``insert``.
 
@@ -76,8 +78,17 @@ class MySQLTable(SqlTable):
         create: bool = False,
         lock_timeout: float = 600.0,
         load: str = "auto",
+        cascade: bool = False,
     ) -> None:
-        super().__init__(table, mode=mode, slice=slice, keys=keys, columns=columns, create=create)
+        super().__init__(
+            table,
+            mode=mode,
+            slice=slice,
+            keys=keys,
+            columns=columns,
+            create=create,
+            cascade=cascade,
+        )
         if load not in ("auto", "infile", "insert"):
             raise InputError(f"MySQL: load is {load!r}. Choose from: auto, infile, insert.")
         if schema is None and table.count(".") == 1:
@@ -99,12 +110,15 @@ class MySQLTable(SqlTable):
         Args:
             uri: See `MySQLConnection.from_uri`.
             options: ``table``, ``schema``, ``mode``, ``slice`` (a JSON object or a condition),
-                ``keys`` and ``columns`` (with commas), ``create`` (``true``), ``load``.
+                ``keys`` and ``columns`` (with commas), ``create`` and ``cascade`` (``true``),
+                ``load``, ``lock_timeout``.
 
         Raises:
             InputError: Something of it is wrong.
         """
-        keywords: dict[str, Any] = table_options("MySQL", options, ("schema", "load"))
+        keywords: dict[str, Any] = table_options(
+            "MySQL", options, ("schema", "load", "lock_timeout")
+        )
         return cls(MySQLConnection.from_uri(uri), **keywords)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +11,7 @@ from tradewind.move.clients.postgres_session import Session
 from tradewind.move.target import Target
 from tradewind.move.targets._postgres_load import Load
 from tradewind.move.targets._postgres_table import LEDGER
+from tradewind.move.targets._tables import said_of_cascade, table_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +52,8 @@ class PostgresTable(Target):
         columns: The table's columns that the data's columns go to, one by one; by name when not
             given. The table's other columns get their defaults.
         create: Makes the table where it does not exist, with the types of the data.
+        cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
+            DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
         lock_timeout: Seconds to wait for another load of the table.
 
     Raises:
@@ -72,6 +74,7 @@ class PostgresTable(Target):
         columns: Sequence[str] | None = None,
         create: bool = False,
         lock_timeout: float = 600.0,
+        cascade: bool = False,
     ) -> None:
         if mode not in _MODES:
             raise InputError(f"PostgreSQL: there is no mode {mode!r}. Choose {', '.join(_MODES)}.")
@@ -94,6 +97,7 @@ class PostgresTable(Target):
         self.columns = None if columns is None else tuple(columns)
         self.create = create
         self.lock_timeout = lock_timeout
+        self.cascade = cascade
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -102,35 +106,14 @@ class PostgresTable(Target):
         Args:
             uri: See `PostgresConnection.from_uri`.
             options: ``table``, ``schema``, ``mode``, ``slice`` (a JSON object or a condition),
-                ``keys`` and ``columns`` (with commas), ``create`` (``true``).
+                ``keys`` and ``columns`` (with commas), ``create`` and ``cascade`` (``true``),
+                ``lock_timeout``.
 
         Raises:
             InputError: Something of it is wrong.
         """
-        given = dict(options)
-        keywords: dict[str, Any] = {
-            name: given.pop(name) for name in ("schema", "mode", "slice") if name in given
-        }
-        table = given.pop("table", "")
-        if keywords.get("slice", "").lstrip().startswith("{"):
-            try:
-                keywords["slice"] = json.loads(keywords["slice"])
-            except ValueError as error:
-                raise InputError(f"PostgreSQL: the slice is no JSON object: {error}.") from error
-        for name in ("keys", "columns"):
-            if name in given:
-                keywords[name] = [part.strip() for part in given.pop(name).split(",")]
-        if "create" in given:
-            asked = given.pop("create").lower()
-            if asked not in ("true", "false"):
-                raise InputError("PostgreSQL: create is true or false.")
-            keywords["create"] = asked == "true"
-        if given:
-            raise InputError(
-                f"PostgreSQL: a table has no option {', '.join(sorted(given))}. Choose from: "
-                "table, schema, mode, slice, keys, columns, create."
-            )
-        return cls(PostgresConnection.from_uri(uri), table, **keywords)
+        keywords = table_options("PostgreSQL", options, ("schema", "lock_timeout"))
+        return cls(PostgresConnection.from_uri(uri), **keywords)
 
     @property
     def adds(self) -> bool:
@@ -148,7 +131,7 @@ class PostgresTable(Target):
         what = {
             "append": f"copy the rows into {name}, once",
             "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of {name} and "
-            "copy the rows in",
+            f"copy the rows in{said_of_cascade(self.cascade)}",
             "upsert": f"write the rows over those of {name} with the same "
             f"{', '.join(self.keys) or 'primary key'}",
         }

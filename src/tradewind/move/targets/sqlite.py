@@ -21,6 +21,7 @@ from tradewind.move.targets._tables import (
     TableColumn,
     check_claim,
     matched,
+    refuse_cascade,
     slice_condition,
     table_options,
 )
@@ -59,6 +60,8 @@ class SQLiteTable(SqlTable):
             given. The table's other columns get their defaults.
         create: Makes the table where it does not exist, with the types of the data. Decimals
             become ``DECIMAL_TEXT(p,s)``, which keeps all digits.
+        cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
+            DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
         lock_timeout: Seconds to wait for somebody else who writes.
 
     Raises:
@@ -81,8 +84,17 @@ class SQLiteTable(SqlTable):
         columns: Sequence[str] | None = None,
         create: bool = False,
         lock_timeout: float = 600.0,
+        cascade: bool = False,
     ) -> None:
-        super().__init__(table, mode=mode, slice=slice, keys=keys, columns=columns, create=create)
+        super().__init__(
+            table,
+            mode=mode,
+            slice=slice,
+            keys=keys,
+            columns=columns,
+            create=create,
+            cascade=cascade,
+        )
         if schema not in (None, "main"):
             raise InputError("SQLite: a file has one schema, main. Leave schema out.")
         self.path = Path(path)
@@ -95,12 +107,12 @@ class SQLiteTable(SqlTable):
         Args:
             uri: As SQLAlchemy writes it.
             options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
-                ``columns`` (with commas), ``create`` (``true``).
+                ``columns`` (with commas), ``create`` and ``cascade`` (``true``), ``lock_timeout``.
 
         Raises:
             InputError: Something of it is wrong.
         """
-        return cls(sqlite_path(uri), **table_options("SQLite", options))
+        return cls(sqlite_path(uri), **table_options("SQLite", options, ("lock_timeout",)))
 
     @property
     def uri(self) -> str:
@@ -220,7 +232,23 @@ class _Load:
             return "", None
         if self._target.mode == "upsert":
             self._keys = self._unique()
+        elif self._target.mode == "replace" and not self._target.cascade:
+            self._check_references()
         return self._slice()
+
+    def _check_references(self) -> None:
+        """Refuse what foreign keys would delete or change; most builds do not enforce them."""
+        if not self._connection.execute("PRAGMA foreign_keys").fetchone()[0]:
+            return
+        found = self._connection.execute(
+            "SELECT DISTINCT m.name, f.on_delete FROM sqlite_master m, "
+            "pragma_foreign_key_list(m.name) f WHERE m.type = 'table' "
+            "AND lower(f.\"table\") = lower(?) AND f.on_delete NOT IN ('NO ACTION', 'RESTRICT')",
+            (self._target.table,),
+        ).fetchall()
+        whole = self._target.slice is None
+        others = [row for row in found if not (whole and row[0] == self._target.table)]
+        refuse_cascade(self._system, self._target.table, others)
 
     def _slice(self) -> tuple[str, Any]:
         """Write the condition of the rows that are replaced, with its values."""

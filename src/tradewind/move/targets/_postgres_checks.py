@@ -1,0 +1,81 @@
+"""What PostgreSQL would do in silence, or refuse late: names cut, rows deleted elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from tradewind.errors import InputError, SetupError
+from tradewind.move.clients.postgres_session import Session
+from tradewind.move.targets._postgres_table import Table
+from tradewind.move.targets._tables import refuse_cascade, refuse_names
+
+__all__ = ["check_lengths", "check_references", "deleting"]
+
+
+def check_lengths(session: Session, names: Iterable[str | None]) -> None:
+    """Refuse names that the server would cut (to 63 bytes, as it is usually built).
+
+    Args:
+        session: To ask.
+        names: Of a schema, tables, columns; None is passed over.
+
+    Raises:
+        InputError: One is too long.
+    """
+    given = [name for name in names if name]
+    if all(len(name) * 4 < 64 for name in given):
+        return
+    limit = int(session.fetch("SELECT current_setting('max_identifier_length')")[0][0])
+    unicode = session.server_encoding.upper() in ("UTF8", "UNICODE")
+
+    def size(name: str) -> int:
+        if unicode or name.isascii():
+            return len(name.encode("utf-8", "surrogatepass"))
+        return int(session.fetch("SELECT octet_length($1::text)", name)[0][0])
+
+    refuse_names(session.system, given, limit, "bytes", size)
+
+
+def check_references(session: Session, table: Table, *, whole: bool, cascade: bool) -> None:
+    """Refuse to delete rows where the server would change other tables' rows with them.
+
+    Args:
+        session: To ask.
+        table: Whose rows are deleted.
+        whole: Whether all of them are, so that its references to itself go anyway.
+        cascade: Whether that was asked for.
+
+    Raises:
+        InputError: It would, and nobody asked for it.
+    """
+    if cascade:
+        return
+    # A partition's or an heir's rows are deleted too.
+    rows = session.fetch(
+        "WITH RECURSIVE own(oid) AS (SELECT $1::oid UNION"
+        " SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid)"
+        " SELECT DISTINCT c.conrelid::regclass::text, c.confdeltype::text"
+        " FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.confdeltype IN ('c','n','d')"
+        " AND c.confrelid IN (SELECT oid FROM own)"
+        " AND NOT ($2::bool AND c.conrelid IN (SELECT oid FROM own)) ORDER BY 1",
+        table.oid,
+        whole,
+    )
+    kinds = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+    refuse_cascade(session.system, str(table), [(name, kinds[kind]) for name, kind in rows])
+
+
+@contextlib.contextmanager
+def deleting(table: Table) -> Iterator[None]:
+    """Tell a refusal to delete rows that others refer to, with what to do instead."""
+    try:
+        yield
+    except (InputError, SetupError) as error:
+        if not any(f"SQLSTATE {state}" in str(error) for state in ("23503", "23001")):
+            raise
+        raise InputError(
+            f"{str(error).partition('Correct the data')[0].rstrip()} Rows of other tables refer "
+            f"to rows of {table}, which a replace deletes. mode=upsert writes over rows and "
+            "deletes none."
+        ) from error

@@ -1,0 +1,143 @@
+"""What MySQL would do in silence, or refuse late: references, names, a zombie's staging table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from mysql_client import need_mysql_client
+
+need_mysql_client()
+
+from mysql_server import Database, Rows, connection_to, database_on, fresh, owner_of  # noqa: E402
+from tradewind.errors import InputError  # noqa: E402
+from tradewind.local import Systems  # noqa: E402
+from tradewind.move.clients.mysql import MySQLConnection  # noqa: E402
+from tradewind.move.receipt import Receipt  # noqa: E402
+from tradewind.move.targets._mysql_load import Load  # noqa: E402
+from tradewind.move.targets.mysql import MySQLTable  # noqa: E402
+from tradewind.move.transfer import transfer  # noqa: E402
+from tradewind.owner import Owner  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def connection(local_mariadb: Systems) -> MySQLConnection:
+    return connection_to(local_mariadb)
+
+
+@pytest.fixture(scope="module")
+def db(connection: MySQLConnection) -> Iterator[Database]:
+    with database_on(connection) as database:
+        yield database
+
+
+def load(
+    connection: MySQLConnection,
+    rows: Rows | pa.Table,
+    table: str,
+    owner: Owner | None = None,
+    **options,
+) -> Receipt:
+    source = rows if isinstance(rows, Rows) else Rows(rows)
+    target = MySQLTable(connection, table, **options)
+    return transfer(source, target, owner or owner_of(table))
+
+
+def ids(*values: int, **more: list) -> pa.Table:
+    return pa.table({"id": pa.array(values, pa.int32()), **more})
+
+
+def test_names_that_the_server_does_not_take(connection, db) -> None:
+    data = Rows(ids(1))
+    with pytest.raises(InputError, match="65 characters; the server keeps 64"):
+        load(connection, data, "n" * 65, create=True)
+    assert not data.asked
+    with pytest.raises(InputError, match="65 characters"):
+        load(connection, ids(1, **{"c" * 65: [1]}), fresh("long"), create=True)
+
+
+def test_two_tables_of_one_owner_whose_names_begin_alike(connection, db) -> None:
+    alike = (fresh("alike") + "x" * 64)[:62]
+    owner = owner_of("alike")
+
+    def other() -> None:
+        load(connection, ids(7, 8, 9), f"{alike}_b", owner, create=True)
+
+    load(connection, Rows(ids(1), ids(2), before=other), f"{alike}_a", owner, create=True)
+    assert (db.count(f"{alike}_a"), db.count(f"{alike}_b")) == (2, 3)
+    assert len(db.tables_like(alike[:30])) == 2
+
+
+def test_a_staged_table_of_a_former_version_is_made_visible(connection, db) -> None:
+    table = fresh("former")
+    owner = owner_of(table)
+    load(connection, ids(1, 2), table, owner, create=True)
+    db.run(f"RENAME TABLE {table} TO {table}__{owner.digest}")
+    db.run(f"UPDATE tradewind_published SET state = 'staged' WHERE target = '{table}'")
+    again = Rows(ids(3))
+    assert load(connection, again, table, owner, create=True).rows == 2
+    assert not again.asked
+    assert db.tables_like(table) == [table]
+
+
+def test_a_zombie_leaves_the_staging_table_of_the_retry(connection, db) -> None:
+    table = fresh("zombie")
+    owner = owner_of(table)
+    target = MySQLTable(connection, table, create=True)
+
+    def retry() -> None:
+        # It ends the first attempt, and makes the table anew; the first wakes while it loads.
+        def wake() -> None:
+            zombie.discard()
+
+        load(connection, Rows(ids(1), ids(2), before=wake), table, owner, create=True)
+
+    session = target.session()
+    zombie = Load(target, session, owner)
+    try:
+        assert zombie.begin() is None
+        zombie._make(pa.schema([("id", pa.int32())]))
+        retry()
+    finally:
+        session.close()
+    assert db.count(table) == 2
+    assert db.tables_like(table) == [table]
+    sql = f"SELECT table_comment FROM information_schema.tables WHERE table_name = '{table}'"
+    assert db.value(sql) == ""
+
+
+@pytest.mark.parametrize("rule", ["CASCADE", "SET NULL"])
+def test_a_replace_does_not_change_rows_of_others(connection, db, rule: str) -> None:
+    parent = db.table("id INT PRIMARY KEY", "(1), (2)", name="cust")
+    child = db.table(
+        f"id INT, FOREIGN KEY (id) REFERENCES {parent} (id) ON DELETE {rule}", "(1), (2)"
+    )
+    data = Rows(ids(1, 2))
+    with pytest.raises(InputError, match=rf"{child} \(ON DELETE {rule}\).*cascade=true"):
+        load(connection, data, parent, mode="replace")
+    assert not data.asked
+    assert int(db.value(f"SELECT COUNT(id) FROM {child}") or 0) == 2
+    load(connection, data, parent, mode="replace", cascade=True)
+    assert int(db.value(f"SELECT COUNT(id) FROM {child}") or 0) == 0
+
+
+def test_a_replace_that_references_forbid_points_to_upsert(connection, db) -> None:
+    parent = db.table("id INT PRIMARY KEY", "(1), (2)", name="cust")
+    db.table(f"id INT, FOREIGN KEY (id) REFERENCES {parent} (id)", "(1), (2)")
+    with pytest.raises(InputError, match="mode=upsert writes over rows"):
+        load(connection, ids(1, 2), parent, mode="replace")
+    load(connection, ids(1, 2, 3), parent, mode="upsert")
+    assert db.count(parent) == 3
+
+
+@pytest.mark.parametrize("kind", ["PERSISTENT", "VIRTUAL"])
+@pytest.mark.parametrize("mode", ["append", "upsert"])
+def test_a_generated_column_is_told_as_one(connection, db, kind: str, mode: str) -> None:
+    columns = f"id INT AUTO_INCREMENT PRIMARY KEY, net INT, total INT AS (net * 2) {kind}"
+    table = db.table(columns)
+    with pytest.raises(InputError, match=r"computes 'total' itself.*id, net"):
+        load(connection, ids(7, net=[1], total=[2]), table, mode=mode)
+    load(connection, ids(7, net=[1]), table, mode=mode)
+    assert db.rows(f"SELECT id, total FROM {table}") == [("7", "2")]

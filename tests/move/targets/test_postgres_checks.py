@@ -1,0 +1,147 @@
+"""What PostgreSQL would do in silence, or refuse late: names, references, identities, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from mysql_server import Rows
+from postgres_server import Database, connection_to, database_on, fresh, owner_of
+from tradewind.errors import InputError
+from tradewind.local import Systems
+from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.receipt import Receipt
+from tradewind.move.targets.postgres import PostgresTable
+from tradewind.move.transfer import transfer
+
+
+@pytest.fixture(scope="module")
+def connection(local_postgres: Systems) -> PostgresConnection:
+    return connection_to(local_postgres)
+
+
+@pytest.fixture(scope="module")
+def db(connection: PostgresConnection) -> Iterator[Database]:
+    with database_on(connection) as database:
+        yield database
+
+
+def load(connection: PostgresConnection, rows: Rows | pa.Table, table: str, **options) -> Receipt:
+    source = rows if isinstance(rows, Rows) else Rows(rows)
+    return transfer(source, PostgresTable(connection, table, **options), owner_of("checks"))
+
+
+def ids(*values: int, **more: list) -> pa.Table:
+    return pa.table({"id": pa.array(values, pa.int32()), **more})
+
+
+@pytest.mark.parametrize("name", ["n" * 64, "é" * 32])
+def test_names_that_the_server_would_cut(connection, db, name: str):
+    data = Rows(ids(1))
+    with pytest.raises(InputError, match="64 bytes; the server keeps 63"):
+        load(connection, data, name, create=True)
+    assert not data.asked
+    with pytest.raises(InputError, match="64 bytes"):
+        load(connection, ids(1), "t", schema=name, create=True)
+    made = fresh("long")
+    with pytest.raises(InputError, match="64 bytes"):
+        load(connection, ids(1, **{name: [1]}), made, create=True)
+    assert db.value("SELECT to_regclass($1)::text", made) is None
+    longest = (made + "n" * 63)[:63]
+    load(connection, ids(1), longest, create=True)
+    assert db.value(f"SELECT count(*) FROM {longest}") == 1
+
+
+@pytest.mark.parametrize("rule", ["CASCADE", "SET NULL", "SET DEFAULT"])
+@pytest.mark.parametrize("slice", [None, {"id": 1}])
+def test_a_replace_does_not_change_rows_of_others(connection, db, rule: str, slice):
+    parent = db.table("id int PRIMARY KEY", "VALUES (1), (2)", name="cust")
+    child = db.table(f"id int REFERENCES {parent} ON DELETE {rule}", "VALUES (1), (2)", name="pay")
+    data = Rows(ids(1) if slice else ids(1, 2))
+    with pytest.raises(InputError, match=rf"{child} \(ON DELETE {rule}\).*mode=upsert") as refused:
+        load(connection, data, parent, mode="replace", slice=slice)
+    assert "cascade=true" in str(refused.value)
+    assert not data.asked
+    assert db.value(f"SELECT count(id) FROM {child}") == 2
+    load(connection, ids(1, 2, 3), parent, mode="upsert")
+    assert db.value(f"SELECT count(id) FROM {child}") == 2
+    load(connection, data, parent, mode="replace", slice=slice, cascade=True)
+    assert db.value(f"SELECT count(id) FROM {child}") == (1 if slice else 0)
+
+
+def test_references_of_partitions_and_of_a_table_to_itself(connection, db):
+    whole = fresh("parts")
+    db.run(
+        f"CREATE TABLE {whole} (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        f"CREATE TABLE {whole}_1 PARTITION OF {whole} FOR VALUES FROM (0) TO (10);"
+        f"CREATE TABLE {whole}_child (id int REFERENCES {whole}_1 ON DELETE CASCADE)"
+    )
+    with pytest.raises(InputError, match=f"{whole}_child"):
+        load(connection, ids(1), whole, mode="replace")
+    tree = db.table("id int PRIMARY KEY, up int", "VALUES (1, NULL), (2, 1)", name="tree")
+    db.run(f"ALTER TABLE {tree} ADD FOREIGN KEY (up) REFERENCES {tree} ON DELETE CASCADE")
+    load(connection, ids(1, 3, up=[None, 1]), tree, mode="replace")
+    with pytest.raises(InputError, match="ON DELETE CASCADE"):
+        load(connection, ids(1, up=[None]), tree, mode="replace", slice={"id": 1})
+
+
+def test_the_plan_says_what_becomes_of_references(connection):
+    (said, _) = PostgresTable(connection, "t", mode="replace").plan(None)
+    assert "refused where foreign keys" in said
+    (said, _) = PostgresTable(connection, "t", mode="replace", cascade=True).plan(None)
+    assert "cascade" in said
+
+
+@pytest.mark.parametrize("late", ["", "DEFERRABLE INITIALLY DEFERRED"])
+def test_a_replace_that_references_forbid_points_to_upsert(connection, db, late: str):
+    parent = db.table("id int PRIMARY KEY", "VALUES (1), (2)", name="cust")
+    db.table(f"id int REFERENCES {parent} {late}", "VALUES (1), (2)", name="pay")
+    with pytest.raises(InputError, match="mode=upsert writes over rows"):
+        load(connection, ids(1), parent, mode="replace")
+    assert db.value(f"SELECT count(*) FROM {parent}") == 2
+
+
+ORDERS = (
+    "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code int UNIQUE, net numeric(10,2),"
+    " total numeric(12,2) GENERATED ALWAYS AS (net * 2) STORED"
+)
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_ids_of_an_identity_are_kept(connection, db, mode: str):
+    table = db.table(ORDERS, name="orders")
+    db.run(f"INSERT INTO {table} (code, net) VALUES (70, 1)")
+    known = [1, 12] if mode != "append" else [11, 12]
+    load(connection, ids(*known, code=[71, 72], net=[3, 4]), table, mode=mode)
+    found = db.rows(f"SELECT id, code, total::int FROM {table} WHERE code > 70 ORDER BY code")
+    assert [tuple(row) for row in found] == [(known[0], 71, 6), (12, 72, 8)]
+
+
+def test_an_identity_that_is_no_key_cannot_be_written_over(connection, db):
+    table = db.table(ORDERS, name="orders")
+    with pytest.raises(InputError, match=r"'id' of .* is GENERATED ALWAYS AS IDENTITY"):
+        load(connection, ids(1, code=[7], net=[1]), table, mode="upsert", keys=["code"])
+    load(connection, pa.table({"code": [7], "net": [1]}), table, mode="upsert", keys=["code"])
+    assert db.value(f"SELECT count(*) FROM {table}") == 1
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_a_generated_column_is_told_as_one(connection, db, mode: str):
+    table = db.table(ORDERS, name="orders")
+    data = ids(1, code=[7], net=[1], total=[2])
+    with pytest.raises(InputError, match=r"computes 'total' itself.*id, code, net"):
+        load(connection, data, table, mode=mode)
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "UNIQUE"])
+def test_a_deferrable_key_is_refused_before_reading(connection, db, key: str):
+    table = db.table(f"id int {key} DEFERRABLE, t int")
+    data = Rows(ids(1, t=[1]))
+    with pytest.raises(InputError, match="DEFERRABLE"):
+        load(connection, data, table, mode="upsert", keys=["id"])
+    assert not data.asked
+    db.run(f"CREATE UNIQUE INDEX ON {table} (id)")
+    with pytest.raises(InputError, match="DEFERRABLE"):
+        load(connection, data, table, mode="upsert", keys=["id"])
