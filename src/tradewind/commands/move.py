@@ -169,7 +169,7 @@ def _owner(source: Source, target: Target, run: str) -> Owner:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    from tradewind.move.registry import SOURCES, load
+    from tradewind.move.registry import SOURCES, load, plain_scheme
 
     options = _options(arguments.set_from)
     query = arguments.query
@@ -186,12 +186,12 @@ def _source(arguments: argparse.Namespace) -> Source:
     if scheme == CONNECTION:
         made = _connections().source_of_connection(_connection_id(uri), options)
     else:
-        made = load(SOURCES, _plain(scheme), what="source").from_uri(uri, options)
+        made = load(SOURCES, plain_scheme(scheme), what="source").from_uri(uri, options)
     return made
 
 
 def _target(arguments: argparse.Namespace) -> Target:
-    from tradewind.move.registry import TARGETS, load
+    from tradewind.move.registry import TARGETS, load, plain_scheme
 
     options = _options(arguments.set_to)
     for name in ("format", "compression"):
@@ -205,7 +205,7 @@ def _target(arguments: argparse.Namespace) -> Target:
     if scheme == CONNECTION:
         made = _connections().target_of_connection(_connection_id(uri), options)
     else:
-        made = load(TARGETS, _plain(scheme), what="target").from_uri(uri, options)
+        made = load(TARGETS, plain_scheme(scheme), what="target").from_uri(uri, options)
     return made
 
 
@@ -218,12 +218,12 @@ def _connections() -> Any:
 
 def _uri(text: str) -> str:
     """Turn a path without a scheme into a URI of this machine's files."""
-    from tradewind.move.registry import SOURCES, TARGETS
+    from tradewind.move.registry import SOURCES, TARGETS, plain_scheme
 
     if "://" in text or text.startswith(f"{CONNECTION}:"):
         return text
     begin = text.partition(":")[0].lower()
-    if ":" in text and _plain(begin) in {*SOURCES, *TARGETS} - {"file"}:
+    if ":" in text and plain_scheme(begin) in {*SOURCES, *TARGETS} - {"file"}:
         # Not taken for a path, which is shown whole: a password may stand in it.
         raise InputError(f"move: an address of {begin} begins with {begin}://. Correct it.")
     if text == "-":
@@ -236,13 +236,6 @@ def _uri(text: str) -> str:
 
 def _scheme(uri: str) -> str:
     return CONNECTION if uri.startswith(f"{CONNECTION}:") else scheme_of(uri)
-
-
-def _plain(scheme: str) -> str:
-    """Strip a driver, as in ``postgresql+psycopg2``, and know the usual short forms."""
-    short = {"postgres": "postgresql", "mariadb": "mysql", "gcs": "gs", "wasb": "az", "s3a": "s3"}
-    bare = scheme if scheme == "mongodb+srv" else scheme.partition("+")[0]
-    return short.get(bare, bare)
 
 
 def _connection_id(uri: str) -> str:

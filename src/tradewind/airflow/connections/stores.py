@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError
+from tradewind.move.registry import canonical_uri
 from tradewind.redaction import refuse_signed, scheme_of, shown_uri
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ DEFAULT_CONNECTIONS = {
     "file": None,
 }
 """The connection of each scheme where none is named, as in the official operators."""
-
-_OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "wasb": "az", "wasbs": "az", "abfs": "az"}
 
 
 def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Store, str]:
@@ -39,15 +38,15 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
         InputError: The URI is wrong.
         SetupError: The connection is missing or wrong.
     """
-    written = scheme_of(uri)
-    scheme = _OTHER_NAMES.get(written, written)
+    uri, told = canonical_uri(uri)
+    scheme = scheme_of(uri)
     if scheme not in DEFAULT_CONNECTIONS:
         raise InputError(
             f"{shown_uri(uri)!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
         )
     conn_id = conn_id or DEFAULT_CONNECTIONS[scheme]
     # Not urlsplit's path: keys may hold '?' and '#'.
-    bucket, _, key = uri[len(written) + 3 :].partition("/")
+    bucket, _, key = uri[len(scheme) + 3 :].partition("/")
     if scheme == "file":
         from tradewind.move.stores.files import FileStore
 
@@ -67,5 +66,10 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
         return gcs_store(bucket, conn_id, **options), key
     from tradewind.airflow.connections.azure import azure_store
 
-    # abfs://container@account.dfs.core.windows.net/key names the account too; the connection knows.
-    return azure_store(bucket.partition("@")[0], conn_id, **options), key
+    store = azure_store(bucket, conn_id, **options)
+    if store.account and told.get("account", store.account) != store.account:
+        raise InputError(
+            f"{shown_uri(uri)!r} is in the storage account {told['account']}, and the connection "
+            f"{conn_id} leads to {store.account}. Name the connection of that account."
+        )
+    return store, key

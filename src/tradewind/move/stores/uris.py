@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from tradewind.errors import InputError
-from tradewind.move.registry import STORES, load
+from tradewind.move.registry import STORES, canonical_uri, load
 from tradewind.move.store import Store
 from tradewind.redaction import scheme_of, shown_uri
 
@@ -18,7 +18,7 @@ def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
 
     Args:
         uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``, ``file:///path`` or a
-            plain path.
+            plain path; or another name of such a scheme, see `tradewind.move.registry.ALIASES`.
         options: Options that were asked for. Those that the store's ``from_uri`` takes (keyword
             arguments, like ``endpoint_url``) are taken out.
 
@@ -28,8 +28,9 @@ def store_of(uri: str, options: dict[str, str]) -> tuple[Store, str]:
     Raises:
         InputError: The URI is wrong.
     """
+    uri, told = canonical_uri(uri)
     store, taken = _store_class(uri)
-    arguments = {name: options.pop(name) for name in taken if name in options}
+    arguments = told | {name: options.pop(name) for name in taken if name in options}
     result: tuple[Store, str] = store.from_uri(uri, **arguments)
     return result
 
@@ -46,13 +47,11 @@ def options_of(uri: str) -> tuple[str, ...]:
     Raises:
         InputError: The URI is wrong.
     """
-    return _store_class(uri)[1]
+    return _store_class(canonical_uri(uri)[0])[1]
 
 
 def _store_class(uri: str) -> tuple[Any, tuple[str, ...]]:
-    scheme = scheme_of(uri) if "://" in uri else "file"
-    short = {"gcs": "gs", "s3a": "s3", "s3n": "s3", "wasb": "az", "wasbs": "az"}
-    name = short.get(scheme, scheme)
+    name = scheme_of(uri) if "://" in uri else "file"
     if name not in STORES:
         raise InputError(
             f"{shown_uri(uri)!r} is no URI of an object store. Begin it with s3://, gs://, az:// or file://."
