@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from airflow_runs import airflow_environment, make_home
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
 
@@ -210,6 +211,32 @@ class TestWithPostgres:
         assert done.returncode == 0, done.stderr
         assert (numbers / "n.csv").read_text() == "n\n0\n"
         assert json.loads(done.stdout)["rows"] == 1, "Airflow's own log is elsewhere"
+
+    @pytest.mark.airflow
+    def test_a_connection_of_the_metadata_database_will_do(
+        self, local_postgres: Systems, numbers: Path, table: str
+    ):
+        home = numbers / "airflow"
+        make_home(home)
+        environment = airflow_environment(home, home, {})
+        found = local_postgres.environment["AIRFLOW_CONN_POSTGRES_DEFAULT"]
+        program = Path(sys.executable).with_name("airflow")
+        added = subprocess.run(
+            [program, "connections", "add", "of-the-ui", "--conn-json", found],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert added.returncode == 0, added.stderr
+        query = ("--query", f"SELECT count(*) AS n FROM {table}")
+        line = ("--from", "connection:of-the-ui", *query, "--to", "n.csv")
+        done = run(*line, folder=numbers, **environment)
+        assert done.returncode == 0, done.stderr
+        assert (numbers / "n.csv").read_text() == "n\n0\n"
+        missing = run(
+            "--from", "connection:not-there", "--to", "x.csv", folder=numbers, **environment
+        )
+        assert "no connection 'not-there'" in missing.stderr
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_ctrl_c_ends_it_in_order(
