@@ -141,3 +141,16 @@ def test_a_generated_column_is_told_as_one(connection, db, kind: str, mode: str)
         load(connection, ids(7, net=[1], total=[2]), table, mode=mode)
     load(connection, ids(7, net=[1]), table, mode=mode)
     assert db.rows(f"SELECT id, total FROM {table}") == [("7", "2")]
+
+
+def test_names_as_mysql_reads_them(connection, db) -> None:
+    table = fresh("Order Items")
+    where = connection.database
+    db.run(f"CREATE TABLE `{table}` (id INT)")
+    db.run(f"CREATE TABLE `{table}.x` (id INT)")
+    for name in (table, f"`{table}`", f"`{where}`.`{table}`", f"{where}.`{table}`"):
+        load(connection, ids(1), name)
+    load(connection, ids(1), f"`{table}`", schema=f"`{where}`")
+    assert db.count(f"`{table}`") == 5
+    load(connection, ids(1), f"`{table}.x`")
+    assert db.count(f"`{table}.x`") == 1

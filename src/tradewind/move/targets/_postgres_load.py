@@ -25,8 +25,10 @@ from tradewind.move.targets._postgres_table import (
     create_sql,
     find_table,
     lock_keys,
+    named_table,
     slice_sql,
 )
+from tradewind.move.targets._table_names import spellings
 from tradewind.move.targets._tables import check_claim, refuse_generated
 
 if TYPE_CHECKING:
@@ -65,8 +67,9 @@ class Load:
         self._owner = owner
         self._attempt = uuid.uuid4().hex
         self._system = session.system
-        check_lengths(session, [target.schema, target.table])
-        self._table = find_table(session, target.schema, target.table)
+        names = [*spellings(target.schema or ""), *spellings(target.table)]
+        check_lengths(session, names)
+        self._table = named_table(session, target.schema, target.table)
         self._slice: str | None = None
         self._keys: tuple[str, ...] = target.keys
         self._ledger = True

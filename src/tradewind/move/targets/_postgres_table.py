@@ -12,9 +12,19 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.clients.postgres_session import Session
 from tradewind.move.clients.postgres_sql import bind, literal, quoted
+from tradewind.move.targets._table_names import spellings
 from tradewind.move.types import logical_type
 
-__all__ = ["LEDGER", "Table", "TableColumn", "create_sql", "find_table", "lock_keys", "slice_sql"]
+__all__ = [
+    "LEDGER",
+    "Table",
+    "TableColumn",
+    "create_sql",
+    "find_table",
+    "lock_keys",
+    "named_table",
+    "slice_sql",
+]
 
 LEDGER = "tradewind_published"
 
@@ -145,6 +155,35 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         int(oid),
         tuple(frozenset(names) for names, _, immediate in unique if not immediate),
     )
+
+
+def named_table(session: Session, schema: str | None, name: str) -> Table:
+    """Look a table up by a name as a person writes it.
+
+    Args:
+        session: To ask.
+        schema: Where it is, perhaps quoted; None to look where the search path says.
+        name: Its name, perhaps quoted.
+
+    Returns:
+        The table that has the name as written, else the one that SQL would find; where there is
+        none, what SQL would create.
+
+    Raises:
+        InputError: It is nothing that rows can be copied into.
+    """
+    schemas = spellings(schema) if schema else (None,)
+    for one in schemas:
+        for spelled in spellings(name):
+            table = find_table(session, one, spelled)
+            if table.exists:
+                return table
+    known = [
+        one
+        for one in schemas
+        if one and session.fetch("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", one)
+    ]
+    return find_table(session, (*known, schemas[-1])[0], spellings(name)[-1])
 
 
 def lock_keys(table: Table) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from tradewind.errors import InputError
 from tradewind.move.clients.mysql import MySQLConnection, Session
 from tradewind.move.targets._mysql_load import Load
+from tradewind.move.targets._table_names import split_name, unquoted
 from tradewind.move.targets._tables import Slice, SqlTable, table_options
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class MySQLTable(SqlTable):
 
     Args:
         connection: The server and database.
-        table: Name of the table; ``database.table`` where `schema` is left out.
+        table: Name of the table; ``database.table`` where `schema` is left out. Either may stand
+            in backticks.
         schema: The database, if not the connection's.
         mode: ``append`` adds the rows, once for each owner; ``replace`` deletes the slice and puts
             the rows in its place; ``upsert`` writes each row over the one with the same keys.
@@ -91,8 +93,13 @@ class MySQLTable(SqlTable):
         )
         if load not in ("auto", "infile", "insert"):
             raise InputError(f"MySQL: load is {load!r}. Choose from: auto, infile, insert.")
-        if schema is None and table.count(".") == 1:
+        parts = split_name(table, "`")
+        if schema is None and parts is not None and len(parts) == 2:
+            schema, self.table = parts
+        elif schema is None and parts is None and table.count(".") == 1:
             schema, self.table = table.split(".")
+        schema = None if schema is None else unquoted(schema, "`")
+        self.table = unquoted(self.table, "`")
         if not (schema or connection.database):
             raise InputError(
                 f"MySQL: the table {table} is in no database. Name one in the connection, or as "

@@ -11,6 +11,7 @@ from tradewind.move.clients.postgres_session import Session
 from tradewind.move.target import Target
 from tradewind.move.targets._postgres_load import Load
 from tradewind.move.targets._postgres_table import LEDGER
+from tradewind.move.targets._table_names import spellings, split_name
 from tradewind.move.targets._tables import said_of_cascade, table_options
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class PostgresTable(Target):
 
     Args:
         connection: The server and database.
-        table: Name of the table; ``schema.table`` where `schema` is left out.
+        table: Name of the table; ``schema.table`` where `schema` is left out. It may be quoted as
+            in SQL; what is not is looked for as written, then in lower case, as SQL reads it.
         schema: Where it is; by the search path when not given.
         mode: ``append`` adds the rows, once for each owner; ``replace`` deletes the slice and puts
             the rows in its place; ``upsert`` writes each row over the one with the same keys.
@@ -86,8 +88,8 @@ class PostgresTable(Target):
             raise InputError("PostgreSQL: keys and columns are lists of names, not one string.")
         if not table:
             raise InputError("PostgreSQL: the target needs the name of a table.")
-        if schema is None and table.count(".") == 1:
-            schema, table = table.split(".")
+        if schema is None:
+            schema, table = self._split(connection, table)
         self.connection = connection
         self.table = table
         self.schema = schema
@@ -119,6 +121,23 @@ class PostgresTable(Target):
     def adds(self) -> bool:
         """Whether publishing once more adds rows: an append."""
         return self.mode == "append"
+
+    @staticmethod
+    def _split(connection: PostgresConnection, table: str) -> tuple[str | None, str]:
+        """Tell a schema from a table's name, each still quoted as it was."""
+        parts = split_name(table, '"')
+        if parts is None:
+            # What is no name in SQL, like order-items, may be one all the same.
+            schema, dot, name = table.partition(".")
+            return (schema, name) if dot and "." not in name else (None, table)
+        if len(parts) == 3:
+            if connection.database not in spellings(parts[0]):
+                raise InputError(
+                    f"PostgreSQL: the table {table} is in another database than the connection, "
+                    f"{connection.database}. Connect to that database."
+                )
+            parts = parts[1:]
+        return (parts[0] if len(parts) == 2 else None), parts[-1]
 
     def describe(self) -> str:
         """Name server, database and table."""

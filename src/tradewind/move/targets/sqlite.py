@@ -14,6 +14,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, SetupError
 from tradewind.move.sources.sqlite import sqlite_error, sqlite_path
 from tradewind.move.targets._sqlite_values import column_values, plain, quoted, type_of
+from tradewind.move.targets._table_names import split_name, unquoted
 from tradewind.move.targets._tables import (
     LEDGER,
     Slice,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteTable"]
 
+_QUOTES = '"`['
 _TRANSIENT = "temp.tradewind_rows"
 
 
@@ -48,7 +50,7 @@ class SQLiteTable(SqlTable):
 
     Args:
         path: The file. It has to exist unless `create` is true.
-        table: Name of the table.
+        table: Name of the table, perhaps quoted as in SQL.
         schema: Has to be None or ``main``.
         mode: ``append`` adds the rows, once for each owner; ``replace`` deletes the slice and puts
             the rows in its place; ``upsert`` writes each row over the one with the same keys.
@@ -95,8 +97,12 @@ class SQLiteTable(SqlTable):
             create=create,
             cascade=cascade,
         )
-        if schema not in (None, "main"):
+        parts = split_name(table, _QUOTES)
+        if parts is not None and len(parts) == 2 and schema is None:
+            schema, table = parts
+        if schema is not None and unquoted(schema, _QUOTES).lower() != "main":
             raise InputError("SQLite: a file has one schema, main. Leave schema out.")
+        self.table = unquoted(table, _QUOTES)
         self.path = Path(path)
         self.lock_timeout = lock_timeout
 

@@ -1,0 +1,115 @@
+"""Names of tables as people write them, in PostgreSQL, MySQL and SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from postgres_server import Database, connection_to, database_on, fresh, owner_of
+from tradewind.errors import InputError, SetupError
+from tradewind.local import Systems
+from tradewind.move.batches import Batches
+from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.source import Source
+from tradewind.move.target import Target
+from tradewind.move.targets.postgres import PostgresTable
+from tradewind.move.targets.sqlite import SQLiteTable
+from tradewind.move.transfer import transfer
+
+
+@pytest.fixture(scope="module")
+def connection(local_postgres: Systems) -> PostgresConnection:
+    return connection_to(local_postgres)
+
+
+@pytest.fixture(scope="module")
+def db(connection: PostgresConnection) -> Iterator[Database]:
+    with database_on(connection) as database:
+        yield database
+
+
+class One(Source):
+    def describe(self) -> str:
+        return "one row"
+
+    def batches(self) -> Batches:
+        table = pa.table({"n": pa.array([1], pa.int32())})
+        return Batches(table.schema, iter(table.to_batches()))
+
+
+def load(target: Target) -> None:
+    transfer(One(), target, owner_of("names"))
+
+
+def test_names_as_postgresql_reads_them(connection, db):
+    schema = fresh("My Schema")
+    lower = fresh("fruits")
+    db.run(
+        f'CREATE SCHEMA "{schema}"; CREATE TABLE "{schema}"."Order Items" (n int);'
+        f'CREATE TABLE "{schema}"."order" (n int); CREATE TABLE {lower} (n int);'
+        f'CREATE TABLE "{schema}"."a.b" (n int)'
+    )
+    for given, named in (
+        (f'"{schema}"."Order Items"', None),
+        (f'tradewind."{schema}"."Order Items"', None),
+        ('"Order Items"', schema),
+        ("Order Items", schema),
+        ("Order Items", f'"{schema}"'),
+    ):
+        load(PostgresTable(connection, given, schema=named))
+    assert db.value(f'SELECT count(*) FROM "{schema}"."Order Items"') == 5
+    for given, named in (("order", schema), ("ORDER", schema), (f'"{schema}".order', None)):
+        load(PostgresTable(connection, given, schema=named))
+    assert db.value(f'SELECT count(*) FROM "{schema}"."order"') == 3
+    for given, named in (
+        (lower.upper(), None),
+        (f"PUBLIC.{lower.title()}", None),
+        (lower, "PUBLIC"),
+        (f'"public" . {lower}', None),
+    ):
+        load(PostgresTable(connection, given, schema=named))
+    assert db.value(f"SELECT count(*) FROM {lower}") == 4
+    load(PostgresTable(connection, f'"{schema}"."a.b"'))
+    assert db.value(f'SELECT count(*) FROM "{schema}"."a.b"') == 1
+
+
+def test_a_name_that_exists_as_written_is_meant(connection, db):
+    lower = fresh("both")
+    db.run(f'CREATE TABLE {lower} (n int); CREATE TABLE "{lower.title()}" (n int)')
+    load(PostgresTable(connection, lower.title()))
+    load(PostgresTable(connection, f'"{lower.title()}"'))
+    assert db.value(f'SELECT count(*) FROM "{lower.title()}"') == 2
+    with pytest.raises(SetupError, match="there is no table"):
+        load(PostgresTable(connection, f'"{lower.upper()}"'))
+
+
+def test_a_table_is_created_as_sql_would(connection, db):
+    name = fresh("Made")
+    load(PostgresTable(connection, name, create=True))
+    assert db.value(f"SELECT count(*) FROM {name.lower()}") == 1
+    load(PostgresTable(connection, f'"{name}"', create=True))
+    assert db.value(f'SELECT count(*) FROM "{name}"') == 1
+
+
+def test_a_table_of_another_database_is_refused(connection):
+    with pytest.raises(InputError, match="another database than the connection"):
+        PostgresTable(connection, "elsewhere.public.t")
+
+
+@pytest.mark.parametrize("given", ['"my t"', "[my t]", "`my t`", "my t", 'main."my t"', "MY T"])
+def test_names_as_sqlite_reads_them(tmp_path: Path, given: str):
+    path = tmp_path / "a.db"
+    connection = sqlite3.connect(path)
+    connection.execute('CREATE TABLE "my t" (n INTEGER)')
+    load(SQLiteTable(path, given))
+    assert connection.execute('SELECT n FROM "my t"').fetchall() == [(1,)]
+    connection.close()
+
+
+def test_sqlite_has_one_schema(tmp_path: Path):
+    with pytest.raises(InputError, match="one schema"):
+        SQLiteTable(tmp_path / "a.db", "other.t")
