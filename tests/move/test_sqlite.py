@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -375,3 +376,35 @@ def test_an_append_whose_rows_are_gone_is_told(path, what: str) -> None:
     run(path, what)
     with pytest.raises(InputError, match="has appended 2 rows"):
         load(path, numbers(1, 2), "t", owner, create=True)
+
+
+@pytest.mark.parametrize(
+    ("lock", "word"), [("BEGIN IMMEDIATE", "somebody else writes"), ("BEGIN", "somebody reads")]
+)
+def test_waiting_for_a_lock_is_told(path, monkeypatch, caplog, lock: str, word: str) -> None:
+    monkeypatch.setattr("tradewind.move.targets._sqlite_waiting._PATIENCE", 0.1)
+    run(path, "INSERT INTO t VALUES (1, 'old')")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute(lock)
+    other.execute("SELECT * FROM t").fetchone()
+    target = SQLiteTable.from_uri(
+        f"sqlite:///{path}".replace(" ", "%20"),
+        {"table": "t", "mode": "replace", "lock_timeout": "60"},
+    )
+    mover = threading.Thread(target=transfer, args=(Rows(numbers(2)), target, Owner("d", "r", "t")))
+    mover.start()
+    end = time.monotonic() + 30
+    while word not in caplog.text:
+        assert time.monotonic() < end, "nothing was said"
+        threading.Event().wait(0.02)
+    assert "up to 60 s (lock_timeout)" in caplog.text
+    other.execute("ROLLBACK")
+    other.close()
+    mover.join()
+    assert run(path, "SELECT n FROM t") == [(2,)]
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan"])
+def test_a_lock_timeout_is_seconds(path, text: str) -> None:
+    with pytest.raises(InputError, match="number of seconds"):
+        SQLiteTable.from_uri(f"sqlite:///{path}", {"table": "t", "lock_timeout": text})

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, SetupError
 from tradewind.move.sources.sqlite import sqlite_error, sqlite_path
 from tradewind.move.targets._sqlite_values import column_values, plain, quoted, type_of
+from tradewind.move.targets._sqlite_waiting import told
 from tradewind.move.targets._table_names import split_name, unquoted
 from tradewind.move.targets._tables import (
     LEDGER,
@@ -177,7 +178,8 @@ class _Load:
     def run(self, flow: Flow) -> Stored:
         """Do all of it in one transaction; closing the connection without its end undoes it."""
         target, execute = self._target, self._connection.execute
-        execute("BEGIN IMMEDIATE")
+        with told(self._system, target.lock_timeout, "somebody else writes to it"):
+            execute("BEGIN IMMEDIATE")
         execute(
             f"CREATE TABLE IF NOT EXISTS {LEDGER} (owner TEXT NOT NULL, target TEXT NOT NULL, "
             "rows INTEGER NOT NULL, at TEXT NOT NULL DEFAULT (datetime('now')), "
@@ -203,8 +205,14 @@ class _Load:
         execute(
             f"INSERT OR REPLACE INTO {LEDGER} (owner, target, rows) VALUES (?, ?, ?)", (*who, rows)
         )
-        execute("COMMIT")
+        with self._told():
+            execute("COMMIT")
         return target.stored(rows, size)
+
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        """Say when a step takes long that waits until nobody reads the file."""
+        why = "writing takes long; if somebody reads from it, it waits for them"
+        return told(self._system, self._target.lock_timeout, why)
 
     def _check_claim(self, claimed: int, at: str) -> None:
         """See that what the ledger says is so: a table may have been emptied or dropped."""
@@ -325,7 +333,8 @@ class _Load:
                         batch.columns, batch.schema, columns, strict=True
                     )
                 ]
-                self._connection.executemany(insert, zip(*arrays, strict=True))
+                with self._told():
+                    self._connection.executemany(insert, zip(*arrays, strict=True))
                 rows += batch.num_rows
                 size += batch.nbytes
         if target.mode == "upsert":
