@@ -166,3 +166,38 @@ def test_values_and_names_beyond_128_kib_are_read(tmp_path: Path, header: bool) 
         assert len(table.schema.names[1]) == 200_000
     else:
         assert len(table.column(1)[0].as_py()) == 200_000
+
+
+def test_parquet_files_that_differ_in_nothing_they_hold_are_one_table(tmp_path: Path) -> None:
+    a = pa.table({"id": pa.array([1], pa.int64()), "coupon": pa.nulls(1)})
+    b = pa.table({"id": pa.array([2], pa.int64()), "coupon": pa.array(["X"])})
+    required = pa.field("id", pa.int64(), nullable=False)
+    c = b.cast(pa.schema([required, pa.field("coupon", pa.string())]))
+    d = b.select(["coupon", "id"])
+    deep = pa.list_(pa.struct([pa.field("x", pa.int64(), nullable=False)]))
+    loose = pa.list_(pa.struct([pa.field("x", pa.int64())]))
+    e, f = (pa.table({"l": pa.array([[{"x": 1}]], kind)}) for kind in (deep, loose))
+    nulled = pa.table({"id": pa.array([None], pa.int64()), "coupon": pa.array(["Y"])})
+    pairs = [(b, a), (a, b), (b, c), (c, b), (c, nulled), (b, d), (d, a), (a, a), (e, f), (f, e)]
+    for number, pair in enumerate(pairs):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, table in zip("12", pair, strict=True):
+            pq.write_table(table, folder / f"{name}.parquet")
+        wanted = [row for table in pair for row in table.to_pylist()]
+        with ObjectSource(FileStore(tmp_path), f"{number}/").batches() as batches:
+            table = pa.Table.from_batches(list(batches), batches.schema)
+        table.validate(full=True)
+        assert table.to_pylist() == wanted
+    other = pa.table({"id": pa.array(["3"]), "coupon": pa.array(["X"])})
+    folder = tmp_path / "other"
+    folder.mkdir()
+    pq.write_table(b, folder / "1.parquet")
+    pq.write_table(other, folder / "2.parquet")
+    with pytest.raises(InputError, match=r"2\.parquet.*'id' of type string.*int64.*--set-from"):
+        rows(ObjectSource(FileStore(tmp_path), "other/"))
+    pq.write_table(b.drop(["coupon"]), folder / "2.parquet")
+    with pytest.raises(InputError, match="no column 'coupon'"):
+        rows(ObjectSource(FileStore(tmp_path), "other/"))
+    words = {"schema": '{"id": "int64"}'}
+    assert rows(ObjectSource.from_uri(f"file://{folder}/", words)) == [{"id": 2}, {"id": 2}]

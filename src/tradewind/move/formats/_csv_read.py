@@ -56,7 +56,7 @@ class _Reader:
         self._at = 0  # bytes of the stream before the block at hand
         self._rows = 0  # records before it
         self._guarded = schema is None or GUESSED in (schema.metadata or {})
-        self._declared = {} if schema is not None else dict(format.types)
+        self._declared = dict(format.types) if self._guarded else {}
         schema = schema and schema.remove_metadata()
         self._blocks = self._cut(iter(chunks))
         first = next(self._blocks, b"")

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 
-__all__ = ["declared", "same_columns"]
+__all__ = ["declared", "fitted", "same_columns", "told", "unknown", "widened"]
 
 _DECIMAL = re.compile(r"decimal\((\d+), *(\d+)\)")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *(?:tz=)?UTC\]")
@@ -68,17 +68,94 @@ def _type(name: str, word: object) -> pa.DataType:
         ) from None
 
 
+def widened(schema: pa.Schema) -> pa.Schema:
+    """Give the columns of one object as those of many: each may be null, in each depth."""
+    fields = [_nullable(field) for field in schema]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def unknown(schema: pa.Schema) -> bool:
+    """Whether a column has nothing but nulls, so that another object has to tell its type."""
+    return any(pa.types.is_null(field.type) for field in schema)
+
+
+def told(schema: pa.Schema, other: pa.Schema) -> pa.Schema:
+    """Take the types of columns that have only nulls from the columns of another object."""
+    for index, field in enumerate(schema):
+        if pa.types.is_null(field.type) and other.names.count(field.name) == 1:
+            schema = schema.set(index, _nullable(other.field(field.name)))
+    return schema
+
+
+def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Put the columns of an object that `same_columns` let pass as the first object has them."""
+    if batch.schema.equals(schema, check_metadata=False):
+        return batch
+    arrays = []
+    for index, field in enumerate(schema):
+        place = (
+            index if batch.schema.names == schema.names else batch.schema.names.index(field.name)
+        )
+        array = batch.column(place)
+        if pa.types.is_null(array.type):
+            array = pa.nulls(len(array), field.type)
+        elif array.type != field.type:
+            array = array.cast(field.type)  # only whether values within may be null
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
 def same_columns(first: pa.Schema, schema: pa.Schema, where: str) -> None:
-    """Refuse an object whose columns are others than the first one's."""
-    if first.equals(schema, check_metadata=False):
-        return
-    for expected, found in itertools.zip_longest(first, schema):
-        if expected is None or found is None or not expected.equals(found):
+    """Refuse an object whose columns are others than the first one's.
+
+    Their order, and whether they may be null, is no part of what they hold; a column that has
+    only nulls fits any type.
+
+    Args:
+        first: The first object's columns, as `widened` gives them.
+        schema: The columns of the object.
+        where: What it is called, for messages.
+
+    Raises:
+        InputError: A column is missing, too many, or of another type.
+    """
+    ordered = list(schema)
+    if schema.names != first.names and len({*first.names}) == len(first):
+        known = {field.name: field for field in schema}
+        new = [field for field in schema if field.name not in first.names]
+        ordered = [known.get(name) for name in first.names] + new
+    for expected, found in itertools.zip_longest(first, ordered):
+        fits = expected is not None and found is not None and expected.name == found.name
+        if fits and not pa.types.is_null(found.type):
+            fits = _nullable(found).type == expected.type
+        if not fits:
+            named = (found or expected).name
             raise InputError(
-                f"{where}: it has {_words(found)} where the first object has {_words(expected)}. "
-                "Choose objects with the same columns, or give a schema."
+                f"{where}: it has {_words(found, named)} where the first object has "
+                f"{_words(expected, named)}. Choose objects with the same columns, or give a "
+                "schema that names the columns to read and their types: schema= (on the command "
+                "line by --set-from)."
             )
 
 
-def _words(field: pa.Field | None) -> str:
-    return "no column" if field is None else f"the column {field.name!r} of type {field.type}"
+def _nullable(field: pa.Field) -> pa.Field:
+    """Allow nulls in a field and in what it holds."""
+    kind = field.type
+    kinds = pa.types
+    if kinds.is_struct(kind):
+        kind = pa.struct([_nullable(kind.field(index)) for index in range(kind.num_fields)])
+    elif kinds.is_map(kind):
+        kind = pa.map_(kind.key_type, _nullable(kind.item_field), kind.keys_sorted)
+    elif kinds.is_list(kind):
+        kind = pa.list_(_nullable(kind.value_field).with_name("item"))
+    elif kinds.is_large_list(kind):
+        kind = pa.large_list(_nullable(kind.value_field).with_name("item"))
+    return field.with_type(kind).with_nullable(True)
+
+
+def _words(field: pa.Field | None, name: str) -> str:
+    return (
+        f"no column {name!r}"
+        if field is None
+        else f"the column {field.name!r} of type {field.type}"
+    )

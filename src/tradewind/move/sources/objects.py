@@ -17,7 +17,14 @@ from tradewind.move.registry import FORMATS, load
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._ahead import ahead
 from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
-from tradewind.move.sources._object_schemas import declared, same_columns
+from tradewind.move.sources._object_schemas import (
+    declared,
+    fitted,
+    same_columns,
+    told,
+    unknown,
+    widened,
+)
 from tradewind.move.sources._object_set import Chosen, choose
 from tradewind.move.store import Store
 from tradewind.move.stores.uris import options_of, store_of
@@ -123,16 +130,23 @@ class ObjectSource(Source):
         chosen = choose(self.store, self.key)
         first = self._open(chosen[0], None)
         schema = first.schema
+        if len(chosen) > 1:
+            try:
+                schema = self._told(widened(schema), chosen[1:])
+            except BaseException:
+                first.close()
+                raise
 
         def generate() -> Iterator[pa.RecordBatch]:
             for number, one in enumerate(chosen):
                 opened = self._open(one, first.inside) if number else first
                 rows = 0
                 with contextlib.closing(opened):
-                    same_columns(schema, opened.schema, self.store.uri(one.info.key))
+                    if len(chosen) > 1:
+                        same_columns(schema, opened.schema, self.store.uri(one.info.key))
                     for batch in opened:
                         rows += batch.num_rows
-                        yield batch
+                        yield fitted(batch, schema) if len(chosen) > 1 else batch
                 if one.rows is not None and rows != one.rows:
                     raise InputError(
                         f"{self.store.uri(one.info.key)}: it has {rows} rows where its manifest "
@@ -140,6 +154,15 @@ class ObjectSource(Source):
                     )
 
         return Batches(schema, generate(), on_close=first.close)
+
+    def _told(self, schema: pa.Schema, others: list[Chosen]) -> pa.Schema:
+        """Ask other objects for the types of columns that have only nulls in the first one."""
+        for one in others:
+            if not unknown(schema) or self.schema is not None:
+                break
+            with contextlib.closing(self._open(one, None)) as opened:
+                schema = told(schema, opened.schema)
+        return schema
 
     def _open(self, one: Chosen, inside: pa.Schema | None) -> _Opened:
         """Begin to read an object.
@@ -154,7 +177,7 @@ class ObjectSource(Source):
         folders = () if one.manifest is None or one.manifest.kept else one.partition
         names = [name for name, _ in folders]
         schema = self.schema if self.schema is not None else own
-        if self._types and schema is None and inside is None:
+        if self._types and schema is None:
             from tradewind.move.formats.csv import CsvFormat
 
             if isinstance(format, CsvFormat):
