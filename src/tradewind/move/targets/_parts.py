@@ -8,12 +8,13 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.store import ObjectInfo
+from tradewind.move.targets._beside import adds, check_alike, merged
 from tradewind.move.targets._part_writer import PartWriter
 from tradewind.move.targets._partitions import Partition, files_schema, folder, partitions
 from tradewind.move.targets.manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
@@ -67,8 +68,8 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
     writing = _Writing(target, parts, prefix, owner)
     try:
         with contextlib.closing(flow.batches()) as batches:
-            if _adds(parts) and seen is not None:
-                _check_alike(target, seen[0], batches.schema, prefix)
+            if adds(parts) and seen is not None:
+                check_alike(target, seen[0], batches.schema, prefix)
             written = writing.write(batches.schema, iter(batches))
         if flow.rows != written.rows:
             raise RetryError(
@@ -78,18 +79,18 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
         writing.remove()
         raise
     for _ in range(_REBASES):
-        manifest = _merged(written, seen, parts)
+        manifest = merged(written, seen, parts)
         try:
             published = _write_manifest(target, manifest, seen, prefix, writing)
             break
         except _OvertakenError as overtaken:
             seen = overtaken.found
-            if not _adds(parts) or seen is None:
+            if not adds(parts) or seen is None:
                 writing.remove()
                 raise overtaken.told from overtaken
             # Another run has published other partitions: they stay, and these come beside them.
             try:
-                _check_alike(target, seen[0], written.schema, prefix)
+                check_alike(target, seen[0], written.schema, prefix)
             except InputError:
                 writing.remove()
                 raise
@@ -123,58 +124,6 @@ def overtaken_error(target: ObjectTarget, prefix: str) -> RetryError:
         f"{target.store.uri(prefix + MANIFEST)}: another run has published here meanwhile. Look at "
         "what writes to this prefix before trying again."
     )
-
-
-def _adds(parts: Parts) -> bool:
-    """Whether other partitions stay published."""
-    return bool(parts.by) and parts.overwrite == "partitions"
-
-
-def _merged(written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: Parts) -> Manifest:
-    """Name what was written, and what stays published beside it."""
-    if seen is None or not _adds(parts):
-        return written
-    replaced = {part.partition for part in written.parts}
-    mine = {part.run for part in written.parts}
-    kept = [
-        part
-        for part in seen[0].parts
-        # Without rows there is no partition; such a part only tells the columns.
-        if part.rows and part.partition not in replaced and part.run not in mine
-    ]
-    own = [part for part in written.parts if part.rows or not kept]
-    return replace(written, parts=(*kept, *own))
-
-
-def _check_alike(target: ObjectTarget, seen: Manifest, schema: pa.Schema, prefix: str) -> None:
-    """Refuse to publish partitions beside others that a reader could not read with them."""
-    parts = target.parts
-    assert parts is not None  # noqa: S101 - only parts have manifests
-    if not any(part.rows for part in seen.parts):
-        return
-    where = target.store.uri(prefix + MANIFEST)
-    for what, before, now in (
-        ("the format", seen.format, target.format.name),
-        ("the partition columns", seen.partition_columns, parts.by),
-        ("partition columns in the files", seen.kept, parts.keep),
-    ):
-        if before != now:
-            raise InputError(
-                f"{where}: it publishes partitions with {what} {before!r}, and these have {now!r}. "
-                "Make them alike, replace the whole with overwrite='all', or choose another prefix."
-            )
-    if seen.schema.names != schema.names or any(
-        old.type != new.type for old, new in zip(seen.schema, schema, strict=True)
-    ):
-        odd = sorted(
-            {f"{field.name} {field.type}" for field in seen.schema}
-            ^ {f"{field.name} {field.type}" for field in schema}
-        )
-        raise InputError(
-            f"{where}: it publishes partitions of other columns ({', '.join(odd) or 'their order'} "
-            "differ). Select the same columns, replace the whole with overwrite='all', or choose "
-            "another prefix."
-        )
 
 
 def _unnamed(

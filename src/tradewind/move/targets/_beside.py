@@ -1,0 +1,69 @@
+"""Partitions that are published beside others, which stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tradewind.errors import InputError
+from tradewind.move.targets.manifest import MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tradewind.move.store import ObjectInfo
+    from tradewind.move.targets.objects import ObjectTarget, Parts
+
+__all__ = ["adds", "check_alike", "merged"]
+
+
+def adds(parts: Parts) -> bool:
+    """Whether other partitions stay published."""
+    return bool(parts.by) and parts.overwrite == "partitions"
+
+
+def merged(written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: Parts) -> Manifest:
+    """Name what was written, and what stays published beside it."""
+    if seen is None or not adds(parts):
+        return written
+    replaced = {part.partition for part in written.parts}
+    mine = {part.run for part in written.parts}
+    kept = [
+        part
+        for part in seen[0].parts
+        # Without rows there is no partition; such a part only tells the columns.
+        if part.rows and part.partition not in replaced and part.run not in mine
+    ]
+    own = [part for part in written.parts if part.rows or not kept]
+    return replace(written, parts=(*kept, *own))
+
+
+def check_alike(target: ObjectTarget, seen: Manifest, schema: pa.Schema, prefix: str) -> None:
+    """Refuse to publish partitions beside others that a reader could not read with them."""
+    parts = target.parts
+    assert parts is not None  # noqa: S101 - only parts have manifests
+    if not any(part.rows for part in seen.parts):
+        return
+    where = target.store.uri(prefix + MANIFEST)
+    for what, before, now in (
+        ("the format", seen.format, target.format.name),
+        ("the partition columns", seen.partition_columns, parts.by),
+        ("partition columns in the files", seen.kept, parts.keep),
+    ):
+        if before != now:
+            raise InputError(
+                f"{where}: it publishes partitions with {what} {before!r}, and these have {now!r}. "
+                "Make them alike, replace the whole with overwrite='all', or choose another prefix."
+            )
+    if seen.schema.names != schema.names or any(
+        old.type != new.type for old, new in zip(seen.schema, schema, strict=True)
+    ):
+        odd = sorted(
+            {f"{field.name} {field.type}" for field in seen.schema}
+            ^ {f"{field.name} {field.type}" for field in schema}
+        )
+        raise InputError(
+            f"{where}: it publishes partitions of other columns ({', '.join(odd) or 'their order'} "
+            "differ). Select the same columns, replace the whole with overwrite='all', or choose "
+            "another prefix."
+        )
