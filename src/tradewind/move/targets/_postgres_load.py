@@ -16,6 +16,7 @@ from tradewind.move.clients.postgres_session import CopyIn, Session
 from tradewind.move.clients.postgres_sql import copy_dialect, quoted
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
+from tradewind.move.targets._naive_times import CheckedCsv
 from tradewind.move.targets._postgres_checks import check_lengths, check_references, deleting
 from tradewind.move.targets._postgres_rows import COPY_OPTIONS, csv_rows
 from tradewind.move.targets._postgres_table import (
@@ -236,7 +237,10 @@ class Load:
             with _closing(encoded.chunks):
                 names, chunks = _columns(encoded, format)
                 columns = self._matched(names)
-                rows, size = self._write(columns, chunks, options)
+                checked = CheckedCsv(chunks, format, [(c.name, c.type) for c in columns])
+                rows, size = self._write(columns, iter(checked), options)
+                if checked.failure is not None:
+                    raise checked.failure
         else:
             with flow.batches() as batches:
                 if not self._table.exists:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tradewind.move.targets._naive_times import is_naive, unchanged
 from tradewind.move.targets._postgres_table import TableColumn
 from tradewind.move.types import UnfitValueError
 
@@ -50,6 +51,8 @@ def csv_rows(
         arrays = []
         for field, array, column in zip(schema, batch.columns, columns, strict=True):
             try:
+                if is_naive(column.type):
+                    array = unchanged(_plain(array), field.name, column.type)
                 arrays.append(_written(array, column))
             except pa.ArrowInvalid as error:
                 raise UnfitValueError(
