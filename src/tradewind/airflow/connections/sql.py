@@ -206,16 +206,22 @@ def table_columns(
         SetupError: The table or the connection is missing.
     """
     connection = find_connection(conn_id)
-    quote = "`" if _kind(connection) == "mysql" else '"'
-    names = [name for name in (schema, *table.split(".")) if name]
-    named = ".".join(f"{quote}{name.replace(quote, quote * 2)}{quote}" for name in names)
+    readings = _readings(_kind(connection), schema, table)
     hook = _hook(connection, hook_params)
     try:
         opened = hook.get_conn()
         try:
-            cursor = opened.cursor()
-            cursor.execute(f"SELECT * FROM {named} WHERE 1 = 0")  # noqa: S608  quoted above
-            return [column[0] for column in cursor.description]
+            for named in readings:
+                cursor = opened.cursor()
+                try:
+                    cursor.execute(f"SELECT * FROM {named} WHERE 1 = 0")  # noqa: S608  quoted
+                except Exception:
+                    if named == readings[-1]:
+                        raise
+                    opened.rollback()
+                    continue
+                return [column[0] for column in cursor.description]
+            return []
         finally:
             opened.close()
     except Exception as error:
@@ -223,6 +229,23 @@ def table_columns(
             f"{conn_id}: the columns of table {table} cannot be read: {error}. Create the table, "
             "grant SELECT on it, or name the columns in column_list."
         ) from error
+
+
+def _readings(kind: str, schema: str | None, table: str) -> list[str]:
+    """Write a table's name in SQL: as it is written, then (PostgreSQL) as SQL reads it."""
+    from tradewind.move.targets._table_names import spellings, split_name, unquoted
+
+    quote = "`" if kind == "mysql" else '"'
+    parts = split_name(table, quote) or tuple(table.split("."))
+    given = [name for name in (schema, *parts) if name]
+    written = [unquoted(name, quote) for name in given]
+    read = [spellings(name)[-1] for name in given] if kind == "postgres" else written
+    return list(
+        dict.fromkeys(
+            ".".join(f"{quote}{name.replace(quote, quote * 2)}{quote}" for name in names)
+            for names in (written, read)
+        )
+    )
 
 
 # -------------------------------------------------------------------------------------- connections
