@@ -18,6 +18,7 @@ import pymongo
 
 from tradewind.local.processes import wait_until
 from tradewind.move.store import Store
+from tradewind.owner import Owner
 
 ROWS = 25_000
 DAY, OTHER_DAY = "2026-01-31", "2026-01-30"
@@ -98,9 +99,10 @@ class PartsOnS3(OnS3):
 
     def prepare(self, name: str) -> dict[str, Any]:
         prefix = f"{self.action}/{name}"
-        # What an attempt of long ago has left without publishing it.
+        # What an earlier attempt has left without publishing it.
         old = f"{prefix}/part-00000-01234567.parquet"
-        self.s3.put_object(Bucket=self.bucket, Key=old, Body=b"old")
+        mine = {"tradewind-owner": Owner("faults", name, "move").digest}
+        self.s3.put_object(Bucket=self.bucket, Key=old, Body=b"old", Metadata=mine)
         return {"bucket": self.bucket, "key": f"{prefix}/", **self.given}
 
     def manifest(self, name: str) -> dict[str, Any] | None:
