@@ -71,7 +71,9 @@ class Supervised:
                 trigger runs in this process;
                 ``once``: make one attempt only;
                 ``beside``: make the next attempt while another one of these processes still makes
-                that of the same run.
+                that of the same run;
+                ``again``: go on with the run that is there;
+                ``deleted``: delete the run that is there, and make it again under its id.
 
         Returns:
             ``state``, ``exits``, ``died``, ``points`` of the last attempt, ``all_points`` of all
@@ -117,6 +119,8 @@ def run(
     then: str | None = None,
     once: bool = False,
     beside: bool = False,
+    again: bool = False,
+    deleted: bool = False,
 ) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.models.dag import DagModel
@@ -144,10 +148,12 @@ def run(
                 session.add(DagBundleModel(name="dags-folder"))
         sync_bag_to_db(BAGS["bag"], "dags-folder", None)
     moment = timezone.parse(date)
+    if deleted:
+        delete_run(dag, run_id)
     with create_session() as session:
         serialized = DBDagBag().get_latest_version_of_dag(dag, session=session)
         assert session.get(DagModel, dag)
-        beside or serialized.create_dagrun(
+        beside or again or serialized.create_dagrun(
             run_id=run_id,
             logical_date=moment,
             data_interval=(moment, moment),
@@ -209,6 +215,16 @@ def run(
             "all_points": points,
             "xcom": [XComModel.deserialize_value(each) for each in xcoms],
         }
+
+
+def delete_run(dag: str, run_id: str) -> None:
+    """Do what the user interface does."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.dag_id == dag, DagRun.run_id == run_id))
 
 
 def attempt(mine: Any) -> int:
