@@ -253,13 +253,16 @@ class Objects(Description):
         format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or one with options; by the name of
             the object when not given. (templated)
         compression: ``gzip``, ``zstd`` or ``none``; by the name when not given. (templated)
-        schema: Columns and types to read.
+        schema: Columns and types to read, or names of types by column like ``{"zip": "string"}``:
+            of CSV those to read as declared, of other formats all columns to read.
         replace: Whether to replace an object that is there already.
         parts: A `tradewind.move.targets.objects.Parts`, or its arguments as a dict: ``rows``,
             ``bytes``, ``by``.
         content_type: Media type of the object; the format's when not given.
         metadata: User metadata of the object. (templated)
         options: Further arguments of the store, like ``{"verify": False}`` for S3.
+        format_options: Options of the format by name, like ``{"delimiter": ";", "header": False}``
+            for CSV or ``{"nan": "null"}`` for JSON lines.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -274,12 +277,13 @@ class Objects(Description):
     conn_id: str | None = None
     format: str | Format | None = None
     compression: str | None = None
-    schema: pa.Schema | None = None
+    schema: pa.Schema | Mapping[str, str] | None = None
     replace: bool = True
     parts: Any = None
     content_type: str | None = None
     metadata: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    format_options: Mapping[str, Any] = field(default_factory=dict)
 
     def source(self) -> Source:
         """Make the source."""
@@ -290,13 +294,19 @@ class Objects(Description):
         options: dict[str, Any] = {}
         if self.compression is not None:
             options["compression"] = None if self.compression == "none" else self.compression
+        options["types" if isinstance(self.schema, Mapping) else "schema"] = self.schema
         return ObjectSource(
-            store, key, format=format_named(self.format), schema=self.schema, **options
+            store,
+            key,
+            format=format_named(self.format),
+            format_options=self.format_options,
+            **options,
         )
 
     def target(self) -> Target:
         """Make the target."""
         from tradewind.airflow.connections.stores import store_of
+        from tradewind.move.formats._options import with_options
         from tradewind.move.targets.objects import ObjectTarget, Parts
 
         store, key = store_of(self.uri, self.conn_id, **self.options)
@@ -306,7 +316,7 @@ class Objects(Description):
             if isinstance(given.get("by"), str):
                 given["by"] = (given["by"],)
             parts = Parts(**given)
-        return ObjectTarget(
+        target = ObjectTarget(
             store,
             key,
             format=format_named(self.format),
@@ -316,6 +326,8 @@ class Objects(Description):
             content_type=self.content_type,
             metadata=self.metadata,
         )
+        target.format = with_options(target.format, self.format_options)
+        return target
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Name the object or prefix, also where it is to be written."""

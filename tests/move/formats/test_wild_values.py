@@ -201,3 +201,35 @@ def test_parquet_files_that_differ_in_nothing_they_hold_are_one_table(tmp_path: 
         rows(ObjectSource(FileStore(tmp_path), "other/"))
     words = {"schema": '{"id": "int64"}'}
     assert rows(ObjectSource.from_uri(f"file://{folder}/", words)) == [{"id": 2}, {"id": 2}]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_file_with_another_delimiter_is_not_one_column(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "a.csv").write_text(f"id{mark}zip\n1{mark}02139\n2{mark}NA\n")
+    with pytest.raises(InputError, match="--set-from 'delimiter="):
+        rows(ObjectSource.from_uri(f"{tmp_path}/a.csv", {}))
+    word = "\\t" if mark == "\t" else mark
+    options = {"delimiter": word, "null": "NA", "schema": '{"zip": "string"}'}
+    wanted = [{"id": 1, "zip": "02139"}, {"id": 2, "zip": None}]
+    assert rows(ObjectSource.from_uri(f"{tmp_path}/a.csv", options)) == wanted
+    source = ObjectSource(
+        FileStore(tmp_path), "a.csv", format_options={"delimiter": mark, "header": False}
+    )
+    assert [*rows(source)[0].values()] == ["id", "zip"]
+    name = f"id{mark}zip"
+    text = ObjectSource(FileStore(tmp_path), "a.csv", types={name: "string"})
+    assert rows(text)[0] == {name: f"1{mark}02139"}
+
+
+def test_options_of_a_format_are_options_of_objects(tmp_path: Path) -> None:
+    from tradewind.move.targets.objects import ObjectTarget
+
+    target = ObjectTarget.from_uri(f"{tmp_path}/a.jsonl", {"nan": "null"})
+    table = pa.table({"v": [1.5, float("nan")]})
+    from tradewind.move.batches import Batches
+
+    encoded = target.format.encode(Batches(table.schema, iter(table.to_batches())))
+    assert b"".join(encoded) == b'{"v":1.5}\n{"v":null}\n'
+    for options in ({"nan": "zero"}, {"delimiter": ";"}, {"omit_null": "maybe"}):
+        with pytest.raises(InputError):
+            ObjectTarget.from_uri(f"{tmp_path}/a.jsonl", options)

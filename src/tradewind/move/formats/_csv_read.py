@@ -83,6 +83,8 @@ class _Reader:
         self._file_names = names
         self._single = len(names) == 1
         if schema is None:
+            if self._single and names[0] not in self._declared:
+                self._parted_otherwise(first)
             twice = sorted({name for name in names if names.count(name) > 1 or not name})
             if twice:
                 raise InputError(
@@ -95,6 +97,24 @@ class _Reader:
         else:
             self._indexes = [self._find(name, place) for place, name in enumerate(schema.names)]
         self.schema = schema
+
+    def _parted_otherwise(self, first: bytes) -> None:
+        """Refuse a file whose lines all have another delimiter: it is not one column."""
+        lines = first.removeprefix(_UTF8_BOM).split(b"\n")
+        lines = [line for line in lines[: 20 if len(lines) > 20 else None] if line.strip()]
+        for mark in {";", "\t", "|", ","} - {self._format.delimiter}:
+            counts = {line.count(mark.encode()) for line in lines}
+            if lines and len(counts) == 1 and counts != {0}:
+                shown = "\\t" if mark == "\t" else mark
+                name = lines[0].decode(errors="replace").strip()[:80]
+                raise InputError(
+                    f"CSV: with the delimiter {self._format.delimiter!r} the file has one column, "
+                    f"{name!r}, but each line is parted by {mark!r}. Give delimiter={shown!r}: on "
+                    f"the command line --set-from 'delimiter={shown}', in Airflow "
+                    f"Objects(format_options={{'delimiter': {mark!r}}}), in Python "
+                    f"CsvFormat(delimiter={mark!r}). If it is one column of text, declare its "
+                    "type with schema=."
+                )
 
     def _find(self, name: str, place: int) -> int:
         if not self._format.header:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
 from tradewind.errors import InputError
 
-__all__ = ["declared", "fitted", "same_columns", "told", "unknown", "widened"]
+__all__ = ["declared", "fitted", "named_types", "same_columns", "told", "unknown", "widened"]
 
 _DECIMAL = re.compile(r"decimal\((\d+), *(\d+)\)")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *(?:tz=)?UTC\]")
 
 
-def declared(text: str) -> dict[str, pa.DataType]:
+def named_types(words: Mapping[str, str]) -> dict[str, pa.DataType]:
+    """Find types by their names; see `declared`."""
+    return {name: _type(name, word) for name, word in words.items()}
+
+
+def declared(text: str) -> dict[str, str]:
     """Read declared types.
 
     Args:
@@ -26,7 +32,7 @@ def declared(text: str) -> dict[str, pa.DataType]:
             ``bool``, ``date32``, ``timestamp[us]``, ``timestamp[us, UTC]``, ``decimal(12, 2)``.
 
     Returns:
-        The types by column; none for no text.
+        The names of types by column; none for no text.
 
     Raises:
         InputError: It is no such object, or a type is not known.
@@ -47,7 +53,7 @@ def declared(text: str) -> dict[str, pa.DataType]:
         raise InputError(f"schema: it is not JSON ({error}). Correct it.") from None
     if not isinstance(found, dict) or not found:
         raise InputError('schema: give an object of columns and types, like {"zip": "string"}.')
-    return {name: _type(name, word) for name, word in found.items()}
+    return {name: str(word) for name, word in found.items()}
 
 
 def _type(name: str, word: object) -> pa.DataType:

@@ -13,6 +13,7 @@ from tradewind.errors import InputError, SourceChangedError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
 from tradewind.move.formats._infer import GUESSED
+from tradewind.move.formats._options import FORMAT_OPTIONS, taken, with_options
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.source import Encoded, Source
 from tradewind.move.sources._ahead import ahead
@@ -20,6 +21,7 @@ from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
 from tradewind.move.sources._object_schemas import (
     declared,
     fitted,
+    named_types,
     same_columns,
     told,
     unknown,
@@ -61,12 +63,16 @@ class ObjectSource(Source):
             given.
         compression: ``gzip`` or ``zstd``; ``infer`` looks at each object's content; None for none.
         schema: Columns and types to read; what the first object has, when not given.
+        format_options: Options of the format by name, like ``{"delimiter": ";"}``, where `format`
+            is found by name or content.
+        types: Names of types by column, as docs/values.md tells: of CSV those to read as declared,
+            of other formats all columns to read.
 
     Raises:
         InputError: An argument is wrong.
     """
 
-    decides = ("store", "key", "format", "compression", "schema")
+    decides = ("store", "key", "format", "compression", "schema", "format_options", "types")
 
     def __init__(
         self,
@@ -76,6 +82,8 @@ class ObjectSource(Source):
         format: Format | str | None = None,
         compression: str | None = "infer",
         schema: pa.Schema | None = None,
+        format_options: Mapping[str, Any] | None = None,
+        types: Mapping[str, str] | None = None,
     ) -> None:
         if isinstance(format, str):
             format = load(FORMATS, format, what="format")()
@@ -91,7 +99,11 @@ class ObjectSource(Source):
         self.format: Format | None = format  # type: ignore[assignment]
         self.compression = compression
         self.schema = schema
-        self._types: dict[str, pa.DataType] = {}
+        self.format_options = dict(format_options or {})
+        self.types = dict(types or {})
+        self._types = named_types(self.types)
+        if self.format is not None:
+            self.format = with_options(self.format, self.format_options)
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -100,7 +112,8 @@ class ObjectSource(Source):
         Args:
             uri: See `tradewind.move.stores.uris.store_of`.
             options: ``format``, ``compression``, ``schema`` (columns and types as JSON, or the
-                file that holds it; see docs/values.md), and those of the store.
+                file that holds it; see docs/values.md), those of the format like ``delimiter``
+                (`tradewind.move.formats._options`), and those of the store.
 
         Raises:
             InputError: Something of it is wrong.
@@ -110,14 +123,15 @@ class ObjectSource(Source):
         keywords: dict[str, Any] = {
             name: given.pop(name) for name in ("format", "compression") if name in given
         }
-        types = declared(given.pop("schema", ""))
+        keywords["types"] = declared(given.pop("schema", ""))
+        keywords["format_options"] = taken(given)
         if given:
+            known = ("format", "compression", "schema", *FORMAT_OPTIONS, *options_of(uri))
             raise InputError(
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
-                f"{', '.join(('format', 'compression', 'schema', *options_of(uri)))}."
+                f"{', '.join(known)}."
             )
-        (source := cls(store, key, **keywords))._types = types
-        return source
+        return cls(store, key, **keywords)
 
     def describe(self) -> str:
         """Name the key, prefix or glob."""
@@ -218,6 +232,10 @@ class ObjectSource(Source):
     def _format_of(self, one: Chosen) -> Format | None:
         if self.format is not None:
             return self.format
+        found = self._named_format(one)
+        return None if found is None else with_options(found, self.format_options)
+
+    def _named_format(self, one: Chosen) -> Format | None:
         if one.manifest is not None:
             made: Format = load(FORMATS, one.manifest.format, what="format")()
             named = format_of(one.info.key)[0]
@@ -239,6 +257,7 @@ class ObjectSource(Source):
                 if len(begin) >= len(_RECORDIO):
                     break
             format = load(FORMATS, _sniffed(begin, where), what="format")()
+            format = with_options(format, self.format_options)
             chunks = _after(begin, chunks)
         return format, chunks
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
+from tradewind.move.formats._options import FORMAT_OPTIONS, taken, with_options
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.store import ObjectInfo, Store
@@ -190,7 +191,7 @@ class ObjectTarget(Target):
             options: ``format``, ``compression``, ``replace`` (true, false), ``part_rows``,
                 ``part_bytes``, ``part_by`` (columns with commas between), ``part_open``,
                 ``part_memory``, ``overwrite`` (partitions, all), ``keep_columns``,
-                ``content_type``, ``metadata`` as JSON, and those of the store.
+                ``content_type``, ``metadata`` as JSON, those of the format, and of the store.
 
         Raises:
             InputError: Something of it is wrong.
@@ -238,13 +239,16 @@ class ObjectTarget(Target):
             cut["overwrite"] = given.pop("overwrite")
         if "keep_columns" in given:
             cut["keep"] = _flag("keep_columns", given.pop("keep_columns"))
+        options = taken(given)
         if given:
-            known = ", ".join((*_OPTIONS, *more))
+            known = ", ".join((*_OPTIONS, *FORMAT_OPTIONS, *more))
             raise InputError(
                 f"{store.uri(key)}: there is no option {', '.join(sorted(given))}. Choose from: "
                 f"{known}."
             )
-        return cls(store, key, parts=Parts(**cut) if cut else None, **keywords)
+        target = cls(store, key, parts=Parts(**cut) if cut else None, **keywords)
+        target.format = with_options(target.format, options)
+        return target
 
     def describe(self) -> str:
         """Name the object or prefix."""
