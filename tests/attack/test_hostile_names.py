@@ -1,0 +1,141 @@
+"""Names of objects, tables and columns that are written to break out of where they belong.
+
+Each one arrives as it was, or is refused in words; a table and a file beside stay as they were.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from attack_moves import Versioned
+from attack_report import Attack
+
+from tradewind.errors import TradewindError
+from tradewind.move.batches import Batches
+from tradewind.move.source import Source
+from tradewind.move.sources.objects import ObjectSource
+from tradewind.move.stores.files import FileStore
+from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.targets.sqlite import SQLiteTable
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+
+PROMISE = "A name arrives as it was, or is refused; it never means anything else"
+HOW = "names with quotes, dots, slashes, controls, pieces of SQL and of paths"
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
+COUNTS = [pytest.param(60, id="some"), pytest.param(1000, id="many", marks=LONG)]
+PIECES = (
+    *("../", "..", "/", "//", ".", "\\", "~", "*", "?", "[a]", "{}", "%2e%2e%2f", "%00", "%s"),
+    *("'", '"', "`", '""', "'; DROP TABLE canary; --", '"; DROP TABLE canary; --', ";", "--"),
+    *("/*", "*/", "$(id)", "`id`", "\n", "\r", "\t", "\x1b[31m", "\x7f", "\u202e", "\u200b"),
+    *("e\u0301", "\xe9", "\U0001f600", "İ", "ß", " ", "=", "&", "#", "@", ":", ",", "|", "a", "B"),
+    *("canary", "select", "_", "-", "0", "{{ ds }}", "NUL", "__HIVE_DEFAULT_PARTITION__"),
+)
+
+
+def named(chance: random.Random) -> str:
+    return "".join(chance.choice(PIECES) for _ in range(chance.randint(1, 5)))
+
+
+class Columns(Source):
+    """One row whose columns have given names."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def describe(self) -> str:
+        return "one row"
+
+    def batches(self) -> Batches:
+        row = [pa.array([number]) for number in range(len(self.names))]
+        batch = pa.RecordBatch.from_arrays(row, names=self.names)
+        return Batches(batch.schema, iter([batch]))
+
+
+def check(on: str, count: int, attempt: Callable[[str], None], same: Callable[[], bool]) -> None:
+    attack = Attack(PROMISE, HOW, on)
+    chance = attack.chance
+    for _ in range(count):
+        name = named(chance)
+        attack.tries += 1
+        try:
+            attempt(name)
+        except TradewindError as refused:
+            attack.note("refused")
+            attack.check(len(str(refused)) > 20, f"{name!r}: {refused}")
+        except Exception as error:
+            attack.fail(f"{name!r}: {type(error).__name__}: {error}")
+        attack.check(same(), f"{name!r}: it changed what is beside")
+    attack.finish()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_keys_of_files(tmp_path: Path, count: int):
+    root = tmp_path / "outer" / "lake"
+    root.mkdir(parents=True)
+    store = FileStore(str(root))
+    (tmp_path / "outer" / "canary").write_text("as it was")
+
+    def attempt(name: str) -> None:
+        key = f"{name}.csv"
+        transfer(Versioned(3, 1), ObjectTarget(store, key, format="csv"), Owner("n", name, "t"))
+        keys = [info.key for info in store.list("")]
+        assert keys == [key], keys
+        read = ObjectSource(store, key, format="csv").batches()
+        if not set(key) & set("*?["):
+            assert sum(batch.num_rows for batch in read) == 3
+        store.delete([key])
+
+    def same() -> bool:
+        beside = [path.name for path in tmp_path.iterdir()]
+        beside += [path.name for path in (tmp_path / "outer").iterdir()]
+        return sorted(beside) == ["canary", "lake", "outer"]
+
+    check("files", count, attempt, same)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("what", ["table", "column"])
+def test_tables_and_columns_of_sqlite(tmp_path: Path, what: str, count: int):
+    path = str(tmp_path / "some.db")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE canary (id INTEGER)")
+        database.execute("INSERT INTO canary VALUES (7)")
+
+    def attempt(name: str) -> None:
+        table = name if what == "table" else "columns"
+        if table.lower().strip('"`[]') in ("canary", "main.canary"):
+            return
+        names = ["id", "x"] if what == "table" else ["id", name]
+        target = SQLiteTable(path, table, mode="replace", create=True)
+        try:
+            transfer(Columns(names), target, Owner("n", name, "t"))
+            with closing(sqlite3.connect(path)) as database:
+                tables = [one for one in found(database) if one != "canary"]
+                assert len(tables) == 1, tables
+                quoted = tables[0].replace('"', '""')
+                asked = database.execute(f'SELECT * FROM "{quoted}"')
+                assert [column[0] for column in asked.description] == names
+                assert asked.fetchall() == [(0, 1)]
+        finally:
+            with closing(sqlite3.connect(path)) as database, database:
+                for one in found(database):
+                    if one != "canary":
+                        quoted = one.replace('"', '""')
+                        database.execute(f'DROP TABLE "{quoted}"')
+
+    def found(database: sqlite3.Connection) -> list[str]:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        return [name for (name,) in database.execute(query) if not name.startswith("tradewind")]
+
+    def same() -> bool:
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT * FROM canary").fetchall() == [(7,)]
+
+    check(f"SQLite, {what}s", count, attempt, same)
