@@ -23,6 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ATTACKS = ROOT / "tests" / "attack"
 KEPT = ROOT / ".tradewind" / "attack"
 PAGE = ROOT / "docs" / "trust.md"
+BY_STORE = "[by store](#fencing-on-object-stores)"
+#: Where a promise has a window that is known to be left, what tells of it.
+WINDOWS = {
+    "An attempt that has lost its turn changes nothing any more": BY_STORE,
+    "Two attempts at once leave one whole result": BY_STORE,
+}
 BEGIN, END = "<!-- attacks: begin -->", "<!-- attacks: end -->"
 
 
@@ -83,14 +89,15 @@ def table(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         rows.setdefault((line["promise"], line["how"]), []).append(line)
     told = [
-        "| Promise | How it is attacked | On what | Tries | Failures |",
-        "|---|---|---|--:|--:|",
+        "| Promise | How it is attacked | On what | Tries | Failures | Window left |",
+        "|---|---|---|--:|--:|---|",
     ]
     for (promise, how), those in rows.items():
         on = "; ".join(f"{line['on']} ({line['tries']:,})" for line in those)
         tries = sum(line["tries"] for line in those)
         failures = sum(line["failures"] for line in those)
-        told.append(f"| {promise} | {how} | {on} | {tries:,} | {failures:,} |")
+        window = WINDOWS.get(promise, "none known")
+        told.append(f"| {promise} | {how} | {on} | {tries:,} | {failures:,} | {window} |")
     return "\n".join(told) + "\n"
 
 
