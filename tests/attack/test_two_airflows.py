@@ -27,6 +27,7 @@ from airflow_supervised import Supervised
 from crash_systems import PRELOAD, SYSTEMS, CrashSystem
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
+from tradewind.owner import Owner
 
 pytestmark = [
     pytest.mark.airflow,
@@ -253,6 +254,9 @@ def test_work_is_attended_by_a_retry_after_a_change(place: Place, change: str):
         finally:
             when.touch()
         assert first.result()["state"] in ("up_for_retry", "running"), first.result()
+    without = Owner(kind, f"supervised-{date}", "work").digest
+    jobs = [path.name for path in (place.folder / "jobs").iterdir()]
+    assert any(without in name for name in jobs) == bool(former), jobs
     attack.check(place.certain("A") == [], f"sweep is certain of {place.certain('A')}")
     with closing(place.start("A", **changed)) as two, ThreadPoolExecutor(1) as threads:
         retry = threads.submit(two.run, kind, date=date, again=True)
