@@ -31,6 +31,7 @@ PACKAGES = {
     "default-jdk-headless": "javac",
     "maven": "mvn",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
+    "pgbouncer": "pgbouncer",
     # The server's programs without the service that Debian's mariadb-server starts.
     "mariadb-server-core": "mariadbd",
     "mariadb-client-core": "mariadb",
@@ -78,6 +79,8 @@ def main() -> int:
         drop_cluster(prefix, Path(cluster).parent.name)
     if "openssh-server" in missing and shutil.which("systemctl"):
         stop_service(prefix, "ssh.service", "ssh.socket")
+    if "pgbouncer" in missing and shutil.which("systemctl"):
+        stop_service(prefix, "pgbouncer.service")
     if "podman" in missing and shutil.which("systemctl"):
         stop_service(prefix, "podman.service", "podman.socket")
     return 0

@@ -42,6 +42,8 @@ class Database:
     def __init__(self, connection: PostgresConnection) -> None:
         self.connection = connection
         self.session = Session(connection, name="tests")
+        # For the whole session, which has the server for itself.
+        self.session.execute("SET timezone TO 'UTC'; SET intervalstyle TO 'iso_8601'")
 
     def run(self, sql: str) -> None:
         self.session.execute(sql)

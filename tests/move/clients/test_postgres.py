@@ -97,6 +97,7 @@ def test_wrong_uris_are_refused(uri):
 def test_options_of_the_session_reach_the_server(local_postgres):
     made = connection_to(local_postgres, options={"options": "-c work_mem=7MB --geqo=off"})
     with Session(made, name="tests", settings={"statement_timeout": "1234ms"}) as session:
+        session.begin()
         asked = "SELECT current_setting('{}')"
         values = [
             session.fetch(asked.format(name))[0][0]

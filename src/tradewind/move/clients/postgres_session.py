@@ -1,7 +1,9 @@
 """A session with PostgreSQL for synchronous code: asyncpg on an event loop in a thread of its own.
 
-Between the two stand bounded queues. Each session knows the server by our name and our settings:
-ISO dates, UTC, ISO intervals, hexadecimal bytes, floats to the last digit, UTF-8.
+Between the two stand bounded queues. Each transaction has our settings: ISO dates, UTC, ISO
+intervals, hexadecimal bytes, floats to the last digit, UTF-8. They end with it, as a pooler that
+hands on transactions (PgBouncer) gives the connection to another client then:
+https://www.pgbouncer.org/features.html.
 """
 
 from __future__ import annotations
@@ -26,14 +28,20 @@ __all__ = ["Column", "CopyIn", "CopyOut", "Session"]
 
 _T = TypeVar("_T")
 
-_SETTINGS = (
-    "SET datestyle TO 'ISO, YMD'; SET timezone TO 'UTC'; SET intervalstyle TO 'iso_8601'; "
-    "SET bytea_output TO 'hex'; SET extra_float_digits TO 3; SET client_encoding TO 'UTF8'; "
-    "SET standard_conforming_strings TO on; SET xmloption TO content; "
+_SETTINGS = {
+    "datestyle": "'ISO, YMD'",
+    "timezone": "'UTC'",
+    "intervalstyle": "'iso_8601'",
+    "bytea_output": "'hex'",
+    "extra_float_digits": "3",
+    "client_encoding": "'UTF8'",
+    "standard_conforming_strings": "on",
+    "xmloption": "content",
     # A scan that joins another one's middle, or workers that race, would give another order each
     # time; a retry shall give the same bytes.
-    "SET synchronize_seqscans TO off; SET max_parallel_workers_per_gather TO 0"
-)
+    "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 _CLOSING = 10.0
 """Seconds that ending a session in order may take."""
 _AHEAD = 2
@@ -49,7 +57,7 @@ class Session:
     Args:
         connection: Where to.
         name: What the server calls it: its ``application_name``.
-        settings: Further settings of the session, by name.
+        settings: Further settings of its transactions, by name; see `begin`.
 
     Raises:
         SetupError: Host, credentials or permissions are wrong.
@@ -71,6 +79,7 @@ class Session:
             target=self._loop.run_forever, name=f"tradewind-{name}", daemon=True
         )
         self._link: Any = None
+        self._settings = dict(settings or {})
         self._turn = asyncio.Lock()
         self._thread.start()
         keywords = connection.keywords()
@@ -79,12 +88,26 @@ class Session:
             # Unnamed statements, nothing cached: so poolers that hand on transactions work too.
             self._link = self._wait(asyncpg.connect(**keywords, statement_cache_size=0))
             self._keep_alive()
-            self.execute(_SETTINGS)
-            for setting, value in (settings or {}).items():
-                self.fetch("SELECT set_config($1, $2, false)", setting, value)
         except BaseException:
             self.close()
             raise
+
+    def begin(self, sql: str = "BEGIN", *, snapshot: str | None = None) -> None:
+        """Begin a transaction, with our settings and those of this session until it ends.
+
+        Args:
+            sql: The statement that begins it.
+            snapshot: Of another session, to read the same.
+
+        Raises:
+            TradewindError: As the server says.
+        """
+        local = "; ".join(f"SET LOCAL {name} TO {value}" for name, value in _SETTINGS.items())
+        self.execute(f"{sql}; {local}")
+        if snapshot is not None:  # before anything is read
+            self.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        for setting, value in self._settings.items():
+            self.fetch("SELECT set_config($1, $2, true)", setting, value)
 
     @property
     def version(self) -> int:

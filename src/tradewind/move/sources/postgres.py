@@ -237,7 +237,7 @@ class _Reading:
         self.rows = 0
         self._complete = False
         try:
-            self.session = self._open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self.session = self._open()
             self.columns: tuple[Column, ...] = self.session.describe(self._query)
             if not self.columns:
                 raise InputError(f"{self.session.system}: the query gives no columns. Select some.")
@@ -245,11 +245,11 @@ class _Reading:
             self.close()
             raise
 
-    def _open(self, begin: str) -> Session:
+    def _open(self, snapshot: str | None = None) -> Session:
         source = self._source
         session = Session(source.connection, name="tradewind:source", settings=source._settings)
         self._sessions.append(session)
-        session.execute(begin)
+        session.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", snapshot=snapshot)
         return session
 
     def statements(self, selects: list[str], options: dict[str, str]) -> list[str]:
@@ -301,8 +301,7 @@ class _Reading:
         if wanted > 1:
             snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
             while len(self._sessions) < wanted:
-                other = self._open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                other.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+                self._open(snapshot)
         # Each session has a range being read and the next one in line: so it rests only when
         # enough is waiting for whoever writes.
         todo = deque(enumerate(statements))

@@ -86,7 +86,7 @@ class Load:
         if not self._table.exists and not self._target.create:
             raise self._missing()
         self._make_ledger()
-        self._session.execute("BEGIN")
+        self._session.begin()
         self._lock(self._session)
         # Another load may have made or changed it while this one waited.
         self._table = find_table(self._session, self._table.schema, self._table.name)
@@ -120,7 +120,8 @@ class Load:
             *lock_keys(Table(self._table.schema, LEDGER))
         )
         try:
-            self._session.execute(f"BEGIN; {lock}; {statement}; COMMIT")
+            self._session.begin()
+            self._session.execute(f"{lock}; {statement}; COMMIT")
         except SetupError as error:
             self._session.execute("ROLLBACK")
             self._ledger = False
@@ -445,7 +446,7 @@ class Load:
         while True:
             try:
                 with self._target.session(self._owner) as session:
-                    session.execute("BEGIN")
+                    session.begin()
                     first, second = lock_keys(self._table)
                     session.fetch("SELECT pg_advisory_xact_lock($1, $2)", first, second)
                     found = self._published(session)
