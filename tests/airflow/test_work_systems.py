@@ -273,8 +273,11 @@ def test_env_files():
     assert read_env_file(text) == {
         "A": "1", "B": "x y", "D": "a # b", "E": "a\nb", "F": "", "G": "a=b#c",
     }  # fmt: skip
-    with pytest.raises(InputError, match="Write NAME=value"):
-        read_env_file("nonsense")
+    # A name alone has no value, as python-dotenv reads it.
+    assert read_env_file("FLAG\nA=1") == {"A": "1"}
+    with pytest.raises(InputError, match="line 2 of env_file is no variable") as refused:
+        read_env_file('A=1\nKEY="of several\nlines')
+    assert "several" not in str(refused.value)
 
 
 def test_a_hook_is_read():

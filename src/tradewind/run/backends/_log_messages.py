@@ -86,7 +86,7 @@ class LogReader:
             return self._number(*whole)
         messages = list(self._messages(data))
         self.count += len(messages)
-        ended = [line for message in messages if (line := self._end_of_line(*message))]
+        ended = [line for message in messages for line in self._ends_of_line(*message)]
         if any(goes_on for *_, goes_on in ended):
             # Long lines are rare.
             return [
@@ -129,30 +129,35 @@ class LogReader:
             at = end
         self._rest = data[at:]
 
-    def _end_of_line(self, channel: int, message: bytes) -> tuple[str, str, bool] | None:
+    def _ends_of_line(self, channel: int, message: bytes) -> Iterator[tuple[str, str, bool]]:
         """Take a message; tell timestamp and text of the line that it ends, if it ends one.
 
-        Also of a piece of a line that is long enough; then the third says that the line goes on.
+        Before that the pieces of a line that is long enough, of the same size however the engine
+        cuts its messages; of those the third says that the line goes on.
         """
         stamp, _, raw = message.partition(b" ")
         first, parts = self._begun.pop(channel, (stamp.decode(errors="replace"), []))
         parts.append(raw)
-        if raw[-1:] != b"\n" and len(raw) >= self._least:
-            size = self._sizes.get(channel, 0) + len(raw)
-            if size < _PIECE_BYTES:
-                self._begun[channel] = (first, parts)
-                self._sizes[channel] = size
-                return None
-            piece, rest = cut_at_character(b"".join(parts))
-            self._begun[channel] = (stamp.decode(errors="replace"), [rest] if rest else [])
-            self._sizes[channel] = len(rest)
-            return first, piece.decode(errors="replace"), True
-        self._sizes.pop(channel, None)
+        size = self._sizes.pop(channel, 0) + len(raw)
+        ends = raw[-1:] == b"\n" or len(raw) < self._least
+        if not ends and size <= _PIECE_BYTES:
+            self._begun[channel], self._sizes[channel] = (first, parts), size
+            return
         # In bytes until here: a character may be half in one part and half in the next.
-        text = b"".join(parts).removesuffix(b"\n")
-        if self.tty:
-            text = text.removesuffix(b"\r")
-        return first, text.decode(errors="replace"), False
+        text = b"".join(parts)
+        if ends:
+            text = text.removesuffix(b"\n")
+            if self.tty:
+                text = text.removesuffix(b"\r")
+        while len(text) > _PIECE_BYTES:
+            piece, rest = cut_at_character(text[:_PIECE_BYTES])
+            text = rest + text[_PIECE_BYTES:]
+            yield first, piece.decode(errors="replace"), True
+            first = stamp.decode(errors="replace")
+        if ends:
+            yield first, text.decode(errors="replace"), False
+        else:
+            self._begun[channel], self._sizes[channel] = (first, [text]), len(text)
 
     def _number(self, stamps: Sequence[str], texts: Sequence[str]) -> list[LogLine]:
         """Make lines, each with its cursor, without those that are to be skipped."""

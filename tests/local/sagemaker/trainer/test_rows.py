@@ -112,7 +112,11 @@ GOOD = recordio_bytes(ROWS)
         (recordio_bytes(np.where(ROWS == 1, np.nan, ROWS)), {}, r"row 2 holds .* \(feature 4\)"),
         (b"plain", {"gzipped": True}, "gzip compression is damaged"),
         (gzip.compress(GOOD, mtime=0)[:-9], {"gzipped": True}, "gzip compression is cut off"),
-        (gzip.compress(GOOD, mtime=0)[:-5] + b"12345", {"gzipped": True}, "gzip compression is damaged"),
+        (
+            gzip.compress(GOOD, mtime=0)[:-5] + b"12345",
+            {"gzipped": True},
+            "gzip compression is damaged",
+        ),
     ],
 )
 def test_wrong_data_name_channel_object_and_place(body, options, words):
