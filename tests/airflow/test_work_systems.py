@@ -277,7 +277,7 @@ def test_env_files():
     assert read_env_file("FLAG\nA=1") == {"A": "1"}
     with pytest.raises(InputError, match="line 2 of env_file is no variable") as refused:
         read_env_file('A=1\nKEY="of several\nlines')
-    assert "several" not in str(refused.value)
+    assert "lines" not in str(refused.value).partition(";")[0]
 
 
 def test_a_hook_is_read():
