@@ -90,7 +90,7 @@ def test_jobs(job_runs: Runs, sagemaker: Any):
     assert trained["RoleArn"] == "arn:aws:iam::123456789012:role/sagemaker"
     assert trained["ResourceConfig"]["VolumeSizeInGB"] == 10
     assert trained["Environment"]["DAY"] == "2026-01-01"
-    assert trained["Environment"]["TRADEWIND_OWNER"].endswith("/train")
+    assert trained["Environment"]["TRADEWIND_OWNER"].partition("@")[0].endswith("/train")
     assert trained["Environment"]["DB_PASSWORD"] == "***"
     assert "swordfish" not in told["log"]
     assert "swordfish" not in str(told["rendered"])
