@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from conformance import until_logged
 from test_docker import *  # noqa: F403
-from test_docker import Notes, attend, log_config, shell, until_ended
+from test_docker import Notes, log_config, shell, until_ended
 
 from busybox import IMAGE, busybox_root
 from container_engine import Engine as EngineOfTests
 from container_engine import podman_engine
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.backend import Status
+from tradewind.run.attend import attend
+from tradewind.run.backend import Status, join_last
+from tradewind.run.backends._terminal_log import TerminalReader
 from tradewind.run.backends.docker import DockerBackend
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-podman")]
@@ -30,13 +34,6 @@ def daemon() -> Iterator[EngineOfTests]:
         yield daemon
         assert daemon.containers() == []
 
-
-# Its timestamps are of whole seconds, and in a terminal's log they stand wherever the terminal's
-# buffer was full: a long line of a terminal has some of them within (docs/airflow-work.md). A
-# long line's parts end with one that is empty, which is then the last line.
-del test_a_long_line_is_whole_with_and_without_a_terminal  # noqa: F821
-del test_a_last_line_is_whole_with_and_without_a_terminal  # noqa: F821
-del test_a_line_without_an_end_is_handed_on_in_pieces  # noqa: F821
 
 # What podman does otherwise takes the place of the test of the same name.
 
@@ -64,22 +61,6 @@ def test_a_mount_of_a_folder_that_is_not_there_is_refused(
     assert (tmp_path / "missing").is_dir()
 
 
-@pytest.mark.parametrize(
-    ("script", "kind"),
-    [
-        ("mkdir $TRADEWIND_RESULT; echo x > $TRADEWIND_RESULT/file", "a directory"),
-        ("mkfifo $TRADEWIND_RESULT", "a FIFO"),
-    ],
-)
-def test_a_result_that_is_no_file_ends_the_task_once(
-    backend: DockerBackend, owner: Owner, daemon: EngineOfTests, script: str, kind: str
-):
-    # It follows links, within the container's own file system: nothing else is ever read.
-    with pytest.raises(InputError, match=kind):
-        attend(backend, owner, shell(script), log=lambda _: None, memory=Notes())
-    assert daemon.containers() == []
-
-
 def test_the_log_is_kept_whole_in_the_engine_s_quickest_form(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
@@ -93,3 +74,39 @@ def test_the_log_is_kept_as_the_engine_is_set_up_where_that_is_wanted(
     wanted = {"Type": "json-file", "Config": {"max-size": "1m"}}
     found = log_config(backend, owner, daemon, host_config={"LogConfig": wanted})
     assert found["Type"] == "json-file"
+
+
+def test_a_terminal_s_log_is_followed_and_taken_up_again(backend: DockerBackend, owner: Owner):
+    # What looks like a time in a line is the program's own.
+    line = "at 2026-11-30T07:46:28Z it said so"
+    script = f"echo one; printf 'at '; sleep 0.3; echo '{line[3:]}'; echo ready; exec sleep 1000"
+    backend.start(owner, 1, shell(script, tty=True), tell={})
+    name = backend.name_of(owner, 1)
+    ready = until_logged(backend, name, "ready")
+    lines = list(backend.logs(name, None, wait=0))
+    assert [each.text for each in lines] == ["one", line, "ready"]
+    assert [each.text for each in backend.logs(name, lines[0].cursor, wait=0)] == [line, "ready"]
+    assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
+    assert backend.last_line(name) == "ready"
+    backend.remove(name)
+
+
+def test_a_link_s_target_is_never_a_result(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    script = "echo secret > /tmp/other; ln -s /tmp/other $TRADEWIND_RESULT"
+    with pytest.raises(InputError, match="a symbolic link"):
+        attend(backend, owner, shell(script), log=lambda _: None, memory=Notes())
+    assert daemon.containers() == []
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 2])
+def test_pieces_of_a_terminal_s_line_do_not_depend_on_how_it_comes(beyond: int):
+    line = b"x" * ((1 << 20) + beyond) + b"\r\nlast\r\n"
+    at_once = list(chain.from_iterable(TerminalReader(None).lines([line])))
+    for split in range(len(line) - 12, len(line)):
+        parts = [line[:split], line[split:]]
+        assert list(chain.from_iterable(TerminalReader(None).lines(parts))) == at_once
+    assert join_last(at_once[:-1], where="") == "x" * ((1 << 20) + beyond)
+    left = list(chain.from_iterable(TerminalReader(at_once[0].cursor).lines([line])))
+    assert left == at_once[1:]

@@ -13,6 +13,7 @@ from tradewind.errors import RetryError, TradewindError
 from tradewind.run.backend import LogLine, join_last
 from tradewind.run.backends._engine import Engine, EngineRefusedError
 from tradewind.run.backends._log_messages import LogReader, seconds_of
+from tradewind.run.backends._terminal_log import TerminalReader
 
 __all__ = ["ContainerLogs"]
 
@@ -110,7 +111,8 @@ class ContainerLogs:
     def _last(self, name: str, after: str, told: Mapping[str, Any]) -> list[LogLine] | None:
         """Ask for the lines after a cursor where they are few; None where there may be more."""
         reader = LogReader(told, after)
-        if reader.tty:
+        # Of a line in several parts podman counts and sends the last part alone.
+        if reader.tty or self._engine.is_podman:
             return None
         # Fewer messages than asked for: it has left out those before the cursor, or there are none.
         found = list(reader.lines([self._ask_for_last(name, after)]))
@@ -125,6 +127,8 @@ class ContainerLogs:
         told = self._inspect(name)
         if told is None:
             return None
+        if self._engine.is_podman:
+            return join_last(self._read_to_the_end(name, None, told, None), where=f"Docker: {name}")
         reader = LogReader(told)
         found = list(chain.from_iterable(reader.lines([self._ask_for_last(name, None)])))
         # A whole line before it says that the last one is whole too.
@@ -162,15 +166,20 @@ class Follower:
     ) -> None:
         self.cursor = after
         self._engine = engine
-        self._told = told
         self._lines: queue.Queue[list[LogLine] | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
         self._closed = threading.Event()
         self._taken = 0.0
-        params = {**_query(after), "follow": str(int(follow))}
+        self._reader: LogReader | TerminalReader
+        if _has_no_times(engine, told, after):
+            self._reader = TerminalReader(after)
+            params = {**_query(None), "timestamps": "0", "follow": str(int(follow))}
+        else:
+            self._reader = LogReader(told, after)
+            params = {**_query(after), "follow": str(int(follow))}
         self._tail = engine.tail(
             f"/containers/{name}/logs", what=f"the log of {name}", params=params
         )
-        self._thread = threading.Thread(target=self._read, args=(after,), daemon=True)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def take(self, wait: float | None) -> list[LogLine] | None:
@@ -203,9 +212,9 @@ class Follower:
             except queue.Empty:
                 self._thread.join(0.01)
 
-    def _read(self, after: str | None) -> None:
+    def _read(self) -> None:
         try:
-            for lines in LogReader(self._told, after).lines(self._tail.chunks()):
+            for lines in self._reader.lines(self._tail.chunks()):
                 self._lines.put(lines)
                 if self._closed.is_set():
                     return
@@ -220,6 +229,12 @@ class Follower:
         except Exception as error:
             if not self._closed.is_set():
                 self._lines.put(RetryError(f"{self._engine.url}: the log broke off: {error!r}."))
+
+
+def _has_no_times(engine: Engine, told: Mapping[str, Any], after: str | None) -> bool:
+    """Say whether a log is read without times: podman puts them into a terminal's long lines."""
+    tty = bool((told.get("Config") or {}).get("Tty"))
+    return engine.is_podman and tty and (after is None or TerminalReader.knows(after))
 
 
 def _query(after: str | None) -> dict[str, str]:

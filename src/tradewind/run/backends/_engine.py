@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -45,11 +46,15 @@ class EngineRefusedError(InputError):
     Args:
         message: What it said, with system, object and remedy.
         status: Its HTTP status.
+        headers: Of its answer.
     """
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(
+        self, message: str, *, status: int, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ class Engine:
         self._logging: tuple[str, frozenset[str]] | None = None
         self.url = shown_uri(url)
         """The engine's address, for messages."""
+        self.is_podman = False
+        """Whether its last answer was podman's."""
         self._tls = tls
         if scheme_of(url) not in ("unix", "tcp", "http", "https"):
             raise SetupError(
@@ -171,6 +178,7 @@ class Engine:
             if response.status_code < 500 or attempt == tries:
                 break
             time.sleep(0.1 * attempt)
+        self.is_podman = response.headers.get("server", "").startswith("Libpod/")
         if response.status_code >= 300 and response.status_code not in fine:
             self._raise(response.status_code, response.content, what)
         return response
@@ -182,7 +190,7 @@ class Engine:
         """Send a request whose answer is read in pieces; see `ask`."""
         with self._named(what), self._client.stream(method, path, **request) as response:
             if response.status_code >= 300:
-                self._raise(response.status_code, response.read(), what)
+                self._raise(response.status_code, response.read(), what, response.headers)
             yield response
 
     def tail(self, path: str, *, what: str, params: Mapping[str, str]) -> Tail:
@@ -207,19 +215,6 @@ class Engine:
             self._raise(status, body, what)
 
         return Tail(connection, f"{self._prefix}{path}?{urlencode(params)}", self.url, what, refuse)
-
-    @contextmanager
-    def stream_or_none(
-        self, method: str, path: str, *, what: str, **request: Any
-    ) -> Iterator[httpx.Response | None]:
-        """Send a request as `stream` does; gives None where there is no such thing."""
-        try:
-            with self.stream(method, path, what=what, **request) as response:
-                yield response
-        except EngineRefusedError as error:
-            if error.status != 404:
-                raise
-            yield None
 
     def local_log(self) -> dict[str, Any]:
         """Spell that a container's log is kept by the driver ``local``, which is read faster.
@@ -300,7 +295,13 @@ class Engine:
                 f"({type(error).__name__}: {error})."
             ) from error
 
-    def _raise(self, status: int, body: bytes, what: str) -> None:
+    def _raise(
+        self,
+        status: int,
+        body: bytes,
+        what: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         try:
             said = json.loads(body)
             message = str(said.get("message") or said.get("cause") or said)
@@ -312,7 +313,7 @@ class Engine:
         # podman answers 500 to a name that is none.
         if status >= 500 and "invalid reference format" not in message:
             raise RetryError(text)
-        raise EngineRefusedError(text, status=status)
+        raise EngineRefusedError(text, status=status, headers=headers)
 
 
 def host_config(

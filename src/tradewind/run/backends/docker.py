@@ -8,7 +8,9 @@ container that was created and not started, and starts it (`DockerBackend.resume
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import secrets
 import shlex
 import signal
@@ -388,24 +390,27 @@ class DockerBackend(Backend[Container]):
             time.sleep(_PAUSE_SECONDS)
 
     def _result(self, name: str, limit: int) -> bytes | None:
-        with self._engine.stream_or_none(
+        try:
+            return self._read_result(name, limit)
+        except EngineRefusedError as error:
+            if error.status != 404:
+                raise
+            self._refuse_link(name, error.headers)
+            return None
+
+    def _read_result(self, name: str, limit: int) -> bytes | None:
+        with self._engine.stream(
             "GET",
             f"/containers/{name}/archive",
             what=f"the result of {name}",
             params={"path": _RESULT},
         ) as response:
-            if response is None:
-                return None
+            self._refuse_link(name, response.headers)
             reader = _Reader(response.iter_bytes(1 << 16))
             with tarfile.open(fileobj=reader, mode="r|") as archive:
                 for member in archive:
                     if not member.isreg():
-                        # Of a link it is the link that is told: what it points to is never read.
-                        raise InputError(
-                            f"Docker at {self._engine.url}: the result of {name} is no regular "
-                            f"file, but {kind_of(member)}. Write it as a file into the path that "
-                            "TRADEWIND_RESULT names."
-                        )
+                        raise self._no_file(name, kind_of(member))
                     if member.size > limit:
                         raise InputError(
                             f"Docker at {self._engine.url}: the result of {name} is larger than "
@@ -416,6 +421,19 @@ class DockerBackend(Backend[Container]):
                         content: bytes = file.read()
                         return content
         return None
+
+    def _refuse_link(self, name: str, headers: Mapping[str, str]) -> None:
+        """Refuse a link: Docker sends the link itself, but podman what it points to, or 404."""
+        told = headers.get("x-docker-container-path-stat")
+        # podman names the file itself where there is no link.
+        if told and json.loads(base64.b64decode(told)).get("linkTarget") not in (None, "", _RESULT):
+            raise self._no_file(name, "a symbolic link")
+
+    def _no_file(self, name: str, kind: str) -> InputError:
+        return InputError(
+            f"Docker at {self._engine.url}: the result of {name} is no regular file, but {kind}. "
+            "Write it as a file into the path that TRADEWIND_RESULT names."
+        )
 
     def last_line(self, name: str) -> str | None:
         """Ask the engine for the end of the log."""
