@@ -385,6 +385,11 @@ class Counting(Engine):
 def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTests):
     engine = Counting(daemon.address)
     backend = DockerBackend(engine)
+    backend.start(owner, 1, shell("echo hello"), tell={})
+    # How often it is looked at until it has ended is a matter of the machine.
+    other = DockerBackend(Engine(daemon.address))
+    until_ended(other, backend.name_of(owner, 1))
+    other.close()
     attend(
         backend,
         owner,
