@@ -3,19 +3,23 @@
 python scripts/attack.py                     the short form of all attacks; the table is printed
 python scripts/attack.py --long --write      the long form; the table of docs/trust.md is renewed
 python scripts/attack.py zombies mutated     those whose files' names have one of the words
+python scripts/attack.py --long --minutes 20 --slice 60
+                                             20 minutes of the long form, a minute for each attack
 
-Each attack is a file of tests/attack/ and runs by itself; its counts are kept under
-.tradewind/attack/ as they come, so that a run that was broken off goes on where it was
-(``--anew`` forgets them). TRADEWIND_ATTACK_SEED chooses another seed.
+Each attack is a test of tests/attack/. Its counts are kept in a file as they come, so that a run
+that was broken off, or has used up its minutes, goes on where it was; ``--anew`` forgets those of
+the files it runs. TRADEWIND_ATTACK_SEED chooses another seed, which needs a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ WINDOWS = {
     "Two attempts at once leave one whole result": BY_STORE,
 }
 BEGIN, END = "<!-- attacks: begin -->", "<!-- attacks: end -->"
+Unit = dict[str, Any]
 
 
 def main() -> int:
@@ -37,65 +42,93 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("words", nargs="*", help="words of the attacks' file names; all by default")
     parser.add_argument("--long", action="store_true", help="the long form")
-    parser.add_argument("--anew", action="store_true", help="run again what has run already")
+    parser.add_argument("--only", default="", help="tests of these files, as pytest's -k has it")
+    parser.add_argument("--anew", action="store_true", help="forget what these files have counted")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end after so many")
+    parser.add_argument("--slice", type=float, default=math.inf, help="seconds an attack, at most")
+    parser.add_argument("--state", type=Path, help="the file with the counts")
+    parser.add_argument("--tell", action="store_true", help="run nothing; tell what is there")
     parser.add_argument("--write", action="store_true", help="write the table into docs/trust.md")
     wanted = parser.parse_args()
-    kept = KEPT / ("long" if wanted.long else "short")
-    kept.mkdir(parents=True, exist_ok=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    state: Path = (wanted.state or KEPT / f"{'long' if wanted.long else 'short'}.json").absolute()
+    until = time.time() + wanted.minutes * 60
     files = [
         file
+        for word in wanted.words or [""]
         for file in sorted(ATTACKS.glob("test_*.py"))
-        if not wanted.words or any(word in file.stem for word in wanted.words)
+        if word in file.stem
     ]
-    for file in files:
-        done = kept / f"{file.stem}.jsonl"
-        if wanted.anew or not done.exists():
-            run(file, done, long=wanted.long)
-    lines = [
-        json.loads(line)
-        for file in sorted(kept.glob("*.jsonl"))
-        for line in file.read_text().splitlines()
-    ]
-    told = table(lines)
+    broken = []
+    for file in [] if wanted.tell else list(dict.fromkeys(files)):
+        if wanted.anew:
+            forget(state, file)
+        more = ["-k", wanted.only] if wanted.only else []
+        ended = run(file, state, until, wanted.slice, more, long=wanted.long)
+        # 1: a test has failed, which the counts tell; 5: there is nothing left to do.
+        if ended not in (0, 1, 5):
+            raise SystemExit(f"{file.stem} has ended with status {ended}")
+        if ended == 1:
+            broken.append(file.stem)
+    units = list(json.loads(state.read_text())["units"].values()) if state.exists() else []
+    told = table(units)
     print(told)
+    for unit in units:
+        for line in unit["first"]:
+            print(f"failure: {unit['how']}; {unit['on']}: {line}")
+        if unit["tries"] < unit["wanted"]:
+            print(f"not at its end: {unit['on']}: {unit['tries']} of {unit['wanted']} tries")
+    if broken:
+        print(f"tests have failed in: {', '.join(broken)}")
     if wanted.write:
         page = PAGE.read_text()
         before, rest = page.split(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{told}{END}{rest.split(END)[1]}")
-    return 1 if any(line["failures"] for line in lines) else 0
+    whole = all(unit["tries"] >= unit["wanted"] and not unit["failures"] for unit in units)
+    return 0 if whole and not broken else 1
 
 
-def run(file: Path, done: Path, *, long: bool) -> None:
-    """Run one attack; its counts stand in `done` once it has come to its end."""
-    coming = done.with_suffix(".coming")
-    coming.unlink(missing_ok=True)
+def run(
+    file: Path, state: Path, until: float, seconds: float, more: list[str], *, long: bool
+) -> int:
+    """Run one file of attacks; what is at its end in `state` already is left out."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-s", "-m"]
     # A test has either form; one that has no short form is long alone.
-    command += ["long" if long else "not long", str(file)]
+    command += ["long" if long else "not long", str(file), *more]
     print(f"== {file.stem}", flush=True)
-    ended = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "TRADEWIND_ATTACK_RESULTS": str(coming)}
-    )
-    # 1: an attack has succeeded, which its line tells; 5: there is no such form.
-    if ended.returncode in (0, 1) and coming.exists():
-        coming.replace(done)
-    elif ended.returncode != 5:
-        raise SystemExit(f"{file.stem} has ended with status {ended.returncode}")
+    if time.time() >= until:
+        print("no time is left", flush=True)
+        return 5
+    given = {"STATE": str(state), "UNTIL": str(until), "SLICE": str(seconds)}
+    variables = {f"TRADEWIND_ATTACK_{name}": value for name, value in given.items()}
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}).returncode
 
 
-def table(lines: list[dict[str, Any]]) -> str:
+def forget(state: Path, file: Path) -> None:
+    """Let a file's attacks begin at 0 again."""
+    if state.exists():
+        kept = json.loads(state.read_text())
+        name = file.relative_to(ROOT).as_posix()
+        kept["done"] = [test for test in kept["done"] if not test.startswith(f"{name}::")]
+        kept["units"] = {
+            key: unit for key, unit in kept["units"].items() if unit["file"] != file.stem
+        }
+        state.write_text(json.dumps(kept, indent=1))
+
+
+def table(units: list[Unit]) -> str:
     """Put the counts together: a row for each promise and way to attack it."""
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in lines:
-        rows.setdefault((line["promise"], line["how"]), []).append(line)
+    rows: dict[tuple[str, str], list[Unit]] = {}
+    for unit in units:
+        rows.setdefault((unit["promise"], unit["how"]), []).append(unit)
     told = [
         "| Promise | How it is attacked | On what | Tries | Failures | Window left |",
         "|---|---|---|--:|--:|---|",
     ]
-    for (promise, how), those in rows.items():
-        on = "; ".join(f"{line['on']} ({line['tries']:,})" for line in those)
-        tries = sum(line["tries"] for line in those)
-        failures = sum(line["failures"] for line in those)
+    for (promise, how), those in sorted(rows.items()):
+        on = "; ".join(f"{unit['on']} ({unit['tries']:,})" for unit in those)
+        tries = sum(unit["tries"] for unit in those)
+        failures = sum(unit["failures"] for unit in those)
         window = WINDOWS.get(promise, "none known")
         told.append(f"| {promise} | {how} | {on} | {tries:,} | {failures:,} | {window} |")
     return "\n".join(told) + "\n"

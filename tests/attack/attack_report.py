@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import attack_state
+import pytest
 
 #: The seed of all attacks: the same one gives the same moments, names and bytes.
 SEED = int(os.environ.get("TRADEWIND_ATTACK_SEED", "20261130"))
-#: A file that gets one line of JSON an attack, for the table of docs/trust.md.
-RESULTS = os.environ.get("TRADEWIND_ATTACK_RESULTS")
+#: The file with the counts so far; see `attack_state`. Without one each run begins at 0.
+STATE = os.environ.get("TRADEWIND_ATTACK_STATE")
+#: When attacks end, in seconds since 1970, and how many seconds one may take; they go on next time.
+UNTIL = float(os.environ.get("TRADEWIND_ATTACK_UNTIL", "inf"))
+SLICE = float(os.environ.get("TRADEWIND_ATTACK_SLICE", "inf"))
+#: How often the file is written, in seconds. What a killed run has not written is tried again.
+KEEP_SECONDS = 2.0
+
+
+class AttackSucceeded(AssertionError):
+    """A promise was broken."""
 
 
 @dataclass
@@ -23,48 +37,93 @@ class Attack:
         how: How it is attacked, for the table.
         on: What it is attacked on, like ``S3 (Swift), parts``.
         tries: How often it was tried.
-        failures: What was wrong, each in a line.
+        failures: How often something was wrong.
+        wanted: How many tries there shall be.
         notes: What else was counted, like how many of the killed had ended before.
+        first: What was wrong, each in a line; the first ten.
     """
 
     promise: str
     how: str
     on: str
     tries: int = 0
-    failures: list[str] = field(default_factory=list)
+    failures: int = 0
+    wanted: int = 0
     notes: dict[str, int] = field(default_factory=dict)
+    first: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(f"{SEED}/{self.promise}/{self.how}/{self.on}")
+        self._kept = time.monotonic()
+        self._ended = False
+        if STATE:
+            units = attack_state.load(Path(STATE), SEED)["units"]
+            for name, value in units.get(self.name, {}).items():
+                if name != "file":
+                    setattr(self, name, value)
 
     @property
-    def chance(self) -> random.Random:
-        """Chance that depends on the seed and the attack alone."""
-        return random.Random(f"{SEED}/{self.promise}/{self.how}/{self.on}")
+    def name(self) -> str:
+        return f"{self.promise} / {self.how} / {self.on}"
 
-    def note(self, what: str) -> None:
-        self.notes[what] = self.notes.get(what, 0) + 1
+    def rounds(self, wanted: int, more: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Give the numbers of the tries that are to do, each with chance of its own.
+
+        Args:
+            wanted: How many tries there shall be, those of former slices among them.
+            more: Whether there shall be another one all the same.
+        """
+        self.wanted = wanted
+        until = min(UNTIL, time.time() + SLICE)
+        while self.tries < wanted or more():
+            if time.time() >= until:
+                return
+            number = self.tries
+            self.chance = random.Random(f"{SEED}/{self.name}/{number}")
+            yield number
+            self.tries += 1
+            if time.monotonic() - self._kept > KEEP_SECONDS:
+                self.keep()
+        self._ended = True
+
+    def note(self, what: str, count: int = 1) -> None:
+        self.notes[what] = self.notes.get(what, 0) + count
 
     def fail(self, what: str) -> None:
-        self.failures.append(what)
+        self.failures += 1
+        if len(self.first) < 10:
+            self.first.append(what)
 
     def check(self, good: bool, what: str) -> None:
         if not good:
             self.fail(what)
 
+    def keep(self) -> None:
+        """Write the counts into the file."""
+        self._kept = time.monotonic()
+        if not STATE:
+            return
+        told: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        test = os.environ.get("PYTEST_CURRENT_TEST", "")
+        told["file"] = Path(test.partition("::")[0]).stem
+        with attack_state.changed(Path(STATE), SEED) as state:
+            state["units"][self.name] = told
+
     def finish(self) -> None:
         """Tell the counts, and fail the test where there was a failure.
 
         Raises:
-            AssertionError: The attack succeeded at least once.
+            AttackSucceeded: The attack succeeded at least once.
         """
+        self.keep()
         notes = "".join(f", {count} {what}" for what, count in sorted(self.notes.items()))
         print(
             f"attack (seed {SEED}): {self.how}; {self.on}: {self.tries} tries, "
-            f"{len(self.failures)} failures{notes}"
+            f"{self.failures} failures{notes}",
+            flush=True,
         )
-        if RESULTS:
-            line = {**asdict(self), "failures": len(self.failures), "seed": SEED}
-            line["first"] = self.failures[:3]
-            with Path(RESULTS).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        assert self.tries, f"{self.on}: nothing was tried"
-        shown = "\n".join(self.failures[:10])
-        assert not self.failures, f"{len(self.failures)} of {self.tries} (seed {SEED}):\n{shown}"
+        if not self._ended:
+            pytest.skip(f"{self.tries} of {self.wanted} tries so far; it goes on next time")
+        if self.failures:
+            shown = "\n".join(self.first)
+            raise AttackSucceeded(f"{self.failures} of {self.tries} (seed {SEED}):\n{shown}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import attack_report
+import attack_state
 import boto3
 import pytest
 from attack_workers import Workers
@@ -16,7 +18,26 @@ from emulators import Emulator
 
 ACTIONS = Path(__file__).with_name("attack_moves.py")
 
-pytest.register_assert_rewrite("attack_report")
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a former slice has brought to its end."""
+    if attack_report.STATE:
+        done = attack_state.load(Path(attack_report.STATE), attack_report.SEED)["done"]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in done])
+        items[:] = [item for item in items if item.nodeid not in done]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep that a test has come to its end, the attack having succeeded or not."""
+    error = call.excinfo and call.excinfo.value
+    ended = error is None or isinstance(error, attack_report.AttackSucceeded)
+    if attack_report.STATE and call.when == "call" and ended:
+        with attack_state.changed(Path(attack_report.STATE), attack_report.SEED) as state:
+            state["done"].append(item.nodeid)
+    return (yield)
 
 
 @pytest.fixture(scope="module")

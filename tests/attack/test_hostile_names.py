@@ -60,10 +60,8 @@ class Columns(Source):
 
 def check(on: str, count: int, attempt: Callable[[str], None], same: Callable[[], bool]) -> None:
     attack = Attack(PROMISE, HOW, on)
-    chance = attack.chance
-    for _ in range(count):
-        name = named(chance)
-        attack.tries += 1
+    for _ in attack.rounds(count):
+        name = named(attack.chance)
         try:
             attempt(name)
         except TradewindError as refused:

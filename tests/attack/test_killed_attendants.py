@@ -57,7 +57,6 @@ def check(
     attendants: Workers, action: str, folder: Path, attack: Attack, count: int, **options: Any
 ) -> None:
     """Kill the attendant so often, each time with a new piece of work; `finish` is left to do."""
-    chance = attack.chance
 
     def arguments(name: str) -> dict[str, Any]:
         (folder / name).mkdir()
@@ -71,14 +70,13 @@ def check(
 
     whole, seconds = attendants.measured(action, **arguments("whole"))
     assert whole["answer"] == "42\n", whole
-    for number in range(count):
+    for number in attack.rounds(count):
         name = f"k{number}x{os.urandom(3).hex()}"
         given = arguments(name)
-        moment = chance.uniform(0, seconds)
+        moment = attack.chance.uniform(0, seconds)
         child = attendants.start(action, **given)
         time.sleep(moment)
         killed = child.kill()
-        attack.tries += 1
         attack.note("killed" if killed == {"signal": 9} else "had ended before")
         again = attendants.run(action, **given)
         attack.check(again.get("answer") == "42\n", f"{number}, {moment:.3f} s: {again}")

@@ -168,14 +168,12 @@ FILES: dict[str, tuple[bytes, Callable[[bytes], Rows], pa.Schema | None]] = {
 def test_a_mutated_file_is_read_right_or_refused(tmp_path: Path, name: str, count: int):
     whole, reference, schema = FILES[name]
     attack = Attack(PROMISE, HOW, name.replace(".", " ", 1) if name[0] != "a" else name[2:])
-    chance = attack.chance
     (tmp_path / name).write_bytes(whole)
     before = read(tmp_path, name, schema)
     assert same(before, reference(whole))
-    for number in range(count):
-        data = mutate(whole, chance)
+    for number in attack.rounds(count):
+        data = mutate(whole, attack.chance)
         (tmp_path / name).write_bytes(data)
-        attack.tries += 1
         try:
             ours = read(tmp_path, name, schema)
         except TradewindError:
@@ -212,13 +210,11 @@ def published(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_mutated_manifest_is_read_right_or_refused(tmp_path: Path, count: int):
     attack = Attack(PROMISE, HOW, "manifest of parts")
-    chance = attack.chance
     files = published(tmp_path)
     (manifest,) = (path for path in files if path.name == "_manifest.json")
     whole = read(tmp_path / "to", "p/")
-    for number in range(count):
-        manifest.write_bytes(mutate(files[manifest], chance))
-        attack.tries += 1
+    for number in attack.rounds(count):
+        manifest.write_bytes(mutate(files[manifest], attack.chance))
         try:
             ours = read(tmp_path / "to", "p/")
         except TradewindError:

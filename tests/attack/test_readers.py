@@ -55,28 +55,32 @@ def check(
     child = workers.start("replace_until", place=place, rows=ROWS, stop=str(stop), pause=PAUSE)
     try:
         assert wait_until(lambda: replaces.exists() or child.ended(), seconds=60)
-        newest = 0
-        while attack.tries < reads or int(replaces.read_text()) <= wanted:
+        newest, before, begun = 0, attack.notes.get("replaces", 0), int(replaces.read_text())
+
+        def more() -> bool:
+            attack.notes["replaces"] = before + int(replaces.read_text()) - begun
+            return attack.notes["replaces"] < wanted
+
+        for number in attack.rounds(reads, more):
             assert not child.ended(), child.wait()
-            attack.tries += 1
             source = ObjectSource(store, prefix, format=format)
-            owner = Owner("attack", f"read{attack.tries}", "read")
+            owner = Owner("attack", f"read{number}", "read")
             try:
                 transfer(source, ObjectTarget(here, "read.csv"), owner)
             except Exception as error:
-                attack.fail(f"{attack.tries}: {type(error).__name__}: {error}")
+                attack.fail(f"{number}: {type(error).__name__}: {error}")
                 continue
             with (folder / "read.csv").open(newline="") as file:
                 found = Counter(int(row["version"]) for row in csv.DictReader(file))
-            attack.check(list(found.values()) == [ROWS], f"{attack.tries}: versions: {found}")
+            attack.check(list(found.values()) == [ROWS], f"{number}: versions: {found}")
             version = max(found, default=0)
-            attack.check(version >= newest, f"{attack.tries}: {version} after {newest}")
+            attack.check(version >= newest, f"{number}: {version} after {newest}")
             newest = max(version, newest)
     finally:
         stop.touch()
         told = child.wait()
     assert "answer" in told, told
-    attack.notes["replaces"] = told["answer"] - 1
+    more()
     attack.finish()
 
 

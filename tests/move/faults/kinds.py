@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -256,9 +257,11 @@ class InTable(Kind):
 
     def __init__(self, action: str, **given: Any) -> None:
         self.action, self.given = action, given
+        # The short and the long form of a test may share a database.
+        self.run = uuid.uuid4().hex[:6]
 
     def table(self, name: str) -> str:
-        return f"{self.label}_{self.given['mode']}_{name}"
+        return f"{self.label}_{self.given['mode']}_{self.run}_{name}"
 
     def prepare(self, name: str) -> dict[str, Any]:
         table = self.table(name)
