@@ -1,1 +1,0 @@
-"""The systems that `tradewind up` can start: every module here has one, as ``SYSTEM``."""

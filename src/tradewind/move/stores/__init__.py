@@ -1,1 +1,0 @@
-"""Object stores: one file a store."""

@@ -1,1 +1,0 @@
-"""Where data are published: one file a kind."""

@@ -1,1 +1,0 @@
-"""Systems that run work: one file a system."""
