@@ -33,7 +33,7 @@ MOST_P99_MS, LEAST_RATE = 20.0, 400.0
 
 def payloads() -> dict[str, tuple[str, bytes]]:
     """One digit in each content type: name -> (ContentType, body)."""
-    from tradewind.move.formats import recordio
+    from tradewind.systems.sagemaker import recordio
 
     digit = np.random.default_rng(1).integers(0, 256, (1, FEATURES)) / np.float32(255)
     digit = digit.astype(np.float32)

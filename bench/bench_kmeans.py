@@ -30,7 +30,7 @@ from tradewind.local import up
 from tradewind.local.sagemaker.algorithms.kmeans import cluster
 from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
 from tradewind.local.sagemaker.objects import Objects, S3Uri
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 FEATURES = 784
 

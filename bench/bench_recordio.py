@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 ROWS, COLUMNS = 60_000, 784
 RUNS = 5

@@ -40,9 +40,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tradewind.owner import Owner  # noqa: E402
 from tradewind.run.attend import attend, claim  # noqa: E402
 from tradewind.run.backend import Backend, LogLine, Piece  # noqa: E402
-from tradewind.run.backends.docker import Container, DockerBackend, Engine  # noqa: E402
-from tradewind.run.backends.process import Command, ProcessBackend  # noqa: E402
-from tradewind.run.backends.ssh import SSHBackend, SSHConnection  # noqa: E402
+from tradewind.systems.docker.backend import Container, DockerBackend, Engine  # noqa: E402
+from tradewind.systems.process.backend import Command, ProcessBackend  # noqa: E402
+from tradewind.systems.ssh.backend import SSHBackend, SSHConnection  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks-run.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

@@ -13,21 +13,21 @@ import sys
 import time
 from typing import Any
 
-from tradewind.move.clients.http import HttpConnection
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.source import Source
-from tradewind.move.stores.s3 import S3Store
 from tradewind.move.target import Target
-from tradewind.move.targets.objects import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.http.connection import HttpConnection
+from tradewind.systems.s3.store import S3Store
 
 
 def source_of(order: dict[str, Any]) -> Source:
     """The source of a case."""
     system = order["source"]
     if system == "postgres":
-        from tradewind.move.clients.postgres import PostgresConnection
-        from tradewind.move.sources.postgres import PostgresSource
+        from tradewind.systems.postgres.connection import PostgresConnection
+        from tradewind.systems.postgres.source import PostgresSource
 
         several: dict[str, Any] = (
             {"split": "ctid", "connections": 2} if order["connections"] == 2 else {}
@@ -36,13 +36,13 @@ def source_of(order: dict[str, Any]) -> Source:
             PostgresConnection.from_uri("postgresql://"), order["query"], **several
         )
     if system == "mariadb":
-        from tradewind.move.clients.mysql import MySQLConnection
-        from tradewind.move.sources.mysql import MySQLSource
+        from tradewind.systems.mysql.connection import MySQLConnection
+        from tradewind.systems.mysql.source import MySQLSource
 
         return MySQLSource(MySQLConnection.from_uri("mysql://"), order["query"])
     if system == "mongodb":
-        from tradewind.move.clients.mongo import MongoConnection
-        from tradewind.move.sources.mongo import MongoSource
+        from tradewind.systems.mongodb.connection import MongoConnection
+        from tradewind.systems.mongodb.source import MongoSource
 
         return MongoSource(
             MongoConnection.from_uri(os.environ["MONGODB_URI"]),
@@ -50,7 +50,7 @@ def source_of(order: dict[str, Any]) -> Source:
             collection="listings",
         )
     if system == "rest":
-        from tradewind.move.sources.rest import NextLink, RestSource
+        from tradewind.systems.http.source import NextLink, RestSource
 
         return RestSource(
             HttpConnection.from_uri(order["rest"]),
@@ -58,7 +58,7 @@ def source_of(order: dict[str, Any]) -> Source:
             records="$.items",
             pagination=NextLink("$.next"),
         )
-    from tradewind.move.sources.objects import ObjectSource
+    from tradewind.move.objects.source import ObjectSource
 
     return ObjectSource(S3Store(order["bucket"]), order["staged"])
 
@@ -66,8 +66,8 @@ def source_of(order: dict[str, Any]) -> Source:
 def target_of(order: dict[str, Any]) -> Target:
     """The target of a case."""
     if order["target"] == "table":
-        from tradewind.move.clients.postgres import PostgresConnection
-        from tradewind.move.targets.postgres import PostgresTable
+        from tradewind.systems.postgres.connection import PostgresConnection
+        from tradewind.systems.postgres.table import PostgresTable
 
         return PostgresTable(PostgresConnection.from_uri("postgresql://"), "loaded")
     return ObjectTarget(S3Store(order["bucket"]), order["key"])

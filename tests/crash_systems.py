@@ -210,11 +210,11 @@ SYSTEMS = {
 #: What takes a second or more to import and is needed by every attempt, for `Supervised`.
 PRELOAD = (
     "tradewind.run.attend",
-    "tradewind.run.backends.docker",
-    "tradewind.run.backends.livy",
-    "tradewind.run.backends.process",
-    "tradewind.run.backends.spark",
-    "tradewind.run.backends.ssh",
+    "tradewind.systems.docker.backend",
+    "tradewind.systems.livy.backend",
+    "tradewind.systems.process.backend",
+    "tradewind.systems.spark.backend",
+    "tradewind.systems.ssh.backend",
     "tradewind.airflow.backends",
     "tradewind.airflow.rest_backends",
     "asyncssh",

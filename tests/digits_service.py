@@ -17,7 +17,7 @@ from digits.model import read_artifact
 from digits.prepare import prepare_batch
 from sagemaker_service import KMEANS, ROLE, create_config, create_model, wait_for, wait_status
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 MODEL = "digits-web-2026-01-01"
 TRAINED = 1500  # of scikit-learn's 1,797 digits; the others are for testing

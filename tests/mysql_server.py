@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
-from tradewind.move.clients.mysql import MySQLConnection, Session
 from tradewind.move.source import Source
 from tradewind.owner import Owner
+from tradewind.systems.mysql.connection import MySQLConnection, Session
 
 _numbers = itertools.count()
 

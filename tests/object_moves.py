@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
 from tradewind.move.store import Store
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.s3 import S3Store
-from tradewind.move.targets.objects import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3.store import S3Store
 
 SCHEMA = pa.schema([("id", pa.int64()), ("kind", pa.string()), ("text", pa.string())])
 FILLING = "x" * 1000

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
-from tradewind.move.clients.postgres_session import Session
 from tradewind.owner import Owner
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.session import Session
 
 _numbers = itertools.count()
 

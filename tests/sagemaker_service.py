@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from tradewind.local import Systems
 from tradewind.local.sagemaker.algorithms.kmeans.model import write_archive
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 KMEANS = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
 ROLE = "arn:aws:iam::123456789012:role/service"

@@ -12,43 +12,41 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
+_BASE = {
+    "tradewind.errors",
+    "tradewind.json_path",
+    "tradewind.owner",
+    "tradewind.redaction",
+}
+
 #: Who may import whom: a room, and the rooms it may use besides itself. Longest name wins.
 MAY_IMPORT = {
-    "tradewind": set(),
+    "tradewind": {"tradewind.former_names"},
+    "tradewind.former_names": set(),
     "tradewind.errors": set(),
     "tradewind.owner": {"tradewind.errors"},
     "tradewind.redaction": {"tradewind.errors"},
     "tradewind.json_path": {"tradewind.errors"},
-    "tradewind.move": {
-        "tradewind.errors",
-        "tradewind.json_path",
-        "tradewind.owner",
-        "tradewind.redaction",
-    },
-    "tradewind.run": {
-        "tradewind.errors",
-        "tradewind.json_path",
-        "tradewind.owner",
-        "tradewind.redaction",
-    },
+    "tradewind.move": _BASE,
+    "tradewind.run": _BASE,
+    "tradewind.systems": {*_BASE, "tradewind.move", "tradewind.run", "tradewind.sweep"},
     "tradewind.airflow": {
+        *_BASE,
         "tradewind",
-        "tradewind.errors",
         "tradewind.move",
-        "tradewind.owner",
-        "tradewind.redaction",
         "tradewind.run",
         "tradewind.sweep",
+        "tradewind.systems",
     },
     "tradewind.local": {"tradewind.errors", "tradewind.move"},
+    "tradewind.local.sagemaker": {"tradewind.errors", "tradewind.move", "tradewind.systems"},
     "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
     "tradewind.commands": {
-        "tradewind.errors",
+        *_BASE,
         "tradewind.move",
-        "tradewind.owner",
-        "tradewind.redaction",
         "tradewind.run",
         "tradewind.sweep",
+        "tradewind.systems",
     },
     "tradewind.cli": {
         "tradewind",
@@ -57,11 +55,51 @@ MAY_IMPORT = {
         "tradewind.local",
         "tradewind.redaction",
     },
-    "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow"},
+    "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow", "tradewind.systems"},
+}
+
+#: What some files of a system's folder may use besides: how it looks in Airflow, how it is started.
+FILES_MAY_IMPORT = {
+    "airflow": {"tradewind.airflow"},
+    "operators": {"tradewind.airflow"},
+    "operator_base": {"tradewind.airflow"},
+    "endpoint_operator": {"tradewind.airflow"},
+    "session_operator": {"tradewind.airflow"},
+    "local": {"tradewind.local"},
+}
+
+#: Copies within S3 are ordered by what copies objects of any stores, not by the store itself yet.
+EXCEPTIONS = {("tradewind.move.copying", "tradewind.systems.s3")}
+
+#: Systems that stand on another one: a system, and those it may import.
+STANDS_ON = {
+    "livy": {"http"},
+    "spark": {"process", "yarn"},
+    "yarn": {"http"},
+}
+
+#: Client libraries, and the systems whose folders may import them.
+CLIENT_LIBRARIES = {
+    "MySQLdb": {"mysql"},
+    "asyncpg": {"postgres"},
+    "asyncssh": {"ssh"},
+    "azure": {"azure"},
+    "boto3": {"s3", "sagemaker"},
+    "botocore": {"s3", "sagemaker"},
+    "bson": {"mongodb"},
+    "google": {"gcs"},
+    "pymongo": {"mongodb"},
+    "swift": {"s3"},
 }
 
 #: What is used without Airflow.
-LIBRARIES = ("tradewind.move", "tradewind.run", "tradewind.sweep", "tradewind.local")
+LIBRARIES = (
+    "tradewind.move",
+    "tradewind.run",
+    "tradewind.sweep",
+    "tradewind.local",
+    "tradewind.systems",
+)
 
 
 def modules() -> dict[str, Path]:
@@ -89,20 +127,55 @@ def imports(path: Path) -> set[str]:
     return names
 
 
+def system_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["tradewind", "systems"] and len(parts) > 2 else None
+
+
+def may_use(module: str) -> set[str]:
+    allowed = set(MAY_IMPORT[room(module) or ""])
+    if system_of(module):
+        allowed |= FILES_MAY_IMPORT.get(module.rpartition(".")[2], set())
+    return allowed
+
+
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_a_room_imports_only_what_it_may(module: str):
     home = room(module)
     assert home is not None, f"{module} belongs to no room: add it to MAY_IMPORT and the docs"
     for name in imports(modules()[module]):
         used = room(name)
-        if used is None or used == home:
+        if used is None or used == home or (module, name) in EXCEPTIONS:
             continue
-        assert used in MAY_IMPORT[home], f"{module} imports {name}: {home} may not use {used}"
+        assert used in may_use(module), f"{module} imports {name}: {home} may not use {used}"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in modules() if system_of(name)))
+def test_systems_do_not_know_each_other(module: str):
+    home = system_of(module) or ""
+    for name in imports(modules()[module]):
+        other = system_of(name)
+        assert other in (None, home, *STANDS_ON.get(home, ())), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in modules() if "tradewind" in name))
+def test_a_client_library_is_imported_in_its_systems_folder_only(module: str):
+    if module.startswith("tradewind.local.sagemaker"):
+        return  # a service of its own
+    for name in imports(modules()[module]):
+        homes = CLIENT_LIBRARIES.get(name.split(".")[0])
+        if homes and not name.startswith("google.protobuf"):
+            assert system_of(module) in homes, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize(
     "module",
-    sorted(name for name in modules() if name.startswith(LIBRARIES)),
+    sorted(
+        name
+        for name in modules()
+        if name.startswith(LIBRARIES)
+        and "tradewind.airflow" not in FILES_MAY_IMPORT.get(name.rpartition(".")[2], ())
+    ),
 )
 def test_the_library_knows_nothing_of_airflow(module: str):
     assert not [name for name in imports(modules()[module]) if name.split(".")[0] == "airflow"]

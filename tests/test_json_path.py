@@ -8,7 +8,7 @@ import pytest
 
 from tradewind.errors import InputError
 from tradewind.json_path import MISSING, JsonPath
-from tradewind.move.sources._rest_paging import links
+from tradewind.systems.http.paging import links
 
 DOCUMENT = {
     "data": {"items": [{"n": 1}, {"n": 2}], "a.b c": 5},

@@ -245,7 +245,7 @@ def test_secrets_of_the_environment_are_known():
 
 
 def test_a_fault_of_our_own_shows_no_secret(monkeypatch):
-    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.systems.postgres.source import PostgresSource
 
     def fails(*_: object) -> None:
         raise RuntimeError(f"what I was given: postgresql://u:{MARK}@h/db and {MARK}")

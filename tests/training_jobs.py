@@ -18,7 +18,7 @@ import numpy as np
 from tradewind.local import Systems
 from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
 from tradewind.local.sagemaker.objects import Objects
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 
 def recordio_bytes(rows: np.ndarray, labels: np.ndarray | None = None) -> bytes:

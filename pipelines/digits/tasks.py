@@ -13,7 +13,7 @@ from digits.evaluate import Verdict, judge, measure
 from digits.model import read_artifact
 from digits.settings import Run
 from tradewind.errors import SetupError
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook

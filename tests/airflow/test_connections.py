@@ -13,10 +13,10 @@ from tradewind.airflow.connections import (
     source_of_connection,
     target_of_connection,
 )
-from tradewind.airflow.connections.azure import azure_settings
 from tradewind.airflow.connections.documents import http_connection, mongo_connection, mongo_source
 from tradewind.airflow.connections.sql import database_of, sql_source, sql_table
 from tradewind.errors import InputError, SetupError
+from tradewind.systems.azure.airflow import azure_settings
 
 pytestmark = pytest.mark.airflow
 
@@ -234,7 +234,7 @@ def test_azure_without_an_account(connect: Any):
 
 
 def test_google_service_account(connect: Any, google_key: dict[str, str]):
-    from tradewind.airflow.connections.google import google_credentials
+    from tradewind.systems.gcs.airflow import google_credentials
 
     credentials = google_credentials(
         connect("google_cloud_platform", extra={"keyfile_dict": json.dumps(google_key)})
@@ -244,7 +244,7 @@ def test_google_service_account(connect: Any, google_key: dict[str, str]):
 
 
 def test_google_impersonation(connect: Any, google_key: dict[str, str]):
-    from tradewind.airflow.connections.google import google_credentials
+    from tradewind.systems.gcs.airflow import google_credentials
 
     extra = {
         "keyfile_dict": google_key,
@@ -256,7 +256,7 @@ def test_google_impersonation(connect: Any, google_key: dict[str, str]):
 
 
 def test_a_faulty_google_key_is_not_shown(connect: Any):
-    from tradewind.airflow.connections.google import google_credentials
+    from tradewind.systems.gcs.airflow import google_credentials
 
     key = {"private_key": SECRET, "client_email": "a@p.example", "token_uri": "https://t.example"}
     with pytest.raises(SetupError, match="gives no Google credentials") as caught:

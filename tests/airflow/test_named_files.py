@@ -13,9 +13,9 @@ from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.source import Source
-from tradewind.move.stores.files import FileStore
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 
 
 class Rows(Source):

@@ -21,8 +21,8 @@ from job_server import JobServer, job_server
 from livy_server import LivyServer, livy_server
 from tradewind.airflow import HttpJobOperator, LivyOperator
 from tradewind.errors import InputError
-from tradewind.run.backends.livy import LivyBackend
-from tradewind.run.backends.rest_job import RestConnection
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.livy.backend import LivyBackend
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-rest-jobs")]
 

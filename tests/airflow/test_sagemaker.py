@@ -208,7 +208,7 @@ class Clients:
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
         for stub in self.stubs.values():
             stub.activate()
-        from tradewind.airflow.sagemaker_backends import AWS
+        from tradewind.systems.sagemaker.airflow import AWS
 
         monkeypatch.setattr(AWS, "__init__", lambda *_: None)
         monkeypatch.setattr(AWS, "client", lambda _, service: self.clients[service])

@@ -23,8 +23,8 @@ from spark_cluster import (
 )
 from tradewind.airflow import SparkSubmitOperator
 from tradewind.errors import InputError, SetupError
-from tradewind.run.backends.process import Command, ProcessBackend
-from tradewind.run.backends.yarn import YarnBackend
+from tradewind.systems.process.backend import Command, ProcessBackend
+from tradewind.systems.yarn.backend import YarnBackend
 from yarn_cluster import YarnCluster, yarn_cluster
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-spark")]

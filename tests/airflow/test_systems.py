@@ -25,14 +25,14 @@ from tradewind.airflow import (
     Table,
     TransferOperator,
 )
-from tradewind.airflow.connections.aws import split_s3
 from tradewind.airflow.connections.stores import store_of
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.move.formats.jsonl import JsonLinesFormat
-from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.s3.airflow import split_s3
 
 pytestmark = pytest.mark.airflow
 

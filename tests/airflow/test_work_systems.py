@@ -17,8 +17,8 @@ from busybox import IMAGE, busybox_root
 from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
 from tradewind.airflow import DockerOperator, SSHOperator
-from tradewind.airflow.operators.docker import mount_of, read_env_file
 from tradewind.errors import InputError
+from tradewind.systems.docker.operators import mount_of, read_env_file
 
 pytestmark = [
     pytest.mark.airflow,

@@ -14,13 +14,13 @@ import pyarrow as pa
 from moves import ACTIONS, warm
 
 from tradewind.move.batches import Batches
+from tradewind.move.objects.target import ObjectTarget, Parts
+from tradewind.move.publish.manifest import MANIFEST
 from tradewind.move.source import Source
 from tradewind.move.store import Store, Upload
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.manifest import MANIFEST
-from tradewind.move.targets.objects import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 
 __all__ = ["ACTIONS", "Versioned", "store_of", "warm"]
 
@@ -79,7 +79,7 @@ def store_of(place: dict[str, Any]) -> Store:
         return moves.azure(**{name: place[name] for name in names})
     if "endpoint" not in place:
         return moves.s3(place["bucket"])
-    from tradewind.move.stores.s3 import S3Store
+    from tradewind.systems.s3.store import S3Store
 
     session = boto3.Session(place["account"], place["secret"], region_name="eu-west-1")
     options = {"endpoint_url": place["endpoint"]}
@@ -116,14 +116,14 @@ def target_of(place: dict[str, Any], gate: dict[str, str]) -> Any:
 def table_of(place: dict[str, Any]) -> Any:
     options = {name: place[name] for name in ("mode", "slice", "keys", "create") if name in place}
     if place["system"] == "postgres":
-        from tradewind.move.targets.postgres import PostgresTable
+        from tradewind.systems.postgres.table import PostgresTable
 
         return PostgresTable(moves.postgres(), place["table"], **options)
     if place["system"] == "mysql":
-        from tradewind.move.targets.mysql import MySQLTable
+        from tradewind.systems.mysql.table import MySQLTable
 
         return MySQLTable(moves.mysql(), place["table"], **options)
-    from tradewind.move.targets.sqlite import SQLiteTable
+    from tradewind.systems.sqlite.table import SQLiteTable
 
     return SQLiteTable(place["path"], place["table"], **options)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attack_moves import store_of
 
-from tradewind.move.sources.objects import ObjectSource
+from tradewind.move.objects.source import ObjectSource
 
 Seen = dict[int, int]
 """Rows by their version."""

@@ -18,13 +18,13 @@ from attack_report import Attack
 
 from tradewind.errors import TradewindError
 from tradewind.move.batches import Batches
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.source import Source
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget
-from tradewind.move.targets.sqlite import SQLiteTable
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.sqlite.table import SQLiteTable
 
 PROMISE = "A name arrives as it was, or is refused; it never means anything else"
 HOW = "names with quotes, dots, slashes, controls, pieces of SQL and of paths"

@@ -17,8 +17,8 @@ from container_engine import Engine, docker_engine
 from job_server import job_server
 from livy_server import livy_server
 from ssh_server import SSHServer, ssh_server
-from tradewind.run.backends.livy import LivyBackend
-from tradewind.run.backends.rest_job import RestConnection
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.livy.backend import LivyBackend
 
 ACTIONS = Path(__file__).parents[1] / "run" / "faults_actions.py"
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"

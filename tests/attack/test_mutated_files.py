@@ -22,11 +22,11 @@ import pytest
 from attack_report import Attack
 
 from tradewind.errors import TradewindError
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget, Parts
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 
 PROMISE = "A value arrives as it was, or the move fails"
 HOW = "bytes of a file flipped, cut out, doubled or put in; compared with a reader of others"

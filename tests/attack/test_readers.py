@@ -16,11 +16,11 @@ from attack_report import Attack
 from attack_workers import Workers
 
 from tradewind.local.processes import wait_until
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 
 pytestmark = pytest.mark.xdist_group("attack-moves")
 PROMISE = "A read is whole and of one publication, whatever is published meanwhile"

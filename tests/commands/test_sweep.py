@@ -21,14 +21,14 @@ from livy_server import livy_server
 from ssh_server import ssh_server
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
-from tradewind.move.stores.files import FileStore
 from tradewind.owner import Owner
 from tradewind.run.backend import Backend, Status
-from tradewind.run.backends.docker import Container, DockerBackend, Engine
-from tradewind.run.backends.livy import LivyBackend
-from tradewind.run.backends.process import Command, ProcessBackend
-from tradewind.run.backends.rest_job import RestConnection, RestJob
-from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+from tradewind.systems.docker.backend import Container, DockerBackend, Engine
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.http.backend import RestConnection, RestJob
+from tradewind.systems.livy.backend import LivyBackend
+from tradewind.systems.process.backend import Command, ProcessBackend
+from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 
 TRADEWIND = [sys.executable, "-m", "tradewind.cli", "sweep"]
 DAG = """

@@ -228,7 +228,7 @@ def test_exec_is_stopped_when_a_system_ends(data: Path) -> None:
     script = (
         "import os, signal, sys, time, psutil\n"
         "for process in psutil.Process(os.getppid()).children():\n"
-        "    if 'tradewind.local.swift' in process.cmdline():\n"
+        "    if 'tradewind.systems.s3.swift' in process.cmdline():\n"
         "        process.kill()\n"
         "time.sleep(100)\n"
     )

@@ -16,7 +16,7 @@ from processes import gone
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.processes import wait_until
-from tradewind.local.systems.mariadb import SYSTEM
+from tradewind.systems.mysql.local import SYSTEM
 
 need_mysql_client()
 

@@ -17,7 +17,7 @@ from processes import gone
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.processes import free_port, wait_until
-from tradewind.local.systems.mongodb import SYSTEM
+from tradewind.systems.mongodb.local import SYSTEM
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from processes import gone
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.processes import wait_until
-from tradewind.local.systems.postgres import SYSTEM
+from tradewind.systems.postgres.local import SYSTEM
 
 
 def ask(systems: Systems, query: str, **other: str) -> list[tuple[object, ...]]:
@@ -143,6 +143,6 @@ def test_root_lets_it_run_as_another_and_in_a_closed_folder(data: Path) -> None:
 
 def test_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("tradewind.local.systems.postgres._FOLDERS", ())
+    monkeypatch.setattr("tradewind.systems.postgres.local._FOLDERS", ())
     with pytest.raises(SetupError, match=r"postgres: .*'initdb'.* apt-get install postgresql"):
         SYSTEM.check()

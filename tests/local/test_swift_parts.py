@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tradewind.local.swift_parts import orphaned
+from tradewind.systems.s3.swift_parts import orphaned
 
 
 @pytest.mark.parametrize(

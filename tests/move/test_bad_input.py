@@ -26,28 +26,28 @@ from mysql_server import Database, connection_to
 from rest_server import Asked, Reply, serving
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
-from tradewind.move.clients.http import BearerAuth, HttpConnection
-from tradewind.move.clients.mongo import MongoConnection
-from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.source import Source
-from tradewind.move.sources.mongo import MongoSource
-from tradewind.move.sources.mysql import MySQLSource
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.sources.postgres import PostgresSource
-from tradewind.move.sources.rest import Page, RestSource
-from tradewind.move.sources.sqlite import SQLiteSource
 from tradewind.move.store import Store
-from tradewind.move.stores.azure import AzureStore
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.gcs import GCSStore
-from tradewind.move.stores.s3 import S3Store
 from tradewind.move.target import Target
-from tradewind.move.targets.mysql import MySQLTable
-from tradewind.move.targets.objects import ObjectTarget
-from tradewind.move.targets.postgres import PostgresTable
-from tradewind.move.targets.sqlite import SQLiteTable
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.azure.store import AzureStore
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.gcs.store import GCSStore
+from tradewind.systems.http.connection import BearerAuth, HttpConnection
+from tradewind.systems.http.source import Page, RestSource
+from tradewind.systems.mongodb.connection import MongoConnection
+from tradewind.systems.mongodb.source import MongoSource
+from tradewind.systems.mysql.source import MySQLSource
+from tradewind.systems.mysql.table import MySQLTable
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.table import PostgresTable
+from tradewind.systems.s3.store import S3Store
+from tradewind.systems.sqlite.source import SQLiteSource
+from tradewind.systems.sqlite.table import SQLiteTable
 
 SECRET = "hidden-from-all"
 """The wrong password everywhere, and the right one of those who may do nothing."""

@@ -20,10 +20,10 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.copy import copy_object, copy_prefix
 from tradewind.move.flow import CancelledError, Progress
-from tradewind.move.stores import _s3_copy
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.s3 import S3Store
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3 import copy as _s3_copy
+from tradewind.systems.s3.store import S3Store
 
 MB = 1 << 20
 OURS = Owner("copies", "2026-11-24", "copy")
@@ -263,7 +263,7 @@ def test_a_killed_copy_leaves_nothing_to_the_next_attempt(
         f"""
         import os, signal
         from tradewind.move.copy import copy_object
-        from tradewind.move.stores.s3 import S3Store
+        from tradewind.systems.s3.store import S3Store
         from tradewind.owner import Owner
 
         store = S3Store({bucket!r})
@@ -461,7 +461,7 @@ def test_a_target_whose_credentials_do_not_see_the_source_gets_a_stream(
 
     target = Through(store, Blind(s3))
     monkeypatch.setattr(_s3_copy.Seen, "uri", lambda self, key="": key)
-    monkeypatch.setattr("tradewind.move._copying._readable", lambda *_: False)
+    monkeypatch.setattr("tradewind.move.copying._readable", lambda *_: False)
     copy_object(store, place + "a", target, place + "b", owner=OURS)
     assert get(s3, bucket, place + "b") == LARGE
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tradewind.errors import InputError
 from tradewind.move.documents import Block, json_lines, sample_schema, typed_batches
-from tradewind.move.sources._rest_json import JsonValues
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.systems.http.json_records import JsonValues
 
 scalars = (
     st.none()

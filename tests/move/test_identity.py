@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from tradewind.move.clients.http import BearerAuth, HttpConnection
-from tradewind.move.clients.mongo import MongoConnection
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.identity import digest
-from tradewind.move.sources.mongo import MongoSource
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.sources.postgres import PostgresSource
-from tradewind.move.sources.rest import RestSource
-from tradewind.move.sources.sqlite import SQLiteSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget, Parts
-from tradewind.move.targets.postgres import PostgresTable
-from tradewind.move.targets.sqlite import SQLiteTable
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget, Parts
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.http.connection import BearerAuth, HttpConnection
+from tradewind.systems.http.source import RestSource
+from tradewind.systems.mongodb.connection import MongoConnection
+from tradewind.systems.mongodb.source import MongoSource
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.table import PostgresTable
+from tradewind.systems.sqlite.source import SQLiteSource
+from tradewind.systems.sqlite.table import SQLiteTable
 
 PG = PostgresConnection("h", user="u", password="marker-1", database="d")
 LONG = "SELECT 1 /* " + "x" * 500

@@ -15,14 +15,14 @@ import pytest
 
 from postgres_server import Database, connection_to, database_on, owner_of
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
-from tradewind.move.clients.postgres_session import Session
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.sources.postgres import PostgresSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget
-from tradewind.move.targets.postgres import PostgresTable
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.session import Session
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.table import PostgresTable
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(

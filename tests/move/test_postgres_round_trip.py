@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.formats.csv import CsvFormat
-from tradewind.move.sources.postgres import PostgresSource
-from tradewind.move.targets.postgres import PostgresTable
 from tradewind.move.transfer import transfer
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.table import PostgresTable
 
 
 @pytest.fixture(scope="module")

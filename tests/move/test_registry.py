@@ -6,8 +6,8 @@ import pytest
 
 from tradewind.airflow.connections import stores
 from tradewind.errors import InputError
+from tradewind.move.objects.uris import store_of
 from tradewind.move.registry import ALIASES, SOURCES, canonical_uri, load, plain_scheme
-from tradewind.move.stores.uris import store_of
 
 KEY = "a b/c?d#e%20+.csv"
 

@@ -17,11 +17,11 @@ from emulators import Emulator
 from tradewind.errors import RetryError
 from tradewind.move.batches import Batches
 from tradewind.move.copy import copy_object
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
-from tradewind.move.stores.s3 import S3Store
-from tradewind.move.targets.objects import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.s3.store import S3Store
 
 SCHEMA = pa.schema([("a", pa.int64())])
 OWNER = Owner("d", "r", "t")
@@ -83,7 +83,7 @@ def test_a_copy_keeps_tags_and_metadata(store: S3Store):
 def test_a_checksum_that_does_not_fit_is_noticed(store: S3Store, monkeypatch: pytest.MonkeyPatch):
     # This server gives each range the checksum of the whole source, and then puts them together.
     # Copies know that of it; here they do not.
-    monkeypatch.setattr("tradewind.move.stores._s3_copy._tells", lambda *_: False)
+    monkeypatch.setattr("tradewind.systems.s3.copy._tells", lambda *_: False)
     store.client.put_object(Bucket=store.bucket, Key="from", Body=os.urandom(12 << 20))
     ranges = {"threshold": 6 << 20, "part_size": 5 << 20}
     with pytest.raises(RetryError, match="another checksum than"):

@@ -22,11 +22,11 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.batches import Batches
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Source
-from tradewind.move.sources.sqlite import SQLiteSource
-from tradewind.move.targets.sqlite import SQLiteTable
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.owner import Owner
+from tradewind.systems.sqlite.source import SQLiteSource
+from tradewind.systems.sqlite.table import SQLiteTable
 
 
 class Rows(Source):
@@ -382,7 +382,7 @@ def test_an_append_whose_rows_are_gone_is_told(path, what: str) -> None:
     ("lock", "word"), [("BEGIN IMMEDIATE", "somebody else writes"), ("BEGIN", "somebody reads")]
 )
 def test_waiting_for_a_lock_is_told(path, monkeypatch, caplog, lock: str, word: str) -> None:
-    monkeypatch.setattr("tradewind.move.targets._sqlite_waiting._PATIENCE", 0.1)
+    monkeypatch.setattr("tradewind.systems.sqlite.waiting._PATIENCE", 0.1)
     run(path, "INSERT INTO t VALUES (1, 'old')")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute(lock)

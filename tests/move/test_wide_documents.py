@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from tradewind.move.documents import Block, typed_batches
-from tradewind.move.sources._extended_json import BsonValues
+from tradewind.systems.mongodb.extended_json import BsonValues
 
 PROGRAM = """
 import resource, sys
 from tradewind.move.documents import Block, typed_batches
 from tradewind.move.formats.parquet import ParquetFormat
-from tradewind.move.sources._extended_json import BsonValues
+from tradewind.systems.mongodb.extended_json import BsonValues
 
 def blocks(count, size=40_000):
     # As a source gives them: a block is about 1 MB of BSON, 25 bytes a document.

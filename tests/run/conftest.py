@@ -9,7 +9,7 @@ import pytest
 from busybox import IMAGE, busybox_root
 from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
-from tradewind.run.backends.ssh import SSHConnection
+from tradewind.systems.ssh.backend import SSHConnection
 
 # So that its assertions tell what they have found.
 pytest.register_assert_rewrite("conformance")

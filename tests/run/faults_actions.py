@@ -24,10 +24,10 @@ def warm() -> None:
     import asyncssh  # noqa: F401
     import httpx  # noqa: F401
 
-    import tradewind.run.backends.docker
-    import tradewind.run.backends.livy
-    import tradewind.run.backends.process
-    import tradewind.run.backends.ssh  # noqa: F401
+    import tradewind.systems.docker.backend
+    import tradewind.systems.livy.backend
+    import tradewind.systems.process.backend
+    import tradewind.systems.ssh.backend  # noqa: F401
 
 
 class FileMemory:
@@ -65,14 +65,14 @@ def _attend(backend: Any, run: str, work: Any, memory: str, log: str) -> str | N
 
 @action
 def process(root: str, run: str, script: str, memory: str, log: str) -> str | None:
-    from tradewind.run.backends.process import Command, ProcessBackend
+    from tradewind.systems.process.backend import Command, ProcessBackend
 
     return _attend(ProcessBackend(root), run, Command(script), memory, log)
 
 
 @action
 def docker(engine: str, image: str, run: str, script: str, memory: str, log: str, shared: str):
-    from tradewind.run.backends.docker import Container, DockerBackend, Engine
+    from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 
     work = Container(
         image,
@@ -85,7 +85,7 @@ def docker(engine: str, image: str, run: str, script: str, memory: str, log: str
 
 @action
 def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **rest: str):
-    from tradewind.run.backends.ssh import Command, SSHBackend, SSHConnection
+    from tradewind.systems.ssh.backend import Command, SSHBackend, SSHConnection
 
     connection = SSHConnection(
         "127.0.0.1", username, port, key_file=key_file, known_hosts=known_hosts
@@ -96,7 +96,7 @@ def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **
 
 @action
 def rest(url: str, script: str, **rest: str):
-    from tradewind.run.backends.rest_job import (
+    from tradewind.systems.http.backend import (
         JobApi,
         JobLog,
         RestConnection,
@@ -115,8 +115,8 @@ def rest(url: str, script: str, **rest: str):
 
 @action
 def livy(url: str, script: str, memory: str, **rest: str):
-    from tradewind.run.backends.livy import LivyBackend
-    from tradewind.run.backends.rest_job import RestConnection, RestJob
+    from tradewind.systems.http.backend import RestConnection, RestJob
+    from tradewind.systems.livy.backend import LivyBackend
 
     file = Path(memory).with_name("script.sh")
     # A batch hands back nothing but its description.
@@ -128,8 +128,8 @@ def livy(url: str, script: str, memory: str, **rest: str):
 
 @action
 def yarn(cluster: dict[str, str], script: str, **rest: str):
-    from tradewind.run.backends.rest_job import RestConnection
-    from tradewind.run.backends.yarn import YarnBackend
+    from tradewind.systems.http.backend import RestConnection
+    from tradewind.systems.yarn.backend import YarnBackend
     from yarn_cluster import ShellApplication, YarnCluster
 
     places = {name: Path(cluster[name]) for name in ("conf", "folder", "jars", "classes")}
@@ -142,8 +142,8 @@ def yarn(cluster: dict[str, str], script: str, **rest: str):
 def standalone(root: str, submit: dict[str, Any], script: str, **rest: str):
     import base64
 
-    from tradewind.run.backends.process import ProcessBackend
-    from tradewind.run.backends.spark import SparkSubmit
+    from tradewind.systems.process.backend import ProcessBackend
+    from tradewind.systems.spark.backend import SparkSubmit
 
     # A driver in a standalone cluster hands back a line of its stdout.
     script = script.replace("echo 42 > $TRADEWIND_RESULT", "echo TRADEWIND_RESULT=42")

@@ -13,7 +13,7 @@ from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend, end
 from tradewind.run.backend import LogLine, Sight, Status, WorkFailedError
-from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.systems.process.backend import Command, ProcessBackend
 
 OWNER = Owner("dag", "run", "task")
 

@@ -15,7 +15,7 @@ from tradewind.local import Systems
 from tradewind.owner import Owner
 from tradewind.run.attend import Ask, LeftError, StoppedError, end
 from tradewind.run.backend import Status, WorkFailedError
-from tradewind.run.deployment import DeploymentBackend
+from tradewind.systems.sagemaker.deployment import DeploymentBackend
 
 pytestmark = pytest.mark.xdist_group("deployment")
 

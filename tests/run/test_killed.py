@@ -14,8 +14,8 @@ from job_server import job_server
 from killing import Worker, spread
 from livy_server import livy_server
 from ssh_server import SSHServer
-from tradewind.run.backends.livy import LivyBackend
-from tradewind.run.backends.rest_job import RestConnection
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.livy.backend import LivyBackend
 
 ACTIONS = Path(__file__).with_name("faults_actions.py")
 

@@ -10,9 +10,9 @@ import pytest
 from deployments import Place, deploy, make_artifacts
 from sagemaker_service import make_client, wait_for, wait_status
 from tradewind.local import Systems
-from tradewind.run.backends._sagemaker_api import SageMakerAPI, ensure_model
-from tradewind.run.backends.sagemaker import TRANSFORM, SageMakerBackend
-from tradewind.sweep.deployments import leftovers_of_deployments
+from tradewind.systems.sagemaker.api import SageMakerAPI, ensure_model
+from tradewind.systems.sagemaker.backend import TRANSFORM, SageMakerBackend
+from tradewind.systems.sagemaker.sweep import leftovers_of_deployments
 
 pytestmark = pytest.mark.xdist_group("deployment")
 

@@ -14,14 +14,14 @@ import pytest
 from tradewind.errors import TradewindError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
 from tradewind.move.store import Store
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.s3 import S3Store
-from tradewind.move.targets.objects import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.sweep.objects import leftovers_of_objects
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3.store import S3Store
 
 OWNER = Owner("dag", "run", "task")
 

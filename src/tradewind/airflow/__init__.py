@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tradewind.airflow.descriptions import Http, MongoCollection, Objects, Sql, Table
-    from tradewind.airflow.operators.docker import DockerOperator
-    from tradewind.airflow.operators.http_job import HttpJobOperator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
-    from tradewind.airflow.operators.livy import LivyOperator
-    from tradewind.airflow.operators.livy_session import LivySessionOperator
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
-    from tradewind.airflow.operators.sagemaker import (
+    from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
+    from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
+    from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
+    from tradewind.airflow.operators.transfer import TransferOperator
+    from tradewind.systems.docker.operators import DockerOperator
+    from tradewind.systems.http.operators import HttpJobOperator
+    from tradewind.systems.livy.operators import LivyOperator
+    from tradewind.systems.livy.session_operator import LivySessionOperator
+    from tradewind.systems.sagemaker.endpoint_operator import SageMakerEndpointOperator
+    from tradewind.systems.sagemaker.operators import (
         SageMakerProcessingOperator,
         SageMakerTrainingOperator,
         SageMakerTransformOperator,
         SageMakerTuningOperator,
     )
-    from tradewind.airflow.operators.sagemaker_endpoint import SageMakerEndpointOperator
-    from tradewind.airflow.operators.spark_submit import SparkSubmitOperator
-    from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
-    from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
-    from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
-    from tradewind.airflow.operators.ssh import SSHOperator
-    from tradewind.airflow.operators.transfer import TransferOperator
+    from tradewind.systems.spark.operators import SparkSubmitOperator
+    from tradewind.systems.ssh.operators import SSHOperator
 
 __all__ = [
     "DockerOperator",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import ssl
 
     from tradewind.run.backend import Backend
-    from tradewind.run.backends._engine import RegistryLogin
+    from tradewind.systems.docker.engine import RegistryLogin
 
 __all__ = [
     "BackendSpec",
@@ -68,7 +68,7 @@ def open_process(root: str) -> Backend[Any]:
     Args:
         root: Folder of the job folders.
     """
-    from tradewind.run.backends.process import ProcessBackend
+    from tradewind.systems.process.backend import ProcessBackend
 
     return ProcessBackend(root)
 
@@ -104,7 +104,7 @@ def open_docker(
     Raises:
         SetupError: None of them answers.
     """
-    from tradewind.run.backends.docker import DockerBackend, Engine
+    from tradewind.systems.docker.backend import DockerBackend, Engine
 
     urls = docker_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     tls = _tls(tls_ca_cert, tls_client_cert, tls_client_key, tls_verify, tls_hostname)
@@ -156,7 +156,7 @@ def registry_login(docker_conn_id: str | None) -> RegistryLogin | None:
     if not docker_conn_id:
         return None
     from tradewind.airflow.connections import find_connection
-    from tradewind.run.backends._engine import RegistryLogin
+    from tradewind.systems.docker.engine import RegistryLogin
 
     connection = find_connection(docker_conn_id)
     for what, value in (("a host", connection.host), ("a login", connection.login)):
@@ -192,7 +192,7 @@ def open_ssh(
         conn_timeout: Of connecting, in seconds, instead of the connection's.
     """
     from tradewind.airflow.connections import find_connection
-    from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+    from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 
     connection = find_connection(ssh_conn_id)
     extra = connection.extra_dejson

@@ -18,9 +18,9 @@ from airflow.sdk.bases.decorator import (
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.definitions.context import context_merge
 
-from tradewind.airflow.operators.docker import DockerOperator
-from tradewind.airflow.operators.ssh import SSHOperator
 from tradewind.errors import InputError
+from tradewind.systems.docker.operators import DockerOperator
+from tradewind.systems.ssh.operators import SSHOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -191,7 +191,7 @@ class Http(Description):
         body: What to send as JSON. (templated)
         headers: Beside those of the connection. (templated)
         records: JSON path of the records in an answer.
-        pagination: How to come to the next page, see `tradewind.move.sources.rest`.
+        pagination: How to come to the next page, see `tradewind.systems.http.source`.
         schema: Columns and types; sampled when not given.
         options: Further arguments of `RestSource`.
         extra_options: As ``HttpHook`` has them: verify, timeout, ...
@@ -220,7 +220,7 @@ class Http(Description):
     def source(self) -> Source:
         """Make the source."""
         from tradewind.airflow.connections.documents import http_connection
-        from tradewind.move.sources.rest import RestSource
+        from tradewind.systems.http.source import RestSource
 
         options = dict(self.options)
         for name in ("records", "pagination", "schema", "params", "body"):
@@ -256,7 +256,7 @@ class Objects(Description):
         schema: Columns and types to read, or names of types by column like ``{"zip": "string"}``:
             of CSV those to read as declared, of other formats all columns to read.
         replace: Whether to replace an object that is there already.
-        parts: A `tradewind.move.targets.objects.Parts`, or its arguments as a dict: ``rows``,
+        parts: A `tradewind.move.objects.target.Parts`, or its arguments as a dict: ``rows``,
             ``bytes``, ``by``.
         content_type: Media type of the object; the format's when not given.
         metadata: User metadata of the object. (templated)
@@ -288,7 +288,7 @@ class Objects(Description):
     def source(self) -> Source:
         """Make the source."""
         from tradewind.airflow.connections.stores import store_of
-        from tradewind.move.sources.objects import ObjectSource
+        from tradewind.move.objects.source import ObjectSource
 
         store, key = store_of(self.uri, self.conn_id, **self.options)
         options: dict[str, Any] = {}
@@ -306,8 +306,8 @@ class Objects(Description):
     def target(self) -> Target:
         """Make the target."""
         from tradewind.airflow.connections.stores import store_of
-        from tradewind.move.formats._options import with_options
-        from tradewind.move.targets.objects import ObjectTarget, Parts
+        from tradewind.move.formats.options import with_options
+        from tradewind.move.objects.target import ObjectTarget, Parts
 
         store, key = store_of(self.uri, self.conn_id, **self.options)
         parts = self.parts

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from tradewind.errors import InputError
 from tradewind.move.copy import copy_object
+from tradewind.move.objects.target import ObjectTarget, Parts
+from tradewind.move.publish.manifest import Part, read_manifest
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.target import Target
-from tradewind.move.targets.manifest import Part, read_manifest
-from tradewind.move.targets.objects import ObjectTarget, Parts
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow

@@ -11,7 +11,7 @@ from tradewind.errors import InputError
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.rest_job import JobApi, RestConnection
+    from tradewind.systems.http.backend import JobApi, RestConnection
 
 __all__ = [
     "auth_type_name",
@@ -40,7 +40,7 @@ def read_api(described: Mapping[str, Any]) -> JobApi:
     Raises:
         InputError: A field is unknown, or the declaration wrong.
     """
-    from tradewind.run.backends.rest_job import JobApi, JobLog
+    from tradewind.systems.http.backend import JobApi, JobLog
 
     fields = dict(described)
     unknown = sorted(set(fields) - set(JobApi.__dataclass_fields__))
@@ -89,7 +89,7 @@ def open_http_jobs(
         auth_name: A class like `requests.auth.HTTPBasicAuth`, as `auth_type_name` spells it.
         auth_type: The class itself.
     """
-    from tradewind.run.backends.rest_job import RestJobBackend
+    from tradewind.systems.http.backend import RestJobBackend
 
     connection = _connection(http_conn_id, "", headers, extra_options, auth_name, auth_type)
     return RestJobBackend(connection, read_api(api))
@@ -113,7 +113,7 @@ def open_livy(
         auth_name: As `open_http_jobs`.
         auth_type: As `open_http_jobs`.
     """
-    from tradewind.run.backends.livy import LivyBackend
+    from tradewind.systems.livy.backend import LivyBackend
 
     return LivyBackend(
         _livy_connection(
@@ -144,7 +144,7 @@ def open_livy_sessions(
         code: What runs in a session that is ready; None only watches.
         kind: Of the sessions.
     """
-    from tradewind.run.backends.livy_session import LivySessionBackend
+    from tradewind.systems.livy.session import LivySessionBackend
 
     connection = _livy_connection(
         livy_conn_id, endpoint_prefix, headers, extra_options, auth_name, auth_type
@@ -174,7 +174,7 @@ def _connection(
     auth_type: Any,
 ) -> RestConnection:
     from tradewind.airflow.connections.documents import http_connection
-    from tradewind.run.backends.rest_job import RestConnection
+    from tradewind.systems.http.backend import RestConnection
 
     if auth_type is None and auth_name is not None:
         module, _, name = auth_name.partition(":")

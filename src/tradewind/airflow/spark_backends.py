@@ -148,8 +148,8 @@ def open_yarn(
     Raises:
         SetupError: The connection names no ResourceManager.
     """
-    from tradewind.run.backends.rest_job import RestConnection
-    from tradewind.run.backends.yarn import YarnBackend
+    from tradewind.systems.http.backend import RestConnection
+    from tradewind.systems.yarn.backend import YarnBackend
 
     found = read_spark_connection(conn_id, has_keytab=True)
     if not found.managers:

@@ -95,7 +95,7 @@ class SqlToObjectsOperator(MoveOperator):
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or into several with the official names."""
         from tradewind.airflow.connections.sql import database_of, sql_source
-        from tradewind.move.targets.objects import ObjectTarget
+        from tradewind.move.objects.target import ObjectTarget
 
         options = self._file_options()
         store, key = self.store_and_key()

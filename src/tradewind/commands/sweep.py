@@ -20,8 +20,8 @@ from tradewind.redaction import HIDDEN, shown_uri, split_uri
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.rest_job import RestConnection
     from tradewind.sweep.leftover import Ask, Leftover, Verdict
+    from tradewind.systems.http.backend import RestConnection
 
 __all__ = ["register_sweep"]
 
@@ -277,7 +277,7 @@ def _work(system: str, open_backend: Any) -> Iterator[Leftover]:
 
 
 def _docker(uri: str) -> Backend[Any]:
-    from tradewind.run.backends.docker import DockerBackend, Engine
+    from tradewind.systems.docker.backend import DockerBackend, Engine
 
     return DockerBackend(Engine(uri))
 
@@ -286,7 +286,7 @@ def _ssh(name: str) -> Backend[Any]:
     if "://" not in name:
         opened: Backend[Any] = _backends().open_ssh(name)
         return opened
-    from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+    from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 
     parts = split_uri(name, "sweep", "ssh://user@host:22")
     options = dict(parse_qsl(parts.query))
@@ -305,7 +305,7 @@ def _ssh(name: str) -> Backend[Any]:
 
 
 def _process(folder: str) -> Backend[Any]:
-    from tradewind.run.backends.process import ProcessBackend
+    from tradewind.systems.process.backend import ProcessBackend
 
     if not os.path.isdir(folder):
         raise SetupError(f"There is no folder {folder}. Name the one that holds the job folders.")
@@ -317,7 +317,7 @@ def _yarn(name: str) -> Backend[Any]:
         module = importlib.import_module("tradewind.airflow.spark_backends")
         opened: Backend[Any] = module.open_yarn(name)
         return opened
-    from tradewind.run.backends.yarn import YarnBackend
+    from tradewind.systems.yarn.backend import YarnBackend
 
     return YarnBackend([_rest_connection(name)])
 
@@ -329,14 +329,14 @@ def _livy(name: str, kind: str) -> Backend[Any]:
         conn_id, _, prefix = name.partition("/")
         opened: Backend[Any] = open_livy(conn_id, prefix or None)
         return opened
-    from tradewind.run.backends.livy import LivyBackend
-    from tradewind.run.backends.livy_session import LivySessionBackend
+    from tradewind.systems.livy.backend import LivyBackend
+    from tradewind.systems.livy.session import LivySessionBackend
 
     return (LivyBackend if kind == "batches" else LivySessionBackend)(_rest_connection(name))
 
 
 def _rest_connection(uri: str) -> RestConnection:
-    from tradewind.run.backends.rest_job import RestConnection
+    from tradewind.systems.http.backend import RestConnection
 
     if split_uri(uri, "sweep", "http://host:port").password:
         raise InputError(
@@ -349,26 +349,26 @@ def _rest_connection(uri: str) -> RestConnection:
 
 def _sagemaker(name: str, kind: str) -> Backend[Any]:
     if name != "boto3":
-        module = importlib.import_module("tradewind.airflow.sagemaker_backends")
+        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
         opened: Backend[Any] = module.open_sagemaker(kind, name)
         return opened
-    from tradewind.run.backends import sagemaker
+    from tradewind.systems.sagemaker import backend as sagemaker
 
     return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
 
 
 def _deployments(name: str) -> Iterator[Leftover]:
-    from tradewind.sweep.deployments import leftovers_of_deployments
+    from tradewind.systems.sagemaker.sweep import leftovers_of_deployments
 
     clients = None
     if name != "boto3":
-        module = importlib.import_module("tradewind.airflow.sagemaker_backends")
+        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
         clients = module.AWS(name).clients()
     yield from leftovers_of_deployments(f"sagemaker {name} deployments", clients=clients)
 
 
 def _objects(uri: str) -> Iterator[Leftover]:
-    from tradewind.move.stores.uris import store_of
+    from tradewind.move.objects.uris import store_of
     from tradewind.sweep.objects import leftovers_of_objects
 
     store, prefix = store_of(uri, {})

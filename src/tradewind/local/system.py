@@ -1,7 +1,7 @@
 """What a local system is, and how each one is found.
 
-A system is one file in ``tradewind/local/systems/`` with a module constant ``SYSTEM``, an instance
-of a `System` subclass. Nothing else has to be registered. It says what it is called, what it offers
+A system is one file ``tradewind/systems/NAME/local.py`` with a module constant ``SYSTEM``, an
+instance of a `System` subclass. Nothing else has to be registered. It says what it is called, what it offers
 and needs, and how it starts; what every system has in common (its folder and lock, ports,
 children, the order of stopping) is done for it in `tradewind.local.up`, `tradewind.local.folders`
 and `tradewind.local.processes`.
@@ -10,6 +10,7 @@ and `tradewind.local.processes`.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import shutil
 import sys
@@ -139,15 +140,17 @@ class System(ABC):
 
 
 def find_systems() -> dict[str, System]:
-    """Find every system there is: the modules of ``tradewind.local.systems``.
+    """Find every system there is: each ``local.py`` in a folder of ``tradewind.systems``.
 
     Returns:
         Systems by name, in alphabetical order.
     """
-    package = importlib.import_module("tradewind.local.systems")
-    modules = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
+    package = importlib.import_module("tradewind.systems")
+    folders = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
     systems: list[System] = [
-        importlib.import_module(f"{package.__name__}.{module}").SYSTEM for module in modules
+        importlib.import_module(f"{package.__name__}.{folder}.local").SYSTEM
+        for folder in folders
+        if importlib.util.find_spec(f"{package.__name__}.{folder}.local")
     ]
     return {system.name: system for system in sorted(systems, key=lambda system: system.name)}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 
 from tradewind.errors import InputError
-from tradewind.move._copying import Told, Wish, check_acl, copy, refuse_foreign
+from tradewind.move.copying import Told, Wish, check_acl, copy, refuse_foreign
 from tradewind.move.flow import Progress
 from tradewind.move.receipt import Receipt, Stored, StoredObject
 from tradewind.move.store import ObjectInfo, Store, Unfinished

@@ -13,8 +13,8 @@ from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.flow import CancelledError, Progress
 from tradewind.move.receipt import StoredObject
 from tradewind.move.store import ObjectInfo, Store
-from tradewind.move.stores import _s3_copy as s3
 from tradewind.owner import Owner
+from tradewind.systems.s3 import copy as s3
 
 __all__ = ["Told", "Wish", "check_acl", "copy", "refuse_foreign"]
 
@@ -57,6 +57,7 @@ class Told:
         self._bytes = 0
 
     def add(self, size: int) -> None:
+        """Count bytes that were copied, and stop where that was asked for."""
         if self._stop.is_set():
             raise CancelledError(f"The copy of {self._source} was asked to stop.")
         with self._lock:
@@ -65,6 +66,7 @@ class Told:
                 self.tell()
 
     def tell(self) -> None:
+        """Report how far the copy is."""
         self._last = time.monotonic()
         if self._progress:
             self._progress(Progress(None, self._bytes, self._last - self.began))
@@ -251,6 +253,7 @@ def _stream(
 
 
 def check_acl(wish: Wish) -> None:
+    """Refuse an ACL where the store cannot set one."""
     if wish.acl is not None and not s3.reaches(wish.source, wish.target):
         raise InputError(
             f"{wish.target.uri()}: an ACL can be set only within one S3 server. Leave it away."
@@ -258,6 +261,7 @@ def check_acl(wish: Wish) -> None:
 
 
 def refuse_foreign(wish: Wish, key: str, found: ObjectInfo | None) -> None:
+    """Refuse to replace an object that another owner has written."""
     if found is not None and found.metadata.get(OWNER) != wish.owner.digest:
         raise InputError(
             f"{wish.target.uri(key)} exists and replace=False. Choose another key, or allow it "

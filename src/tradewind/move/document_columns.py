@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from tradewind.move import types
-from tradewind.move._document_values import UnfitError, converter
+from tradewind.move.document_values import UnfitError, converter
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["EMPTY_LIST", "JSON", "Column", "Kind", "Values", "united"]

@@ -38,17 +38,17 @@ ALIASES: dict[str, str] = {
 _AZURE_HOSTS = (".blob.core.", ".dfs.core.")
 
 SOURCES: dict[str, str] = {
-    "postgresql": "tradewind.move.sources.postgres:PostgresSource",
-    "mysql": "tradewind.move.sources.mysql:MySQLSource",
-    "sqlite": "tradewind.move.sources.sqlite:SQLiteSource",
-    "mongodb": "tradewind.move.sources.mongo:MongoSource",
-    "mongodb+srv": "tradewind.move.sources.mongo:MongoSource",
-    "http": "tradewind.move.sources.rest:RestSource",
-    "https": "tradewind.move.sources.rest:RestSource",
-    "s3": "tradewind.move.sources.objects:ObjectSource",
-    "gs": "tradewind.move.sources.objects:ObjectSource",
-    "az": "tradewind.move.sources.objects:ObjectSource",
-    "file": "tradewind.move.sources.objects:ObjectSource",
+    "postgresql": "tradewind.systems.postgres.source:PostgresSource",
+    "mysql": "tradewind.systems.mysql.source:MySQLSource",
+    "sqlite": "tradewind.systems.sqlite.source:SQLiteSource",
+    "mongodb": "tradewind.systems.mongodb.source:MongoSource",
+    "mongodb+srv": "tradewind.systems.mongodb.source:MongoSource",
+    "http": "tradewind.systems.http.source:RestSource",
+    "https": "tradewind.systems.http.source:RestSource",
+    "s3": "tradewind.move.objects.source:ObjectSource",
+    "gs": "tradewind.move.objects.source:ObjectSource",
+    "az": "tradewind.move.objects.source:ObjectSource",
+    "file": "tradewind.move.objects.source:ObjectSource",
 }
 """Sources by the scheme of their URIs."""
 
@@ -56,26 +56,26 @@ FORMATS: dict[str, str] = {
     "csv": "tradewind.move.formats.csv:CsvFormat",
     "jsonl": "tradewind.move.formats.jsonl:JsonLinesFormat",
     "parquet": "tradewind.move.formats.parquet:ParquetFormat",
-    "recordio": "tradewind.move.formats.recordio_format:RecordIOFormat",
+    "recordio": "tradewind.systems.sagemaker.recordio_format:RecordIOFormat",
 }
 """Formats by name."""
 
 TARGETS: dict[str, str] = {
-    "postgresql": "tradewind.move.targets.postgres:PostgresTable",
-    "mysql": "tradewind.move.targets.mysql:MySQLTable",
-    "sqlite": "tradewind.move.targets.sqlite:SQLiteTable",
-    "s3": "tradewind.move.targets.objects:ObjectTarget",
-    "gs": "tradewind.move.targets.objects:ObjectTarget",
-    "az": "tradewind.move.targets.objects:ObjectTarget",
-    "file": "tradewind.move.targets.objects:ObjectTarget",
+    "postgresql": "tradewind.systems.postgres.table:PostgresTable",
+    "mysql": "tradewind.systems.mysql.table:MySQLTable",
+    "sqlite": "tradewind.systems.sqlite.table:SQLiteTable",
+    "s3": "tradewind.move.objects.target:ObjectTarget",
+    "gs": "tradewind.move.objects.target:ObjectTarget",
+    "az": "tradewind.move.objects.target:ObjectTarget",
+    "file": "tradewind.move.objects.target:ObjectTarget",
 }
 """Targets by the scheme of their URIs."""
 
 STORES: dict[str, str] = {
-    "s3": "tradewind.move.stores.s3:S3Store",
-    "gs": "tradewind.move.stores.gcs:GCSStore",
-    "az": "tradewind.move.stores.azure:AzureStore",
-    "file": "tradewind.move.stores.files:FileStore",
+    "s3": "tradewind.systems.s3.store:S3Store",
+    "gs": "tradewind.systems.gcs.store:GCSStore",
+    "az": "tradewind.systems.azure.store:AzureStore",
+    "file": "tradewind.systems.files.store:FileStore",
 }
 """Object stores by the scheme of their URIs."""
 

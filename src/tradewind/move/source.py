@@ -1,4 +1,4 @@
-"""What a source is: where data comes from. One file a system in ``tradewind/move/sources/``."""
+"""What a source is: where data comes from."""
 
 from __future__ import annotations
 

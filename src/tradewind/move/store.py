@@ -1,4 +1,4 @@
-"""What an object store is. One file a store in ``tradewind/move/stores/``."""
+"""What an object store is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a target is: where data are published. One file a kind in ``tradewind/move/targets/``."""
+"""What a target is: where data are published."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tradewind.run.backend import (
     UnreachableError,
     WorkFailedError,
 )
-from tradewind.run.memory import (
+from tradewind.run.checkpoint import (
     Memory,
     Notes,
     Outcome,

@@ -44,7 +44,7 @@ from functools import cached_property
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._job_scripts import (
+from tradewind.run.job_scripts import (
     LIST,
     LOOK_AT_ONE,
     REMOVE,
@@ -54,8 +54,8 @@ from tradewind.run.backends._job_scripts import (
     SUPERVISE,
     UNCLAIMED,
 )
-from tradewind.run.backends._log_messages import cut_at_character
-from tradewind.run.backends._words import in_words
+from tradewind.run.log_messages import cut_at_character
+from tradewind.run.words import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 

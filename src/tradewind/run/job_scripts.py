@@ -1,4 +1,4 @@
-"""What runs on the machine of a job folder: POSIX sh, for `tradewind.run.backends._job_folder`.
+"""What runs on the machine of a job folder: POSIX sh, for `tradewind.run.job_folder`.
 
 Each script is run with the arguments that `JobFolderBackend._call` sets, and prints one word or
 line.

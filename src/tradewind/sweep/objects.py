@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from tradewind.errors import InputError
+from tradewind.move.publish.manifest import MANIFEST, read_manifest
 from tradewind.move.store import ObjectInfo, Store
-from tradewind.move.targets.manifest import MANIFEST, read_manifest
 from tradewind.sweep.leftover import Leftover
 
 __all__ = ["leftovers_of_objects"]

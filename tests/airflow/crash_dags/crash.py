@@ -39,7 +39,7 @@ class ProcessOperator(WorkOperator):
         )
 
     def make_work(self, context: Any) -> Any:
-        from tradewind.run.backends.process import Command
+        from tradewind.systems.process.backend import Command
 
         return Command(self.script)
 

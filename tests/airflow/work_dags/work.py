@@ -35,7 +35,7 @@ class ProcessOperator(WorkOperator):
         return BackendSpec("tradewind.airflow.backends:open_process", arguments)
 
     def make_work(self, context: Any) -> Any:
-        from tradewind.run.backends.process import Command
+        from tradewind.systems.process.backend import Command
 
         return Command(self.script, folder=str(FOLDER))
 

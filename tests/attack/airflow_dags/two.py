@@ -45,7 +45,7 @@ class ProcessOperator(WorkOperator):
         )
 
     def make_work(self, context: Any) -> Any:
-        from tradewind.run.backends.process import Command
+        from tradewind.systems.process.backend import Command
 
         return Command(self.script, folder=str(FOLDER))
 

@@ -14,7 +14,7 @@ import pytest
 
 from sagemaker_service import make_client
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 SCRIPT = Path(__file__).with_name("clients") / "airflow_operators.py"
 

@@ -16,7 +16,7 @@ import pytest
 from clients import clients_python
 from sagemaker_service import KMEANS, ROLE, make_client, wait_for
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 SCRIPTS = Path(__file__).with_name("clients")
 

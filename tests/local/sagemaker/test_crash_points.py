@@ -27,7 +27,7 @@ from sagemaker_service import (
     status_of,
 )
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 POINTS = 30
 JOB, ENDPOINT = "job", "endpoint"

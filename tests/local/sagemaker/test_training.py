@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from sagemaker_service import KMEANS, ROLE, SageMakerProcess, make_client, wait_for
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 
 @pytest.fixture(scope="module")

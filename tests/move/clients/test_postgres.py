@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from postgres_server import Database, connection_to, database_on
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.local import Systems, up
-from tradewind.move.clients.postgres import PostgresConnection
-from tradewind.move.clients.postgres_session import Session
-from tradewind.move.clients.postgres_sql import bind, literal, statement, tokens
-from tradewind.move.sources.postgres import PostgresSource
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.session import Session
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.sql import bind, literal, statement, tokens
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from emulators import Emulator
 from killing import Worker
 from tradewind.local import Systems
 from tradewind.move.store import Store
-from tradewind.move.stores.azure import AzureStore
-from tradewind.move.stores.gcs import GCSStore
-from tradewind.move.stores.s3 import S3Store
+from tradewind.systems.azure.store import AzureStore
+from tradewind.systems.gcs.store import GCSStore
+from tradewind.systems.s3.store import S3Store
 
 MOVES = Path(__file__).with_name("moves.py")
 

@@ -57,7 +57,7 @@ def owner(name: str) -> Owner:
 
 
 def s3(bucket: str) -> Any:
-    from tradewind.move.stores.s3 import S3Store
+    from tradewind.systems.s3.store import S3Store
 
     return S3Store(bucket, session=session[0], part_bytes=PART_BYTES)
 
@@ -65,7 +65,7 @@ def s3(bucket: str) -> Any:
 def gcs(bucket: str, endpoint: str) -> Any:
     from google.auth.credentials import AnonymousCredentials
 
-    from tradewind.move.stores.gcs import GCSStore
+    from tradewind.systems.gcs.store import GCSStore
 
     return GCSStore(
         bucket, credentials=AnonymousCredentials(), endpoint=endpoint, part_bytes=1 << 20
@@ -73,7 +73,7 @@ def gcs(bucket: str, endpoint: str) -> Any:
 
 
 def azure(container: str, endpoint: str, account: str, secret: str) -> Any:
-    from tradewind.move.stores.azure import AzureStore
+    from tradewind.systems.azure.store import AzureStore
 
     return AzureStore(
         container, account=account, credential=secret, endpoint=endpoint, part_bytes=1 << 20
@@ -81,37 +81,37 @@ def azure(container: str, endpoint: str, account: str, secret: str) -> Any:
 
 
 def postgres() -> Any:
-    from tradewind.move.clients.postgres import PostgresConnection
+    from tradewind.systems.postgres.connection import PostgresConnection
 
     return PostgresConnection.from_uri("postgresql://")
 
 
 def mysql() -> Any:
-    from tradewind.move.clients.mysql import MySQLConnection
+    from tradewind.systems.mysql.connection import MySQLConnection
 
     return MySQLConnection.from_uri("mysql://")
 
 
 @move
 def postgres_to_csv(who: str, query: str, bucket: str, key: str) -> Receipt:
-    from tradewind.move.sources.postgres import PostgresSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.postgres.source import PostgresSource
 
     return transfer(PostgresSource(postgres(), query), ObjectTarget(s3(bucket), key), owner(who))
 
 
 @move
 def postgres_to_gcs(who: str, query: str, key: str, **where: Any) -> Receipt:
-    from tradewind.move.sources.postgres import PostgresSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.postgres.source import PostgresSource
 
     return transfer(PostgresSource(postgres(), query), ObjectTarget(gcs(**where), key), owner(who))
 
 
 @move
 def postgres_to_azure(who: str, query: str, key: str, **where: Any) -> Receipt:
-    from tradewind.move.sources.postgres import PostgresSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.postgres.source import PostgresSource
 
     target = ObjectTarget(azure(**where), key)
     return transfer(PostgresSource(postgres(), query), target, owner(who))
@@ -119,8 +119,8 @@ def postgres_to_azure(who: str, query: str, key: str, **where: Any) -> Receipt:
 
 @move
 def postgres_by_two(who: str, query: str, bucket: str, key: str) -> Receipt:
-    from tradewind.move.sources.postgres import PostgresSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.postgres.source import PostgresSource
 
     source = PostgresSource(postgres(), query, split="id", connections=2)
     return transfer(source, ObjectTarget(s3(bucket), key), owner(who))
@@ -130,7 +130,7 @@ def postgres_by_two(who: str, query: str, bucket: str, key: str) -> Receipt:
 def postgres_to_files(who: str, query: str, bucket: str, stem: str, files: int) -> Receipt:
     from tradewind.airflow.named_files import NamedFiles
     from tradewind.move.formats.csv import CsvFormat
-    from tradewind.move.sources.postgres import PostgresSource
+    from tradewind.systems.postgres.source import PostgresSource
 
     target = NamedFiles(s3(bucket), stem, ".csv", format=CsvFormat(), rows=-(-25_000 // files))
     return transfer(PostgresSource(postgres(), query), target, owner(who))
@@ -138,8 +138,8 @@ def postgres_to_files(who: str, query: str, bucket: str, stem: str, files: int) 
 
 @move
 def postgres_to_parts(who: str, query: str, bucket: str, key: str, rows: int) -> Receipt:
-    from tradewind.move.sources.postgres import PostgresSource
-    from tradewind.move.targets.objects import ObjectTarget, Parts
+    from tradewind.move.objects.target import ObjectTarget, Parts
+    from tradewind.systems.postgres.source import PostgresSource
 
     target = ObjectTarget(s3(bucket), key, format="parquet", parts=Parts(rows=rows))
     return transfer(PostgresSource(postgres(), query), target, owner(who))
@@ -147,17 +147,17 @@ def postgres_to_parts(who: str, query: str, bucket: str, key: str, rows: int) ->
 
 @move
 def mysql_to_csv(who: str, query: str, bucket: str, key: str) -> Receipt:
-    from tradewind.move.sources.mysql import MySQLSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.mysql.source import MySQLSource
 
     return transfer(MySQLSource(mysql(), query), ObjectTarget(s3(bucket), key), owner(who))
 
 
 @move
 def mongo_to_jsonl(who: str, database: str, collection: str, bucket: str, key: str) -> Receipt:
-    from tradewind.move.clients.mongo import MongoConnection
-    from tradewind.move.sources.mongo import MongoSource
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.mongodb.connection import MongoConnection
+    from tradewind.systems.mongodb.source import MongoSource
 
     connection = MongoConnection.from_uri(os.environ["MONGODB_URI"])
     source = MongoSource(connection, database=database, collection=collection, sort=[("_id", 1)])
@@ -166,10 +166,10 @@ def mongo_to_jsonl(who: str, database: str, collection: str, bucket: str, key: s
 
 @move
 def rest_to_file(who: str, url: str, folder: str, key: str) -> Receipt:
-    from tradewind.move.clients.http import HttpConnection
-    from tradewind.move.sources.rest import NextLink, RestSource
-    from tradewind.move.stores.files import FileStore
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.files.store import FileStore
+    from tradewind.systems.http.connection import HttpConnection
+    from tradewind.systems.http.source import NextLink, RestSource
 
     source = RestSource(HttpConnection(url), "/", records="$.items", pagination=NextLink("$.next"))
     return transfer(source, ObjectTarget(FileStore(folder), key), owner(who))
@@ -177,8 +177,8 @@ def rest_to_file(who: str, url: str, folder: str, key: str) -> Receipt:
 
 @move
 def csv_to_postgres(who: str, bucket: str, key: str, table: str, **options: Any) -> Receipt:
-    from tradewind.move.sources.objects import ObjectSource
-    from tradewind.move.targets.postgres import PostgresTable
+    from tradewind.move.objects.source import ObjectSource
+    from tradewind.systems.postgres.table import PostgresTable
 
     source = ObjectSource(s3(bucket), key)
     return transfer(source, PostgresTable(postgres(), table, **options), owner(who))
@@ -186,8 +186,8 @@ def csv_to_postgres(who: str, bucket: str, key: str, table: str, **options: Any)
 
 @move
 def csv_to_mysql(who: str, bucket: str, key: str, table: str, **options: Any) -> Receipt:
-    from tradewind.move.sources.objects import ObjectSource
-    from tradewind.move.targets.mysql import MySQLTable
+    from tradewind.move.objects.source import ObjectSource
+    from tradewind.systems.mysql.table import MySQLTable
 
     source = ObjectSource(s3(bucket), key)
     return transfer(source, MySQLTable(mysql(), table, **options), owner(who))
@@ -197,8 +197,8 @@ def csv_to_mysql(who: str, bucket: str, key: str, table: str, **options: Any) ->
 def csv_to_sqlite(
     who: str, bucket: str, key: str, path: str, table: str, **options: Any
 ) -> Receipt:
-    from tradewind.move.sources.objects import ObjectSource
-    from tradewind.move.targets.sqlite import SQLiteTable
+    from tradewind.move.objects.source import ObjectSource
+    from tradewind.systems.sqlite.table import SQLiteTable
 
     source = ObjectSource(s3(bucket), key)
     return transfer(source, SQLiteTable(path, table, **options), owner(who))

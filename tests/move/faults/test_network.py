@@ -20,22 +20,22 @@ from botocore.config import Config
 from faulty_proxy import FaultyProxy
 from tradewind.errors import RetryError
 from tradewind.local import up
-from tradewind.move.clients.mongo import MongoConnection
-from tradewind.move.clients.mysql import MySQLConnection
-from tradewind.move.clients.postgres import PostgresConnection
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
-from tradewind.move.sources.mongo import MongoSource
-from tradewind.move.sources.mysql import MySQLSource
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.sources.postgres import PostgresSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.s3 import S3Store
 from tradewind.move.target import Target
-from tradewind.move.targets.mysql import MySQLTable
-from tradewind.move.targets.objects import ObjectTarget, Parts
-from tradewind.move.targets.postgres import PostgresTable
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.mongodb.connection import MongoConnection
+from tradewind.systems.mongodb.source import MongoSource
+from tradewind.systems.mysql.connection import MySQLConnection
+from tradewind.systems.mysql.source import MySQLSource
+from tradewind.systems.mysql.table import MySQLTable
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
+from tradewind.systems.postgres.table import PostgresTable
+from tradewind.systems.s3.store import S3Store
 
 pytestmark = pytest.mark.xdist_group("move-faults")
 OWNER = Owner("faults", "network", "move")

@@ -14,9 +14,9 @@ from tradewind.move.compression import format_of
 from tradewind.move.format import Format
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.parquet import ParquetFormat
-from tradewind.move.formats.recordio_format import RecordIOFormat
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.systems.sagemaker.recordio_format import RecordIOFormat
 
 JSON = JsonLinesFormat()
 

@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 
 from clients import clients_python
 from tradewind.errors import CorruptDataError, InputError
-from tradewind.move.formats import _protobuf, recordio
+from tradewind.systems.sagemaker import protobuf as _protobuf
+from tradewind.systems.sagemaker import recordio
 
 FLOATS = np.random.default_rng(7).random((5, 784), dtype=np.float32)
 

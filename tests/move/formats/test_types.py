@@ -16,7 +16,7 @@ from tradewind.move.format import Format
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.parquet import ParquetFormat
-from tradewind.move.formats.recordio_format import RecordIOFormat
+from tradewind.systems.sagemaker.recordio_format import RecordIOFormat
 
 FORMATS = [
     CsvFormat(),

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tradewind.errors import InputError
-from tradewind.move.formats._infer import infer, parse_told
 from tradewind.move.formats.csv import CsvFormat
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
+from tradewind.move.formats.infer import infer, parse_told
+from tradewind.move.objects.source import ObjectSource
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.files.store import FileStore
 
 
 def rows(source: ObjectSource) -> list[dict[str, object]]:
@@ -222,7 +222,7 @@ def test_a_file_with_another_delimiter_is_not_one_column(tmp_path: Path, mark: s
 
 
 def test_options_of_a_format_are_options_of_objects(tmp_path: Path) -> None:
-    from tradewind.move.targets.objects import ObjectTarget
+    from tradewind.move.objects.target import ObjectTarget
 
     target = ObjectTarget.from_uri(f"{tmp_path}/a.jsonl", {"nan": "null"})
     table = pa.table({"v": [1.5, float("nan")]})

@@ -30,9 +30,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import CorruptDataError, InputError
-from tradewind.move.sources import _bson_lines
-from tradewind.move.sources._bson_lines import BsonLines, split
-from tradewind.move.sources._extended_json import BsonValues
+from tradewind.systems.mongodb import bson_lines as _bson_lines
+from tradewind.systems.mongodb.bson_lines import BsonLines, split
+from tradewind.systems.mongodb.extended_json import BsonValues
 
 DECODING: CodecOptions[dict[str, Any]] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO

@@ -14,8 +14,8 @@ import pytest
 
 from tradewind.errors import InputError, RetryError
 from tradewind.local import Systems
-from tradewind.move.sources.dbapi import DbApiSource
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.systems.dbapi.source import DbApiSource
 
 
 @pytest.fixture

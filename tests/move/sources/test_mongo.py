@@ -22,10 +22,10 @@ from pymongo.collection import Collection
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.local import Systems, up
 from tradewind.local.processes import wait_until
-from tradewind.move.clients.mongo import MongoConnection
 from tradewind.move.formats.jsonl import JsonLinesFormat
-from tradewind.move.sources.mongo import MongoSource
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.systems.mongodb.connection import MongoConnection
+from tradewind.systems.mongodb.source import MongoSource
 
 DATABASE = "tradewind"
 MANY = 5000

@@ -19,11 +19,11 @@ need_mysql_client()
 from mysql_server import Database, connection_to, database_on, fresh, until  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
-from tradewind.move.clients.mysql import MySQLConnection, Session  # noqa: E402
-from tradewind.move.clients.mysql_rows import PreparedRows  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
-from tradewind.move.sources.mysql import MySQLSource  # noqa: E402
 from tradewind.move.types import UnfitValueError, logical_type  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
+from tradewind.systems.mysql.packets import PreparedRows  # noqa: E402
+from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 
 
 @pytest.fixture(scope="module")

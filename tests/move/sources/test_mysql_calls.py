@@ -18,12 +18,12 @@ need_mysql_client()
 from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
 from tradewind.errors import InputError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
-from tradewind.move.clients.mysql import MySQLConnection  # noqa: E402
-from tradewind.move.sources.dbapi import DbApiSource  # noqa: E402
-from tradewind.move.sources.mysql import MySQLSource  # noqa: E402
-from tradewind.move.stores.files import FileStore  # noqa: E402
-from tradewind.move.targets.objects import ObjectTarget  # noqa: E402
+from tradewind.move.objects.target import ObjectTarget  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
+from tradewind.systems.dbapi.source import DbApiSource  # noqa: E402
+from tradewind.systems.files.store import FileStore  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 
 FAIL = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'broken'"
 BODIES = {

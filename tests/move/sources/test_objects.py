@@ -18,11 +18,11 @@ from tradewind.move.flow import Flow
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.parquet import ParquetFormat
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets.objects import ObjectTarget, Parts
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 
 OWNER = Owner("dag", "run", "task")
 

@@ -15,11 +15,11 @@ import pytest
 from postgres_server import Database, connection_to, database_on, fresh
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
-from tradewind.move.sources.postgres import PostgresSource
 from tradewind.move.types import UnfitValueError, logical_type
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
 
 
 @pytest.fixture(scope="module")

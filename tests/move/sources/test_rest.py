@@ -17,9 +17,16 @@ import pytest
 
 from rest_server import Asked, Reply, Server, serving
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.move.clients.http import BearerAuth, HeaderAuth, HttpConnection, Retries, masked
 from tradewind.move.formats.jsonl import JsonLinesFormat
-from tradewind.move.sources.rest import (
+from tradewind.move.types import UnfitValueError
+from tradewind.systems.http.connection import (
+    BearerAuth,
+    HeaderAuth,
+    HttpConnection,
+    Retries,
+    masked,
+)
+from tradewind.systems.http.source import (
     Cursor,
     HttpBodySource,
     NextLink,
@@ -27,7 +34,6 @@ from tradewind.move.sources.rest import (
     Page,
     RestSource,
 )
-from tradewind.move.types import UnfitValueError
 
 QUICK = Retries(attempts=3, backoff=0.001)
 RECORDS = [{"id": number, "name": f"name {number}"} for number in range(25)]
@@ -516,7 +522,7 @@ class Clock:
 def test_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     # That module's alone: threads of other tests go by the real one.
-    monkeypatch.setattr("tradewind.move.clients.http_session.time", clock)
+    monkeypatch.setattr("tradewind.systems.http.session.time", clock)
     with serving(lambda asked: Reply({"items": page(asked)})) as server:
         rest = source(server, records="$.items", pagination=Page(), settings={"rate": 0.5})
         assert lines(rest) == RECORDS

@@ -14,9 +14,9 @@ import pytest
 from rest_server import Asked, Reply, Server, serving
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import JsonPath
-from tradewind.move.clients.http import HttpConnection, Retries
 from tradewind.move.formats.jsonl import JsonLinesFormat
-from tradewind.move.sources.rest import Cursor, NextLink, Page, RestSource
+from tradewind.systems.http.connection import HttpConnection, Retries
+from tradewind.systems.http.source import Cursor, NextLink, Page, RestSource
 
 QUICK = Retries(attempts=3, backoff=0.001)
 

@@ -14,10 +14,10 @@ from google.auth.credentials import AnonymousCredentials
 
 from emulators import Emulator
 from tradewind.local import Systems
-from tradewind.move.stores.azure import AzureStore
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.gcs import GCSStore
-from tradewind.move.stores.s3 import S3Store
+from tradewind.systems.azure.store import AzureStore
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.gcs.store import GCSStore
+from tradewind.systems.s3.store import S3Store
 
 SMALL = 256 << 10
 """The size of parts, so that small objects have several."""

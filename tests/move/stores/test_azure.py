@@ -12,7 +12,7 @@ from azure.storage.blob import ExponentialRetry, generate_container_sas
 from emulators import Emulator
 from faulty_proxy import FaultyProxy
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.stores.azure import AzureStore
+from tradewind.systems.azure.store import AzureStore
 
 MB = 1 << 20
 PART = 256 << 10

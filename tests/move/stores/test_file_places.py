@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import InputError, RetryError
-from tradewind.move.stores.files import FileStore
+from tradewind.systems.files.store import FileStore
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
@@ -145,7 +145,7 @@ def as_nobody(script: str, folder: Path) -> str:
     begin = (
         "import os, sys, tradewind.move.store\n"
         "from tradewind.errors import SetupError\n"
-        "from tradewind.move.stores.files import FileStore\n"
+        "from tradewind.systems.files.store import FileStore\n"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "store = FileStore(sys.argv[1])\n"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.stores.files import FileStore
+from tradewind.systems.files.store import FileStore
 
 
 def put(store: FileStore, key: str, data: bytes = b"data", **options) -> None:

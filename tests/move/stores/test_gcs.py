@@ -19,7 +19,7 @@ import pytest
 from emulators import Emulator
 from faulty_proxy import FaultyProxy
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.stores.gcs import GCSStore
+from tradewind.systems.gcs.store import GCSStore
 
 MB = 1 << 20
 PART = 256 << 10

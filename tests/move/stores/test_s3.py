@@ -13,9 +13,9 @@ from botocore.config import Config
 from faulty_proxy import FaultyProxy
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
-from tradewind.move.stores._crc32 import combined
-from tradewind.move.stores._s3_upload import part_size
-from tradewind.move.stores.s3 import S3Store
+from tradewind.move.objects.crc32 import combined
+from tradewind.systems.s3.store import S3Store
+from tradewind.systems.s3.upload import part_size
 
 MB = 1 << 20
 PART = 5 * MB

@@ -31,14 +31,14 @@ from mysql_server import (  # noqa: E402
 )
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
-from tradewind.move.clients.mysql import MySQLConnection  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
 from tradewind.move.receipt import Receipt  # noqa: E402
-from tradewind.move.sources.mysql import MySQLSource  # noqa: E402
-from tradewind.move.targets.mysql import MySQLTable  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.move.types import UnfitValueError, field  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
+from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -381,8 +381,8 @@ _LOADER = """
 import sys, time, pyarrow as pa
 sys.path.insert(0, "tests")
 from mysql_server import Rows
-from tradewind.move.clients.mysql import MySQLConnection
-from tradewind.move.targets.mysql import MySQLTable
+from tradewind.systems.mysql.connection import MySQLConnection
+from tradewind.systems.mysql.table import MySQLTable
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 table, run, create = sys.argv[1:]
@@ -469,7 +469,7 @@ def test_two_attempts_of_one_owner(connection, db) -> None:
 
 
 def test_a_connection_lost_while_committing(connection, db, monkeypatch) -> None:
-    from tradewind.move.clients.mysql import Session
+    from tradewind.systems.mysql.connection import Session
 
     execute = Session.execute
     for committed in (True, False):

@@ -14,12 +14,12 @@ need_mysql_client()
 from mysql_server import Database, Rows, connection_to, database_on, fresh, owner_of  # noqa: E402
 from tradewind.errors import InputError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
-from tradewind.move.clients.mysql import MySQLConnection  # noqa: E402
 from tradewind.move.receipt import Receipt  # noqa: E402
-from tradewind.move.targets._mysql_load import Load  # noqa: E402
-from tradewind.move.targets.mysql import MySQLTable  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from tradewind.systems.mysql.load import Load  # noqa: E402
+from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 
 
 @pytest.fixture(scope="module")

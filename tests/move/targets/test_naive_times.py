@@ -14,14 +14,14 @@ from mysql_client import need_mysql_client
 from postgres_server import Database, connection_to, database_on, owner_of
 from tradewind.errors import InputError, TradewindError
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.formats.csv import CsvFormat
-from tradewind.move.sources.objects import ObjectSource
-from tradewind.move.stores.files import FileStore
-from tradewind.move.targets._naive_times import CheckedCsv, unchanged
-from tradewind.move.targets.postgres import PostgresTable
+from tradewind.move.objects.source import ObjectSource
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.naive_times import CheckedCsv, unchanged
+from tradewind.systems.postgres.table import PostgresTable
 
 UTC = [dt.datetime(2026, 1, 31, 7), dt.datetime(2026, 1, 30, 19, 30)]
 TEXTS = ["2026-01-31T12:00:00+05:00", "2026-01-31 00:30:00+05:00"]
@@ -189,7 +189,7 @@ def test_texts_are_turned_into_utc_one_by_one() -> None:
 def mariadb(request: pytest.FixtureRequest) -> Iterator[Callable[[Path, str, str], list[tuple]]]:
     need_mysql_client()
     import mysql_server as mysql
-    from tradewind.move.targets.mysql import MySQLTable
+    from tradewind.systems.mysql.table import MySQLTable
 
     place = mysql.connection_to(request.getfixturevalue("local_mariadb"))
     with mysql.database_on(place) as database:

@@ -23,16 +23,16 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
 from tradewind.move.flow import CancelledError
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import OWNER, ObjectTarget, Parts
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Source
-from tradewind.move.sources.objects import ObjectSource
 from tradewind.move.store import Store
-from tradewind.move.stores.files import FileStore
-from tradewind.move.stores.s3 import S3Store
-from tradewind.move.targets.objects import OWNER, ObjectTarget, Parts
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3.store import S3Store
 
 OURS = Owner("dag", "run", "task")
 THEIRS = Owner("dag", "run", "other")

@@ -19,14 +19,14 @@ from postgres_server import Database, connection_to, database_on, fresh, owner_o
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Encoded, Source
-from tradewind.move.targets.postgres import PostgresTable
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field
 from tradewind.owner import Owner
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.table import PostgresTable
 
 
 @pytest.fixture(scope="module")
@@ -546,7 +546,7 @@ def test_a_backend_that_is_killed_is_worth_a_retry(connection, db):
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_connection_lost_while_committing_is_resolved(connection, db, monkeypatch, committed):
-    from tradewind.move.clients.postgres_session import Session
+    from tradewind.systems.postgres.session import Session
 
     table, owner = db.table("a int"), owner_of("commit")
     execute = Session.execute
@@ -576,9 +576,9 @@ def test_a_loader_killed_by_sigkill_leaves_nothing(connection, db, local_postgre
     code = (
         "import time, pyarrow as pa\n"
         "from tradewind.move.batches import Batches\n"
-        "from tradewind.move.clients.postgres import PostgresConnection\n"
+        "from tradewind.systems.postgres.connection import PostgresConnection\n"
         "from tradewind.move.source import Source\n"
-        "from tradewind.move.targets.postgres import PostgresTable\n"
+        "from tradewind.systems.postgres.table import PostgresTable\n"
         "from tradewind.move.transfer import transfer\n"
         "from tradewind.owner import Owner\n"
         "class Endless(Source):\n"

@@ -11,10 +11,10 @@ from mysql_server import Rows
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
 from tradewind.errors import InputError
 from tradewind.local import Systems
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.receipt import Receipt
-from tradewind.move.targets.postgres import PostgresTable
 from tradewind.move.transfer import transfer
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.table import PostgresTable
 
 
 @pytest.fixture(scope="module")

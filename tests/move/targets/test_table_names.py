@@ -13,12 +13,12 @@ from postgres_server import Database, connection_to, database_on, fresh, owner_o
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
-from tradewind.move.clients.postgres import PostgresConnection
 from tradewind.move.source import Source
 from tradewind.move.target import Target
-from tradewind.move.targets.postgres import PostgresTable
-from tradewind.move.targets.sqlite import SQLiteTable
 from tradewind.move.transfer import transfer
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.table import PostgresTable
+from tradewind.systems.sqlite.table import SQLiteTable
 
 
 @pytest.fixture(scope="module")

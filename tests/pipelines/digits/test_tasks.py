@@ -24,7 +24,7 @@ from digits_helpers import (
     trained,
 )
 from tradewind.errors import InputError, SetupError
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 DATE = "2026-01-01"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tradewind.run.backend import LogLine
-from tradewind.run.backends._log_messages import LogReader
-from tradewind.run.backends._tail import _dechunked
+from tradewind.run.log_messages import LogReader
+from tradewind.systems.docker.tail import _dechunked
 
 LOCAL = {"HostConfig": {"LogConfig": {"Type": "local"}}}
 PART = b"p" * 16 * 1024

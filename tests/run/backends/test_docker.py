@@ -16,7 +16,7 @@ from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
 from tradewind.run.backend import AlreadyStartedError, Status
-from tradewind.run.backends.docker import Container, DockerBackend, Engine
+from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
 

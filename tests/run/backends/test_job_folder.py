@@ -18,9 +18,9 @@ from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import attend, end
 from tradewind.run.backend import Status, WorkFailedError
-from tradewind.run.backends._job_folder import JobFolderBackend
-from tradewind.run.backends.process import Command, ProcessBackend
-from tradewind.run.backends.ssh import SSHBackend, SSHConnection
+from tradewind.run.job_folder import JobFolderBackend
+from tradewind.systems.process.backend import Command, ProcessBackend
+from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 
 pytestmark = pytest.mark.xdist_group("run-ssh")
 

@@ -16,8 +16,8 @@ from tradewind.local.processes import free_port
 from tradewind.owner import Owner
 from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import Sight, Status, WorkFailedError
-from tradewind.run.backends.livy import LivyBackend
-from tradewind.run.backends.rest_job import RestConnection, RestJob
+from tradewind.systems.http.backend import RestConnection, RestJob
+from tradewind.systems.livy.backend import LivyBackend
 
 
 @pytest.fixture(scope="module")

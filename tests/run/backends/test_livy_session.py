@@ -16,9 +16,9 @@ from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
 from tradewind.run.backend import AlreadyStartedError, LogLine, Sight, Status, WorkFailedError
-from tradewind.run.backends._job_server import LostAnswerError
-from tradewind.run.backends.livy_session import LivySessionBackend, guarded
-from tradewind.run.backends.rest_job import RestConnection, RestJob
+from tradewind.systems.http.backend import RestConnection, RestJob
+from tradewind.systems.http.job_server import LostAnswerError
+from tradewind.systems.livy.session import LivySessionBackend, guarded
 
 pytestmark = pytest.mark.xdist_group("run-livy-session")
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tradewind.run.backends._moving_log import new_lines
+from tradewind.systems.http.moving_log import new_lines
 
 
 def read_through(windows, sections=()):

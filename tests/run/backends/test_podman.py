@@ -18,8 +18,8 @@ from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
 from tradewind.run.backend import Status, join_last
-from tradewind.run.backends._terminal_log import TerminalReader
-from tradewind.run.backends.docker import DockerBackend
+from tradewind.systems.docker.backend import DockerBackend
+from tradewind.systems.docker.terminal_log import TerminalReader
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-podman")]
 

@@ -18,7 +18,7 @@ from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import end
 from tradewind.run.backend import Status
-from tradewind.run.backends.process import Command, LocalShell, ProcessBackend
+from tradewind.systems.process.backend import Command, LocalShell, ProcessBackend
 
 
 class TestConformance(BackendConformance):
@@ -107,7 +107,7 @@ def test_who_ends_the_task_does_not_cut_a_script_short(root: Path):
     # Airflow signals the whole process group of a task.
     program = (
         "import os, signal, sys\n"
-        "from tradewind.run.backends.process import LocalShell\n"
+        "from tradewind.systems.process.backend import LocalShell\n"
         "signal.signal(signal.SIGTERM, lambda *_: None)\n"
         "print(LocalShell().run(f'kill -TERM -{os.getpid()}; sleep 0.2; echo whole'))\n"
     )

@@ -16,7 +16,7 @@ from tradewind.local.processes import free_port
 from tradewind.owner import Owner
 from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
-from tradewind.run.backends.rest_job import (
+from tradewind.systems.http.backend import (
     JobApi,
     JobLog,
     RestConnection,

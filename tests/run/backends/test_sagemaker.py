@@ -19,11 +19,11 @@ from conformance import until_ended
 from sagemaker_service import KMEANS, ROLE
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
 from tradewind.owner import Owner
 from tradewind.run.attend import attend, claim
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
-from tradewind.run.backends.sagemaker import TRANSFORM, TUNING, SageMakerBackend
+from tradewind.systems.sagemaker import recordio
+from tradewind.systems.sagemaker.backend import TRANSFORM, TUNING, SageMakerBackend
 
 Memory = type("Memory", (dict,), {"set": dict.__setitem__})
 

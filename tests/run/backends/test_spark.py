@@ -14,8 +14,8 @@ import pytest
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
-from tradewind.run.backends.process import ProcessBackend
-from tradewind.run.backends.spark import SparkSubmit
+from tradewind.systems.process.backend import ProcessBackend
+from tradewind.systems.spark.backend import SparkSubmit
 
 SPARK = Path(__file__).parents[3] / ".venv-spark" / "bin"
 BINARY = str(SPARK / "spark-submit")
@@ -99,8 +99,8 @@ def test_a_job_whose_attendant_is_killed_runs_once(application, attended, tmp_pa
 import os, signal
 from tradewind.owner import Owner
 from tradewind.run.attend import claim
-from tradewind.run.backends.process import ProcessBackend
-from tradewind.run.backends.spark import SparkSubmit
+from tradewind.systems.process.backend import ProcessBackend
+from tradewind.systems.spark.backend import SparkSubmit
 class Notes(dict):
     set = dict.__setitem__
 work = SparkSubmit({work.master!r}, {work.application!r}, {work.arguments!r}, {work.conf!r},

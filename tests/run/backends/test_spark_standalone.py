@@ -33,9 +33,9 @@ from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import Status, WorkFailedError
-from tradewind.run.backends._standalone import read_properties
-from tradewind.run.backends.process import ProcessBackend
-from tradewind.run.backends.spark import SparkSubmit
+from tradewind.systems.process.backend import ProcessBackend
+from tradewind.systems.spark.backend import SparkSubmit
+from tradewind.systems.spark.standalone import read_properties
 
 pytestmark = [needs_spark, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
@@ -248,7 +248,7 @@ def test_a_python_driver_runs_once_and_hands_back_its_result(
     claiming = f"""
 import os, signal
 from tradewind.run.attend import claim
-from tradewind.run.backends.process import Command, ProcessBackend
+from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.owner import Owner
 class Notes(dict):
     set = dict.__setitem__

@@ -16,7 +16,7 @@ from tradewind.errors import RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
 from tradewind.run.backend import Status
-from tradewind.run.backends.ssh import Command, SSHBackend, SSHConnection
+from tradewind.systems.ssh.backend import Command, SSHBackend, SSHConnection
 
 pytestmark = pytest.mark.xdist_group("run-ssh")
 

@@ -28,10 +28,10 @@ from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
 from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import AlreadyStartedError, Sight, Status, WorkFailedError
-from tradewind.run.backends._yarn_logs import YarnLogs
-from tradewind.run.backends.rest_job import RestConnection
-from tradewind.run.backends.spark import SparkSubmit
-from tradewind.run.backends.yarn import YarnBackend
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.spark.backend import SparkSubmit
+from tradewind.systems.yarn.backend import YarnBackend
+from tradewind.systems.yarn.logs import YarnLogs
 from yarn_cluster import ShellApplication, YarnCluster, yarn_cluster
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("yarn")]
@@ -485,9 +485,9 @@ def test_a_real_application_in_cluster_mode(cluster, backend, owner, application
 import os, signal
 from tradewind.owner import Owner
 from tradewind.run.attend import claim
-from tradewind.run.backends.rest_job import RestConnection
-from tradewind.run.backends.spark import SparkSubmit
-from tradewind.run.backends.yarn import YarnBackend
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.spark.backend import SparkSubmit
+from tradewind.systems.yarn.backend import YarnBackend
 class Notes(dict):
     set = dict.__setitem__
 work = SparkSubmit({work.master!r}, {work.application!r}, {work.arguments!r}, {work.conf!r},
@@ -545,9 +545,9 @@ def test_an_upload_ends_with_the_worker(cluster, backend, owner, application, tm
     slow.chmod(0o755)
     script = f"""
 from tradewind.owner import Owner
-from tradewind.run.backends.rest_job import RestConnection
-from tradewind.run.backends.spark import SparkSubmit
-from tradewind.run.backends.yarn import YarnBackend
+from tradewind.systems.http.backend import RestConnection
+from tradewind.systems.spark.backend import SparkSubmit
+from tradewind.systems.yarn.backend import YarnBackend
 work = SparkSubmit("yarn", {str(application)!r}, binary={str(slow)!r}, deploy_mode="cluster")
 YarnBackend([RestConnection({cluster.url!r})]).start({owner!r}, 1, work.on_yarn(), tell={{}})
 """

@@ -100,7 +100,7 @@ def source_of_connection(conn_id: str, options: Mapping[str, str]) -> Source:
     kind = find_connection(conn_id).conn_type
     if kind in OBJECT_STORES:
         from tradewind.airflow.connections.stores import store_of
-        from tradewind.move.sources.objects import ObjectSource
+        from tradewind.move.objects.source import ObjectSource
 
         uri, rest = _uri_of(OBJECT_STORES[kind], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
@@ -111,7 +111,7 @@ def source_of_connection(conn_id: str, options: Mapping[str, str]) -> Source:
         return mongo_source(conn_id, **_mongo_options(dict(options)))
     if kind in ("http", "https"):
         from tradewind.airflow.connections.documents import http_connection
-        from tradewind.move.sources.rest import RestSource
+        from tradewind.systems.http.source import RestSource
 
         given = dict(options)
         pagination = given.pop("pagination", None)
@@ -146,7 +146,7 @@ def target_of_connection(conn_id: str, options: Mapping[str, str]) -> Target:
     kind = find_connection(conn_id).conn_type
     if kind in OBJECT_STORES:
         from tradewind.airflow.connections.stores import store_of
-        from tradewind.move.targets.objects import ObjectTarget
+        from tradewind.move.objects.target import ObjectTarget
 
         uri, rest = _uri_of(OBJECT_STORES[kind], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
@@ -170,6 +170,6 @@ def _uri_of(scheme: str, conn_id: str, options: dict[str, str]) -> tuple[str, di
 
 def _mongo_options(options: dict[str, str]) -> dict[str, Any]:
     from tradewind.airflow.connections.arguments import take_options
-    from tradewind.move.sources.mongo import MongoSource
+    from tradewind.systems.mongodb.source import MongoSource
 
     return take_options(MongoSource, options)

@@ -10,9 +10,9 @@ from tradewind.airflow.connections import find_connection
 from tradewind.errors import InputError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.move.clients.http import HttpConnection
-    from tradewind.move.clients.mongo import MongoConnection
-    from tradewind.move.sources.mongo import MongoSource
+    from tradewind.systems.http.connection import HttpConnection
+    from tradewind.systems.mongodb.connection import MongoConnection
+    from tradewind.systems.mongodb.source import MongoSource
 
 __all__ = ["http_connection", "mongo_connection", "mongo_source"]
 
@@ -26,7 +26,7 @@ def mongo_connection(conn_id: str) -> MongoConnection:
     Raises:
         SetupError: It is missing or wrong, or the provider is not installed.
     """
-    from tradewind.move.clients.mongo import MongoConnection
+    from tradewind.systems.mongodb.connection import MongoConnection
 
     find_connection(conn_id)  # For its message, where there is none.
     try:
@@ -66,7 +66,7 @@ def mongo_source(conn_id: str, *, database: str | None = None, **options: Any) -
     Raises:
         InputError: No database or collection is named.
     """
-    from tradewind.move.sources.mongo import MongoSource
+    from tradewind.systems.mongodb.source import MongoSource
 
     connection = mongo_connection(conn_id)
     database = database or connection.database
@@ -106,7 +106,7 @@ def http_connection(
         InputError: An option has no meaning here.
         SetupError: The connection is missing or wrong.
     """
-    from tradewind.move.clients.http import HttpConnection
+    from tradewind.systems.http.connection import HttpConnection
 
     connection = find_connection(conn_id)
     extra = dict(connection.extra_dejson)

@@ -15,10 +15,10 @@ from tradewind.errors import InputError, SetupError
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from tradewind.move.clients.mysql import MySQLConnection
-    from tradewind.move.clients.postgres import PostgresConnection
     from tradewind.move.source import Source
     from tradewind.move.target import Target
+    from tradewind.systems.mysql.connection import MySQLConnection
+    from tradewind.systems.postgres.connection import PostgresConnection
 
 __all__ = [
     "Database",
@@ -94,26 +94,26 @@ def sql_source(
     connection = find_connection(conn_id)
     kind = _kind(connection)
     if kind == "postgres":
-        from tradewind.move.sources.postgres import PostgresSource
+        from tradewind.systems.postgres.source import PostgresSource
 
         _check_options(PostgresSource, options)
         return PostgresSource(
             postgres_connection(connection, hook_params), query, parameters=parameters, **options
         )
     if kind == "mysql":
-        from tradewind.move.sources.mysql import MySQLSource
+        from tradewind.systems.mysql.source import MySQLSource
 
         _check_options(MySQLSource, options)
         return MySQLSource(
             mysql_connection(connection, hook_params), query, parameters=parameters, **options
         )
     if kind == "sqlite":
-        from tradewind.move.sources.sqlite import SQLiteSource
+        from tradewind.systems.sqlite.source import SQLiteSource
 
         _check_options(SQLiteSource, options)
         return SQLiteSource(sqlite_path(connection), query, parameters=parameters, **options)
     hook = _hook(connection, hook_params)
-    from tradewind.move.sources.dbapi import DbApiSource
+    from tradewind.systems.dbapi.source import DbApiSource
 
     _check_options(DbApiSource, options)
     return DbApiSource(
@@ -143,15 +143,15 @@ def sql_table(
     kind = _kind(connection)
     made: Target
     if kind == "postgres":
-        from tradewind.move.targets.postgres import PostgresTable
+        from tradewind.systems.postgres.table import PostgresTable
 
         made = PostgresTable(postgres_connection(connection, hook_params), table, **options)
     elif kind == "mysql":
-        from tradewind.move.targets.mysql import MySQLTable
+        from tradewind.systems.mysql.table import MySQLTable
 
         made = MySQLTable(mysql_connection(connection, hook_params), table, **options)
     elif kind == "sqlite":
-        from tradewind.move.targets.sqlite import SQLiteTable
+        from tradewind.systems.sqlite.table import SQLiteTable
 
         made = SQLiteTable(sqlite_path(connection), table, **options)
     else:
@@ -171,7 +171,7 @@ def sql_source_class(conn_id: str) -> type[Source]:
     if kind in scheme:
         found: type[Source] = load(SOURCES, scheme[kind], what="source")
         return found
-    from tradewind.move.sources.dbapi import DbApiSource
+    from tradewind.systems.dbapi.source import DbApiSource
 
     return DbApiSource
 
@@ -233,7 +233,7 @@ def table_columns(
 
 def _readings(kind: str, schema: str | None, table: str) -> list[str]:
     """Write a table's name in SQL: as it is written, then (PostgreSQL) as SQL reads it."""
-    from tradewind.move.targets._table_names import spellings, split_name, unquoted
+    from tradewind.move.tables.names import spellings, split_name, unquoted
 
     quote = "`" if kind == "mysql" else '"'
     parts = split_name(table, quote) or tuple(table.split("."))
@@ -255,7 +255,7 @@ def postgres_connection(
     connection: Connection, hook_params: HookParams = None
 ) -> PostgresConnection:
     """Read a connection as ``PostgresHook`` does."""
-    from tradewind.move.clients.postgres import PostgresConnection
+    from tradewind.systems.postgres.connection import PostgresConnection
 
     given = dict(hook_params or {})
     database = given.pop("database", None) or given.pop("schema", None)
@@ -278,7 +278,7 @@ def postgres_connection(
 
 def mysql_connection(connection: Connection, hook_params: HookParams = None) -> MySQLConnection:
     """Read a connection as ``MySqlHook`` does."""
-    from tradewind.move.clients.mysql import MySQLConnection
+    from tradewind.systems.mysql.connection import MySQLConnection
 
     given = dict(hook_params or {})
     database = given.pop("schema", None) or given.pop("database", None)

@@ -28,7 +28,7 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
     Args:
         uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key`` or ``file:///path``.
         conn_id: The connection; the usual one of the scheme when not given.
-        options: Further arguments, as `tradewind.airflow.connections.aws.s3_store` and its like
+        options: Further arguments, as `tradewind.systems.s3.airflow.s3_store` and its like
             take them.
 
     Returns:
@@ -48,7 +48,7 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
     # Not urlsplit's path: keys may hold '?' and '#'.
     bucket, _, key = uri[len(scheme) + 3 :].partition("/")
     if scheme == "file":
-        from tradewind.move.stores.files import FileStore
+        from tradewind.systems.files.store import FileStore
 
         store: Store
         store, key = FileStore.from_uri(uri)
@@ -57,14 +57,14 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
         raise InputError(f"{shown_uri(uri)!r} names no object. Write {scheme}://bucket/key.")
     refuse_signed(uri)
     if scheme == "s3":
-        from tradewind.airflow.connections.aws import s3_store
+        from tradewind.systems.s3.airflow import s3_store
 
         return s3_store(bucket, conn_id, **options), key
     if scheme == "gs":
-        from tradewind.airflow.connections.google import gcs_store
+        from tradewind.systems.gcs.airflow import gcs_store
 
         return gcs_store(bucket, conn_id, **options), key
-    from tradewind.airflow.connections.azure import azure_store
+    from tradewind.systems.azure.airflow import azure_store
 
     store = azure_store(bucket, conn_id, **options)
     if store.account and told.get("account", store.account) != store.account:

@@ -44,7 +44,7 @@ class HttpToS3Operator(MoveOperator):
         acl_policy: A canned ACL of the object.
         aws_conn_id: The AWS connection; None for boto3's own chain. (templated)
         verify: Whether to check S3's certificate, or the file with those to trust.
-        pagination: How to come to the next page, see `tradewind.move.sources.rest`: then the
+        pagination: How to come to the next page, see `tradewind.systems.http.source`: then the
             records of all pages are written as JSON lines. Not in the official operator.
         records: JSON path of the records in a page, with `pagination`.
         kwargs: Of `BaseOperator`.
@@ -119,10 +119,10 @@ class HttpToS3Operator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the answer into one object."""
-        from tradewind.airflow.connections.aws import s3_store, split_s3
         from tradewind.airflow.descriptions import Http
         from tradewind.move.formats.jsonl import JsonLinesFormat
-        from tradewind.move.targets.objects import ObjectTarget
+        from tradewind.move.objects.target import ObjectTarget
+        from tradewind.systems.s3.airflow import s3_store, split_s3
 
         bucket, key = split_s3(
             self.s3_bucket,
@@ -148,8 +148,8 @@ class HttpToS3Operator(MoveOperator):
 
     def _source(self) -> Source:
         from tradewind.airflow.connections.documents import http_connection
-        from tradewind.move.sources.http_body import HttpBodySource
-        from tradewind.move.sources.rest import RestSource
+        from tradewind.systems.http.body import HttpBodySource
+        from tradewind.systems.http.source import RestSource
 
         method = self.method.upper()
         params = self._params() if method == "GET" else None

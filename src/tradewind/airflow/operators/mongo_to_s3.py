@@ -90,10 +90,10 @@ class MongoToS3Operator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query or pipeline into one object."""
-        from tradewind.airflow.connections.aws import s3_store
         from tradewind.airflow.descriptions import MongoCollection
         from tradewind.move.formats.jsonl import JsonLinesFormat
-        from tradewind.move.targets.objects import ObjectTarget
+        from tradewind.move.objects.target import ObjectTarget
+        from tradewind.systems.s3.airflow import s3_store
 
         # The rendered value decides, not the one that was given.
         piped = isinstance(self.mongo_query, list)

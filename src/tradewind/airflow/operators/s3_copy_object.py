@@ -94,8 +94,8 @@ class S3CopyObjectOperator(MoveOperator):
 
     def act(self, context: Context, owner: Owner, stop: threading.Event) -> Receipt:
         """Copy it: the data stay in S3."""
-        from tradewind.airflow.connections.aws import s3_store, split_s3
         from tradewind.move.copy import copy_object
+        from tradewind.systems.s3.airflow import s3_store, split_s3
 
         source_bucket, source_key = split_s3(
             self.source_bucket_name,

@@ -120,13 +120,13 @@ class S3ToSqlOperator(MoveOperator):
         )
 
     def _source(self) -> Source:
-        from tradewind.airflow.connections.aws import s3_store
         from tradewind.airflow.connections.sql import table_columns
         from tradewind.airflow.descriptions import format_named
+        from tradewind.systems.s3.airflow import s3_store
 
         store = s3_store(self.s3_bucket, self.aws_conn_id)
         if self.parser is None:
-            from tradewind.move.sources.objects import ObjectSource
+            from tradewind.move.objects.source import ObjectSource
 
             return ObjectSource(store, self.s3_key, format=format_named(self.file_format))
         from tradewind.airflow.parsed import ParsedSource

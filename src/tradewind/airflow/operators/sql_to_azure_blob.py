@@ -50,6 +50,6 @@ class SqlToAzureBlobOperator(SqlToObjectsOperator):
 
     def store_and_key(self) -> tuple[Store, str]:
         """Make the container's store."""
-        from tradewind.airflow.connections.azure import azure_store
+        from tradewind.systems.azure.airflow import azure_store
 
         return azure_store(self.container_name, self.wasb_conn_id), self.blob_name

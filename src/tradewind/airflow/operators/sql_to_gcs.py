@@ -132,9 +132,9 @@ class SqlToGCSOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or several with numbers."""
-        from tradewind.airflow.connections.google import gcs_store
         from tradewind.airflow.connections.sql import database_of, sql_source
-        from tradewind.move.targets.objects import ObjectTarget
+        from tradewind.move.objects.target import ObjectTarget
+        from tradewind.systems.gcs.airflow import gcs_store
 
         store = gcs_store(
             self.bucket, self.gcp_conn_id, impersonation_chain=self.impersonation_chain

@@ -50,6 +50,6 @@ class SqlToS3Operator(SqlToObjectsOperator):
 
     def store_and_key(self) -> tuple[Store, str]:
         """Make the bucket's store."""
-        from tradewind.airflow.connections.aws import s3_store
+        from tradewind.systems.s3.airflow import s3_store
 
         return s3_store(self.s3_bucket, self.aws_conn_id, verify=self.verify), self.s3_key

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from tradewind.errors import InputError
 from tradewind.move.format import Format
-from tradewind.move.formats import _text as text
-from tradewind.move.formats._json_text import JsonStyle, json_strings
+from tradewind.move.formats import text
+from tradewind.move.formats.json_text import JsonStyle, json_strings
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
@@ -240,7 +240,7 @@ class CsvFormat(Format):
         is an error that says so, as is one that is spelled in another way: a number with leading
         zeros is a code. Declare the column's type then.
         """
-        from tradewind.move.formats._csv_read import read
+        from tradewind.move.formats.csv_read import read
 
         return read(self, chunks, schema)
 

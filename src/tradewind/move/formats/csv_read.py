@@ -14,9 +14,9 @@ import pyarrow.csv as pcsv
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
-from tradewind.move.formats import _json_values as json_values
-from tradewind.move.formats._infer import GUESSED, infer, parse_told
-from tradewind.move.formats._parse import parse
+from tradewind.move.formats import json_values
+from tradewind.move.formats.infer import GUESSED, infer, parse_told
+from tradewind.move.formats.parse import parse
 
 if TYPE_CHECKING:
     from tradewind.move.formats.csv import CsvFormat

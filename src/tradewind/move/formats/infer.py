@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.formats._parse import guard_floats, parse
-from tradewind.move.formats._text import data_of
+from tradewind.move.formats.parse import guard_floats, parse
+from tradewind.move.formats.text import data_of
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["GUESSED", "infer", "parse_told"]

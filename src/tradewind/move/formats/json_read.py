@@ -16,9 +16,9 @@ import pyarrow.json as pajson
 
 from tradewind.errors import CorruptDataError
 from tradewind.move.batches import Batches
-from tradewind.move.formats import _json_values as json_values
-from tradewind.move.formats._json_values import Digits
-from tradewind.move.formats._parse import parse, unfit
+from tradewind.move.formats import json_values
+from tradewind.move.formats.json_values import Digits
+from tradewind.move.formats.parse import parse, unfit
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.move.types import field as make_field
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.formats import _text as text
+from tradewind.move.formats import text
 from tradewind.move.types import UnfitValueError, logical_type
 
 __all__ = ["JsonStyle", "json_strings", "row_strings"]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tradewind.move.formats import _text as text
-from tradewind.move.formats._parse import parse, unfit
+from tradewind.move.formats import text
+from tradewind.move.formats.parse import parse, unfit
 from tradewind.move.types import logical_type
 
 __all__ = ["Digits", "Raw", "column", "dump", "loads", "members", "parse_texts"]
@@ -123,7 +123,7 @@ def _ended(line: str, at: int, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_texts(strings: pa.Array, field: pa.Field, where: str) -> pa.Array:
-    """Turn JSON text into values; as `tradewind.move.formats._parse.parse`."""
+    """Turn JSON text into values; as `tradewind.move.formats.parse.parse`."""
     values = []
     for word in strings.to_pylist():
         try:

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.format import Format
-from tradewind.move.formats import _text as text
-from tradewind.move.formats._json_text import JsonStyle, row_strings
+from tradewind.move.formats import text
+from tradewind.move.formats.json_text import JsonStyle, row_strings
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
@@ -93,6 +93,6 @@ class JsonLinesFormat(Format):
         nothing, text, lists of those, or else JSON. A later line that has another member, or a
         value of another type, is an error that says so: give a schema then.
         """
-        from tradewind.move.formats._json_read import read
+        from tradewind.move.formats.json_read import read
 
         return read(self, chunks, schema)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.format import Format
-from tradewind.move.formats import _text as text
+from tradewind.move.formats import text
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class ParquetFormat(Format):
             CorruptDataError: The file is truncated or is not Parquet.
             InputError: `schema` names a column that the file does not have.
         """
-        from tradewind.move.formats._parquet_read import read
+        from tradewind.move.formats.parquet_read import read
 
         return read(file, schema, on_close)
 

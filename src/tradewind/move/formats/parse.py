@@ -1,6 +1,6 @@
 r"""Columns from text: whole columns at a time, and the few odd values one by one.
 
-Reads what `tradewind.move.formats._text` writes and what is usual beside: ``T`` or a space in
+Reads what `tradewind.move.formats.text` writes and what is usual beside: ``T`` or a space in
 timestamps, zones as ``Z``, ``+05`` or ``+05:30``, years before Christ as ``0044-03-15 BC`` or
 ``-0043-03-15``, bytes as ``\x00ff``.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.formats import _text as text
+from tradewind.move.formats import text
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["day_number", "guard_floats", "parse", "seconds_fraction", "unfit"]

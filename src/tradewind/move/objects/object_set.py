@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from tradewind.errors import InputError
+from tradewind.move.publish.manifest import MANIFEST, Manifest, read_manifest
 from tradewind.move.store import ObjectInfo, Store
-from tradewind.move.targets.manifest import MANIFEST, Manifest, read_manifest
 
 __all__ = ["Chosen", "choose"]
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, SourceChangedError, TradewindError
+from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
-from tradewind.move.formats._infer import GUESSED
-from tradewind.move.formats._options import FORMAT_OPTIONS, taken, with_options
-from tradewind.move.registry import FORMATS, load
-from tradewind.move.source import Encoded, Source
-from tradewind.move.sources._ahead import ahead
-from tradewind.move.sources._joined_bytes import CsvBytes, LineBytes
-from tradewind.move.sources._object_schemas import (
+from tradewind.move.formats.infer import GUESSED
+from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
+from tradewind.move.objects.object_set import Chosen, choose
+from tradewind.move.objects.schemas import (
     declared,
     fitted,
     named_types,
@@ -27,10 +26,11 @@ from tradewind.move.sources._object_schemas import (
     unknown,
     widened,
 )
-from tradewind.move.sources._object_set import Chosen, choose
+from tradewind.move.objects.uris import options_of, store_of
+from tradewind.move.publish.manifest import read_manifest
+from tradewind.move.registry import FORMATS, load
+from tradewind.move.source import Encoded, Source
 from tradewind.move.store import Store
-from tradewind.move.stores.uris import options_of, store_of
-from tradewind.move.targets.manifest import read_manifest
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -49,7 +49,7 @@ class ObjectSource(Source):
     Where that is because the whole prefix was published anew, it is a `SourceChangedError`, after
     which `tradewind.move.transfer` reads what stands by then.
 
-    A manifest of `tradewind.move.targets.objects` is honoured: only what it names is read, its
+    A manifest of `tradewind.move.objects.target` is honoured: only what it names is read, its
     schema holds for formats that have none, and its partition columns come back.
 
     Memory: three pieces of 4 MiB on their way from the store, what decompression holds (32 KB for
@@ -110,10 +110,10 @@ class ObjectSource(Source):
         """Make one from ``s3://bucket/key`` and its like.
 
         Args:
-            uri: See `tradewind.move.stores.uris.store_of`.
+            uri: See `tradewind.move.objects.uris.store_of`.
             options: ``format``, ``compression``, ``schema`` (columns and types as JSON, or the
                 file that holds it; see docs/values.md), those of the format like ``delimiter``
-                (`tradewind.move.formats._options`), and those of the store.
+                (`tradewind.move.formats.options`), and those of the store.
 
         Raises:
             InputError: Something of it is wrong.

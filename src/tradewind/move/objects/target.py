@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
-from tradewind.move.formats._options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.objects.uris import options_of, store_of
+from tradewind.move.publish.manifest import MANIFEST, folder_of
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.store import ObjectInfo, Store
-from tradewind.move.stores.uris import options_of, store_of
 from tradewind.move.target import Target
-from tradewind.move.targets.manifest import MANIFEST, folder_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,7 +187,7 @@ class ObjectTarget(Target):
         """Make one from ``s3://bucket/key`` and its like.
 
         Args:
-            uri: See `tradewind.move.stores.uris.store_of`.
+            uri: See `tradewind.move.objects.uris.store_of`.
             options: ``format``, ``compression``, ``replace`` (true, false), ``part_rows``,
                 ``part_bytes``, ``part_by`` (columns with commas between), ``part_open``,
                 ``part_memory``, ``overwrite`` (partitions, all), ``keep_columns``,
@@ -288,7 +288,7 @@ class ObjectTarget(Target):
         """Publish all that flows; see `Target.publish`."""
         self.store.check()
         if self.parts is not None:
-            from tradewind.move.targets._parts import publish_parts
+            from tradewind.move.publish.parts import publish_parts
 
             return publish_parts(self, self.parts, flow, owner)
         return self._publish_one(flow, owner.digest)

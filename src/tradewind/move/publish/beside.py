@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError
-from tradewind.move.targets.manifest import MANIFEST, Manifest
+from tradewind.move.publish.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tradewind.move.objects.target import ObjectTarget, Parts
     from tradewind.move.store import ObjectInfo
-    from tradewind.move.targets.objects import ObjectTarget, Parts
 
 __all__ = ["adds", "check_alike", "merged"]
 

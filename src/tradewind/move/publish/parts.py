@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.move.publish.beside import adds, check_alike, merged
+from tradewind.move.publish.manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
+from tradewind.move.publish.part_writer import PartWriter
+from tradewind.move.publish.partitions import Partition, files_schema, folder, partitions
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.store import ObjectInfo
-from tradewind.move.targets._beside import adds, check_alike, merged
-from tradewind.move.targets._part_writer import PartWriter
-from tradewind.move.targets._partitions import Partition, files_schema, folder, partitions
-from tradewind.move.targets.manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.move.flow import Flow
-    from tradewind.move.targets.objects import ObjectTarget, Parts
+    from tradewind.move.objects.target import ObjectTarget, Parts
     from tradewind.owner import Owner
 
 __all__ = ["publish_parts"]
@@ -174,7 +174,7 @@ def _stands(target: ObjectTarget, manifest: Manifest, prefix: str) -> bool:
 
 
 def _owned(target: ObjectTarget, key: str, owner: str) -> bool:
-    from tradewind.move.targets.objects import OWNER
+    from tradewind.move.objects.target import OWNER
 
     info = target.store.head(key)
     return info is not None and info.metadata.get(OWNER) == owner
@@ -215,7 +215,7 @@ def _write_manifest(
     Raises:
         _OvertakenError: Another owner has published meanwhile.
     """
-    from tradewind.move.targets.objects import OWNER
+    from tradewind.move.objects.target import OWNER
 
     store = target.store
     upload = store.upload(
@@ -268,7 +268,7 @@ class _Writing:
     """All parts of one attempt."""
 
     def __init__(self, target: ObjectTarget, parts: Parts, prefix: str, owner: Owner) -> None:
-        from tradewind.move.targets.objects import OWNER
+        from tradewind.move.objects.target import OWNER
 
         self._target = target
         self._parts = parts

@@ -57,7 +57,7 @@ class TableColumn:
 
 
 class SqlTable(Target):
-    """The arguments that all tables take; see `tradewind.move.targets.mysql.MySQLTable`."""
+    """The arguments that all tables take; see `tradewind.systems.mysql.table.MySQLTable`."""
 
     system_name: ClassVar[str] = "SQL"
 

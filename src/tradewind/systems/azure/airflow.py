@@ -11,7 +11,7 @@ from tradewind.airflow.connections import find_connection
 from tradewind.errors import MissingExtraError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.move.stores.azure import AzureStore
+    from tradewind.systems.azure.store import AzureStore
 
 __all__ = ["azure_settings", "azure_store"]
 
@@ -32,7 +32,7 @@ def azure_store(container: str, conn_id: str | None = "wasb_default", **options:
     Raises:
         SetupError: The connection is missing or wrong.
     """
-    from tradewind.move.stores.azure import AzureStore
+    from tradewind.systems.azure.store import AzureStore
 
     # As in the official hook: the client logs every request with its headers at INFO.
     logger = logging.getLogger("azure.core.pipeline.policies.http_logging_policy")

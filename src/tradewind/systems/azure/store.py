@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.move.objects.parted_upload import PartedUpload
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
-from tradewind.move.stores._azure_errors import code_of, translated
-from tradewind.move.stores._parted import PartedUpload
 from tradewind.redaction import refuse_signed, shown_host, shown_uri
+from tradewind.systems.azure.errors import code_of, translated
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.source import Source
-from tradewind.move.sources._values import column, guessed
+from tradewind.move.values import column, guessed
 
 __all__ = ["DbApiSource"]
 

@@ -24,15 +24,15 @@ from typing import Any
 from tradewind.errors import InputError, RetryError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._container_log import ContainerLogs
-from tradewind.run.backends._engine import (
+from tradewind.run.words import in_words
+from tradewind.systems.docker.engine import (
     Engine,
     EngineRefusedError,
     RegistryLogin,
     as_environment,
     host_config,
 )
-from tradewind.run.backends._words import in_words
+from tradewind.systems.docker.log import ContainerLogs
 
 __all__ = ["Container", "DockerBackend", "Engine", "RegistryLogin"]
 

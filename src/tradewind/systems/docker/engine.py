@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.redaction import keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
 from tradewind.run.backend import UnreachableError
-from tradewind.run.backends._tail import Connection, Tail
+from tradewind.systems.docker.tail import Connection, Tail
 
 if TYPE_CHECKING:
     import httpx

@@ -11,9 +11,9 @@ from typing import Any
 
 from tradewind.errors import RetryError, TradewindError
 from tradewind.run.backend import LogLine, join_last
-from tradewind.run.backends._engine import Engine, EngineRefusedError
-from tradewind.run.backends._log_messages import LogReader, seconds_of
-from tradewind.run.backends._terminal_log import TerminalReader
+from tradewind.run.log_messages import LogReader, seconds_of
+from tradewind.systems.docker.engine import Engine, EngineRefusedError
+from tradewind.systems.docker.terminal_log import TerminalReader
 
 __all__ = ["ContainerLogs"]
 

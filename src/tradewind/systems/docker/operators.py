@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tradewind.run.attend import Outcome
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.docker import Container
+    from tradewind.systems.docker.backend import Container
 
 __all__ = ["DockerOperator"]
 
@@ -262,7 +262,7 @@ class DockerOperator(WorkOperator):
         from airflow.sdk.log import mask_secret
 
         from tradewind.airflow.backends import registry_login
-        from tradewind.run.backends.docker import Container
+        from tradewind.systems.docker.backend import Container
 
         for value in self._private_environment.values():
             mask_secret(str(value))
@@ -419,7 +419,7 @@ def mount_of(mount: Mapping[str, Any]) -> dict[str, Any]:
             )
         *outer, last = _MOUNT_WORDS[word]
         if word == "tmpfs_size":
-            from tradewind.run.backends._engine import size_of
+            from tradewind.systems.docker.engine import size_of
 
             value = size_of(value)
         if value is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tradewind.run.backend import LogLine
-from tradewind.run.backends._log_messages import cut_at_character
+from tradewind.run.log_messages import cut_at_character
 
 __all__ = ["TerminalReader"]
 

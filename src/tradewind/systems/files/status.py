@@ -55,6 +55,7 @@ def refuse_special(path: Path, *, folder: bool = False) -> os.stat_result | None
 
 
 def info_of(key: str, file: BinaryIO) -> ObjectInfo:
+    """Describe an open file as a store describes an object."""
     status = os.fstat(file.fileno())
     attributes: dict[str, str] = {}
     with contextlib.suppress(OSError):
@@ -83,10 +84,12 @@ def version_of(status: os.stat_result) -> str:
 
 
 def modified_of(status: os.stat_result) -> datetime:
+    """Return when a file was changed last, in UTC."""
     return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def sync(folder: Path) -> None:
+    """Write a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -108,6 +111,7 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def told(path: Path, doing: str) -> Iterator[None]:
+    """Raise the system's errors as ours, naming the file and what was tried."""
     try:
         yield
     except OSError as error:

@@ -12,7 +12,7 @@ from typing import Self
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
-from tradewind.move.stores._file_status import (
+from tradewind.systems.files.status import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
     METADATA,
@@ -22,7 +22,7 @@ from tradewind.move.stores._file_status import (
     told,
     version_of,
 )
-from tradewind.move.stores._file_upload import FileUpload
+from tradewind.systems.files.upload import FileUpload
 
 __all__ = ["FileStore"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import ObjectInfo, Upload
-from tradewind.move.stores._file_status import (
+from tradewind.systems.files.status import (
     ATTRIBUTE,
     info_of,
     refuse_special,
@@ -87,6 +87,7 @@ class FileUpload(Upload):
             ) from error
 
     def write(self, data: bytes) -> None:
+        """Append bytes to the hidden file."""
         with told(self._path, "write the file"):
             rest = memoryview(data)
             while len(rest):
@@ -95,6 +96,7 @@ class FileUpload(Upload):
         self._size += len(data)
 
     def complete(self) -> ObjectInfo:
+        """Put the whole file into its place at once."""
         try:
             return self._complete()
         except BaseException:
@@ -169,6 +171,7 @@ class FileUpload(Upload):
         )
 
     def abort(self) -> None:
+        """Remove the hidden file."""
         if self._done:
             return
         self._done = True

@@ -10,7 +10,7 @@ from tradewind.airflow.connections import find_connection
 from tradewind.errors import InputError, MissingExtraError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.move.stores.gcs import GCSStore
+    from tradewind.systems.gcs.store import GCSStore
 
 __all__ = ["gcs_store", "google_credentials"]
 
@@ -41,7 +41,7 @@ def gcs_store(
     Raises:
         SetupError: The connection is missing or wrong.
     """
-    from tradewind.move.stores.gcs import GCSStore
+    from tradewind.systems.gcs.store import GCSStore
 
     credentials = google_credentials(conn_id, impersonation_chain=impersonation_chain)
     return GCSStore(bucket, credentials=credentials, **options)

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from tradewind.errors import InputError, RetryError
+from tradewind.move.objects.parted_upload import PartedUpload
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
-from tradewind.move.stores._gcs_http import Answer, Http
-from tradewind.move.stores._parted import PartedUpload
 from tradewind.redaction import refuse_signed, shown_uri
+from tradewind.systems.gcs.http import Answer, Http
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

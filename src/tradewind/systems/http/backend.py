@@ -19,10 +19,10 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import MISSING, JsonPath
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._job_api import Call, JobApi, JobLog, RestJob
-from tradewind.run.backends._job_server import JobServer, LostAnswerError, RestConnection
-from tradewind.run.backends._moving_log import new_lines
-from tradewind.run.backends._words import in_words
+from tradewind.run.words import in_words
+from tradewind.systems.http.job_api import Call, JobApi, JobLog, RestJob
+from tradewind.systems.http.job_server import JobServer, LostAnswerError, RestConnection
+from tradewind.systems.http.moving_log import new_lines
 
 __all__ = ["JobApi", "JobLog", "RestConnection", "RestJob", "RestJobBackend"]
 
@@ -288,7 +288,7 @@ class RestJobBackend(Backend[RestJob]):
         """Ask for what is new, about twice a second.
 
         A cursor is the number of lines known; of a moving window, see
-        `tradewind.run.backends._moving_log`.
+        `tradewind.systems.http.moving_log`.
         """
         log = self.api.log
         if log is None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
-from tradewind.move.clients.http import HttpConnection, masked
-from tradewind.move.clients.http_calls import Answer, Call
-from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.format import Format
 from tradewind.move.source import Encoded, Source
+from tradewind.systems.http.calls import Answer, Call
+from tradewind.systems.http.connection import HttpConnection, masked
+from tradewind.systems.http.session import HttpSession
 
 if TYPE_CHECKING:
     import httpx

@@ -23,7 +23,7 @@ from tradewind.redaction import (
 if TYPE_CHECKING:
     import httpx
 
-    from tradewind.move.clients.http_session import HttpSession
+    from tradewind.systems.http.session import HttpSession
 
 __all__ = ["BearerAuth", "HeaderAuth", "HttpConnection", "Retries", "load_httpx", "masked"]
 
@@ -183,7 +183,7 @@ class HttpConnection:
 
     def open(self) -> HttpSession:
         """Make a session of requests; a context manager."""
-        from tradewind.move.clients.http_session import HttpSession
+        from tradewind.systems.http.session import HttpSession
 
         return HttpSession(self)
 

@@ -1,4 +1,4 @@
-"""How an HTTP API runs jobs, declared; read by `tradewind.run.backends.rest_job`."""
+"""How an HTTP API runs jobs, declared; read by `tradewind.systems.http.backend`."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from tradewind.errors import InputError
-from tradewind.move.clients.http_calls import Answer, TryAgainError
 from tradewind.move.document_columns import Kind, Values
 from tradewind.move.documents import Block, load_orjson
+from tradewind.systems.http.calls import Answer, TryAgainError
 
 __all__ = ["JsonValues", "parsed", "record_blocks"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.rest_job import JobApi, RestJob
+    from tradewind.systems.http.backend import JobApi, RestJob
 
 __all__ = ["HttpJobOperator"]
 
@@ -52,7 +52,7 @@ class HttpJobOperator(WorkOperator):
         extra_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        from tradewind.run.backends._job_api import JobApi
+        from tradewind.systems.http.job_api import JobApi
 
         fields = {name: kwargs.pop(name) for name in JobApi.__dataclass_fields__ if name in kwargs}
         super().__init__(**kwargs)
@@ -89,7 +89,7 @@ class HttpJobOperator(WorkOperator):
 
     def make_work(self, context: Context) -> RestJob:
         """Describe the job."""
-        from tradewind.run.backends.rest_job import RestJob
+        from tradewind.systems.http.backend import RestJob
 
         if not isinstance(self.body, Mapping):
             raise InputError(f"{self.task_id}: body is no dict. Give what the API takes as JSON.")

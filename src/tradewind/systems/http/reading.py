@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError
 from tradewind.json_path import MISSING, JsonPath
-from tradewind.move.clients.http import masked
-from tradewind.move.clients.http_calls import Answer, Call, Streamed
-from tradewind.move.clients.http_session import HttpSession
 from tradewind.move.documents import Block
-from tradewind.move.sources._rest_json import JsonValues, parsed, record_blocks
-from tradewind.move.sources._rest_paging import (
+from tradewind.systems.http.calls import Answer, Call, Streamed
+from tradewind.systems.http.connection import masked
+from tradewind.systems.http.json_records import JsonValues, parsed, record_blocks
+from tradewind.systems.http.paging import (
     NextLink,
     Pagination,
     Step,
@@ -23,6 +22,7 @@ from tradewind.move.sources._rest_paging import (
     links,
     next_address,
 )
+from tradewind.systems.http.session import HttpSession
 
 if TYPE_CHECKING:
     import httpx
@@ -36,7 +36,7 @@ _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq", "strea
 
 @dataclass(frozen=True)
 class Request:
-    """What to read; see `tradewind.move.sources.rest.RestSource`."""
+    """What to read; see `tradewind.systems.http.source.RestSource`."""
 
     describe: str
     url: str

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.move.clients.http import (
+from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
+from tradewind.systems.http.connection import (
     BearerAuth,
     HeaderAuth,
     HttpConnection,
@@ -20,7 +21,6 @@ from tradewind.move.clients.http import (
     masked,
     origin,
 )
-from tradewind.move.clients.http_calls import Answer, Call, Streamed, TryAgainError
 
 if TYPE_CHECKING:
     import httpx

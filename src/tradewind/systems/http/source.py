@@ -11,20 +11,20 @@ from tradewind.errors import InputError
 from tradewind.json_path import JsonPath
 from tradewind.move import types
 from tradewind.move.batches import Batches
-from tradewind.move.clients.http import HttpConnection, masked
 from tradewind.move.documents import Block, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
 from tradewind.move.source import Encoded, Source
-from tradewind.move.sources._rest_json import JsonValues
-from tradewind.move.sources._rest_paging import (
+from tradewind.systems.http.body import HttpBodySource
+from tradewind.systems.http.connection import HttpConnection, masked
+from tradewind.systems.http.json_records import JsonValues
+from tradewind.systems.http.paging import (
     Cursor,
     NextLink,
     Offset,
     Page,
     Pagination,
 )
-from tradewind.move.sources._rest_reading import Reading, Request
-from tradewind.move.sources.http_body import HttpBodySource
+from tradewind.systems.http.reading import Reading, Request
 
 __all__ = ["Cursor", "HttpBodySource", "NextLink", "Offset", "Page", "Pagination", "RestSource"]
 

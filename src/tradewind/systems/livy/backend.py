@@ -1,4 +1,4 @@
-"""Spark applications through Apache Livy, as one declaration of `tradewind.run.backends.rest_job`.
+"""Spark applications through Apache Livy, as one declaration of `tradewind.systems.http.backend`.
 
 Protocol: https://livy.apache.org/docs/latest/rest-api.html; what is not written there was read from
 a server of version 0.7.1. Batches have unique names since 0.6.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from tradewind.errors import InputError
-from tradewind.run.backends.rest_job import JobApi, JobLog, RestConnection, RestJobBackend
+from tradewind.systems.http.backend import JobApi, JobLog, RestConnection, RestJobBackend
 
 __all__ = ["BATCHES", "LivyBackend"]
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.configuration import conf as airflow_conf
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.operators.http_job import spelled_auth
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
+from tradewind.systems.http.operators import spelled_auth
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.run.attend import Claim, Outcome
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.rest_job import RestJob
+    from tradewind.systems.http.backend import RestJob
 
 __all__ = ["LivyOperator", "checked_conf", "spelled_for_livy"]
 
@@ -170,7 +170,7 @@ class LivyOperator(WorkOperator):
 
     def make_work(self, context: Context) -> RestJob:
         """Describe the batch."""
-        from tradewind.run.backends.rest_job import RestJob
+        from tradewind.systems.http.backend import RestJob
 
         given = {**self.spark_params, "conf": self._conf(context)}
         return RestJob(spelled_for_livy(self.task_id, given))

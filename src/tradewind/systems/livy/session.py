@@ -18,8 +18,8 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError
 from tradewind.run.backend import LogLine, Sight, Status
-from tradewind.run.backends.livy import BATCHES
-from tradewind.run.backends.rest_job import RestConnection, RestJobBackend
+from tradewind.systems.http.backend import RestConnection, RestJobBackend
+from tradewind.systems.livy.backend import BATCHES
 
 __all__ = ["KINDS", "SESSIONS", "LivySessionBackend", "guarded"]
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.operators.http_job import spelled_auth
-from tradewind.airflow.operators.livy import checked_conf, spelled_for_livy
 from tradewind.airflow.work import WorkOperator
+from tradewind.systems.http.operators import spelled_auth
+from tradewind.systems.livy.operators import checked_conf, spelled_for_livy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.run.attend import Claim
     from tradewind.run.backend import Backend
-    from tradewind.run.backends.rest_job import RestJob
+    from tradewind.systems.http.backend import RestJob
 
 __all__ = ["LivySessionOperator"]
 
@@ -122,7 +122,7 @@ class LivySessionOperator(WorkOperator):
 
     def make_work(self, context: Context) -> RestJob:
         """Describe the session."""
-        from tradewind.run.backends.rest_job import RestJob
+        from tradewind.systems.http.backend import RestJob
 
         conf = checked_conf(self.task_id, self.spark_params["conf"])
         body = spelled_for_livy(self.task_id, {**self.spark_params, "conf": conf})

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from tradewind.errors import CorruptDataError
-from tradewind.move.sources._bson_columns import InvalidTextError
-from tradewind.move.sources._bson_shapes import Matched, Shape, Shapes, UnknownShapeError
-from tradewind.move.sources._extended_json import BsonValues
+from tradewind.systems.mongodb.bson_columns import InvalidTextError
+from tradewind.systems.mongodb.bson_shapes import Matched, Shape, Shapes, UnknownShapeError
+from tradewind.systems.mongodb.extended_json import BsonValues
 
 __all__ = ["BsonLines", "split"]
 

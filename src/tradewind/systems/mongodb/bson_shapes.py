@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.sources import _bson_columns as columns
+from tradewind.systems.mongodb import bson_columns as columns
 
 __all__ = ["Matched", "Shape", "Shapes", "UnknownShapeError"]
 

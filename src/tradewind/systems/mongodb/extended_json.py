@@ -2,7 +2,7 @@
 
 Every type as `bson.json_util` writes it, in its relaxed and its canonical mode; see
 https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md. This is
-the way for any document; `tradewind.move.sources._bson_lines` is the fast one for most.
+the way for any document; `tradewind.systems.mongodb.bson_lines` is the fast one for most.
 """
 
 from __future__ import annotations

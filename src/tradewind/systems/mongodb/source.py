@@ -10,14 +10,14 @@ from typing import Any, Literal, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
+from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
-from tradewind.move.clients.mongo import MongoConnection, named_errors
 from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
 from tradewind.move.source import Encoded, Source
-from tradewind.move.sources._ahead import ahead
-from tradewind.move.sources._bson_lines import BsonLines, split
-from tradewind.move.sources._extended_json import BsonValues
+from tradewind.systems.mongodb.bson_lines import BsonLines, split
+from tradewind.systems.mongodb.connection import MongoConnection, named_errors
+from tradewind.systems.mongodb.extended_json import BsonValues
 
 __all__ = ["MongoSource"]
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tradewind.errors import RetryError
-from tradewind.move.clients.mysql_rows import Block
-from tradewind.move.sources._mysql_types import MySQLReading, durations
+from tradewind.systems.mysql.packets import Block
+from tradewind.systems.mysql.types import MySQLReading, durations
 
 __all__ = ["BinaryRows"]
 

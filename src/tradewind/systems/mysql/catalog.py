@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.clients.mysql import Session, quoted
-from tradewind.move.targets._tables import LEDGER, TableColumn
+from tradewind.move.tables.staging import LEDGER, TableColumn
+from tradewind.systems.mysql.connection import Session, quoted
 
 __all__ = [
     "comment_of",

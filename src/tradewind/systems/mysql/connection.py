@@ -14,8 +14,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, unquote
 
 from tradewind.errors import InputError, MissingExtraError, SetupError
-from tradewind.move.clients.mysql_errors import translated
 from tradewind.redaction import split_uri
+from tradewind.systems.mysql.errors import translated
 
 __all__ = ["MySQLConnection", "Session", "bound", "quoted"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from tradewind.move.batches import Batches
-from tradewind.move.clients.mysql import Session, quoted
-from tradewind.move.targets._mysql_rows import checked_batches
-from tradewind.move.targets._tables import TableColumn
+from tradewind.move.tables.staging import TableColumn
+from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.rows import checked_batches
 
 __all__ = ["insert_statements"]
 

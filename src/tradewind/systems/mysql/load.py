@@ -13,12 +13,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.move.clients.mysql import Session, bound, quoted
 from tradewind.move.receipt import Stored
-from tradewind.move.targets._mysql_insert import insert_statements
-from tradewind.move.targets._mysql_pipe import Loading, Pipe
-from tradewind.move.targets._mysql_rows import DIALECT, assignments, column_types, load_rows
-from tradewind.move.targets._mysql_table import (
+from tradewind.move.tables.staging import (
+    LEDGER,
+    TableColumn,
+    check_claim,
+    matched,
+    refuse_cascade,
+    refuse_names,
+    slice_condition,
+)
+from tradewind.systems.mysql.catalog import (
     comment_of,
     deleting,
     find_columns,
@@ -28,23 +33,18 @@ from tradewind.move.targets._mysql_table import (
     references,
     unique_keys,
 )
-from tradewind.move.targets._tables import (
-    LEDGER,
-    TableColumn,
-    check_claim,
-    matched,
-    refuse_cascade,
-    refuse_names,
-    slice_condition,
-)
+from tradewind.systems.mysql.connection import Session, bound, quoted
+from tradewind.systems.mysql.insert import insert_statements
+from tradewind.systems.mysql.pipe import Loading, Pipe
+from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
-    from tradewind.move.targets.mysql import MySQLTable
     from tradewind.owner import Owner
+    from tradewind.systems.mysql.table import MySQLTable
 
 __all__ = ["Load"]
 

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.errors import TradewindError
-from tradewind.move.clients.mysql import Session, client_library
-from tradewind.move.clients.mysql_errors import translated
+from tradewind.systems.mysql.connection import Session, client_library
+from tradewind.systems.mysql.errors import translated
 
 __all__ = ["PADDING", "Block", "ColumnDefinition", "PreparedRows"]
 

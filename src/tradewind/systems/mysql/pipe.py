@@ -8,7 +8,7 @@ import os
 import select
 import threading
 
-from tradewind.move.clients.mysql import Session
+from tradewind.systems.mysql.connection import Session
 
 __all__ = ["Loading", "Pipe"]
 
@@ -29,6 +29,7 @@ class Loading(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Run the statement that reads from the pipe."""
         try:
             self._session.execute(self._sql_text)
             self._text = self._session.info()

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
-from tradewind.move.clients.mysql import quoted
-from tradewind.move.formats._json_text import JsonStyle, json_strings
 from tradewind.move.formats.csv import CsvFormat
-from tradewind.move.targets._tables import TableColumn
+from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
+from tradewind.systems.mysql.connection import quoted
 
 __all__ = ["DIALECT", "assignments", "checked_batches", "column_types", "load_rows"]
 

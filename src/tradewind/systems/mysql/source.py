@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError
+from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
-from tradewind.move.clients.mysql import MySQLConnection, Session, bound, quoted
-from tradewind.move.clients.mysql_rows import PreparedRows
-from tradewind.move.clients.mysql_sql import statement, wrapped
 from tradewind.move.source import Encoded, Source
-from tradewind.move.sources._ahead import ahead
-from tradewind.move.sources._mysql_binary import BinaryRows
-from tradewind.move.sources._mysql_types import MySQLReading, mysql_reading, refuse_choice
+from tradewind.systems.mysql.binary import BinaryRows
+from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
+from tradewind.systems.mysql.packets import PreparedRows
+from tradewind.systems.mysql.sql import statement, wrapped
+from tradewind.systems.mysql.types import MySQLReading, mysql_reading, refuse_choice
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format

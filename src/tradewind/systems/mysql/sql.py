@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from tradewind.errors import InputError
-from tradewind.move.clients.mysql import quoted
+from tradewind.systems.mysql.connection import quoted
 
 __all__ = ["statement", "wrapped"]
 

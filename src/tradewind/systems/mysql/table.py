@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tradewind.errors import InputError
-from tradewind.move.clients.mysql import MySQLConnection, Session
-from tradewind.move.targets._mysql_load import Load
-from tradewind.move.targets._table_names import split_name, unquoted
-from tradewind.move.targets._tables import Slice, SqlTable, table_options
+from tradewind.move.tables.names import split_name, unquoted
+from tradewind.move.tables.staging import Slice, SqlTable, table_options
+from tradewind.systems.mysql.connection import MySQLConnection, Session
+from tradewind.systems.mysql.load import Load
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from tradewind.errors import InputError
-from tradewind.move.clients.postgres_session import Session
-from tradewind.move.clients.postgres_sql import bind, literal, quoted
-from tradewind.move.targets._table_names import spellings
+from tradewind.move.tables.names import spellings
 from tradewind.move.types import logical_type
+from tradewind.systems.postgres.session import Session
+from tradewind.systems.postgres.sql import bind, literal, quoted
 
 __all__ = [
     "LEDGER",

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.clients.postgres_session import Session
-from tradewind.move.targets._postgres_table import Table
-from tradewind.move.targets._tables import refuse_cascade, refuse_names
+from tradewind.move.tables.staging import refuse_cascade, refuse_names
+from tradewind.systems.postgres.catalog import Table
+from tradewind.systems.postgres.session import Session
 
 __all__ = ["check_lengths", "check_references", "deleting"]
 

@@ -32,6 +32,7 @@ class Tap:
         self._data = bytearray()
 
     def data_received(self, data: bytes) -> None:
+        """Keep what the server sends, and hand it on."""
         self._data += data
         self.protocol.data_received(data)
 

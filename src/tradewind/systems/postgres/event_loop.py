@@ -41,15 +41,20 @@ class Running(Generic[_T]):
             self._outcome.set_result(task.result())
 
     def done(self) -> bool:
+        """Tell whether the call has ended."""
         return self._outcome.done()
 
     def result(self, timeout: float | None = None) -> _T:
+        """Wait for the result of the call, at most ``timeout`` seconds."""
         return self._outcome.result(timeout)
 
     def on_end(self, call: Callable[[], object]) -> None:
+        """Call this when the call has ended."""
         self._outcome.add_done_callback(lambda _: call())
 
     def cancel(self) -> None:
+        """Cancel the call in its event loop."""
+
         def cancel() -> None:
             if self._task is not None:
                 self._task.cancel()

@@ -12,14 +12,11 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.move.clients.postgres_session import CopyIn, Session
-from tradewind.move.clients.postgres_sql import copy_dialect, quoted
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
-from tradewind.move.targets._naive_times import CheckedCsv
-from tradewind.move.targets._postgres_checks import check_lengths, check_references, deleting
-from tradewind.move.targets._postgres_rows import COPY_OPTIONS, csv_rows
-from tradewind.move.targets._postgres_table import (
+from tradewind.move.tables.names import spellings
+from tradewind.move.tables.staging import check_claim, refuse_generated
+from tradewind.systems.postgres.catalog import (
     LEDGER,
     Table,
     TableColumn,
@@ -29,16 +26,19 @@ from tradewind.move.targets._postgres_table import (
     named_table,
     slice_sql,
 )
-from tradewind.move.targets._table_names import spellings
-from tradewind.move.targets._tables import check_claim, refuse_generated
+from tradewind.systems.postgres.checks import check_lengths, check_references, deleting
+from tradewind.systems.postgres.naive_times import CheckedCsv
+from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
+from tradewind.systems.postgres.session import CopyIn, Session
+from tradewind.systems.postgres.sql import copy_dialect, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tradewind.move.flow import Flow
     from tradewind.move.formats.csv import CsvFormat
-    from tradewind.move.targets.postgres import PostgresTable
     from tradewind.owner import Owner
+    from tradewind.systems.postgres.table import PostgresTable
 
 __all__ = ["Load"]
 

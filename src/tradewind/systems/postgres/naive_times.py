@@ -177,7 +177,7 @@ class CheckedCsv:
     def _looked_at(self, chunks: Generator[bytes, None, None]) -> Iterator[None]:
         from dataclasses import replace
 
-        from tradewind.move.formats._csv_read import read
+        from tradewind.move.formats.csv_read import read
 
         # By their places: what the header calls them, the table may call otherwise.
         names = [f"c{number}" for number in range(len(self._columns))]

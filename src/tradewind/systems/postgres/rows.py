@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from tradewind.move.targets._naive_times import is_naive, unchanged
-from tradewind.move.targets._postgres_table import TableColumn
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.postgres.catalog import TableColumn
+from tradewind.systems.postgres.naive_times import is_naive, unchanged
 
 __all__ = ["COPY_OPTIONS", "csv_rows"]
 

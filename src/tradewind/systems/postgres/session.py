@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tradewind.errors import InputError, RetryError, TradewindError
-from tradewind.move.clients._postgres_described import Column, Tap
-from tradewind.move.clients._postgres_loop import Running, finish
-from tradewind.move.clients.postgres import PostgresConnection, client_library
-from tradewind.move.clients.postgres_errors import translated
+from tradewind.systems.postgres.connection import PostgresConnection, client_library
+from tradewind.systems.postgres.described import Column, Tap
+from tradewind.systems.postgres.errors import translated
+from tradewind.systems.postgres.event_loop import Running, finish
 
 __all__ = ["Column", "CopyIn", "CopyOut", "Session"]
 
@@ -357,7 +357,7 @@ class CopyIn:
     def __init__(
         self, session: Session, table: str, columns: tuple[str, ...], options: dict[str, Any]
     ) -> None:
-        from tradewind.move.clients.postgres_sql import quoted
+        from tradewind.systems.postgres.sql import quoted
 
         names = ", ".join(map(quoted, columns))
         written = ", ".join(f"{name} {value}" for name, value in options.items())

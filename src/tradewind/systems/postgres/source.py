@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, RetryError
+from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
-from tradewind.move.clients.postgres import PostgresConnection
-from tradewind.move.clients.postgres_session import Column, CopyOut, Session
-from tradewind.move.clients.postgres_sql import bind, copy_dialect, quoted, statement
 from tradewind.move.source import Encoded, Source
-from tradewind.move.sources._ahead import ahead
-from tradewind.move.sources._postgres_split import key_conditions, page_queries
-from tradewind.move.sources._postgres_text import OPTIONS, Parser, blocks
-from tradewind.move.sources._postgres_types import readings
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.session import Column, CopyOut, Session
+from tradewind.systems.postgres.split import key_conditions, page_queries
+from tradewind.systems.postgres.sql import bind, copy_dialect, quoted, statement
+from tradewind.systems.postgres.text import OPTIONS, Parser, blocks
+from tradewind.systems.postgres.types import readings
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -54,7 +54,7 @@ class PostgresSource(Source):
         connection: The server and database.
         query: One statement that gives rows.
         parameters: Values for the query's ``%(name)s`` (a mapping), ``%s`` or ``$1`` (a sequence);
-            see `tradewind.move.clients.postgres_sql.bind`.
+            see `tradewind.systems.postgres.sql.bind`.
         statement_timeout: Seconds that the query may take, with the time to read it.
         split: Reads ranges one by one, by several connections at once: ``ctid`` splits one table
             into ranges of its pages (``SELECT ... FROM table [WHERE ...]``); the name of a column

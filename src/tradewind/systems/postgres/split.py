@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from tradewind.errors import InputError
-from tradewind.move.clients.postgres_session import Session
-from tradewind.move.clients.postgres_sql import Token, quoted, tokens
+from tradewind.systems.postgres.session import Session
+from tradewind.systems.postgres.sql import Token, quoted, tokens
 
 __all__ = ["key_conditions", "page_queries"]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError
-from tradewind.move.clients.postgres import PostgresConnection
-from tradewind.move.clients.postgres_session import Session
+from tradewind.move.tables.names import spellings, split_name
+from tradewind.move.tables.staging import said_of_cascade, table_options
 from tradewind.move.target import Target
-from tradewind.move.targets._postgres_load import Load
-from tradewind.move.targets._postgres_table import LEDGER
-from tradewind.move.targets._table_names import spellings, split_name
-from tradewind.move.targets._tables import said_of_cascade, table_options
+from tradewind.systems.postgres.catalog import LEDGER
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.load import Load
+from tradewind.systems.postgres.session import Session
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from tradewind.move.sources._postgres_types import Reading, unescaped
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.postgres.types import Reading, unescaped
 
 __all__ = ["OPTIONS", "Parser", "blocks"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.clients.postgres_session import Column, Session
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.systems.postgres.session import Column, Session
 
 __all__ = ["Reading", "readings", "unescaped"]
 

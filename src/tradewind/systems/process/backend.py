@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
-from tradewind.run.backends._job_folder import Command, JobFolderBackend, Shell
-from tradewind.run.backends._words import in_words
+from tradewind.run.job_folder import Command, JobFolderBackend, Shell
+from tradewind.run.words import in_words
 
 __all__ = ["Command", "ProcessBackend"]
 

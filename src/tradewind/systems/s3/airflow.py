@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import InputError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.move.stores.s3 import S3Store
+    from tradewind.systems.s3.store import S3Store
 
 __all__ = ["s3_store", "split_s3"]
 
@@ -48,7 +48,7 @@ def s3_store(
             "An AWS connection needs Airflow's Amazon provider. Install it with: "
             "pip install apache-airflow-providers-amazon"
         ) from error
-    from tradewind.move.stores.s3 import S3Store
+    from tradewind.systems.s3.store import S3Store
 
     hook = S3Hook(
         aws_conn_id=conn_id,

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.store import ObjectInfo
-from tradewind.move.stores._s3_errors import code_of, told
+from tradewind.systems.s3.errors import code_of, told
 
 __all__ = [
     "Description",

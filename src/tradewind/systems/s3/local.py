@@ -1,4 +1,4 @@
-"""S3: OpenStack Swift with its S3 API, in the process of `tradewind.local.swift`."""
+"""S3: OpenStack Swift with its S3 API, in the process of `tradewind.systems.s3.swift`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class S3(System):
                 sys.executable,
                 "-Wignore",
                 "-m",
-                "tradewind.local.swift",
+                "tradewind.systems.s3.swift",
                 f"--folder={context.folder}",
                 f"--host={context.host}",
                 f"--port={context.port}",

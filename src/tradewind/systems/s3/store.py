@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.move.store import ObjectInfo, Store, Unfinished
-from tradewind.move.stores._s3_errors import (
+from tradewind.redaction import redacted, refuse_signed, shown_host, shown_uri
+from tradewind.systems.s3.errors import (
     ConditionError,
     GoneError,
     code_of,
     told,
     translated,
 )
-from tradewind.move.stores._s3_upload import S3Upload
-from tradewind.redaction import redacted, refuse_signed, shown_host, shown_uri
+from tradewind.systems.s3.upload import S3Upload
 
 __all__ = ["S3Store"]
 

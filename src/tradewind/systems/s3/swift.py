@@ -1,4 +1,4 @@
-"""OpenStack Swift as an S3 server in one process: ``python -m tradewind.local.swift``.
+"""OpenStack Swift as an S3 server in one process: ``python -m tradewind.systems.s3.swift``.
 
 The server is Swift's own (https://docs.openstack.org/swift/latest/): its proxy with the S3 API
 (https://docs.openstack.org/swift/latest/s3_compat.html) and its account, container and object
@@ -6,8 +6,8 @@ servers, which a production site spreads over many machines. Here one event loop
 loopback, with one copy of everything in one folder.
 
 What is not Swift is this file, which chooses ports and writes the configuration, and what it gives
-Swift by `tradewind.local.swift_filters`, `tradewind.local.swift_conditions` and
-`tradewind.local.swift_parts`. When the server answers,
+Swift by `tradewind.systems.s3.swift_filters`, `tradewind.systems.s3.swift_conditions` and
+`tradewind.systems.s3.swift_parts`. When the server answers,
 one line of JSON on stdout says where: ``{"endpoint": "http://127.0.0.1:PORT"}``. The key pair that
 it accepts comes from ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` and is not written
 anywhere.
@@ -34,12 +34,13 @@ from swift.common.ring import RingBuilder
 from swift.common.utils import logs
 from swift.obj.server import global_conf_callback
 
-from tradewind.local.swift_conditions import add_conditions
-from tradewind.local.swift_filters import ACCOUNT, WsgiApp, show_as_insider
-from tradewind.local.swift_parts import sweep
+from tradewind.systems.s3.swift_conditions import add_conditions
+from tradewind.systems.s3.swift_filters import ACCOUNT, WsgiApp, show_as_insider
+from tradewind.systems.s3.swift_parts import sweep
 
 __all__ = ["main"]
 
+_FILTERS = "tradewind.systems.s3.swift_filters"
 _DEVICE = "device"
 _STORAGE = ("account", "container", "object")
 # Patience, where a production proxy would rather ask another copy: there is none.
@@ -54,7 +55,9 @@ _PATIENCE = {
 
 def main() -> None:
     """Serve until stopped."""
-    parser = argparse.ArgumentParser(prog="python -m tradewind.local.swift", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tradewind.systems.s3.swift", description=__doc__
+    )
     parser.add_argument("--folder", type=Path, required=True, help="folder for data and settings")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
@@ -131,14 +134,14 @@ def _write_settings(
                 "DEFAULT": common,
                 "pipeline:main": {"pipeline": f"insiders-only {name}-server"},
                 "filter:insiders-only": {
-                    "paste.filter_factory": "tradewind.local.swift_filters:insiders_only_factory"
+                    "paste.filter_factory": f"{_FILTERS}:insiders_only_factory"
                 },
                 f"app:{name}-server": {"use": f"egg:swift#{name}"},
             },
         )
     filters = {
         "catch_errors": {"use": "egg:swift#catch_errors"},
-        "cache": {"paste.filter_factory": "tradewind.local.swift_filters:cache_factory"},
+        "cache": {"paste.filter_factory": f"{_FILTERS}:cache_factory"},
         "listing_formats": {"use": "egg:swift#listing_formats"},
         "bulk": {"use": "egg:swift#bulk"},
         "s3api": {
@@ -147,7 +150,7 @@ def _write_settings(
             "max_upload_part_num": "10000",
             "s3_acl": "false",
         },
-        "tempauth": {"paste.filter_factory": "tradewind.local.swift_filters:key_pair_factory"},
+        "tempauth": {"paste.filter_factory": f"{_FILTERS}:key_pair_factory"},
         "copy": {"use": "egg:swift#copy"},
         "slo": {
             "use": "egg:swift#slo",

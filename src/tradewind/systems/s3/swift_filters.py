@@ -1,4 +1,4 @@
-"""What `tradewind.local.swift` puts into Swift's pipelines: a cache, the key pair, a closed door.
+"""What the local Swift has in its pipelines: a cache, the key pair, a closed door.
 
 A module of its own, because PasteDeploy imports it by its name while that one runs as a program.
 """

@@ -12,12 +12,12 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError
+from tradewind.move.objects.crc32 import combined
 from tradewind.move.store import ObjectInfo, Unfinished, Upload
-from tradewind.move.stores._crc32 import combined
-from tradewind.move.stores._s3_errors import ConditionError, GoneError, code_of, told, translated
+from tradewind.systems.s3.errors import ConditionError, GoneError, code_of, told, translated
 
 if TYPE_CHECKING:
-    from tradewind.move.stores.s3 import S3Store
+    from tradewind.systems.s3.store import S3Store
 
 __all__ = ["S3Upload", "part_size"]
 

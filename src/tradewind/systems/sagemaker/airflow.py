@@ -186,9 +186,9 @@ def open_sagemaker(
         verify: Whether to check certificates, or the file with those to trust.
         botocore_config: Arguments of `botocore.config.Config`.
         print_log: Whether logs are read.
-        more: Further arguments of `tradewind.run.backends.sagemaker.SageMakerBackend`.
+        more: Further arguments of `tradewind.systems.sagemaker.backend.SageMakerBackend`.
     """
-    from tradewind.run.backends import sagemaker
+    from tradewind.systems.sagemaker import backend as sagemaker
 
     clients = AWS(aws_conn_id, region_name, verify, botocore_config).clients()
     found = getattr(sagemaker, kind)
@@ -213,9 +213,9 @@ def open_deployments(
         region_name: Instead of the connection's.
         verify: Whether to check certificates, or the file with those to trust.
         botocore_config: Arguments of `botocore.config.Config`.
-        more: Further arguments of `tradewind.run.deployment.DeploymentBackend`.
+        more: Further arguments of `tradewind.systems.sagemaker.deployment.DeploymentBackend`.
     """
-    from tradewind.run.deployment import DeploymentBackend
+    from tradewind.systems.sagemaker.deployment import DeploymentBackend
 
     clients = AWS(aws_conn_id, region_name, verify, botocore_config).clients()
     return DeploymentBackend(endpoint, clients=clients, **more)

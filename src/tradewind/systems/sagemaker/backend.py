@@ -5,7 +5,7 @@ given once is refused with ``ResourceInUse``. Its tags, which are given with it,
 a job may have the very name that its user gives it, where that is free; where it is somebody
 else's, or an earlier piece's, the owner's digest and the number of the piece follow. What is left
 of a job is its history and its log, as SageMaker means it; models and endpoints are another matter
-(`tradewind.run.deployment`).
+(`tradewind.systems.sagemaker.deployment`).
 
 Protocol: https://docs.aws.amazon.com/sagemaker/latest/APIReference/ and CloudWatch Logs'
 ``GetLogEvents``, whose forward token gives what came after it, for a day.
@@ -24,7 +24,7 @@ from typing import Any
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._sagemaker_api import (
+from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
     NAME_LIMIT,

@@ -27,7 +27,23 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
-from tradewind.run._deployment_record import (
+from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.systems.sagemaker.api import (
+    KEEP,
+    NAME,
+    NUMBER,
+    OWNER,
+    SageMakerAPI,
+    as_json,
+    as_tags,
+    ensure_model,
+    is_taken,
+    remove_model,
+    spelled,
+    tags_of,
+    with_end,
+)
+from tradewind.systems.sagemaker.deployment_record import (
     BEGUN,
     BUSY,
     CANCELLED,
@@ -43,22 +59,6 @@ from tradewind.run._deployment_record import (
     end_of,
     prefix_of,
     remove_config,
-)
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._sagemaker_api import (
-    KEEP,
-    NAME,
-    NUMBER,
-    OWNER,
-    SageMakerAPI,
-    as_json,
-    as_tags,
-    ensure_model,
-    is_taken,
-    remove_model,
-    spelled,
-    tags_of,
-    with_end,
 )
 
 __all__ = ["Deployment", "DeploymentBackend"]

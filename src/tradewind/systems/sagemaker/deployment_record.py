@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.errors import InputError
-from tradewind.run.backends._sagemaker_api import (
+from tradewind.systems.sagemaker.api import (
     NAME,
     NUMBER,
     SageMakerAPI,
@@ -54,14 +54,17 @@ class Seen:
 
     @property
     def status(self) -> str | None:
+        """The endpoint's status, if there is an endpoint."""
         return None if self.told is None else str(self.told["EndpointStatus"])
 
     @property
     def config(self) -> str | None:
+        """The configuration that the endpoint serves."""
         return None if self.told is None else str(self.told.get("EndpointConfigName"))
 
     @property
     def pending(self) -> str | None:
+        """The configuration that the endpoint is moving to."""
         found: str | None = ((self.told or {}).get("PendingDeploymentSummary") or {}).get(
             "EndpointConfigName"
         )
@@ -69,6 +72,7 @@ class Seen:
 
     @property
     def reason(self) -> str:
+        """Why the endpoint failed, as the service says it."""
         reason = (self.told or {}).get("FailureReason")
         return str(reason or "no reason was given; see the endpoint's log")
 
@@ -85,6 +89,7 @@ class Record:
 
     @property
     def state(self) -> str:
+        """How far the deployment is, by its tag."""
         return self.tags.get(STATE, "")
 
     def spell(self, tags: Mapping[str, str]) -> dict[str, str]:
@@ -109,6 +114,7 @@ def remove_config(api: SageMakerAPI, name: str, digest: str) -> None:
 
 
 def end_of(name: str) -> tuple[str, int]:
+    """Return owner's digest and number at the end of a name."""
     match = NAME.search(name)
     if match is None:
         raise InputError(f"SageMaker: {name} is no deployment of Tradewind's.")
@@ -116,4 +122,5 @@ def end_of(name: str) -> tuple[str, int]:
 
 
 def prefix_of(digest: str) -> str:
+    """Return how all tags of one owner begin."""
     return f"tradewind:{digest}:"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.operators.sagemaker_base import SageMakerOperator, hidden, with_integers
 from tradewind.errors import InputError
+from tradewind.systems.sagemaker.operator_base import SageMakerOperator, hidden, with_integers
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,7 +66,7 @@ class SageMakerEndpointOperator(SageMakerOperator):
         """Say which endpoint."""
         endpoint, _ = self._names()
         return BackendSpec(
-            "tradewind.airflow.sagemaker_backends:open_deployments",
+            "tradewind.systems.sagemaker.airflow:open_deployments",
             {"endpoint": endpoint["EndpointName"], **self.aws_arguments(), **self._existing()},
         )
 

@@ -69,7 +69,7 @@ class SageMakerOperator(WorkOperator):
 
     def aws(self) -> Any:
         """Open the connection."""
-        from tradewind.airflow.sagemaker_backends import AWS
+        from tradewind.systems.sagemaker.airflow import AWS
 
         return AWS(self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.operators.sagemaker_base import (
+from tradewind.errors import InputError
+from tradewind.systems.sagemaker.operator_base import (
     FIELDS,
     SageMakerOperator,
     hidden,
     with_integers,
 )
-from tradewind.errors import InputError
 
 if TYPE_CHECKING:
     from tradewind.run.attend import Outcome
@@ -67,7 +67,7 @@ class SageMakerJobOperator(SageMakerOperator):
     def backend_spec(self) -> BackendSpec:
         """Say which account and kind of job."""
         return BackendSpec(
-            "tradewind.airflow.sagemaker_backends:open_sagemaker",
+            "tradewind.systems.sagemaker.airflow:open_sagemaker",
             {"kind": self.kind, **self.aws_arguments(), "print_log": self.print_log},
         )
 

@@ -1,7 +1,7 @@
 """The few protobuf messages of RecordIO, written and read by hand because speed is their point.
 
 Source: the protobuf encoding guide (varints, tags, packed fields, maps as entries) and SageMaker's
-``record.proto``, quoted in :mod:`tradewind.move.formats.recordio`.
+``record.proto``, quoted in :mod:`tradewind.systems.sagemaker.recordio`.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.errors import CorruptDataError, InputError
-from tradewind.move.formats import _protobuf as pb
-from tradewind.move.formats import _recordio_rows as records
+from tradewind.systems.sagemaker import protobuf as pb
+from tradewind.systems.sagemaker import recordio_rows as records
 
 __all__ = [
     "CHUNK_BYTES",

@@ -1,10 +1,10 @@
 """RecordIO as a format of tables: numeric columns are features, one of them may be the label.
 
-The bytes are those of `tradewind.move.formats.recordio`, which SageMaker's algorithms read. They
-carry no names and no nulls: columns come back as ``feature_0``, ``feature_1``, ... unless a schema
+The bytes are those of `recordio.py`, which SageMaker's algorithms read. They carry no names and no
+nulls: columns come back as ``feature_0``, ``feature_1``, ... unless a schema
 is given.
 
-Memory: as `tradewind.move.formats.recordio` says, and one batch as a matrix.
+Memory: as `tradewind.systems.sagemaker.recordio` says, and one batch as a matrix.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RecordIOFormat(Format):
 
     def encode(self, batches: Batches) -> Iterator[bytes]:
         """Write records; see `Format.encode`."""
-        from tradewind.move.formats import recordio
+        from tradewind.systems.sagemaker import recordio
 
         with batches:
             features, label = self._columns(batches.schema)
@@ -131,7 +131,7 @@ class RecordIOFormat(Format):
         Columns are in the order of the features; the label is the column that `label` names, the
         last one without a schema, where it is called ``label`` unless `label` says otherwise.
         """
-        from tradewind.move.formats import recordio
+        from tradewind.systems.sagemaker import recordio
 
         decoded = recordio.decode(chunks, batch_size=_ROWS)
         first = next(decoded, None)

@@ -1,6 +1,6 @@
 """The rows of a RecordIO stream: found in its frames, and gathered into batches.
 
-The frames themselves, and what this is for, are in :mod:`tradewind.move.formats.recordio`.
+The frames themselves, and what this is for, are in :mod:`tradewind.systems.sagemaker.recordio`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.errors import CorruptDataError, InputError
-from tradewind.move.formats import _protobuf as pb
+from tradewind.systems.sagemaker import protobuf as pb
 
 __all__ = ["HEADER", "Gather", "Row", "frames_like", "parse"]
 
@@ -121,6 +121,7 @@ class Gather:
         self.raw: list[tuple[bytes, bytes]] = []
 
     def add(self, row: Row, run: Array, offset: int) -> Iterator[Rows]:
+        """Take one record in, and yield the rows that are complete."""
         first = self.first or row
         self.first = first
         if (row.dtype, row.columns, row.label_dtype) != (
@@ -150,6 +151,7 @@ class Gather:
                 yield self._emit()
 
     def rest(self) -> Iterator[Rows]:
+        """Yield the rows that are left at the end."""
         if self.count:
             yield self._emit()
 

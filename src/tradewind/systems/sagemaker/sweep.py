@@ -11,15 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tradewind.run._deployment_record import (
-    BUSY,
-    CANCELLED,
-    DONE,
-    ENDPOINT,
-    STATE,
-    remove_config,
-)
-from tradewind.run.backends._sagemaker_api import (
+from tradewind.sweep.leftover import Leftover
+from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
     NUMBER,
@@ -28,7 +21,14 @@ from tradewind.run.backends._sagemaker_api import (
     SageMakerAPI,
     remove_model,
 )
-from tradewind.sweep.leftover import Leftover
+from tradewind.systems.sagemaker.deployment_record import (
+    BUSY,
+    CANCELLED,
+    DONE,
+    ENDPOINT,
+    STATE,
+    remove_config,
+)
 
 __all__ = ["leftovers_of_deployments"]
 

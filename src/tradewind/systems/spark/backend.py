@@ -5,9 +5,9 @@ its driver ends. So once and only once for the process is once for the applicati
 master is: ``local[*]``, standalone, YARN or Kubernetes.
 
 In cluster mode the driver lives elsewhere. A standalone cluster is asked by a process of this
-machine (`tradewind.run.backends._standalone`), which is work of the process backend too. YARN knows
+machine (`tradewind.systems.spark.standalone`), which is work of the process backend too. YARN knows
 applications by tags, and is a backend of its own: `SparkSubmit.on_yarn` is work for
-`tradewind.run.backends.yarn`.
+`tradewind.systems.yarn.backend`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, SetupError
-from tradewind.run.backends.process import Command
+from tradewind.systems.process.backend import Command
 
 if TYPE_CHECKING:
-    from tradewind.run.backends._spark_yarn import SparkOnYarn
+    from tradewind.systems.spark.yarn import SparkOnYarn
 
 __all__ = ["SparkSubmit"]
 
@@ -84,7 +84,7 @@ class SparkSubmit:
         """
         if self.mode == "cluster":
             self._check()
-            from tradewind.run.backends._standalone import cluster_command
+            from tradewind.systems.spark.standalone import cluster_command
 
             if self.master.startswith("spark://"):
                 return cluster_command(self)
@@ -106,7 +106,7 @@ class SparkSubmit:
         Raises:
             InputError: Master or deploy mode can never work.
         """
-        from tradewind.run.backends._spark_yarn import SparkOnYarn
+        from tradewind.systems.spark.yarn import SparkOnYarn
 
         if not self.master.startswith("yarn") or self.mode != "cluster":
             raise InputError(f"Spark at {self.master}: that is not YARN in cluster mode.")

@@ -258,7 +258,7 @@ class SparkSubmitOperator(WorkOperator):
 
     def make_work(self, context: Context) -> Any:
         """Describe the application, and how it is submitted."""
-        from tradewind.run.backends.spark import SparkSubmit
+        from tradewind.systems.spark.backend import SparkSubmit
 
         connection = self._connection
         self._check(connection)

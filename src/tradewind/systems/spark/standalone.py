@@ -1,7 +1,7 @@
 """Drivers in a Spark standalone cluster, as work of the process backend.
 
 A submitter of this machine, detached like any of its work, asks the master's REST API for the
-driver, copies its log and ends as it ends (`tradewind.run.backends._standalone_submitter`, which
+driver, copies its log and ends as it ends (`tradewind.systems.spark.submitter`, which
 says what the claim is worth). The job folder is the claim; removing the job kills the driver.
 
 A Python application is no driver for this API, so that is ``SparkSubmit`` in the driver's place,
@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError
-from tradewind.run.backends import _standalone_submitter
-from tradewind.run.backends.process import Command
+from tradewind.systems.process.backend import Command
+from tradewind.systems.spark import submitter as _standalone_submitter
 
 if TYPE_CHECKING:
-    from tradewind.run.backends.spark import SparkSubmit
+    from tradewind.systems.spark.backend import SparkSubmit
 
 __all__ = ["cluster_command", "read_properties"]
 

@@ -1,6 +1,6 @@
 """Attends one driver of a Spark standalone cluster, as work of the process backend.
 
-A program of its own, of the standard library alone: `tradewind.run.backends._standalone` copies it
+A program of its own, of the standard library alone: `tradewind.systems.spark.standalone` copies it
 into the job folder, so that it is there for as long as its job is, whatever is installed then::
 
     python submitter.py run < request     submits, copies the driver's log, ends as that ends
@@ -209,6 +209,7 @@ class Notes:
         self.path = os.path.join(folder, "driver")
 
     def read(self) -> dict[str, Any] | None:
+        """Read what is known of the driver."""
         try:
             with open(self.path, encoding="utf-8") as file:
                 return dict(json.load(file))
@@ -216,6 +217,7 @@ class Notes:
             return None
 
     def write(self, **known: Any) -> None:
+        """Write what is known of the driver, at once."""
         with open(f"{self.path}.new", "w", encoding="utf-8") as file:
             json.dump(known, file)
         os.replace(f"{self.path}.new", self.path)
@@ -285,6 +287,7 @@ class Run:
         self.stopped = True
 
     def say(self, text: str) -> None:
+        """Write a line into the job's log."""
         sys.stdout.buffer.write(f"{text}\n".encode())
         sys.stdout.buffer.flush()
 
@@ -297,6 +300,7 @@ class Run:
         return code
 
     def run(self) -> int:
+        """Submit the driver, or go on with the one that runs, until it has ended."""
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
         rest = ", ".join(self.master.rest)
@@ -343,6 +347,7 @@ class Run:
         return self.attend(driver)
 
     def attend(self, driver: str) -> int:
+        """Follow the driver until it has ended, and return its exit status."""
         trouble_since: float | None = None
         seen = None
         while True:
@@ -380,6 +385,7 @@ class Run:
             time.sleep(min(left, 0.1))
 
     def end(self, driver: str) -> int:
+        """Kill the driver, and return the exit status of a cancelled job."""
         try:
             kill(self.master, driver, _STOP_SECONDS)
         except UnreachableError as error:
@@ -389,6 +395,7 @@ class Run:
     # ----------------------------------------------------------------------------------------- log
 
     def copy_log(self, driver: str, worker: Any, *, whole: bool) -> None:
+        """Copy the driver's log from its worker to ours, from where it was left."""
         if not isinstance(worker, str):
             return
         if self.worker is None or self.worker[0] != worker:
@@ -430,6 +437,7 @@ class Run:
         return True
 
     def write_line(self, kind: str, line: str) -> None:
+        """Write a line of the driver into the job's log, without its secrets."""
         if kind == "stderr" and self.headless:
             # The command that started it has all of its properties in it.
             if line.startswith(("Launch Command: ", "====")) or not line:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tradewind.errors import InputError, RetryError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.run.backends.spark import SparkSubmit
+    from tradewind.systems.spark.backend import SparkSubmit
 
 __all__ = ["SparkOnYarn"]
 
@@ -113,7 +113,7 @@ class SparkOnYarn:
         say: Callable[[str], None],
         give_up: Callable[[], bool],
     ) -> str | None:
-        """Run spark-submit to its end; see `tradewind.run.backends.yarn.YarnWork`."""
+        """Run spark-submit to its end; see `tradewind.systems.yarn.backend.YarnWork`."""
         self._call.check()
         command = [sys.executable, "-I", "-c", _BOUND, str(os.getpid())]
         process = subprocess.Popen(

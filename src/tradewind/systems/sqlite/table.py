@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.sources.sqlite import sqlite_error, sqlite_path
-from tradewind.move.targets._sqlite_values import column_values, plain, quoted, type_of
-from tradewind.move.targets._sqlite_waiting import told
-from tradewind.move.targets._table_names import split_name, unquoted
-from tradewind.move.targets._tables import (
+from tradewind.move.tables.names import split_name, unquoted
+from tradewind.move.tables.staging import (
     LEDGER,
     Slice,
     SqlTable,
@@ -27,6 +24,9 @@ from tradewind.move.targets._tables import (
     slice_condition,
     table_options,
 )
+from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
+from tradewind.systems.sqlite.values import column_values, plain, quoted, type_of
+from tradewind.systems.sqlite.waiting import told
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow

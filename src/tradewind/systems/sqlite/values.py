@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tradewind.move.formats._json_text import JsonStyle, json_strings
-from tradewind.move.targets._tables import TableColumn
+from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 
 __all__ = ["column_values", "plain", "quoted", "type_of"]

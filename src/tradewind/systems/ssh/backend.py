@@ -1,7 +1,7 @@
 """Processes of another machine, over SSH: detached there, so that no disconnect reaches them.
 
 One connection carries everything: a shell that stays open and runs the small scripts of
-`tradewind.run.backends._job_folder`, and a channel of its own for each reading of a log.
+`tradewind.run.job_folder`, and a channel of its own for each reading of a log.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradewind.errors import MissingExtraError, RetryError, SetupError
 from tradewind.run.backend import UnreachableError
-from tradewind.run.backends._job_folder import Command, JobFolderBackend, Shell
+from tradewind.run.job_folder import Command, JobFolderBackend, Shell
 
 if TYPE_CHECKING:
     import asyncssh

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.run.attend import Outcome
-    from tradewind.run.backends.ssh import Command
+    from tradewind.systems.ssh.backend import Command
 
 __all__ = ["SSHOperator"]
 
@@ -111,7 +111,7 @@ class SSHOperator(WorkOperator):
 
     def make_work(self, context: Context) -> Command:
         """Describe the command."""
-        from tradewind.run.backends.ssh import Command
+        from tradewind.systems.ssh.backend import Command
 
         if not self.command:
             raise InputError("SSHOperator: there is no command. Say what is to run.")

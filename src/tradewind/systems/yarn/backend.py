@@ -29,10 +29,10 @@ from typing import Any, Protocol
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.backends._job_server import RestConnection
-from tradewind.run.backends._words import in_words
-from tradewind.run.backends._yarn_logs import YarnLogs
-from tradewind.run.backends._yarn_rm import ResourceManagers
+from tradewind.run.words import in_words
+from tradewind.systems.http.job_server import RestConnection
+from tradewind.systems.yarn.logs import YarnLogs
+from tradewind.systems.yarn.resource_manager import ResourceManagers
 
 __all__ = ["RESULT_FILE", "YarnBackend", "YarnWork"]
 

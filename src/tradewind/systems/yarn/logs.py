@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.run.backend import LogLine
-from tradewind.run.backends._job_server import JobServer, RestConnection
+from tradewind.systems.http.job_server import JobServer, RestConnection
 
 __all__ = ["YarnLogs"]
 

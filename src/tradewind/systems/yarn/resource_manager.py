@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.run.backends._job_server import JobServer, RestConnection
+from tradewind.systems.http.job_server import JobServer, RestConnection
 
 if TYPE_CHECKING:
     import httpx

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 from training_jobs import Workshop, channel
 
 COLUMNS = 784

@@ -22,7 +22,7 @@ from sagemaker_service import (
     wait_for,
 )
 from tradewind.local import Systems
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 
 class Setting:

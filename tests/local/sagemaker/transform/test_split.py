@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tradewind.errors import InputError
 from tradewind.local.sagemaker.transform.split import gunzip, payloads, splitter
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 LIMIT = 64
 

@@ -15,7 +15,7 @@ from tradewind.errors import InputError
 from tradewind.local.sagemaker.algorithms.csv_rows import WidthError, parse_rows
 from tradewind.local.sagemaker.channels import CSV, Channel
 from tradewind.local.sagemaker.objects import ObjectInfo
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 __all__ = ["prefetch", "read_rows"]
 

@@ -1,7 +1,7 @@
 """Input objects cut into request payloads, in a stream.
 
 What a record is: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html; RecordIO
-frames are as `tradewind.move.formats.recordio` describes them.
+frames are as `tradewind.systems.sagemaker.recordio` describes them.
 """
 
 from __future__ import annotations

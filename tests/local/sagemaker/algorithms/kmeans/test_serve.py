@@ -14,7 +14,7 @@ from tradewind.errors import InputError
 from tradewind.local.sagemaker.algorithms import InvocationError
 from tradewind.local.sagemaker.algorithms.kmeans import codecs, model
 from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
-from tradewind.move.formats import recordio
+from tradewind.systems.sagemaker import recordio
 
 CENTRES = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0]], np.float32)
 ROWS = np.array([[9, 0, 0], [0.5, 0, 0], [0, 13, 4]], np.float32)

@@ -153,7 +153,7 @@ def _from_jsonlines(body: bytes, features: int, parameters: dict[str, str]) -> M
 
 
 def _from_recordio(body: bytes, features: int, parameters: dict[str, str]) -> Matrix:
-    from tradewind.move.formats import recordio
+    from tradewind.systems.sagemaker import recordio
 
     blocks: list[Vector] = []
     try:

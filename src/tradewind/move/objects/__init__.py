@@ -1,0 +1,1 @@
+"""Objects of any store as a source and as a target."""

@@ -1,0 +1,1 @@
+"""How objects and parts become visible at once: manifest, parts, partitions."""

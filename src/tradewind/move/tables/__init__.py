@@ -1,0 +1,1 @@
+"""What all SQL tables share: staging, ledger, names."""

@@ -1,0 +1,1 @@
+"""Apache Airflow as a system that is started on this machine."""

@@ -1,0 +1,1 @@
+"""Any database with a DB-API or ADBC connection: a source."""

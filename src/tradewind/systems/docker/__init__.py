@@ -1,0 +1,1 @@
+"""Docker and podman: work in containers."""

@@ -1,0 +1,1 @@
+"""HTTP APIs: a source of records, and jobs behind an API."""

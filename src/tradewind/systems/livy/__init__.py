@@ -1,0 +1,1 @@
+"""Apache Livy: batches and statements."""

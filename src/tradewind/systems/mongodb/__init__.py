@@ -1,0 +1,1 @@
+"""MongoDB: a source, and a server on this machine."""

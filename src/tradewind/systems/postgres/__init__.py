@@ -1,0 +1,1 @@
+"""PostgreSQL: a source, a table, and a server on this machine."""

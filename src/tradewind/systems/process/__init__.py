@@ -1,0 +1,1 @@
+"""Processes of this machine: work in job folders."""

@@ -1,0 +1,1 @@
+"""Amazon S3 and servers like it: a store, and a server on this machine."""

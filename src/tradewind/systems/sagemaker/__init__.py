@@ -1,0 +1,1 @@
+"""Amazon SageMaker: jobs, endpoints, RecordIO, and its local form."""

@@ -1,0 +1,1 @@
+"""Spark: applications by ``spark-submit``, on a standalone cluster and on YARN."""

@@ -1,0 +1,1 @@
+"""SQLite: a source and a table."""

@@ -1,0 +1,1 @@
+"""Hadoop YARN: applications behind its resource manager."""
