@@ -28,12 +28,12 @@ class Points:
     """Counts executed lines of a package, and dies at one of them.
 
     Args:
-        folder: Where the package's files are.
+        folders: Where the files are whose lines count.
         die_at: The line to die at, counted from 1; 0 for none.
     """
 
-    def __init__(self, folder: str, die_at: int) -> None:
-        self._folder = folder
+    def __init__(self, folders: tuple[str, ...], die_at: int) -> None:
+        self._folders = folders
         self.count = 0
         self.die_at = die_at
         self._ours: dict[CodeType, bool] = {}
@@ -49,7 +49,7 @@ class Points:
     def _enter(self, frame: FrameType, event: str, _: Any) -> Any:
         code = frame.f_code
         if code not in self._ours:
-            self._ours[code] = code.co_filename.startswith(self._folder)
+            self._ours[code] = code.co_filename.startswith(self._folders)
         return self._line if self._ours[code] else None
 
     def _line(self, frame: FrameType, event: str, _: Any) -> Any:
@@ -60,9 +60,9 @@ class Points:
         return self._line
 
 
-def run(actions: ModuleType, folder: str, order: dict[str, Any]) -> dict[str, Any]:
+def run(actions: ModuleType, folders: tuple[str, ...], order: dict[str, Any]) -> dict[str, Any]:
     """Carry out one order in this process."""
-    points = Points(folder, order.get("die_at", 0))
+    points = Points(folders, order.get("die_at", 0))
     points.watch()
     try:
         answer = actions.ACTIONS[order["action"]](**order["arguments"])
@@ -78,7 +78,7 @@ def run(actions: ModuleType, folder: str, order: dict[str, Any]) -> dict[str, An
     return {"answer": answer, "points": points.count}
 
 
-def fork(actions: ModuleType, folder: str, order: dict[str, Any]) -> dict[str, Any]:
+def fork(actions: ModuleType, folders: tuple[str, ...], order: dict[str, Any]) -> dict[str, Any]:
     """Carry out one order in a child, and say how it ended."""
     read, write = os.pipe()
     child = os.fork()
@@ -87,7 +87,7 @@ def fork(actions: ModuleType, folder: str, order: dict[str, Any]) -> dict[str, A
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.alarm(120)  # a child that hangs ends, and is told as such
         with os.fdopen(write, "w") as out:
-            json.dump(run(actions, folder, order), out)
+            json.dump(run(actions, folders, order), out)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as answer:
@@ -106,10 +106,13 @@ def main() -> None:
     actions = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(actions)
     actions.warm()
-    (folder,) = importlib.import_module(package).__path__
+    # What is known of the systems themselves counts too.
+    folders = tuple(
+        importlib.import_module(name).__path__[0] for name in (package, "tradewind.systems")
+    )
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(fork(actions, folder, json.loads(line))), flush=True)
+        print(json.dumps(fork(actions, folders, json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

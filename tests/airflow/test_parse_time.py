@@ -39,7 +39,7 @@ def test_reading_a_dag_file_imports_next_to_nothing():
     # Of the standard library at most: nothing of any system, not even pyarrow.
     assert foreign <= set(sys.stdlib_module_names), foreign
     ours = [name for name in all_used if name.startswith("tradewind")]
-    assert len(ours) < 35, ours
+    assert len(ours) < 40, ours  # packages of nothing but a docstring among them
 
 
 def test_every_name_is_exported():

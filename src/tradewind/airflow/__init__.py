@@ -61,17 +61,17 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "descriptions"),
-    "DockerOperator": "operators.docker",
-    "HttpJobOperator": "operators.http_job",
-    "HttpToS3Operator": "operators.http_to_s3",
-    "LivyOperator": "operators.livy",
-    "LivySessionOperator": "operators.livy_session",
-    "MongoToS3Operator": "operators.mongo_to_s3",
-    "S3CopyObjectOperator": "operators.s3_copy_object",
-    "S3ToSqlOperator": "operators.s3_to_sql",
-    "SSHOperator": "operators.ssh",
-    "SageMakerEndpointOperator": "operators.sagemaker_endpoint",
+    **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "airflow.descriptions"),
+    "DockerOperator": "systems.docker.operators",
+    "HttpJobOperator": "systems.http.operators",
+    "HttpToS3Operator": "airflow.operators.http_to_s3",
+    "LivyOperator": "systems.livy.operators",
+    "LivySessionOperator": "systems.livy.session_operator",
+    "MongoToS3Operator": "airflow.operators.mongo_to_s3",
+    "S3CopyObjectOperator": "airflow.operators.s3_copy_object",
+    "S3ToSqlOperator": "airflow.operators.s3_to_sql",
+    "SSHOperator": "systems.ssh.operators",
+    "SageMakerEndpointOperator": "systems.sagemaker.endpoint_operator",
     **dict.fromkeys(
         (
             "SageMakerProcessingOperator",
@@ -79,13 +79,13 @@ _HOME = {
             "SageMakerTransformOperator",
             "SageMakerTuningOperator",
         ),
-        "operators.sagemaker",
+        "systems.sagemaker.operators",
     ),
-    "SparkSubmitOperator": "operators.spark_submit",
-    "SqlToAzureBlobOperator": "operators.sql_to_azure_blob",
-    "SqlToGCSOperator": "operators.sql_to_gcs",
-    "SqlToS3Operator": "operators.sql_to_s3",
-    "TransferOperator": "operators.transfer",
+    "SparkSubmitOperator": "systems.spark.operators",
+    "SqlToAzureBlobOperator": "airflow.operators.sql_to_azure_blob",
+    "SqlToGCSOperator": "airflow.operators.sql_to_gcs",
+    "SqlToS3Operator": "airflow.operators.sql_to_s3",
+    "TransferOperator": "airflow.operators.transfer",
 }
 
 
@@ -93,7 +93,7 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f"tradewind.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
 """What a local system is, and how each one is found.
 
 A system is one file ``tradewind/systems/NAME/local.py`` with a module constant ``SYSTEM``, an
-instance of a `System` subclass. Nothing else has to be registered. It says what it is called, what it offers
-and needs, and how it starts; what every system has in common (its folder and lock, ports,
+instance of a `System` subclass. Nothing else has to be registered. It says what it is called, what
+it offers and needs, and how it starts; what every system has in common (its folder and lock, ports,
 children, the order of stopping) is done for it in `tradewind.local.up`, `tradewind.local.folders`
 and `tradewind.local.processes`.
 """
