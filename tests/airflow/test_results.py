@@ -21,6 +21,9 @@ from tradewind.errors import InputError
         ('{"a":' * 5_000 + "1" + "}" * 5_000, "levels"),
         ('["\\ud800"]', "half a character"),
         ('{"\\udfff": 1}', "half a character"),
+        ('[{"a": {"__id__": 1}}]', '"__id__"'),
+        ('{"__classname__": "x"}', '"__classname__"'),
+        ('{"__type": "dict", "__var": 1}', '"__type" and "__var"'),
     ],
 )
 def test_what_no_xcom_can_hold_is_refused_in_words(text: str, message: str):
@@ -30,7 +33,15 @@ def test_what_no_xcom_can_hold_is_refused_in_words(text: str, message: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nan", "plain text", '"\\ud83d\\ude00"', "[" * 90 + "]" * 90, json.dumps({"a": None})],
+    [
+        "",
+        "nan",
+        "plain text",
+        '"\\ud83d\\ude00"',
+        "[" * 90 + "]" * 90,
+        json.dumps({"a": None}),
+        '{"__type": 1}',
+    ],
 )
 def test_what_an_xcom_can_hold_passes(text: str):
     check_result(text)

@@ -15,8 +15,10 @@ from attack_workers import Workers
 from fault_systems import *  # noqa: F403
 
 from emulators import Emulator
+from run_systems import *  # noqa: F403
 
 ACTIONS = Path(__file__).with_name("attack_moves.py")
+ATTENDANTS = Path(__file__).parents[1] / "run" / "faults_actions.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,6 +48,13 @@ def workers(
 ) -> Iterator[Workers]:
     """A warm process that forks movers."""
     with Workers(ACTIONS, tmp_path_factory.mktemp("told"), environment) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def attendants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """A warm process that forks attendants of work."""
+    with Workers(ATTENDANTS, tmp_path_factory.mktemp("told")) as workers:
         yield workers
 
 

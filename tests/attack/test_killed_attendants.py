@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ import pytest
 from attack_report import Attack
 from attack_workers import Workers
 
-from busybox import IMAGE, busybox_root
-from container_engine import Engine, docker_engine
+from busybox import IMAGE
+from container_engine import Engine
 from job_server import job_server
 from livy_server import livy_server
-from ssh_server import SSHServer, ssh_server
+from ssh_server import SSHServer
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.livy.backend import LivyBackend
 
-ACTIONS = Path(__file__).parents[1] / "run" / "faults_actions.py"
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"
 HOW = "SIGKILL of the attendant at a random moment, then the retry"
 LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
@@ -30,27 +28,6 @@ COUNTS = [pytest.param(4, id="some"), pytest.param(120, id="many", marks=LONG)]
 SCRIPT = "echo x >> {ran}; for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done; "
 SCRIPT += "echo 42 > $TRADEWIND_RESULT"
 LINES = {f"line {number}" for number in range(1, 6)}
-
-
-@pytest.fixture(scope="module")
-def attendants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    with Workers(ACTIONS, tmp_path_factory.mktemp("told")) as workers:
-        yield workers
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Engine]:
-    root = busybox_root()
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
-        yield daemon
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
 
 
 def check(

@@ -107,11 +107,13 @@ def place(local_postgres: Systems, tmp_path_factory: pytest.TempPathFactory) -> 
         list(threads.map(make_home, homes.values()))
     with ExitStack() as stack:
         system = stack.enter_context(SYSTEMS["process"](folder))
+        folders = (Path(__file__).parent, DAGS.parents[1])
+        inherited = filter(None, [os.environ.get("PYTHONPATH")])
         shared = {
             **local_postgres.environment,
             **system.environment,
             "TRADEWIND_TEST_FOLDER": str(folder),
-            "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, DAGS.parents[1]))),
+            "PYTHONPATH": os.pathsep.join([*map(str, folders), *inherited]),
         }
         environments = {name: {**shared, "TRADEWIND_TEST_AIRFLOW": name} for name in NAMES}
         place = Place(folder, system, environments, homes, {})

@@ -49,7 +49,13 @@ class FileMemory:
         return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
 
 
-def _attend(backend: Any, run: str, work: Any, memory: str, log: str) -> str | None:
+def _attend(
+    backend: Any, run: str, work: Any, memory: str, log: str, limit: int | None = None
+) -> str | None:
+    """Attend it; where a limit is given, its result has to be one for Airflow, as in a task."""
+    from tradewind.airflow.results import check_result
+
+    result = {} if limit is None else {"result_limit": limit, "check": check_result}
     with open(log, "a") as file:
 
         def write(line: LogLine) -> None:
@@ -58,20 +64,20 @@ def _attend(backend: Any, run: str, work: Any, memory: str, log: str) -> str | N
 
         owner = Owner("faults", run, "work")
         outcome = attend(
-            backend, owner, work, log=write, memory=FileMemory(memory), look_seconds=0.2
+            backend, owner, work, log=write, memory=FileMemory(memory), look_seconds=0.2, **result
         )
     return outcome.result
 
 
 @action
-def process(root: str, run: str, script: str, memory: str, log: str) -> str | None:
+def process(root: str, script: str, **rest: Any) -> str | None:
     from tradewind.systems.process.backend import Command, ProcessBackend
 
-    return _attend(ProcessBackend(root), run, Command(script), memory, log)
+    return _attend(ProcessBackend(root), work=Command(script), **rest)
 
 
 @action
-def docker(engine: str, image: str, run: str, script: str, memory: str, log: str, shared: str):
+def docker(engine: str, image: str, script: str, shared: str, **rest: Any):
     from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 
     work = Container(
@@ -80,7 +86,7 @@ def docker(engine: str, image: str, run: str, script: str, memory: str, log: str
         network_mode="none",
         mounts=[{"Type": "bind", "Source": shared, "Target": shared}],
     )
-    return _attend(DockerBackend(Engine(engine)), run, work, memory, log)
+    return _attend(DockerBackend(Engine(engine)), work=work, **rest)
 
 
 @action

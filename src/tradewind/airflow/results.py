@@ -11,6 +11,9 @@ __all__ = ["check_result"]
 
 #: Airflow's own serialisation calls itself several times a level.
 _DEEPEST = 100
+#: By these it tells what is an object of some class; see `airflow.sdk.serde`. It refuses to store
+#: the first two, and reads what has both of the others as an object.
+_RESERVED = ({"__classname__"}, {"__id__"}, {"__type", "__var"})
 
 
 def check_result(text: str) -> None:
@@ -20,8 +23,9 @@ def check_result(text: str) -> None:
         text: What the work has written into its result file.
 
     Raises:
-        InputError: It is JSON with a number that JSON does not have, with half a character, or
-            deeper than 100 levels. What is no JSON is text, and is fine.
+        InputError: It is JSON with a number that JSON does not have, with half a character, with
+            a field that Airflow keeps for itself, or deeper than 100 levels. What is no JSON is
+            text, and is fine.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
@@ -31,6 +35,8 @@ def check_result(text: str) -> None:
         return
     level: list[Any] = [value]
     for _ in range(_DEEPEST):
+        for inner in level:
+            _refuse_reserved(inner)
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             break
@@ -59,6 +65,17 @@ def _inside(value: Any) -> list[Any]:
 
 def _refuse(name: str) -> Any:
     raise _no_number(name)
+
+
+def _refuse_reserved(value: Any) -> None:
+    for names in _RESERVED:
+        if isinstance(value, dict) and names <= value.keys():
+            named = " and ".join(f'"{name}"' for name in sorted(names))
+            raise InputError(
+                f"The result is JSON with an object that has {named}, by which Airflow tells "
+                "objects of classes from data: it does not take it as an XCom. Rename the field, "
+                "or hand the JSON back inside a text."
+            )
 
 
 def _no_number(name: str) -> InputError:

@@ -258,12 +258,14 @@ class JobFolderBackend(Backend[Command]):
         kind, _, result = bytes(content).partition(b"\n")
         what = kind.decode(errors="replace")
         if what == "file":
-            if len(result) > limit:
+            if len(result) > limit + 1:
                 raise InputError(
                     f"{self._where}: the result of {name} is larger than {limit:,} bytes. Write it "
                     "to a store, and hand back where it stands."
                 )
-            return result
+            if not result.endswith(b"."):
+                raise RetryError(f"{self._where}: the result of {name} has changed while read.")
+            return result[:-1]
         if what in ("none", "gone"):
             # Whether the work itself is gone is told by a look at it.
             return None

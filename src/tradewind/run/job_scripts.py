@@ -296,11 +296,14 @@ elif [ -p result ]; then echo "a FIFO"
 elif [ ! -f result ]; then echo "a device or a socket"
 else
   echo file
-  # What is put in its place now is not followed and not waited for, where dd can say so.
-  if dd if=/dev/null of=/dev/null iflag=nofollow,nonblock 2>/dev/null
-  then dd if=result iflag=nofollow,nonblock bs=65536 2>/dev/null
-  else cat result
-  fi | head -c "$((limit + 1))"
+  # What is put in its place now is not followed and not waited for, where dd can say so. A last
+  # byte says whether that went well: what was read before a failure is no result.
+  {
+    if dd if=/dev/null of=/dev/null iflag=nofollow,nonblock 2>/dev/null
+    then dd if=result iflag=nofollow,nonblock bs=65536 2>/dev/null
+    else cat result
+    fi && printf . || printf '!'
+  } | head -c "$((limit + 2))"
 fi
 """
 

@@ -147,6 +147,7 @@ def environment(
     systems: dict[str, str], postgres: psycopg.Connection[Any], mysql: Any
 ) -> dict[str, str]:
     """What a worker needs to find all systems and the data."""
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
     cursor = mysql.cursor()
     cursor.execute("SELECT database()")
     (database,) = cursor.fetchone()
@@ -155,7 +156,7 @@ def environment(
         **systems,
         "PGDATABASE": postgres.info.dbname,
         "MYSQL_DATABASE": database,
-        "PYTHONPATH": os.pathsep.join([str(MOVES.parent)]),
+        "PYTHONPATH": os.pathsep.join([str(MOVES.parent), *inherited]),
     }
 
 
