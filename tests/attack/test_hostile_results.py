@@ -42,11 +42,13 @@ SPECIAL = {
     "a file far too large": "head -c 50000000 /dev/zero | tr '\\0' 1 > $TRADEWIND_RESULT",
     "a file of holes": "truncate -s 5G $TRADEWIND_RESULT",
 }
-#: A link and a file that take turns for a while; the file may be read, and the secret never.
+#: A link and a file that take turns until they are removed; the file may be read, and the secret
+#: never.
 SWAPPED = (
     "( n=0; while [ $n -lt 300 ]; do n=$((n + 1)); ln -sf SECRET $TRADEWIND_RESULT.a; "
     "mv -f $TRADEWIND_RESULT.a $TRADEWIND_RESULT; echo fine > $TRADEWIND_RESULT.b; "
-    "mv -f $TRADEWIND_RESULT.b $TRADEWIND_RESULT; done ) > /dev/null 2>&1 & "
+    "mv -f $TRADEWIND_RESULT.b $TRADEWIND_RESULT; [ -e $TRADEWIND_RESULT ] || exit; done "
+    ") > /dev/null 2>&1 & "
     "until [ -e $TRADEWIND_RESULT ]; do sleep 0.01; done"
 )
 SCALARS: tuple[Any, ...] = (None, True, 0, -1, 2**53 + 1, 2**64, 1.5, 1e308, "", "é\U0001f600", "x")
