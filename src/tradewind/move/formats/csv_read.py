@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,15 +33,30 @@ _BOMS = {
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
-def read(format: CsvFormat, chunks: Iterable[bytes], schema: pa.Schema | None) -> Batches:
-    """Read records; see `CsvFormat.decode`."""
+def read(
+    format: CsvFormat,
+    chunks: Iterable[bytes],
+    schema: pa.Schema | None,
+    *,
+    places: Sequence[int] | None = None,
+    width: int | None = None,
+) -> Batches:
+    """Read records; see `CsvFormat.decode`.
+
+    Args:
+        format: The dialect.
+        chunks: The bytes.
+        schema: Columns and types; None to tell them from the data.
+        places: Where in each record the schema's columns stand, if these are not all of them.
+        width: How many values each record has, where `places` is given.
+    """
 
     def close() -> None:
         if isinstance(chunks, Generator):
             chunks.close()
 
     try:
-        reader = _Reader(format, chunks, schema)
+        reader = _Reader(format, chunks, schema, places, width)
     except BaseException:
         close()
         raise
@@ -50,7 +65,12 @@ def read(format: CsvFormat, chunks: Iterable[bytes], schema: pa.Schema | None) -
 
 class _Reader:
     def __init__(
-        self, format: CsvFormat, chunks: Iterable[bytes], schema: pa.Schema | None
+        self,
+        format: CsvFormat,
+        chunks: Iterable[bytes],
+        schema: pa.Schema | None,
+        places: Sequence[int] | None = None,
+        asked: int | None = None,
     ) -> None:
         self._format = format
         self._at = 0  # bytes of the stream before the block at hand
@@ -65,9 +85,10 @@ class _Reader:
             names = self._names(first)
         else:
             width = self._width(first)
-            if schema is not None and first and width != len(schema):
+            expected = asked or (0 if schema is None else len(schema))
+            if schema is not None and first and width != expected:
                 raise InputError(
-                    f"CSV: records have {width} values, the schema has {len(schema)} columns. "
+                    f"CSV: records have {width} values, the schema has {expected} columns. "
                     "Correct the schema, or the delimiter."
                 )
             names = [f"column_{index + 1}" for index in range(width)]
@@ -94,6 +115,8 @@ class _Reader:
                 )
             self._indexes = list(range(len(names)))
             schema = self._inferred(names)
+        elif places is not None:
+            self._indexes = list(places)
         else:
             self._indexes = [self._find(name, place) for place, name in enumerate(schema.names)]
         self.schema = schema

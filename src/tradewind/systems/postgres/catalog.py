@@ -42,6 +42,7 @@ class TableColumn:
         generated: Whether it cannot be written.
         identity: Whether it is GENERATED ALWAYS AS IDENTITY: filled by the server, unless a
             statement says OVERRIDING SYSTEM VALUE (as COPY does in itself), and never updated.
+        base: The type that a domain stands for, and so what limits its values; otherwise `type`.
     """
 
     name: str
@@ -51,6 +52,12 @@ class TableColumn:
     filled: bool
     generated: bool
     identity: bool = False
+    base: str = ""
+
+    @property
+    def limits(self) -> str:
+        """The type that limits its values."""
+        return self.base or self.type
 
     @property
     def is_json(self) -> bool:
@@ -130,7 +137,14 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         " CASE WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod >= 4"
         "  THEN (((a.atttypmod - 4) & 2047) # 1024) - 1024 END,"
         " a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '', a.attgenerated <> '',"
-        " a.attidentity = 'a'"
+        " a.attidentity = 'a',"
+        # A domain may stand for another domain; the innermost one says how many digits there are.
+        " CASE WHEN t.typtype = 'd' THEN ("
+        "  WITH RECURSIVE d(type, modifier, depth) AS (SELECT t.typbasetype, t.typtypmod, 1"
+        "   UNION ALL SELECT b.typbasetype, b.typtypmod, d.depth + 1"
+        "   FROM d JOIN pg_catalog.pg_type b ON b.oid = d.type WHERE b.typtype = 'd')"
+        "  SELECT format_type(type, modifier) FROM d ORDER BY depth DESC LIMIT 1)"
+        " ELSE '' END"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
         " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         oid,

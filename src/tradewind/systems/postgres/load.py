@@ -238,7 +238,7 @@ class Load:
             with _closing(encoded.chunks):
                 names, chunks = _columns(encoded, format)
                 columns = self._matched(names)
-                checked = CheckedCsv(chunks, format, [(c.name, c.type) for c in columns])
+                checked = CheckedCsv(chunks, format, [(c.name, c.limits) for c in columns])
                 rows, size = self._write(columns, iter(checked), options)
                 if checked.failure is not None:
                     raise checked.failure

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from tradewind.errors import TradewindError
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.postgres.exact import is_limited, refuse_inexact
 
 if TYPE_CHECKING:
     from tradewind.move.formats.csv import CsvFormat
@@ -86,6 +87,9 @@ def unchanged(array: pa.Array, name: str, type_: str) -> pa.Array:
 
 def _zoned(array: pa.Array) -> pa.Array:
     """Tell which texts have a zone other than UTC."""
+    zoned = pc.match_substring_regex(array, f"{_OFFSET}|{_WORD}")
+    if not pc.any(zoned).as_py():
+        return zoned
     zoned = pc.match_substring_regex(array, _OFFSET)
     words = pc.match_substring_regex(array, _WORD)
     if pc.any(words).as_py():
@@ -123,7 +127,7 @@ def _refuse(array: pa.Array, wrong: pa.Array, name: str, type_: str) -> None:
 
 
 class CheckedCsv:
-    """CSV that passes through to the server, while its times are looked at.
+    """CSV that passes through to the server, while its values are looked at.
 
     Args:
         chunks: The bytes.
@@ -137,11 +141,16 @@ class CheckedCsv:
         self._chunks = iter(chunks)
         self._format = format
         self._columns = columns
+        self._watched = [
+            place
+            for place, (_, type_) in enumerate(columns)
+            if is_naive(type_) or is_limited(type_)
+        ]
         self.failure: TradewindError | None = None
         """Why the rest could not be looked at: for when the server has found no fault with it."""
 
     def __iter__(self) -> Iterator[bytes]:
-        if not any(is_naive(type_) for _, type_ in self._columns):
+        if not self._watched:
             yield from self._chunks
             return
         passed: list[bytes] = []
@@ -180,21 +189,21 @@ class CheckedCsv:
         from tradewind.move.formats.csv_read import read
 
         # By their places: what the header calls them, the table may call otherwise.
-        names = [f"c{number}" for number in range(len(self._columns))]
-        schema = pa.schema([pa.field(name, pa.string()) for name in names])
+        schema = pa.schema([pa.field(f"c{place}", pa.string()) for place in self._watched])
+        watched = [self._columns[place] for place in self._watched]
         plain = replace(self._format, header=False)
         skip = 1 if self._format.header else 0
-        with read(plain, chunks, schema) as batches:
+        with read(plain, chunks, schema, places=self._watched, width=len(self._columns)) as batches:
             for batch in batches:
                 rows = batch.slice(skip)
                 skip = 0
-                for array, (name, type_) in zip(rows.columns, self._columns, strict=True):
-                    if not is_naive(type_):
-                        continue
-                    kind = _kind(type_)
-                    _refuse(array, _zoned(array), name, type_)
-                    if kind != "timestamp":
-                        _refuse(array, _lossy(array, kind), name, type_)
+                for array, (name, type_) in zip(rows.columns, watched, strict=True):
+                    if is_naive(type_):
+                        kind = _kind(type_)
+                        _refuse(array, _zoned(array), name, type_)
+                        if kind != "timestamp":
+                            _refuse(array, _lossy(array, kind), name, type_)
+                    refuse_inexact(array, name, type_)
                 yield
 
     def close(self) -> None:

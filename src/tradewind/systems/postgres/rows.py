@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -19,6 +20,7 @@ import pyarrow.csv
 
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.catalog import TableColumn
+from tradewind.systems.postgres.exact import is_limited, refuse_inexact
 from tradewind.systems.postgres.naive_times import is_naive, unchanged
 
 __all__ = ["COPY_OPTIONS", "csv_rows"]
@@ -51,8 +53,9 @@ def csv_rows(
         arrays = []
         for field, array, column in zip(schema, batch.columns, columns, strict=True):
             try:
-                if is_naive(column.type):
-                    array = unchanged(_plain(array), field.name, column.type)
+                if is_naive(column.limits):
+                    array = unchanged(_plain(array), field.name, column.limits)
+                _refuse_inexact(array, field.name, column.limits)
                 arrays.append(_written(array, column))
             except pa.ArrowInvalid as error:
                 raise UnfitValueError(
@@ -81,6 +84,49 @@ def _nul(arrays: list[pa.Array], schema: pa.Schema) -> UnfitValueError:
                     remedy="It has no NUL character: take it out, or store bytes (bytea).",
                 )
     raise AssertionError("no column holds the NUL that was written")
+
+
+def _refuse_inexact(array: pa.Array, name: str, type_: str) -> None:
+    """Look at the texts of values whose own type may hold more than the column's does."""
+    is_ = pa.types
+    while is_.is_list(array.type) or is_.is_large_list(array.type):
+        array = array.flatten()
+        type_ = type_.removesuffix("[]")
+    if not is_limited(type_):
+        return
+    if is_.is_duration(array.type):
+        _refuse_durations(array, name, type_)
+        return
+    array = _plain(array)
+    own = array.type
+    if is_.is_integer(own):
+        exact = ",-" not in type_ and type_ != "real"
+        exact = exact and (type_ != "double precision" or own.bit_width < 64)
+    elif is_.is_floating(own):
+        exact = type_ == "double precision" or (type_ == "real" and own.bit_width == 32)
+    elif is_.is_timestamp(own) or is_.is_time(own):
+        exact = own.unit == "s" or "(" not in type_
+    else:
+        exact = not (is_.is_string(own) or is_.is_decimal(own))
+    if exact:
+        return
+    refuse_inexact(array.cast(pa.string()), name, type_)
+
+
+def _refuse_durations(array: pa.Array, name: str, type_: str) -> None:
+    """See that an ``interval(3)`` or the like has as many digits of a second."""
+    found = re.search(r"\((\d)\)", type_)
+    if found is None:
+        return
+    micros = np.asarray(pc.fill_null(array.cast(pa.duration("us")).cast(pa.int64()), 0))
+    wrong = np.flatnonzero(micros % 10 ** (6 - int(found[1])))
+    if len(wrong):
+        raise UnfitValueError(
+            name,
+            str(array[int(wrong[0])].as_py()),
+            where=f"{type_} of PostgreSQL",
+            remedy="Make the column an interval, or round the values before.",
+        )
 
 
 def _written(array: pa.Array, column: TableColumn) -> pa.Array:

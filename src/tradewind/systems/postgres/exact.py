@@ -1,0 +1,130 @@
+"""What PostgreSQL would round, cut or guess without a word: refused by column and value.
+
+``numeric(10,2)`` rounds 1.255, ``timestamp(0)`` half a second, ``real`` the ninth digit;
+``varchar(2)`` cuts blanks, ``name`` and ``"char"`` cut anything; ``today`` becomes a date. Which
+types do so: https://www.postgresql.org/docs/current/datatype.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradewind.move.tables.exact import any_of, is_rounded_float, more_digits, more_seconds
+from tradewind.move.types import UnfitValueError
+
+__all__ = ["is_limited", "refuse_inexact"]
+
+_TYPE = re.compile(
+    r'("?[a-z ]+?"?)(?:\((\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?((?:\[\])*)'
+)
+_Check = tuple[str | Callable[[pa.Array], pa.Array], str]
+"""A regular expression, or what makes a mask; and the way out."""
+
+_WORDS = r"^\s*(?i:now|today|tomorrow|yesterday)\s*$"
+_SHORT_YEAR = r"^\s*(?:\d{1,2}[-/.]\d|\d{6}(?:\d{6})?(?:[Tt ]|$))"
+_WIDER = "Make the column wider"
+_ROUND = "or round the values before (in the query, or where the file is made)"
+
+
+def is_limited(type_: str) -> bool:
+    """Whether a column of this type, as SQL writes it, may change a text without a word."""
+    return bool(_checks(type_))
+
+
+def refuse_inexact(texts: pa.Array, name: str, type_: str) -> None:
+    """See that a column's texts arrive in a table as they are.
+
+    Args:
+        texts: Strings, as they are sent to the server; texts of arrays for an array.
+        name: The column's name, for messages.
+        type_: Its type as SQL writes it, of a domain the type that it stands for.
+
+    Raises:
+        UnfitValueError: The server would change one.
+    """
+    checks = _checks(type_)
+    patterns = [wrong for wrong, _ in checks if isinstance(wrong, str)]
+    if len(patterns) > 1 and not any_of(pc.match_substring_regex(texts, "|".join(patterns))):
+        # Nearly always so, and one look is cheaper than several.
+        checks = [check for check in checks if not isinstance(check[0], str)]
+    for wrong, remedy in checks:
+        mask = pc.match_substring_regex(texts, wrong) if isinstance(wrong, str) else wrong(texts)
+        if any_of(mask):
+            value = texts.filter(pc.fill_null(mask, False))[0].as_py()
+            raise UnfitValueError(name, value, where=f"{type_} of PostgreSQL", remedy=remedy)
+
+
+def _checks(type_: str) -> list[_Check]:
+    """Tell what makes a text unfit for a type, and what to do then."""
+    found = _TYPE.fullmatch(type_)
+    if found is None:
+        return []
+    kind, first, second, _, _ = found.groups()
+    if kind == "numeric":
+        return [] if first is None else _digits(int(second or 0))
+    if kind == "money":
+        return _digits(2)
+    if kind in ("real", "double precision"):
+        bits = 32 if kind == "real" else 64
+        remedy = f"{_WIDER} (numeric keeps all digits), {_ROUND}."
+        return [(lambda texts: is_rounded_float(texts, bits), remedy)]
+    if kind in ("date", "timestamp"):
+        clear = "Write the date itself, with a year of four digits."
+        return [
+            *([] if kind == "date" else _seconds(first)),
+            (_WORDS, clear),
+            (_SHORT_YEAR, clear),
+        ]
+    if kind == "time":
+        now = "Write the time itself."
+        return [*_seconds(first), (_WORDS, now)]
+    if kind.startswith("interval"):
+        return _seconds(first) + _fields(kind.rpartition(" ")[2])
+    if kind == "character varying" and first is not None:
+        return _length(int(first), pc.utf8_length)
+    if kind == "name":
+        return _length(63, pc.binary_length)
+    return _length(1, pc.binary_length) if kind == '"char"' else []
+
+
+def _digits(scale: int) -> list[_Check]:
+    return [(lambda texts: more_digits(texts, scale), f"{_WIDER} (numeric), {_ROUND}.")]
+
+
+def _seconds(precision: str | None) -> list[_Check]:
+    kept = 6 if precision is None else int(precision)
+    wider = f"{_WIDER} (it may keep six digits of a second), {_ROUND}"
+    remedy = f"{wider}." if kept < 6 else f"Make the column a text, {_ROUND}."
+    return [(more_seconds(kept), remedy)]
+
+
+_BELOW = {
+    "minute": r"[1-9]\d*(?:\.\d+)?\s*s|:\d+:\d*[1-9]|\.\d*[1-9]",
+    "hour": r"[1-9]\d*\s*min|T.*[1-9]\d*M|:\d*[1-9]",
+    "day": r"[1-9]\d*\s*h|[1-9]\d*:",
+    "month": r"[1-9]\d*\s*[dw]",
+    "year": r"[1-9]\d*\s*mon|^[^T]*[1-9]\d*M(?:\d|T|$)",
+}
+
+
+def _fields(last: str) -> list[_Check]:
+    """Tell what an interval loses that has fields like ``year to month`` only."""
+    if last not in _BELOW:
+        return []
+    lost = "|".join(list(_BELOW.values())[: list(_BELOW).index(last) + 1])
+    remedy = f"Make the column an interval of all fields, {_ROUND}."
+    return [(f"(?i:{lost})", remedy)]
+
+
+def _length(most: int, size: Callable[[pa.Array], pa.Array]) -> list[_Check]:
+    def too_long(texts: pa.Array) -> pa.Array:
+        # Most columns are done with by their bytes, which are never fewer than characters.
+        if (pc.max(pc.binary_length(texts)).as_py() or 0) <= most:
+            return pa.array([], pa.bool_())
+        return pc.greater(size(texts), most)
+
+    return [(too_long, f"{_WIDER}, or shorten the values before.")]

@@ -1,0 +1,189 @@
+"""PostgreSQL: the same data give the same rows, or the same refusal, whichever road they take.
+
+The roads: CSV that passes through to COPY, columns of text (as of JSON lines), typed columns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mysql_server import Rows
+from postgres_server import Database, connection_to, database_on, owner_of
+from tradewind.errors import InputError
+from tradewind.local import Systems
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.source import Source
+from tradewind.move.tables.exact import is_rounded_float, more_digits
+from tradewind.move.transfer import transfer
+from tradewind.move.types import UnfitValueError
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.table import PostgresTable
+
+
+@pytest.fixture(scope="module")
+def connection(local_postgres: Systems) -> PostgresConnection:
+    return connection_to(local_postgres)
+
+
+@pytest.fixture(scope="module")
+def db(connection: PostgresConnection) -> Iterator[Database]:
+    with database_on(connection) as database:
+        database.run("CREATE DOMAIN exact_price AS numeric(10,2)")
+        database.run("CREATE DOMAIN exact_fee AS exact_price CHECK (value > 0)")
+        yield database
+
+
+REFUSED = None
+TEXTS: list[tuple[str, dict[str, str | None]]] = [
+    ("numeric(10,2)", {"1.250": "1.25", "1.5e0": "1.50", " 1.5": "1.50", "NaN": "NaN",
+                       "1.255": REFUSED, "-0.001": REFUSED, "1e-3": REFUSED}),
+    ("exact_fee", {"1.25": "1.25", "1.255": REFUSED}),
+    ("numeric", {"1.23456789012345678901234567890": "1.23456789012345678901234567890"}),
+    ("numeric(5,-2)", {"1200": "1200", "1234": REFUSED}),
+    ("real", {"0.1": "0.1", "0.12345679": "0.12345679", "NaN": "NaN", "0.123456789": REFUSED,
+              "16777217": REFUSED}),
+    ("double precision", {"0.29999999999999999": "0.3", "1.000000000000000056e-01": "0.1",
+                          "-Infinity": "-Infinity", "9007199254740993": REFUSED,
+                          "0.12345678901234567890": REFUSED}),
+    ("money", {"1.5": "$1.50", "1.005": REFUSED}),
+    ('"char"', {"a": "a", "abc": REFUSED}),
+    ("name", {"a": "a", "x" * 64: REFUSED}),
+    ("varchar(2)", {"é€": "é€", "ab ": REFUSED, "abc": REFUSED}),
+    ("timestamp(0)", {"2026-01-31 00:00:00.000": "2026-01-31 00:00:00",
+                      "2026-01-31 00:00:00.5": REFUSED}),
+    ("timestamp", {"infinity": "infinity", "2026-01-31T01:02:03.123456": "2026-01-31 "
+                   "01:02:03.123456", "2026-01-31 00:00:00.1234567": REFUSED, "today": REFUSED,
+                   "26-01-31": REFUSED}),
+    ("timestamptz(3)", {"2026-01-31 00:00:00.123+02": "2026-01-30 22:00:00.123+00",
+                        "2026-01-31 00:00:00.1234+02": REFUSED}),
+    ("date", {"0044-03-15 BC": "0044-03-15 BC", "20260131": "2026-01-31", "260131": REFUSED,
+              "tomorrow": REFUSED}),
+    ("time(1)", {"24:00:00": "24:00:00", "10:00:00.50": "10:00:00.5", "10:00:00.55": REFUSED,
+                 "now": REFUSED}),
+    ("timetz", {"10:00:00.5+02": "10:00:00.5+02", "10:00:00.1234567+02": REFUSED}),
+    ("interval(0)", {"PT1S": "PT1S", "PT1.5S": REFUSED, "1.5 seconds": REFUSED}),
+    ("interval year", {"1 year": "P1Y", "P1Y2M": REFUSED, "1 year 2 days": REFUSED}),
+    ("interval day to second(2)", {"P1DT1.23S": "P1DT1.23S", "P1DT1.234S": REFUSED}),
+    ("int", {"007": "7", "1.5": REFUSED, "0x1F": REFUSED}),
+    ("bit(3)", {"101": "101", "1010": REFUSED}),
+    ("int4range", {"[1,3)": "[1,3)", "[1,2]": "[1,3)"}),
+]  # fmt: skip
+
+
+def sources(folder: Path, text: str) -> dict[str, Source]:
+    value = text.replace('"', '""')
+    (folder / "v.csv").write_text(f'id,v\n1,"{value}"\n')
+    column = pa.array([text], pa.string())
+    return {
+        "CSV": ObjectSource(FileStore(folder), "v.csv"),
+        "text": Rows(pa.table({"id": pa.array([1], pa.int32()), "v": column})),
+    }
+
+
+@pytest.mark.parametrize(("type_", "values"), TEXTS, ids=[type_ for type_, _ in TEXTS])
+def test_texts(connection, db, tmp_path: Path, type_: str, values: dict[str, str | None]) -> None:
+    for text, expected in values.items():
+        for road, source in sources(tmp_path, text).items():
+            table = db.table(f"id int, v {type_}")
+            target = PostgresTable(connection, table)
+            if expected is REFUSED:
+                with pytest.raises(InputError) as told:
+                    transfer(source, target, owner_of("exact"))
+                assert (
+                    "'v'" in str(told.value)
+                    or "column v" in str(told.value)
+                    or "bit(3)" in str(told.value)
+                ), road
+                assert text[:70] in str(told.value) or "bit(3)" in str(told.value)
+                assert db.value(f"SELECT count(*) FROM {table}") == 0
+            else:
+                transfer(source, target, owner_of("exact"))
+                found = db.value(f"SELECT v::text FROM {table}")
+                assert (road, found) == (road, expected)
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "fits"),
+    [
+        ("numeric(10,2)", pa.array([Decimal("1.255")]), False),
+        ("numeric(10,2)", pa.array([Decimal("1.250")]), True),
+        ("numeric(10,2)", pa.array([1.255]), False),
+        ("numeric(10,2)[]", pa.array([[Decimal("1.255")]]), False),
+        ("numeric(10,2)[]", pa.array(["{1.255}"]), False),
+        ("exact_fee", pa.array([Decimal("1.255")]), False),
+        ("real", pa.array([0.1]), True),
+        ("real", pa.array([1 / 3]), False),
+        ("real", pa.array([16777217], pa.int32()), False),
+        ("real", pa.array([16777216], pa.int32()), True),
+        ("double precision", pa.array([2**53 + 1]), False),
+        ("double precision", pa.array([Decimal("0.12345678901234567890")]), False),
+        ("double precision", pa.array([Decimal("0.10000000000000000000")]), True),
+        ("timestamp(0)", pa.array([dt.datetime(2026, 1, 1, 0, 0, 0, 500_000)]), False),
+        ("timestamp(3)", pa.array([dt.datetime(2026, 1, 1, 0, 0, 0, 500_000)]), True),
+        ("timestamptz(3)", pa.array([1], pa.timestamp("us", "UTC")), False),
+        ("time(1)", pa.array([dt.time(1, 1, 1, 550_000)]), False),
+        ("interval(0)", pa.array([1_500_000], pa.duration("us")), False),
+        ("interval(1)", pa.array([1_500_000], pa.duration("us")), True),
+        ("varchar(2)", pa.array(["ab "], pa.large_string()), False),
+        ("varchar(2)", pa.array(["ab "]).dictionary_encode(), False),
+        ("int", pa.array([1.5]), False),
+        ("int", pa.array([1.0]), True),
+        ("int", pa.array([Decimal("1.5")]), False),
+    ],
+)
+def test_typed_values(connection, db, type_: str, values: pa.Array, *, fits: bool) -> None:
+    table = db.table(f"id int, v {type_}")
+    source = Rows(pa.table({"id": pa.array([1], pa.int32()), "v": values}))
+    if fits:
+        transfer(source, PostgresTable(connection, table), owner_of("exact"))
+        assert db.value(f"SELECT count(*) FROM {table} WHERE v IS NOT NULL") == 1
+    else:
+        with pytest.raises(InputError):
+            transfer(source, PostgresTable(connection, table), owner_of("exact"))
+        assert db.value(f"SELECT count(*) FROM {table}") == 0
+
+
+@pytest.mark.parametrize("mode", ["replace", "upsert"])
+def test_late_values_in_every_mode(connection, db, tmp_path: Path, mode: str) -> None:
+    table = db.table("id int PRIMARY KEY, v numeric(10,2)", "VALUES (1, 5)")
+    lines = [f"{number},{number / 100}" for number in range(200_000)]
+    (tmp_path / "late.csv").write_text("\n".join(["id,v", *lines, "200000,0.005"]) + "\n")
+    source = ObjectSource(FileStore(tmp_path), "late.csv")
+    with pytest.raises(UnfitValueError, match=r"'v': numeric\(10,2\).*'0.005'"):
+        transfer(source, PostgresTable(connection, table, mode=mode), owner_of("late"))
+    assert db.rows(f"TABLE {table}") == [(1, Decimal("5.00"))]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.decimals(allow_nan=False, allow_infinity=False), max_size=5), st.integers(0, 6))
+def test_digits_are_told_as_decimals_tell_them(numbers: list[Decimal], scale: int) -> None:
+    texts = [str(number) for number in numbers]
+    expected = [number != round(number, scale) if abs(number) < 10**20 else None
+                for number in numbers]  # fmt: skip
+    found = more_digits(pa.array(texts, pa.string()), scale).to_pylist()
+    for told, right in zip(found, expected, strict=True):
+        assert right is None or told == right
+
+
+@settings(max_examples=60)
+@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([".17g", ".18e", "r"]))
+def test_what_prints_a_float_is_that_float(number: float, style: str) -> None:
+    text = repr(number) if style == "r" else format(number, style)
+    assert is_rounded_float(pa.array([text, "0.1", None]), 64).to_pylist()[0] in (False, None)
+
+
+@settings(max_examples=60)
+@given(st.integers(2**53, 2**63))
+def test_integers_in_floats(number: int) -> None:
+    told = is_rounded_float(pa.array([str(number)]), 64).to_pylist()[0]
+    assert told == (int(f"{float(number):.{len(str(number).rstrip('0')) - 1}e}".split("e")[0]
+                        .replace(".", "")) != int(str(number).rstrip("0") or 0))  # fmt: skip
