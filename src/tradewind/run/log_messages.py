@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from operator import add
 from struct import Struct, unpack
@@ -12,7 +12,10 @@ from typing import Any
 
 from tradewind.run.backend import LogLine
 
-__all__ = ["LogReader", "cut_at_character", "seconds_of"]
+__all__ = ["ENDED", "LogReader", "cut_at_character", "just_before", "seconds_of"]
+
+#: States of a container that writes nothing any more.
+ENDED = ("exited", "stopped", "dead")
 
 _HEADER = 8
 #: Of all parts of a long line but the last, where the engine's driver is ``local``.
@@ -21,6 +24,7 @@ _LENGTH = Struct(">I").unpack_from
 #: In the middle of a terminal's line, before each part but the first.
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 _STAMP_BYTES = 31
+_PARTS_OF_STAMP = re.compile(r"([^.Z+]*?T[^.Z+-]*)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 #: A line is handed on in pieces of this size.
 _PIECE_BYTES = 1 << 20
 #: A message with a whole line: its header, of which the length is kept, its time and its text.
@@ -39,20 +43,26 @@ class LogReader:
 
     Of a line of more than 1 MiB pieces are handed on, with the timestamp of their first part.
 
-    A cursor is the engine's timestamp of a line, to the nanosecond, a slash, and how many lines
-    there were with that timestamp up to it.
+    A cursor is a timestamp of the engine's, to the nanosecond, a slash, and how many lines there
+    were from the first message with that timestamp on. That message is one before which no line
+    was begun: so whoever begins there reads the same lines again, and knows them by their number.
+    Timestamps of lines alone would not do. podman gives all that it has read at once the same one,
+    and each part of a long line another one.
 
     A million lines a log: what can be done to many at once is not done to each of them.
 
     Args:
-        told: What the engine tells of the container.
+        told: What the engine tells of the container. Where it has ended, what has no line's end at
+            the end of the log is a line too.
         after: Cursor of the last line known; None for none.
     """
 
     def __init__(self, told: Mapping[str, Any], after: str | None = None) -> None:
         driver = (told.get("HostConfig") or {}).get("LogConfig") or {}
         self._at, _, count = (after or "").partition("/")
-        self._same, self._skip = 0, int(count or 0)
+        self._since, self._skip = 0, int(count or 0)
+        self._stamp = ""
+        self._has_ended = str((told.get("State") or {}).get("Status")).lower() in ENDED
         self._begun: dict[int, tuple[str, list[bytes]]] = {}
         self._sizes: dict[int, int] = {}
         self._rest = b""
@@ -69,12 +79,13 @@ class LogReader:
             chunks: What it sends.
 
         Yields:
-            Those that a chunk has completed; after the last one what has no line's end.
+            Those that a chunk has completed; after the last one what has no line's end and will
+            get none.
         """
         for chunk in chunks:
             if lines := self._take(chunk):
                 yield lines
-        if lines := self._finish():
+        if self._has_ended and (lines := self._finish()):
             yield lines
 
     def _take(self, chunk: bytes) -> list[LogLine]:
@@ -84,17 +95,13 @@ class LogReader:
             self._rest = b""
             self.count += len(whole[0])
             return self._number(*whole)
-        messages = list(self._messages(data))
-        self.count += len(messages)
-        ended = [line for message in messages for line in self._ends_of_line(*message)]
-        if any(goes_on for *_, goes_on in ended):
-            # Long lines are rare.
-            return [
-                line._replace(goes_on=goes_on)
-                for stamp, text, goes_on in ended
-                for line in self._number([stamp], [text])
-            ]
-        return self._number([stamp for stamp, *_ in ended], [text for _, text, _ in ended])
+        lines = []
+        for channel, message in self._messages(data):
+            self.count += 1
+            self._come_to(message.partition(b" ")[0].decode(errors="replace"))
+            for stamp, text, goes_on in self._ends_of_line(channel, message):
+                lines += self._next(stamp, text, goes_on=goes_on)
+        return lines
 
     def _messages(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Split what has come into messages: stream (1 stdout, 2 stderr) and bytes."""
@@ -159,31 +166,46 @@ class LogReader:
         else:
             self._begun[channel], self._sizes[channel] = (first, [text]), len(text)
 
+    def _come_to(self, stamp: str) -> None:
+        """Count lines from a message on, where it is the first of its time and no line is begun."""
+        if stamp != self._stamp:
+            self._stamp = stamp
+            if not self._begun and stamp != self._at:
+                self._at, self._since, self._skip = stamp, 0, 0
+
+    def _next(self, stamp: str, text: str, *, goes_on: bool = False) -> list[LogLine]:
+        """Make the next line with its cursor; none where it is to be skipped."""
+        self._since += 1
+        if self._since <= self._skip:
+            return []
+        return [LogLine(text, f"{self._at}/{self._since}", _read_time(stamp), goes_on)]
+
     def _number(self, stamps: Sequence[str], texts: Sequence[str]) -> list[LogLine]:
-        """Make lines, each with its cursor, without those that are to be skipped."""
-        if stamps and stamps[0] != self._at and len(set(stamps)) == len(stamps):
-            self._at, self._same, self._skip = stamps[-1], 1, 0
+        """Make lines of messages that are one line each, without those that are to be skipped."""
+        if stamps[0] not in (self._at, self._stamp) and len(set(stamps)) == len(stamps):
+            self._at, self._since, self._skip = stamps[-1], 1, 0
+            self._stamp = self._at
             cursors = [f"{stamp}/1" for stamp in stamps]
             whole = [False] * len(texts)
             times = map(_read_time, stamps)
             return list(map(_line_of, zip(texts, cursors, times, whole, strict=True)))
         lines = []
         for stamp, text in zip(stamps, texts, strict=True):
-            if stamp != self._at:
-                self._at, self._same, self._skip = stamp, 0, 0
-            self._same += 1
-            if self._same > self._skip:
-                lines.append(LogLine(text, f"{stamp}/{self._same}", _read_time(stamp)))
+            self._come_to(stamp)
+            lines += self._next(stamp, text)
         return lines
 
     def _finish(self) -> list[LogLine]:
         """Make lines of what has no line's end and will get none."""
         if self.tty and self._rest:
             stamp, _, raw = self._rest.partition(b" ")
+            self._come_to(stamp.decode(errors="replace"))
             self._begun.setdefault(1, (stamp.decode(errors="replace"), []))[1].append(raw)
-        left = [(stamp, parts) for stamp, parts in self._begun.values() if parts]
-        texts = [b"".join(parts).decode(errors="replace") for _, parts in left]
-        return self._number([stamp for stamp, _ in left], texts)
+        lines = []
+        for first, parts in self._begun.values():
+            if parts:
+                lines += self._next(first, b"".join(parts).decode(errors="replace"))
+        return lines
 
 
 def _whole_lines(data: bytes) -> tuple[list[str], list[str]] | None:
@@ -218,7 +240,27 @@ def cut_at_character(data: bytes) -> tuple[bytes, bytes]:
 
 
 def seconds_of(stamp: str) -> str:
-    """Spell a timestamp as the engine takes it: seconds, a point, nanoseconds."""
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return f"{seconds}.{fraction.ljust(9, '0')}"
+    """Spell a timestamp as Docker takes it: seconds, a point, nanoseconds."""
+    seconds, nanoseconds = _instant(stamp)
+    return f"{seconds}.{nanoseconds:09}"
+
+
+def just_before(stamp: str) -> str:
+    """Spell the nanosecond before a timestamp as RFC 3339 does, in UTC.
+
+    podman gives what is later than it is told, and rounds seconds with a fraction to the next
+    quarter of a microsecond or so; this it takes as it is.
+    """
+    seconds, nanoseconds = _instant(stamp)
+    seconds, nanoseconds = divmod(seconds * 10**9 + nanoseconds - 1, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"
+
+
+def _instant(stamp: str) -> tuple[int, int]:
+    """Read a timestamp (RFC 3339): seconds since 1970, and nanoseconds."""
+    match = _PARTS_OF_STAMP.fullmatch(stamp)
+    if match is None:
+        raise ValueError(f"{stamp!r} is no timestamp.")
+    whole, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(f"{whole}{'+00:00' if zone == 'Z' else zone}")
+    return int(moment.timestamp()), int((fraction or "").ljust(9, "0")[:9])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from tradewind.run.backend import LogLine
-from tradewind.run.log_messages import LogReader
+from tradewind.run.log_messages import LogReader, just_before, seconds_of
 from tradewind.systems.docker.tail import _dechunked
 
 LOCAL = {"HostConfig": {"LogConfig": {"Type": "local"}}}
+ENDED = {"State": {"Status": "exited"}}
 PART = b"p" * 16 * 1024
 HTTP_END = b"0\r\n\r\n"
 
@@ -92,14 +94,66 @@ def test_parts_of_a_long_line_are_put_together(size: int):
     assert [line.text for line in found] == ["before", f"{PART.decode()}end", "after"]
 
 
-def test_what_gets_no_end_is_a_line_too():
-    assert [line.text for line in lines([message(1, b"a\n"), message(2, b"b")], {}, 99)] == [
-        "a",
-        "b",
-    ]
-    told = {"Config": {"Tty": True}}
-    bodies = [f"{stamp(1)} a\r\n".encode(), f"{stamp(2)} b".encode()]
-    assert [line.text for line in lines(bodies, told, 99)] == ["a", "b"]
+@pytest.mark.parametrize("tty", [False, True])
+def test_what_gets_no_end_is_a_line_when_the_work_has_ended(tty: bool):
+    told = {"Config": {"Tty": tty}}
+    bodies = [message(1, b"a\n"), message(2, b"b")]
+    if tty:
+        bodies = [f"{stamp(1)} a\r\n".encode(), f"{stamp(2)} b".encode()]
+    assert [line.text for line in lines(bodies, told | ENDED, 99)] == ["a", "b"]
+    # What has begun goes on while the work does.
+    assert [line.text for line in lines(bodies, told, 99)] == ["a"]
+
+
+def left_of(messages: list[tuple[int, bytes, int]], after: str) -> list[bytes]:
+    """What an engine gives from a cursor on: what is not older than its timestamp."""
+    return [message(*each) for each in messages if stamp(each[0]) >= after.partition("/")[0]]
+
+
+def test_a_last_line_that_came_with_the_end_of_a_long_one_is_read_once():
+    # podman: each part of a long line has another time, and all that was read at once the same.
+    messages = [(1, PART, 1), (2, PART, 1), (3, b"end\n", 1), (3, b"last", 1), (4, b"\n", 1)]
+    for there in (4, 5):
+        # Its end may be written later.
+        found = lines([message(*each) for each in messages[:there]], ENDED, 1 << 20)
+        assert [len(line.text) for line in found] == [2 * len(PART) + 3, 4]
+        for at, line in enumerate(found):
+            left = lines(left_of(messages, line.cursor), ENDED, 1 << 20, line.cursor)
+            assert left == found[at + 1 :]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whoever_comes_back_with_any_cursor_reads_the_rest_and_nothing_twice(seed: int):
+    chance = random.Random(seed)
+    messages, time = [], 1
+    for number in range(60):
+        # Both streams, whole lines and parts of some, several at once and one after the other.
+        end = b"\n" if chance.random() < 0.6 else b""
+        text = b"%d" % number + b"x" * chance.randrange(4) + end
+        messages.append((time, text, chance.choice([1, 1, 2])))
+        time += chance.choice([0, 0, 1])
+    found = lines([message(*each) for each in messages], ENDED, chance.choice([7, 100, 5000]))
+    assert len({line.cursor for line in found}) == len(found)
+    for at, line in enumerate(found):
+        left = left_of(messages, line.cursor)
+        assert lines(left, ENDED, 1 << 16, line.cursor) == found[at + 1 :]
+
+
+def test_whoever_comes_back_in_the_middle_of_a_long_line_reads_its_next_pieces():
+    part = 600_000
+    messages = [(at, b"%d" % at * part, 1) for at in range(1, 6)] + [(6, b"end\n", 1)]
+    found = lines([message(*each) for each in messages], ENDED, 1 << 20)
+    assert [line.goes_on for line in found] == [True, True, False]
+    for at, line in enumerate(found):
+        left = left_of(messages, line.cursor)
+        assert lines(left, ENDED, 1 << 20, line.cursor) == found[at + 1 :]
+
+
+def test_times_are_spelled_as_each_engine_takes_them():
+    for text in ("2026-01-02T03:04:05.25Z", "2026-01-02T05:34:05.250+02:30"):
+        assert seconds_of(text) == "1767323045.250000000"
+        assert just_before(text) == "2026-01-02T03:04:05.249999999Z"
+    assert just_before("2026-01-01T00:00:00Z") == "2025-12-31T23:59:59.999999999Z"
 
 
 @pytest.mark.parametrize("size", [1, 1000])

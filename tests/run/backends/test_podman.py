@@ -91,6 +91,23 @@ def test_a_terminal_s_log_is_followed_and_taken_up_again(backend: DockerBackend,
     backend.remove(name)
 
 
+def test_lines_of_one_time_and_parts_of_many_are_taken_up_at_each_cursor(
+    backend: DockerBackend, owner: Owner
+):
+    script = (
+        "printf '%s\\n' a b c d; head -c 300000 /dev/zero | tr '\\0' x; printf '\\n1\\n2\\nlast'"
+    )
+    backend.start(owner, 1, shell(script), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    lines = list(backend.logs(name, None, wait=0))
+    assert [line.text for line in lines] == [*"abcd", "x" * 300_000, "1", "2", "last"]
+    for known, line in enumerate(lines, 1):
+        left = [each.text for each in backend.logs(name, line.cursor, wait=0)]
+        assert left == [each.text for each in lines[known:]]
+    backend.remove(name)
+
+
 def test_a_link_s_target_is_never_a_result(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):

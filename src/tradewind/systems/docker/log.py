@@ -11,7 +11,7 @@ from typing import Any
 
 from tradewind.errors import RetryError, TradewindError
 from tradewind.run.backend import LogLine, join_last
-from tradewind.run.log_messages import LogReader, seconds_of
+from tradewind.run.log_messages import ENDED, LogReader, just_before, seconds_of
 from tradewind.systems.docker.engine import Engine, EngineRefusedError
 from tradewind.systems.docker.terminal_log import TerminalReader
 
@@ -21,7 +21,6 @@ __all__ = ["ContainerLogs"]
 _BATCHES_AHEAD = 64
 #: How long after a taking of lines the next wait for some begins, in seconds.
 _REST = 0.001
-_ENDED = ("exited", "stopped", "dead")
 #: How long a connection may be silent whose end is waited for, in seconds.
 _SILENCE = 1.0
 #: The engine counts a long line as several messages, each of 16 KiB: 2 MiB at most.
@@ -92,7 +91,7 @@ class ContainerLogs:
         The engine reads its file from the beginning also when it is given a cursor: it is asked to
         only where it is not enough to go on following, and to ask for the last lines.
         """
-        if follower is not None and told["State"]["Status"] in _ENDED:
+        if follower is not None and told["State"]["Status"] in ENDED:
             while lines := follower.take(_SILENCE):
                 yield from lines
                 after = follower.cursor = lines[-1].cursor
@@ -137,7 +136,7 @@ class ContainerLogs:
         return join_last(self._read_to_the_end(name, None, told, None), where=f"Docker: {name}")
 
     def _ask_for_last(self, name: str, after: str | None) -> bytes:
-        params = {**_query(after), "tail": str(_LAST_MESSAGES)}
+        params = {**_query(self._engine, after), "tail": str(_LAST_MESSAGES)}
         try:
             response = self._engine.ask(
                 "GET", f"/containers/{name}/logs", what=f"the log of {name}", params=params
@@ -172,10 +171,10 @@ class Follower:
         self._reader: LogReader | TerminalReader
         if _has_no_times(engine, told, after):
             self._reader = TerminalReader(after)
-            params = {**_query(None), "timestamps": "0", "follow": str(int(follow))}
+            params = {**_query(engine, None), "timestamps": "0", "follow": str(int(follow))}
         else:
             self._reader = LogReader(told, after)
-            params = {**_query(after), "follow": str(int(follow))}
+            params = {**_query(engine, after), "follow": str(int(follow))}
         self._tail = engine.tail(
             f"/containers/{name}/logs", what=f"the log of {name}", params=params
         )
@@ -237,10 +236,11 @@ def _has_no_times(engine: Engine, told: Mapping[str, Any], after: str | None) ->
     return engine.is_podman and tty and (after is None or TerminalReader.knows(after))
 
 
-def _query(after: str | None) -> dict[str, str]:
+def _query(engine: Engine, after: str | None) -> dict[str, str]:
     """Spell what is wanted of a log: both streams, with times, from a cursor on."""
     params = {"stdout": "1", "stderr": "1", "timestamps": "1"}
     if after:
-        # The engine takes seconds with a fraction, and gives what is not older.
-        params["since"] = seconds_of(after.partition("/")[0])
+        stamp = after.partition("/")[0]
+        # Docker takes seconds with a fraction, and gives what is not older.
+        params["since"] = just_before(stamp) if engine.is_podman else seconds_of(stamp)
     return params
