@@ -17,6 +17,8 @@ _BASE = {
     "tradewind.json_path",
     "tradewind.owner",
     "tradewind.redaction",
+    "tradewind.registry",
+    "tradewind.system",
 }
 
 #: Who may import whom: a room, and the rooms it may use besides itself. Longest name wins.
@@ -27,6 +29,8 @@ MAY_IMPORT = {
     "tradewind.owner": {"tradewind.errors"},
     "tradewind.redaction": {"tradewind.errors"},
     "tradewind.json_path": {"tradewind.errors"},
+    "tradewind.system": set(),
+    "tradewind.registry": {"tradewind.errors", "tradewind.system"},
     "tradewind.move": _BASE,
     "tradewind.run": _BASE,
     "tradewind.systems": {*_BASE, "tradewind.move", "tradewind.run", "tradewind.sweep"},
@@ -38,7 +42,7 @@ MAY_IMPORT = {
         "tradewind.sweep",
         "tradewind.systems",
     },
-    "tradewind.local": {"tradewind.errors", "tradewind.move"},
+    "tradewind.local": {"tradewind.errors", "tradewind.move", "tradewind.registry"},
     "tradewind.local.sagemaker": {"tradewind.errors", "tradewind.move", "tradewind.systems"},
     "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
     "tradewind.commands": {
@@ -94,6 +98,8 @@ CLIENT_LIBRARIES = {
 
 #: What is used without Airflow.
 LIBRARIES = (
+    "tradewind.registry",
+    "tradewind.system",
     "tradewind.move",
     "tradewind.run",
     "tradewind.sweep",

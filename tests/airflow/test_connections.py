@@ -13,14 +13,24 @@ from tradewind.airflow.connections import (
     source_of_connection,
     target_of_connection,
 )
-from tradewind.airflow.connections.documents import http_connection, mongo_connection, mongo_source
 from tradewind.airflow.connections.sql import database_of, sql_source, sql_table
 from tradewind.errors import InputError, SetupError
 from tradewind.systems.azure.airflow import azure_settings
+from tradewind.systems.http.airflow import http_connection
+from tradewind.systems.mongodb.airflow import connection_of as mongo_of
+from tradewind.systems.mongodb.source import MongoSource
 
 pytestmark = pytest.mark.airflow
 
 SECRET = "hunter2-very-secret"
+
+
+def mongo_connection(conn_id):
+    return mongo_of(find_connection(conn_id))
+
+
+def mongo_source(conn_id, **options):
+    return MongoSource(mongo_connection(conn_id), **options)
 
 
 @pytest.fixture

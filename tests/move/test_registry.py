@@ -7,7 +7,7 @@ import pytest
 from tradewind.airflow.connections import stores
 from tradewind.errors import InputError
 from tradewind.move.objects.uris import store_of
-from tradewind.move.registry import ALIASES, SOURCES, canonical_uri, load, plain_scheme
+from tradewind.move.registry import SOURCES, aliases, canonical_uri, load, plain_scheme
 
 KEY = "a b/c?d#e%20+.csv"
 
@@ -31,7 +31,7 @@ def test_a_uri_by_another_name_is_the_same(uri: str, plain: str, account: str | 
     assert canonical_uri(uri) == (plain, {} if account is None else {"account": account})
 
 
-@pytest.mark.parametrize("alias", sorted(ALIASES))
+@pytest.mark.parametrize("alias", sorted(aliases()))
 def test_every_other_name_is_known_everywhere(alias: str):
     assert plain_scheme(alias) in SOURCES
     assert plain_scheme(f"{alias}+driver") == plain_scheme(alias)

@@ -164,17 +164,20 @@ class MongoCollection(Description):
 
     def source(self) -> Source:
         """Make the source."""
-        from tradewind.airflow.connections.documents import mongo_source
+        from tradewind.airflow.connections import find_connection
+        from tradewind.systems.mongodb.airflow import connection_of
+        from tradewind.systems.mongodb.source import MongoSource
 
         options = {each.name: getattr(self, each.name) for each in fields(self)}
-        return mongo_source(options.pop("conn_id"), **options)
+        return MongoSource(connection_of(find_connection(options.pop("conn_id"))), **options)
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Name the collection."""
-        from tradewind.airflow.connections.documents import mongo_connection
+        from tradewind.airflow.connections import find_connection
         from tradewind.airflow.lineage import Dataset
+        from tradewind.systems.mongodb.airflow import connection_of
 
-        connection = mongo_connection(self.conn_id)
+        connection = connection_of(find_connection(self.conn_id))
         database = self.database or connection.database
         return (Dataset(f"mongodb://{connection.address}", f"{database}.{self.collection}"),)
 
@@ -219,7 +222,7 @@ class Http(Description):
 
     def source(self) -> Source:
         """Make the source."""
-        from tradewind.airflow.connections.documents import http_connection
+        from tradewind.systems.http.airflow import http_connection
         from tradewind.systems.http.source import RestSource
 
         options = dict(self.options)
@@ -233,8 +236,8 @@ class Http(Description):
 
     def datasets(self) -> tuple[Dataset, ...]:
         """Name the endpoint."""
-        from tradewind.airflow.connections.documents import http_connection
         from tradewind.airflow.lineage import Dataset
+        from tradewind.systems.http.airflow import http_connection
 
         scheme, host, port = http_connection(self.conn_id, extra_options=self.extra_options).origin
         path = self.endpoint.partition("?")[0].strip("/") or "/"

@@ -173,7 +173,7 @@ def _connection(
     auth_name: str | None,
     auth_type: Any,
 ) -> RestConnection:
-    from tradewind.airflow.connections.documents import http_connection
+    from tradewind.systems.http.airflow import http_connection
     from tradewind.systems.http.backend import RestConnection
 
     if auth_type is None and auth_name is not None:

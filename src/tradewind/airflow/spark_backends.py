@@ -186,7 +186,7 @@ def _kerberos() -> Any:
 def _http_auth(auth: Any) -> Any:
     import httpx
 
-    from tradewind.airflow.connections.documents import requests_auth
+    from tradewind.systems.http.airflow import requests_auth
 
     if not hasattr(auth, "generate_request_header"):
         return requests_auth(auth)

@@ -27,7 +27,7 @@ __all__ = ["register_sweep"]
 
 _LEFT = 3
 _SAGEMAKER_KINDS = ("TRAINING", "TRANSFORM", "PROCESSING", "TUNING")
-_SYSTEMS = ("docker", "ssh", "process", "yarn", "livy", "sagemaker", "objects")
+_SYSTEMS = ("docker", "ssh", "process", "yarn", "livy", "sagemaker", "objects", "system")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _EPILOG = """\
@@ -87,6 +87,7 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
             "jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
         ),
         ("objects", "URI", "parts without a manifest and begun uploads: s3://bucket/prefix"),
+        ("system", "NAME=PLACE", "the system of a plugin, at a place that the plugin documents"),
     ):
         parser.add_argument(
             f"--{name}", action="append", default=[], metavar=metavar, help=f"{what}; repeatable"
@@ -257,6 +258,8 @@ def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
         yield f"sagemaker {name} deployments", _deployments(name)
     for uri in arguments.objects:
         yield _safe(uri), _objects(uri)
+    for pair in arguments.system:
+        yield from _plugin(pair)
 
 
 def _safe(name: str) -> str:
@@ -374,6 +377,17 @@ def _objects(uri: str) -> Iterator[Leftover]:
     store, prefix = store_of(uri, {})
     store.check()
     yield from leftovers_of_objects(_safe(uri), store, prefix)
+
+
+def _plugin(pair: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
+    from tradewind.registry import all_systems, imported
+
+    name, equals, place = pair.partition("=")
+    swept = {each.name: each.sweep for each in all_systems().values() if each.sweep}
+    if not equals or name not in swept:
+        known = ", ".join(sorted(swept)) or "none; install a plugin that offers one"
+        raise InputError(f"sweep: --system is NAME=PLACE; systems that are swept by it: {known}.")
+    yield from imported(swept[name])(place)
 
 
 def _backends() -> Any:

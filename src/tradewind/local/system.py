@@ -1,17 +1,14 @@
 """What a local system is, and how each one is found.
 
 A system is one file ``tradewind/systems/NAME/local.py`` with a module constant ``SYSTEM``, an
-instance of a `System` subclass. Nothing else has to be registered. It says what it is called, what
-it offers and needs, and how it starts; what every system has in common (its folder and lock, ports,
-children, the order of stopping) is done for it in `tradewind.local.up`, `tradewind.local.folders`
-and `tradewind.local.processes`.
+instance of a `System` subclass, which the system's description names as ``local``. It says what it
+is called, what it offers and needs, and how it starts; what every system has in common (its folder
+and lock, ports, children, the order of stopping) is done for it in `tradewind.local.up`,
+`tradewind.local.folders` and `tradewind.local.processes`.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
 import shutil
 import sys
 from abc import ABC, abstractmethod
@@ -22,6 +19,7 @@ from typing import Any, ClassVar
 
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import Children
+from tradewind.registry import all_systems, imported
 
 __all__ = [
     "AWS_REGION",
@@ -140,17 +138,13 @@ class System(ABC):
 
 
 def find_systems() -> dict[str, System]:
-    """Find every system there is: each ``local.py`` in a folder of ``tradewind.systems``.
+    """Find every system there is: what `tradewind.system.System.local` names.
 
     Returns:
         Systems by name, in alphabetical order.
     """
-    package = importlib.import_module("tradewind.systems")
-    folders = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
     systems: list[System] = [
-        importlib.import_module(f"{package.__name__}.{folder}.local").SYSTEM
-        for folder in folders
-        if importlib.util.find_spec(f"{package.__name__}.{folder}.local")
+        imported(system.local) for system in all_systems().values() if system.local
     ]
     return {system.name: system for system in sorted(systems, key=lambda system: system.name)}
 

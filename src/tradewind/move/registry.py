@@ -1,83 +1,72 @@
-"""Which sources, formats, targets and stores there are: one line each.
+"""Which sources, formats, targets and stores there are, by the names that users write.
 
-Modules are imported when they are used, so that listing them costs nothing and needs no client
-library.
+They come from the descriptions of systems, see `tradewind.registry`. Modules are imported when they
+are used, so that listing them costs nothing and needs no client library.
 """
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from typing import Any
 
-from tradewind.errors import InputError
+from tradewind.registry import (
+    FORMATS_GROUP,
+    Offered,
+    all_systems,
+    imported,
+    nobody_offers,
+    system_of_scheme,
+)
+from tradewind.system import System
 
 __all__ = [
-    "ALIASES",
     "FORMATS",
     "SOURCES",
     "STORES",
     "TARGETS",
+    "aliases",
     "canonical_uri",
     "load",
     "plain_scheme",
 ]
 
-ALIASES: dict[str, str] = {
-    "postgres": "postgresql",
-    "mariadb": "mysql",
-    "s3a": "s3",
-    "s3n": "s3",
-    "gcs": "gs",
-    "wasb": "az",
-    "wasbs": "az",
-    "abfs": "az",
-    "abfss": "az",
-}
-"""Other names of schemes, and what they stand for."""
-
 _AZURE_HOSTS = (".blob.core.", ".dfs.core.")
 
-SOURCES: dict[str, str] = {
-    "postgresql": "tradewind.systems.postgres.source:PostgresSource",
-    "mysql": "tradewind.systems.mysql.source:MySQLSource",
-    "sqlite": "tradewind.systems.sqlite.source:SQLiteSource",
-    "mongodb": "tradewind.systems.mongodb.source:MongoSource",
-    "mongodb+srv": "tradewind.systems.mongodb.source:MongoSource",
-    "http": "tradewind.systems.http.source:RestSource",
-    "https": "tradewind.systems.http.source:RestSource",
-    "s3": "tradewind.move.objects.source:ObjectSource",
-    "gs": "tradewind.move.objects.source:ObjectSource",
-    "az": "tradewind.move.objects.source:ObjectSource",
-    "file": "tradewind.move.objects.source:ObjectSource",
-}
-"""Sources by the scheme of their URIs."""
-
-FORMATS: dict[str, str] = {
+_OWN_FORMATS = {
     "csv": "tradewind.move.formats.csv:CsvFormat",
     "jsonl": "tradewind.move.formats.jsonl:JsonLinesFormat",
     "parquet": "tradewind.move.formats.parquet:ParquetFormat",
-    "recordio": "tradewind.systems.sagemaker.recordio_format:RecordIOFormat",
 }
-"""Formats by name."""
 
-TARGETS: dict[str, str] = {
-    "postgresql": "tradewind.systems.postgres.table:PostgresTable",
-    "mysql": "tradewind.systems.mysql.table:MySQLTable",
-    "sqlite": "tradewind.systems.sqlite.table:SQLiteTable",
-    "s3": "tradewind.move.objects.target:ObjectTarget",
-    "gs": "tradewind.move.objects.target:ObjectTarget",
-    "az": "tradewind.move.objects.target:ObjectTarget",
-    "file": "tradewind.move.objects.target:ObjectTarget",
-}
+
+def _by_scheme(of_objects: str | None, attribute: str) -> Any:
+    def read(system: System) -> Mapping[str, str]:
+        found = getattr(system, attribute) or (of_objects if system.store else None)
+        return dict.fromkeys(system.schemes, found) if found else {}
+
+    return read
+
+
+SOURCES = Offered(_by_scheme("tradewind.move.objects.source:ObjectSource", "source"))
+"""Sources by the scheme of their URIs."""
+
+TARGETS = Offered(_by_scheme("tradewind.move.objects.target:ObjectTarget", "target"))
 """Targets by the scheme of their URIs."""
 
-STORES: dict[str, str] = {
-    "s3": "tradewind.systems.s3.store:S3Store",
-    "gs": "tradewind.systems.gcs.store:GCSStore",
-    "az": "tradewind.systems.azure.store:AzureStore",
-    "file": "tradewind.systems.files.store:FileStore",
-}
+STORES = Offered(_by_scheme(None, "store"))
 """Object stores by the scheme of their URIs."""
+
+FORMATS = Offered(lambda system: system.formats, first=_OWN_FORMATS, group=FORMATS_GROUP)
+"""Formats by name."""
+
+
+def aliases() -> Mapping[str, str]:
+    """Tell the other names of schemes, and what they stand for."""
+    return {
+        alias: scheme
+        for system in all_systems().values()
+        for alias, scheme in system.aliases.items()
+    }
 
 
 def plain_scheme(scheme: str) -> str:
@@ -87,7 +76,8 @@ def plain_scheme(scheme: str) -> str:
         scheme: It may be another name, or have a driver: ``postgres+psycopg``.
     """
     bare = scheme if scheme == "mongodb+srv" else scheme.partition("+")[0]
-    return ALIASES.get(bare, bare)
+    system = system_of_scheme(bare)
+    return bare if system is None else system.aliases.get(bare, bare)
 
 
 def canonical_uri(uri: str) -> tuple[str, dict[str, str]]:
@@ -111,7 +101,7 @@ def canonical_uri(uri: str) -> tuple[str, dict[str, str]]:
     return f"{scheme}://{rest}", {}
 
 
-def load(registry: dict[str, str], name: str, *, what: str) -> Any:
+def load(registry: Mapping[str, str], name: str, *, what: str) -> Any:
     """Import what a registry knows under a name.
 
     Args:
@@ -127,10 +117,5 @@ def load(registry: dict[str, str], name: str, *, what: str) -> Any:
     """
     path = registry.get(name)
     if path is None:
-        others = sorted(alias for alias, meant in ALIASES.items() if meant in registry)
-        also = f" (also written {', '.join(others)})" if others else ""
-        raise InputError(
-            f"There is no {what} {name!r}. Choose from: {', '.join(sorted(registry))}{also}."
-        )
-    module, _, attribute = path.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+        raise nobody_offers(what, name, registry)
+    return imported(path)

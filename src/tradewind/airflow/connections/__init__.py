@@ -6,12 +6,14 @@ in the objects made here, which do not show them.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, SetupError
+from tradewind.registry import imported, system_of_connection_type
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["find_connection", "source_of_connection", "target_of_connection"]
 
 _log = logging.getLogger(__name__)
-
-OBJECT_STORES = {"aws": "s3", "s3": "s3", "google_cloud_platform": "gs", "wasb": "az"}
-"""Connection types of object stores, and the scheme of their URIs."""
 
 
 def find_connection(conn_id: str) -> Connection:
@@ -97,33 +96,25 @@ def source_of_connection(conn_id: str, options: Mapping[str, str]) -> Source:
     """
     from tradewind.airflow.connections.arguments import take_options
 
-    kind = find_connection(conn_id).conn_type
-    if kind in OBJECT_STORES:
+    connection = find_connection(conn_id)
+    system = system_of_connection_type(str(connection.conn_type or ""))
+    if system is not None and system.store:
         from tradewind.airflow.connections.stores import store_of
         from tradewind.move.objects.source import ObjectSource
 
-        uri, rest = _uri_of(OBJECT_STORES[kind], conn_id, dict(options))
+        uri, rest = _uri_of(system.schemes[0], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
         return ObjectSource(store, key, **take_options(ObjectSource, rest))
-    if kind == "mongo":
-        from tradewind.airflow.connections.documents import mongo_source
+    if system is not None and system.source and system.connection:
+        made = imported(system.source)
+        arguments = _complete(made, take_options(made, options), conn_id, "--set-from")
+        source: Source = made(imported(system.connection)(connection, None), **arguments)
+        return source
+    from tradewind.airflow.connections.sql import sql_source
+    from tradewind.systems.dbapi.source import DbApiSource
 
-        return mongo_source(conn_id, **_mongo_options(dict(options)))
-    if kind in ("http", "https"):
-        from tradewind.airflow.connections.documents import http_connection
-        from tradewind.systems.http.source import RestSource
-
-        given = dict(options)
-        pagination = given.pop("pagination", None)
-        arguments = take_options(RestSource, given)
-        if pagination is not None:
-            written = RestSource.from_uri("http://_", {"pagination": pagination})
-            arguments["pagination"] = written.pagination
-        path = arguments.pop("path", "")
-        return RestSource(http_connection(conn_id), path, **arguments)
-    from tradewind.airflow.connections.sql import sql_source, sql_source_class
-
-    return sql_source(conn_id, **take_options(sql_source_class(conn_id), options))
+    arguments = _complete(DbApiSource, take_options(DbApiSource, options), conn_id, "--set-from")
+    return sql_source(conn_id, **arguments)
 
 
 def target_of_connection(conn_id: str, options: Mapping[str, str]) -> Target:
@@ -143,17 +134,31 @@ def target_of_connection(conn_id: str, options: Mapping[str, str]) -> Target:
     """
     from tradewind.airflow.connections.arguments import take_options
 
-    kind = find_connection(conn_id).conn_type
-    if kind in OBJECT_STORES:
+    system = system_of_connection_type(str(find_connection(conn_id).conn_type or ""))
+    if system is not None and system.store:
         from tradewind.airflow.connections.stores import store_of
         from tradewind.move.objects.target import ObjectTarget
 
-        uri, rest = _uri_of(OBJECT_STORES[kind], conn_id, dict(options))
+        uri, rest = _uri_of(system.schemes[0], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
         return ObjectTarget.from_options(store, key, rest)
     from tradewind.airflow.connections.sql import sql_table, sql_table_class
 
-    return sql_table(conn_id, **take_options(sql_table_class(conn_id), options))
+    made = sql_table_class(conn_id)
+    return sql_table(conn_id, **_complete(made, take_options(made, options), conn_id, "--set-to"))
+
+
+def _complete(made: type, arguments: dict[str, Any], conn_id: str, option: str) -> dict[str, Any]:
+    """Refuse what lacks an argument, before a constructor does in its own words."""
+    needed = list(inspect.signature(made).parameters.values())[1:]
+    for parameter in needed:
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if named and parameter.default is parameter.empty and parameter.name not in arguments:
+            raise InputError(
+                f"connection:{conn_id} needs {parameter.name}. Give it as "
+                f"{option} {parameter.name}=..."
+            )
+    return arguments
 
 
 def _uri_of(scheme: str, conn_id: str, options: dict[str, str]) -> tuple[str, dict[str, str]]:
@@ -166,10 +171,3 @@ def _uri_of(scheme: str, conn_id: str, options: dict[str, str]) -> tuple[str, di
             "bucket and key."
         )
     return f"{scheme}://{bucket}/{key}", options
-
-
-def _mongo_options(options: dict[str, str]) -> dict[str, Any]:
-    from tradewind.airflow.connections.arguments import take_options
-    from tradewind.systems.mongodb.source import MongoSource
-
-    return take_options(MongoSource, options)

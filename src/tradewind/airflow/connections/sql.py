@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.connections import find_connection
+from tradewind.airflow.connections.hooks import HookParams, hook_of
 from tradewind.airflow.lineage import Dataset
 from tradewind.errors import InputError, SetupError
+from tradewind.registry import all_systems, imported, system_of_connection_type
+from tradewind.system import System
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from tradewind.move.source import Source
     from tradewind.move.target import Target
-    from tradewind.systems.mysql.connection import MySQLConnection
-    from tradewind.systems.postgres.connection import PostgresConnection
 
 __all__ = [
     "Database",
@@ -29,40 +30,6 @@ __all__ = [
     "sql_table_class",
     "table_columns",
 ]
-
-_NATIVE = {
-    "postgres": "postgres",
-    "postgresql": "postgres",
-    "mysql": "mysql",
-    "mariadb": "mysql",
-    "sqlite": "sqlite",
-}
-_PORTS = {"postgres": 5432, "mysql": 3306}
-# What the official hooks take from a connection's extra and does not belong to the database.
-_HOOK_EXTRAS = {
-    "iam",
-    "redshift",
-    "redshift-serverless",
-    "cursor",
-    "cluster-identifier",
-    "workgroup-name",
-    "aws_conn_id",
-    "azure_conn_id",
-    "azure_oauth_scope",
-    "sqlalchemy_scheme",
-    "sqlalchemy_query",
-    "client",
-    "local_infile",
-    "dialect",
-    "placeholder",
-    "insert_statement_format",
-    "replace_statement_format",
-    "escape_word_format",
-    "escape_column_names",
-}
-
-HookParams = Mapping[str, Any] | None
-
 
 # ------------------------------------------------------------------------------ sources and targets
 
@@ -92,32 +59,26 @@ def sql_source(
         SetupError: There is no such connection, or it is not SQL.
     """
     connection = find_connection(conn_id)
-    kind = _kind(connection)
-    if kind == "postgres":
-        from tradewind.systems.postgres.source import PostgresSource
-
-        _check_options(PostgresSource, options)
-        return PostgresSource(
-            postgres_connection(connection, hook_params), query, parameters=parameters, **options
-        )
-    if kind == "mysql":
-        from tradewind.systems.mysql.source import MySQLSource
-
-        _check_options(MySQLSource, options)
-        return MySQLSource(
-            mysql_connection(connection, hook_params), query, parameters=parameters, **options
-        )
-    if kind == "sqlite":
-        from tradewind.systems.sqlite.source import SQLiteSource
-
-        _check_options(SQLiteSource, options)
-        return SQLiteSource(sqlite_path(connection), query, parameters=parameters, **options)
-    hook = _hook(connection, hook_params)
+    system = _system(connection)
+    if system is not None and system.source and system.connection:
+        made = imported(system.source)
+        _check_options(made, {"query": query, **options})
+        opened = imported(system.connection)(connection, hook_params)
+        if parameters is not None:
+            _check_options(made, {"parameters": parameters})
+            options["parameters"] = parameters
+        source: Source = made(opened, query, **options)
+        return source
+    hook = hook_of(connection, hook_params)
     from tradewind.systems.dbapi.source import DbApiSource
 
     _check_options(DbApiSource, options)
     return DbApiSource(
-        hook.get_conn, query, parameters=parameters, name=f"{kind}:{conn_id}", **options
+        hook.get_conn,
+        query,
+        parameters=parameters,
+        name=f"{connection.conn_type}:{conn_id}",
+        **options,
     )
 
 
@@ -140,36 +101,17 @@ def sql_table(
         SetupError: There is no such connection, or no target for its type.
     """
     connection = find_connection(conn_id)
-    kind = _kind(connection)
-    made: Target
-    if kind == "postgres":
-        from tradewind.systems.postgres.table import PostgresTable
-
-        made = PostgresTable(postgres_connection(connection, hook_params), table, **options)
-    elif kind == "mysql":
-        from tradewind.systems.mysql.table import MySQLTable
-
-        made = MySQLTable(mysql_connection(connection, hook_params), table, **options)
-    elif kind == "sqlite":
-        from tradewind.systems.sqlite.table import SQLiteTable
-
-        made = SQLiteTable(sqlite_path(connection), table, **options)
-    else:
-        raise SetupError(
-            f"The connection {conn_id!r} is of type {kind!r}, into which nothing is loaded yet. "
-            "Load into PostgreSQL, MySQL, MariaDB or SQLite, or use the official operator."
-        )
-    return made
+    made, connect = _target(connection)
+    # Each system's class has its own constructor.
+    target: Target = made(connect(connection, hook_params), table, **options)
+    return target
 
 
 def sql_source_class(conn_id: str) -> type[Source]:
     """Tell which source a connection leads to."""
-    from tradewind.move.registry import SOURCES, load
-
-    scheme = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
-    kind = _kind(find_connection(conn_id))
-    if kind in scheme:
-        found: type[Source] = load(SOURCES, scheme[kind], what="source")
+    system = _system(find_connection(conn_id))
+    if system is not None and system.source:
+        found: type[Source] = imported(system.source)
         return found
     from tradewind.systems.dbapi.source import DbApiSource
 
@@ -177,15 +119,25 @@ def sql_source_class(conn_id: str) -> type[Source]:
 
 
 def sql_table_class(conn_id: str) -> type[Target]:
-    """Tell which target a connection leads to."""
-    from tradewind.move.registry import TARGETS, load
+    """Tell which target a connection leads to.
 
-    scheme = {"postgres": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
-    kind = _kind(find_connection(conn_id))
-    if kind not in scheme:
-        sql_table(conn_id, "")  # Says what is wrong.
-    found: type[Target] = load(TARGETS, scheme[kind], what="target")
+    Raises:
+        SetupError: There is no target for its type.
+    """
+    found: type[Target] = _target(find_connection(conn_id))[0]
     return found
+
+
+def _target(connection: Connection) -> tuple[Any, Any]:
+    system = _system(connection)
+    if system is None or not system.target or not system.connection:
+        titles = [each.title for each in all_systems().values() if each.target]
+        raise SetupError(
+            f"The connection {connection.conn_id!r} is of type {connection.conn_type!r}, into "
+            f"which nothing is loaded yet. Load into {', '.join(titles[:-1])} or {titles[-1]}, "
+            "or use the official operator."
+        )
+    return imported(system.target), imported(system.connection)
 
 
 def table_columns(
@@ -207,7 +159,7 @@ def table_columns(
     """
     connection = find_connection(conn_id)
     readings = _readings(_kind(connection), schema, table)
-    hook = _hook(connection, hook_params)
+    hook = hook_of(connection, hook_params)
     try:
         opened = hook.get_conn()
         try:
@@ -248,118 +200,26 @@ def _readings(kind: str, schema: str | None, table: str) -> list[str]:
     )
 
 
-# -------------------------------------------------------------------------------------- connections
-
-
-def postgres_connection(
-    connection: Connection, hook_params: HookParams = None
-) -> PostgresConnection:
-    """Read a connection as ``PostgresHook`` does."""
-    from tradewind.systems.postgres.connection import PostgresConnection
-
-    given = dict(hook_params or {})
-    database = given.pop("database", None) or given.pop("schema", None)
-    options = _extras(connection)
-    if "options" in given:
-        options["options"] = given.pop("options")
-    _refuse(connection, given, "database, options", ignored={"enable_log_db_messages", "log_sql"})
-    login, password, port = connection.login, connection.password, connection.port
-    if connection.extra_dejson.get("iam"):
-        login, password, port = _hook(connection, None).get_iam_token(connection)
-    return PostgresConnection(
-        host=connection.host or "",
-        port=int(port or 0),
-        user=login,
-        password=password,
-        database=database or connection.schema,
-        options=options,
-    )
-
-
-def mysql_connection(connection: Connection, hook_params: HookParams = None) -> MySQLConnection:
-    """Read a connection as ``MySqlHook`` does."""
-    from tradewind.systems.mysql.connection import MySQLConnection
-
-    given = dict(hook_params or {})
-    database = given.pop("schema", None) or given.pop("database", None)
-    options = _extras(connection)
-    if "init_command" in given:
-        options["init_command"] = given.pop("init_command")
-    _refuse(connection, given, "schema, init_command", ignored={"local_infile"})
-    password, port = connection.password, connection.port
-    if connection.extra_dejson.get("iam"):
-        password, port = _hook(connection, None).get_iam_token(connection)
-    return MySQLConnection(
-        host=connection.host or "localhost",
-        port=int(port or _PORTS["mysql"]),
-        user=connection.login or "",
-        password=password,
-        database=database or connection.schema or "",
-        options=options,
-    )
-
-
-def sqlite_path(connection: Connection) -> str:
-    """Read a connection as ``SqliteHook`` does: its host is the file."""
-    if not connection.host and not connection.schema:
-        raise SetupError(
-            f"The connection {connection.conn_id!r} names no file. Give its path as the host."
-        )
-    host = connection.host or ""
-    return host if not connection.schema else f"{host}/{connection.schema}"
-
-
-def _extras(connection: Connection) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in connection.extra_dejson.items()
-        if name not in _HOOK_EXTRAS and not name.startswith("extra__")
-    }
-
-
-def _refuse(
-    connection: Connection, given: Mapping[str, Any], known: str, *, ignored: set[str]
-) -> None:
-    rest = sorted(set(given) - ignored)
-    if rest:
-        raise InputError(
-            f"sql_hook_params for the connection {connection.conn_id!r}: {rest[0]!r} has no "
-            f"meaning here. Choose from: {known}; put other settings into the connection's extra."
-        )
-
-
 def _check_options(kind: type, options: Mapping[str, Any]) -> None:
     for name in options:
         if name not in inspect.signature(kind).parameters:
             raise InputError(f"{kind.__name__} has no {name}. Leave it out for this database.")
 
 
-def _kind(connection: Connection) -> str:
-    kind = str(connection.conn_type or "")
+def _system(connection: Connection) -> System | None:
     extra = connection.extra_dejson
     if extra.get("redshift") or extra.get("redshift-serverless"):
-        return "redshift"  # Its wire is PostgreSQL's, its COPY is not.
-    return _NATIVE.get(kind, kind)
+        return None  # Its wire is PostgreSQL's, its COPY is not.
+    system = system_of_connection_type(str(connection.conn_type or ""))
+    return system if system is not None and system.dialect else None
 
 
-def _hook(connection: Connection, hook_params: HookParams) -> Any:
-    try:
-        # Untyped in Airflow.
-        get_hook: Any = connection.get_hook
-        hook = get_hook(hook_params=dict(hook_params) if hook_params else None)
-    except Exception as error:
-        raise SetupError(
-            f"The connection {connection.conn_id!r} of type {connection.conn_type!r} has no hook "
-            f"here: {error}. Install the provider of that type."
-        ) from error
-    if not callable(getattr(hook, "get_conn", None)) or not callable(
-        getattr(hook, "get_records", None)
-    ):
-        raise SetupError(
-            f"The connection {connection.conn_id!r} of type {connection.conn_type!r} is no SQL "
-            "database. Name one whose hook is a DbApiHook."
-        )
-    return hook
+def _kind(connection: Connection) -> str:
+    extra = connection.extra_dejson
+    if extra.get("redshift") or extra.get("redshift-serverless"):
+        return "redshift"
+    system = _system(connection)
+    return str(connection.conn_type or "") if system is None else system.name
 
 
 # ------------------------------------------------------------------------------------------ lineage
@@ -413,9 +273,10 @@ def database_of(conn_id: str, hook_params: HookParams = None) -> Database:
     kind = _kind(connection)
     given = dict(hook_params or {})
     name = given.get("database") or given.get("schema") or connection.schema
-    if kind == "sqlite":
-        return Database("file", sqlite_path(connection), None, "sqlite")
-    port = connection.port or _PORTS.get(kind)
+    system = _system(connection)
+    if system is not None and system.in_file and system.connection:
+        return Database("file", imported(system.connection)(connection, None), None, kind)
+    port = connection.port or (None if system is None else system.default_port)
     host = f"{connection.host or 'localhost'}:{port}" if port else connection.host or conn_id
     schema = "public" if kind == "postgres" else None
     return Database(f"{kind}://{host}", name, schema, kind)

@@ -147,7 +147,7 @@ class HttpToS3Operator(MoveOperator):
         return Move(self._source(), target, lineage=Lineage(described.datasets()))
 
     def _source(self) -> Source:
-        from tradewind.airflow.connections.documents import http_connection
+        from tradewind.systems.http.airflow import http_connection
         from tradewind.systems.http.body import HttpBodySource
         from tradewind.systems.http.source import RestSource
 

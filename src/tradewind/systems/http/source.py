@@ -53,7 +53,8 @@ class RestSource(Source):
         headers: Beside those of the connection.
         records: Where in a page the records stand, as `tradewind.json_path` says; ``$`` for
             a page that is a list itself. Newline-delimited JSON has a record a line.
-        pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; None for a
+        pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; or in short as
+            on the command line, like ``page`` or ``link:$.next`` (see `from_uri`); None for a
             single page, or pages that the header Link (``rel=next``) joins.
         total: Where in a page the number of all records stands, like ``$.total``.
         total_header: Name of the header with it, like ``X-Total-Count``.
@@ -97,7 +98,7 @@ class RestSource(Source):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         records: str = "$",
-        pagination: Pagination | None = None,
+        pagination: Pagination | str | None = None,
         total: str | None = None,
         total_header: str | None = None,
         lines: bool | None = None,
@@ -115,7 +116,7 @@ class RestSource(Source):
         self.body = body
         self.headers = headers
         self.records = records
-        self.pagination = pagination
+        self.pagination = _pagination(pagination) if isinstance(pagination, str) else pagination
         self.total = total
         self.total_header = total_header
         self.lines = lines

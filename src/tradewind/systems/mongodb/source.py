@@ -54,7 +54,7 @@ class MongoSource(Source):
 
     Args:
         connection: The deployment. Its URI may name the read preference.
-        database: The database.
+        database: The database; the one that the connection names when not given.
         collection: The collection or view.
         query: What to find; all when not given.
         projection: Fields to give: a list of names, or MongoDB's own form.
@@ -101,7 +101,7 @@ class MongoSource(Source):
         self,
         connection: MongoConnection,
         *,
-        database: str,
+        database: str | None = None,
         collection: str,
         query: Mapping[str, Any] | None = None,
         projection: Mapping[str, Any] | Sequence[str] | None = None,
@@ -121,7 +121,7 @@ class MongoSource(Source):
         transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]] | None = None,
     ) -> None:
         self.connection = connection
-        self.database = database
+        self.database = database or connection.database or ""
         self.collection = collection
         self.query = query
         self.projection = projection
@@ -142,6 +142,16 @@ class MongoSource(Source):
         self._check()
 
     def _check(self) -> None:
+        if not self.database:
+            raise InputError(
+                f"MongoDB at {self.connection.address}: no database is named. Name it in the "
+                "connection, or as database."
+            )
+        if not self.collection:
+            raise InputError(
+                f"MongoDB at {self.connection.address}: no collection is named. Name it as "
+                "collection."
+            )
         if self.json not in ("relaxed", "canonical"):
             raise InputError(f"json={self.json!r} is not known. Choose 'relaxed' or 'canonical'.")
         if self.pipeline is None:

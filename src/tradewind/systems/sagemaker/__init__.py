@@ -1,1 +1,14 @@
 """Amazon SageMaker: jobs, endpoints, RecordIO, and its local form."""
+
+from tradewind.system import System
+
+__all__ = ["SYSTEM"]
+
+SYSTEM = System(
+    name="sagemaker",
+    title="Amazon SageMaker",
+    backend="tradewind.systems.sagemaker.backend:SageMakerBackend",
+    formats={"recordio": "tradewind.systems.sagemaker.recordio_format:RecordIOFormat"},
+    local="tradewind.systems.sagemaker.local:SYSTEM",
+    install="pip install 'tradewind[s3]'",
+)

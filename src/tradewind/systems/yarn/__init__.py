@@ -1,1 +1,12 @@
 """Hadoop YARN: applications behind its resource manager."""
+
+from tradewind.system import System
+
+__all__ = ["SYSTEM"]
+
+SYSTEM = System(
+    name="yarn",
+    title="Hadoop YARN",
+    backend="tradewind.systems.yarn.backend:YarnBackend",
+    install="pip install 'tradewind[http]'",
+)

@@ -1,4 +1,4 @@
-"""MongoDB and HTTP APIs from Airflow's connections."""
+"""HTTP APIs from an Airflow connection."""
 
 from __future__ import annotations
 
@@ -7,77 +7,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tradewind.airflow.connections import find_connection
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from tradewind.systems.http.connection import HttpConnection
-    from tradewind.systems.mongodb.connection import MongoConnection
-    from tradewind.systems.mongodb.source import MongoSource
 
-__all__ = ["http_connection", "mongo_connection", "mongo_source"]
+__all__ = ["connection_of", "http_connection"]
 
 
-def mongo_connection(conn_id: str) -> MongoConnection:
-    """Read a connection as ``MongoHook`` does, and by it.
-
-    Args:
-        conn_id: Its id.
-
-    Raises:
-        SetupError: It is missing or wrong, or the provider is not installed.
-    """
-    from tradewind.systems.mongodb.connection import MongoConnection
-
-    find_connection(conn_id)  # For its message, where there is none.
-    try:
-        from airflow.providers.mongo.hooks.mongo import MongoHook
-    except ImportError as error:
-        raise SetupError(
-            "A MongoDB connection needs Airflow's provider for it. Install it with: "
-            "pip install apache-airflow-providers-mongo"
-        ) from error
-    try:
-        hook = MongoHook(conn_id)
-    except Exception as error:
-        raise SetupError(f"The Airflow connection {conn_id!r}: {error}. Correct it.") from error
-    options = dict(hook.extras)
-    if hook.allow_insecure:
-        options["tlsAllowInvalidCertificates"] = True
-        options.setdefault("tls", True)
-    if "ssl" in options:
-        options["tls"] = options.pop("ssl")
-    for name in ("tls", "tlsAllowInvalidCertificates"):
-        if isinstance(options.get(name), str):
-            options[name] = options[name].lower() == "true"
-    return MongoConnection(hook.uri, options)
-
-
-def mongo_source(conn_id: str, *, database: str | None = None, **options: Any) -> MongoSource:
-    """Make the source of a collection.
+def connection_of(
+    connection: Connection, hook_params: Mapping[str, Any] | None = None
+) -> HttpConnection:
+    """Read a connection as ``HttpHook`` does.
 
     Args:
-        conn_id: Id of the connection.
-        database: The database; the connection's when not given.
-        options: Further arguments of `MongoSource`.
-
-    Returns:
-        The source.
-
-    Raises:
-        InputError: No database or collection is named.
+        connection: Of type ``http``.
+        hook_params: Arguments of `http_connection`, like ``{"headers": {...}}``.
     """
-    from tradewind.systems.mongodb.source import MongoSource
-
-    connection = mongo_connection(conn_id)
-    database = database or connection.database
-    if not database:
-        raise InputError(
-            f"{conn_id}: no database is named. Name it in the connection's schema, or as the "
-            "database."
-        )
-    if not options.get("collection"):
-        raise InputError(f"{conn_id}: no collection is named.")
-    return MongoSource(connection, database=database, **options)
+    return http_connection(connection.conn_id, **(hook_params or {}))
 
 
 def http_connection(
