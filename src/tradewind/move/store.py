@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-__all__ = ["ObjectInfo", "Store", "Unfinished", "Upload"]
+from tradewind.errors import InputError
+
+__all__ = ["OWNER", "ObjectInfo", "Store", "Unfinished", "Upload"]
+
+OWNER = "tradewind-owner"
+"""Metadata of each object: the digest of the owner whose effect it is."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,32 @@ class Store(ABC):
     @abstractmethod
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself, without any secret."""
+
+    def parent(self) -> tuple[Store, str] | None:
+        """Tell the store one folder further up, and what this one is called in it.
+
+        None where there is none, or where nobody looks: a bucket is in no other.
+        """
+        return None
+
+    def check_key(self, key: str, *, writing: bool = False) -> None:
+        """Refuse a key or prefix that the store cannot have, or would take for another one.
+
+        Keys are taken as they are: nothing is decoded, composed or put together.
+
+        Args:
+            key: Key, prefix or glob.
+            writing: Whether an object of that name is to be made.
+
+        Raises:
+            InputError: It is such a key.
+        """
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{self.uri()}: the key {key!a} is no text that UTF-8 can hold. Correct it."
+            ) from error
 
     @abstractmethod
     def check(self) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import gzip
 import os
+import re
 import threading
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from object_moves import Rows
 from tradewind.errors import InputError, RetryError
@@ -18,8 +24,10 @@ from tradewind.move.flow import Flow
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.parquet import ParquetFormat
+from tradewind.move.objects.globs import expression
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget, Parts
+from tradewind.move.store import ObjectInfo, Store
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
@@ -97,6 +105,122 @@ def test_a_manifest_rules(store: FileStore) -> None:
     part.unlink()
     with pytest.raises(InputError, match="part-00001"):
         values(ObjectSource(store, "set"))
+
+
+@pytest.mark.parametrize("where", ["file_store", "s3_store", "gcs_store"])
+def test_a_manifest_rules_what_is_below_it(request: pytest.FixtureRequest, where: str) -> None:
+    """A partition's folder, and a glob in it, have what the manifest above names, and no more."""
+    base: Store = request.getfixturevalue(where)
+    target = ObjectTarget(base, "lake/set", format="csv", parts=Parts(by=("kind",)))
+    transfer(Rows(9), target, OWNER)
+    stray = base.upload(
+        "lake/set/kind=a/part-00007-0123456789abcdef0123.csv", metadata={"tradewind-owner": "other"}
+    )
+    stray.write(b"id,text\n99,a\n")
+    stray.complete()
+    keys = ["lake/set/kind=a/", "lake/set/kind=a", "lake/set/kind=a/*.csv", "lake/set/kind=[a]/*"]
+    sources = [ObjectSource(base, key) for key in keys]
+    if isinstance(base, FileStore):
+        for path in ("lake/set/kind=a/", "lake/set/kind=a/*.csv", "lake/set/kind=?/*.csv"):
+            store, key = FileStore.from_uri(f"{base.root}/{path}")
+            sources.append(ObjectSource(store, key))
+    for source in sources:
+        found = values(source)
+        assert [row["id"] for row in found] == [0, 3, 6], source.describe()
+        assert {row["kind"] for row in found} == {"a"}
+    # What is no part of the publication is nobody's to leave out.
+    own = base.upload("lake/set/raw/x.csv")
+    own.write(b"id\n7\n")
+    own.complete()
+    assert [row["id"] for row in values(ObjectSource(base, "lake/set/raw/"))] == [7]
+    with pytest.raises(InputError, match="no such object"):
+        values(ObjectSource(base, "lake/set/kind=z/"))
+
+
+@pytest.mark.parametrize("key", ["set", "set/", "set/*.csv", "**/*.csv"])
+def test_parts_of_an_unfinished_publication_are_not_read(store: FileStore, key: str) -> None:
+    transfer(Rows(10), ObjectTarget(store, "set", format="csv", parts=Parts(rows=6)), OWNER)
+    (store.root / "set" / "_manifest.json").unlink()
+    with pytest.raises(InputError, match=r"only parts that no manifest names, like .*/set/part-"):
+        values(ObjectSource(store, key))
+    part = next(store.root.glob("set/part-00000-*")).name
+    assert len(values(ObjectSource(store, f"set/{part}"))) == 6
+    put(store, set__other_csv=b"id\n99\n")
+    assert [row["id"] for row in values(ObjectSource(store, key))] == [99]
+
+
+def test_a_glob_names_what_is_published_at_one_moment(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the listing and the manifest all is replaced: then it is the new one, whole."""
+    target = ObjectTarget(store, "set", format="csv", parts=Parts(rows=6))
+    transfer(Rows(10), target, OWNER)
+    plain = FileStore.list
+
+    def listed(self: FileStore, prefix: str = "") -> Iterator[ObjectInfo]:
+        found = list(plain(self, prefix))
+        if prefix == "set/p":
+            monkeypatch.setattr(FileStore, "list", plain)
+            transfer(Rows(12, start=100), target, Owner("dag", "later", "task"))
+        yield from found
+
+    monkeypatch.setattr(FileStore, "list", listed)
+    found = [row["id"] for row in values(ObjectSource(store, "set/p*.csv"))]
+    assert found == list(range(100, 112))
+
+
+@pytest.mark.parametrize(
+    ("glob", "key", "fits"),
+    [
+        ("[!]a]x", "bx", True),
+        ("[!]a]x", "]x", False),
+        ("[]a]x", "]x", True),
+        ("[^]", "[^]", True),
+        ("[z-a]x", "mx", False),
+        ("[a-c-]", "-", True),
+        ("[a&&b]", "&", True),
+        ("[--0]", ".", True),
+        ("[\\\\w]", "x", False),
+        ("a[b/c]d", "abd", False),
+        ("a[b/c]d", "a[b/c]d", True),
+        ("[!a]", "/", False),
+        ("a.c", "abc", False),
+        ("caf?", "caf\u00e9", True),
+        ("caf?", "cafe\u0301", False),
+    ],
+)
+def test_globs(glob: str, key: str, fits: bool) -> None:
+    assert bool(expression(glob).fullmatch(key)) is fits
+
+
+@given(st.text("ab]![^-*?/\\&~|", max_size=8), st.text("ab]![^-/\\&~|", max_size=8))
+def test_any_text_is_a_glob(glob: str, key: str) -> None:
+    """It never fails, and within one folder is what the standard library's is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = bool(expression(glob).fullmatch(key))
+    if "/" not in glob + key and "**" not in glob and "[^" not in glob:
+        assert found is fnmatch.fnmatchcase(key, glob)
+
+
+@given(st.text("ab]![^-*?&|", max_size=8))
+def test_an_escaped_name_is_that_name(name: str) -> None:
+    assert expression(re.sub(r"([*?[])", r"[\1]", name)).fullmatch(name)
+
+
+@pytest.mark.parametrize("mark", [{"hdi_isfolder": "true"}, {}])
+def test_the_mark_of_a_folder_is_no_object(store: FileStore, mark: dict[str, str]) -> None:
+    class Marked(FileStore):
+        """Like Azure with folders, which a file system cannot have beside a file of that name."""
+
+        def head(self, key: str) -> ObjectInfo | None:
+            if key == "d":
+                kind = None if mark else "application/x-directory; charset=UTF-8"
+                return ObjectInfo("d", 0, "1", content_type=kind, metadata=mark)
+            return super().head(key)
+
+    put(store, d__a_csv=b"n\n1\n")
+    assert [row["n"] for row in values(ObjectSource(Marked(store.root), "d"))] == [1]
 
 
 def test_a_manifest_that_is_none(store: FileStore) -> None:

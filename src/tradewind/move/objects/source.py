@@ -58,7 +58,10 @@ class ObjectSource(Source):
     Args:
         store: The bucket, container or folder.
         key: A key; a prefix (with ``/`` at its end, or of no object's own name): all below it but
-            what begins with ``_`` or ``.``; or a glob (``*``, ``?``, ``[...]``, ``**``).
+            what begins with ``_`` or ``.``; or a glob (``*``, ``?``, ``[...]``, ``**``). What
+            exists under the very name comes before a pattern, whole or folder by folder; ``[[]``
+            stands for ``[`` in any case. Nothing else in it has a meaning: ``%20``, ``+``, ``#``
+            are as they are, and composed and decomposed letters are different ones.
         format: The format or its name; by the objects' names, or else by their content, when not
             given.
         compression: ``gzip`` or ``zstd``; ``infer`` looks at each object's content; None for none.
@@ -157,13 +160,13 @@ class ObjectSource(Source):
                 rows = 0
                 with contextlib.closing(opened):
                     if len(chosen) > 1:
-                        same_columns(schema, opened.schema, self.store.uri(one.info.key))
+                        same_columns(schema, opened.schema, one.uri)
                     for batch in opened:
                         rows += batch.num_rows
                         yield fitted(batch, schema) if len(chosen) > 1 else batch
                 if one.rows is not None and rows != one.rows:
                     raise InputError(
-                        f"{self.store.uri(one.info.key)}: it has {rows} rows where its manifest "
+                        f"{one.uri}: it has {rows} rows where its manifest "
                         f"says {one.rows}. Publish it again."
                     )
 
@@ -185,7 +188,7 @@ class ObjectSource(Source):
             one: The object.
             inside: Columns that an object before had, without partition columns.
         """
-        where = self.store.uri(one.info.key)
+        where = one.uri
         format, chunks = self._bytes(one)
         own = None if one.manifest is None else one.manifest.schema
         folders = () if one.manifest is None or one.manifest.kept else one.partition
@@ -244,7 +247,7 @@ class ObjectSource(Source):
 
     def _bytes(self, one: Chosen) -> tuple[Format, Iterator[bytes]]:
         """Read an object's bytes, decompressed; tell the format by them if nothing else does."""
-        where = self.store.uri(one.info.key)
+        where = one.uri
         stored = self._snapshot(one)
         chunks = _named(
             where, decompress(ahead(iter(stored), name=where), self.compression), self.compression
@@ -264,15 +267,15 @@ class ObjectSource(Source):
     def _snapshot(self, one: Chosen) -> Iterator[bytes]:
         """Read an object; where its publication was replaced meanwhile, say so."""
         try:
-            yield from self.store.read(one.info.key, etag=one.info.etag)
+            yield from one.store.read(one.info.key, etag=one.info.etag)
         except TradewindError as error:
             if one.manifest is None:
                 raise
-            found = read_manifest(self.store, one.folder)
+            found = read_manifest(one.store, one.folder)
             if found is not None and found[0] == one.manifest:
                 raise
             raise SourceChangedError(
-                f"{self.store.uri(one.folder)}: it was published anew while it was read. Read it "
+                f"{one.store.uri(one.folder)}: it was published anew while it was read. Read it "
                 "again from the beginning."
             ) from error
 
@@ -299,7 +302,7 @@ class ObjectSource(Source):
             for one in chosen:
                 chunks = self._bytes(one)[1]
                 try:
-                    yield self.store.uri(one.info.key), chunks
+                    yield one.uri, chunks
                 finally:
                     _close(chunks)
 

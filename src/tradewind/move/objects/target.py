@@ -16,7 +16,7 @@ from tradewind.move.objects.uris import options_of, store_of
 from tradewind.move.publish.manifest import MANIFEST, folder_of
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
-from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.store import OWNER, ObjectInfo, Store
 from tradewind.move.target import Target
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from tradewind.owner import Owner
 
 __all__ = ["OWNER", "ObjectTarget", "Parts"]
-
-OWNER = "tradewind-owner"
-"""Metadata of each object: the digest of the owner whose effect it is."""
 
 _ATTEMPT = "tradewind-attempt"
 """Metadata of a single object: drawn anew by each attempt, which knows its own object by it."""
@@ -162,6 +159,8 @@ class ObjectTarget(Target):
                 f"{store.uri(key).rstrip('/')}/: this is no name of an object. Give one, or say "
                 "how to cut the data into parts: part_rows, part_bytes, part_by."
             )
+        if key.rstrip("/"):
+            store.check_key(key.rstrip("/"), writing=True)
         if compression is None:
             compression = named_compression
         elif compression == "none":

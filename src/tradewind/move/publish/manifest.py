@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
     from tradewind.move.store import ObjectInfo, Store
 
-__all__ = ["MANIFEST", "Manifest", "Part", "folder_of", "read_manifest"]
+__all__ = ["MANIFEST", "PART_NAME", "Manifest", "Part", "folder_of", "read_manifest"]
 
 MANIFEST = "_manifest.json"
 """Its name below the prefix."""
+
+PART_NAME = re.compile(r"part-\d{5,}-[0-9a-f]{8}(?:[0-9a-f]{12})?\.[a-z0-9.]+")
+"""What parts are called: a number, the attempt (of the former version eight digits; since then
+twelve of its owner's digest before them), and the format's ending."""
 
 _VERSION = 1
 _READINGS = 10

@@ -14,6 +14,7 @@ deletes it at once.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +36,7 @@ __all__ = ["AzureStore"]
 _READ_BYTES = 8 << 20
 _DELETERS = 8
 _MOST_BLOCKS = 50_000
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _GONE = {"InvalidBlockList", "InvalidBlobOrBlock", "BlobNotFound"}
 _CONDITIONS = {"ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet"}
 
@@ -125,6 +127,20 @@ class AzureStore(Store):
         """Name a blob, or the container itself."""
         return f"az://{self.container}/{key}" if key else f"az://{self.container}"
 
+    def check_key(self, key: str, *, writing: bool = False) -> None:
+        """Refuse names of which Azure or its client makes others; see `Store.check_key`."""
+        super().check_key(key, writing=writing)
+        if {".", ".."} & set(key.split("/")):
+            raise InputError(
+                f"{self.uri(key)}: the name has a step . or .., which clients of Azure take for a "
+                "path, so that another blob is meant. Write the name without it."
+            )
+        if writing and ("\\" in key or _CONTROLS.search(key)):
+            raise InputError(
+                f"{self.uri(key)!a}: the name has a backslash, of which Azure makes a slash, "
+                "or control characters, which it cannot list. Choose another name."
+            )
+
     def check(self) -> None:
         """Look whether the container is there and may be used."""
         with translated(self.describe(), "look at the container"):
@@ -135,6 +151,7 @@ class AzureStore(Store):
         """Describe one blob; None where there is none."""
         from azure.core.exceptions import ResourceNotFoundError
 
+        self.check_key(key)
         with translated(self.describe(key), "look at the blob"):
             try:
                 return _info(self.client.get_blob_client(key).get_blob_properties())
@@ -145,6 +162,7 @@ class AzureStore(Store):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all blobs whose names begin with `prefix`, in the order of their names."""
+        super().check_key(prefix)
         with translated(self.describe(prefix), "list blobs"):
             for blob in self.client.list_blobs(name_starts_with=prefix or None):
                 yield _info(blob)
@@ -198,6 +216,7 @@ class AzureStore(Store):
         """Begin to write a blob; it completes only where nobody else has replaced it since."""
         if not key:
             raise InputError(f"{self.uri()}: the blob has no name. Write az://container/key.")
+        self.check_key(key, writing=True)
         from azure.storage.blob import ContentSettings
 
         expected = create_only or replaces is not None
@@ -241,6 +260,7 @@ class AzureStore(Store):
         """Delete blobs; those that are not there count as deleted."""
 
         def one(key: str) -> None:
+            self.check_key(key)
             with translated(self.describe(key), "delete the blob"):
                 self._delete(key)
 

@@ -50,7 +50,9 @@ class FileStore(Store):
     decides = ("root",)
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).absolute()
+        absolute = str(Path(root).absolute())
+        # POSIX keeps two slashes at the beginning, which are one here.
+        self.root = Path(f"/{absolute.lstrip('/')}")
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.root)!r})"
@@ -79,13 +81,42 @@ class FileStore(Store):
                 raise InputError("file: the URI names no file of this machine. Write file:///path.")
         if not path:
             raise InputError("An empty path names no file. Write file:///path.")
+        # What a file system itself says: several slashes are one, and "." is the folder itself.
+        path = re.sub(r"/(?:\.?/)+", "/", path)
+        path = re.sub(r"(?<![^/])(\.|\.\.)\Z", lambda found: found[0] + "/", path)
+        path = re.sub(r"(?<=/)\./\Z", "", path)
         plain = re.split(r"[*?\[]", path, maxsplit=1)[0]
         folder = plain[: plain.rfind("/") + 1]
         return cls(folder or "."), path[len(folder) :]
 
     def uri(self, key: str = "") -> str:
         """Name a file: ``file:///folder/key``."""
-        return f"file://{self.root}/{key}".rstrip("/") or "file:///"
+        root = str(self.root).rstrip("/")
+        return f"file://{root}/{key}".rstrip("/") if root or key else "file:///"
+
+    def parent(self) -> tuple[Store, str] | None:
+        """The store of the folder that this one is in; see `Store.parent`."""
+        if self.root == self.root.parent or not self.root.name or self.root.name == "..":
+            return None
+        return FileStore(self.root.parent), self.root.name
+
+    def check_key(self, key: str, *, writing: bool = False) -> None:
+        """Refuse what is no path within the folder; see `Store.check_key`.
+
+        Names are bytes for a file system: those that are no UTF-8 have surrogates here, as
+        `os.fsdecode` makes them.
+        """
+        if key and writing:
+            self.path(key)
+        self._encoded(key)
+
+    def _encoded(self, key: str) -> None:
+        try:
+            os.fsencode(key)
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{self.uri()}: {key!a} is no text that a file can be named by. Correct it."
+            ) from error
 
     def check(self) -> None:
         """Look whether the folder is there, or can be made where its parent is."""
@@ -100,9 +131,13 @@ class FileStore(Store):
         Raises:
             InputError: The key is no path within the folder.
         """
+        self._encoded(key)
         steps = key.split("/")
         if not key or any(step in ("", ".", "..") or "\0" in step for step in steps):
-            raise InputError(f"{self.root}: {key!r} is no path within this folder. Correct it.")
+            raise InputError(
+                f"{self.root}: {key!r} is no path within this folder. Correct it: without empty "
+                "steps, without . and .., and with no / at its end."
+            )
         return self.root.joinpath(*steps)
 
     def head(self, key: str) -> ObjectInfo | None:

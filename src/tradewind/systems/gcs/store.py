@@ -115,6 +115,19 @@ class GCSStore(Store):
         """Name an object, or the bucket itself."""
         return f"gs://{self.bucket}/{key}" if key else f"gs://{self.bucket}"
 
+    def check_key(self, key: str, *, writing: bool = False) -> None:
+        """Refuse names that Google refuses or clients resolve; see `Store.check_key`."""
+        super().check_key(key, writing=writing)
+        if key in (".", ".."):
+            raise InputError(
+                f"{self.uri(key)}: no object is called . or .. there. Correct the name."
+            )
+        if writing and ("\r" in key or "\n" in key):
+            raise InputError(
+                f"{self.uri(key)!a}: Google Cloud Storage takes no line ends in a name. Choose "
+                "another one."
+            )
+
     def check(self) -> None:
         """Look whether the bucket is there and may be used."""
         query = {"maxResults": "1", "fields": "kind"}
@@ -122,6 +135,7 @@ class GCSStore(Store):
 
     def head(self, key: str) -> ObjectInfo | None:
         """Describe one object; None where there is none."""
+        self.check_key(key)
         answer = self._http.ask("GET", self._object(key), {"fields": _FIELDS})
         if answer.status == 404:
             # Nothing tells a missing object from a missing bucket but a question for the latter.
@@ -131,6 +145,7 @@ class GCSStore(Store):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
+        self.check_key(prefix)
         query = {"prefix": prefix, "fields": f"items({_FIELDS}),nextPageToken"}
         while True:
             page = self._http.ask("GET", self._objects, query).expect(200).json()
@@ -176,6 +191,7 @@ class GCSStore(Store):
         """Begin to write an object; it completes only where nobody else has replaced it since."""
         if not key:
             raise InputError(f"{self.uri()}: the object has no key. Write gs://bucket/key.")
+        self.check_key(key, writing=True)
         if create_only:
             generation, expected = "0", True
         elif replaces is not None:
@@ -201,6 +217,7 @@ class GCSStore(Store):
         """Delete objects; those that are not there count as deleted."""
 
         def one(key: str) -> None:
+            self.check_key(key)
             self._http.ask("DELETE", self._object(key)).expect(204, 200, 404)
 
         with ThreadPoolExecutor(_DELETERS, thread_name_prefix="tradewind-delete") as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import threading
 import time
 from collections import deque
@@ -35,6 +36,8 @@ _PIECE = 4 * MIB
 _READ_ATTEMPTS = 6
 _LONGEST_PAUSE = 8.0
 _DELETED_AT_ONCE = 1_000
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What XML cannot hold, so that no listing and no request to delete tells it."""
 _ENCRYPTION = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
 
@@ -227,6 +230,22 @@ class S3Store(Store):
         """Name an object: ``s3://bucket/key``."""
         return f"s3://{self.bucket}/{key}" if key else f"s3://{self.bucket}"
 
+    def check_key(self, key: str, *, writing: bool = False) -> None:
+        """Refuse keys of which listings, servers or clients make others; see `Store.check_key`."""
+        super().check_key(key, writing=writing)
+        if not writing:
+            return
+        if _CONTROLS.search(key):
+            raise InputError(
+                f"{self.uri(key)!a}: the key has control characters, which S3 can neither "
+                "list nor delete by name. Choose another key."
+            )
+        if {".", ".."} & set(key.split("/")):
+            raise InputError(
+                f"{self.uri(key)}: the key has a step . or .., which some servers and clients "
+                "take for a path, so that another object is meant. Write the key without it."
+            )
+
     def check(self) -> None:
         """Look whether the bucket is there and may be listed."""
         with translated(self.describe(), "look at the bucket"):
@@ -237,6 +256,7 @@ class S3Store(Store):
         """Describe one object; None where there is none."""
         from botocore.exceptions import ClientError
 
+        self.check_key(key)
         with translated(self.describe(key), "look at the object"):
             try:
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **self.part_arguments)
@@ -251,6 +271,7 @@ class S3Store(Store):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
+        self.check_key(prefix)
         for page in self._pages("list_objects_v2", prefix, "list objects"):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(
@@ -276,6 +297,7 @@ class S3Store(Store):
         from botocore.exceptions import BotoCoreError, ClientError
         from urllib3.exceptions import HTTPError
 
+        self.check_key(key)
         where = self.describe(key)
         done, size, failures = 0, None, 0
         while size is None or done < size:
@@ -333,6 +355,7 @@ class S3Store(Store):
         """Begin to write an object; see `Store.upload`."""
         if not key:
             raise InputError(f"{self.uri()}: the object has no key. Write s3://bucket/key.")
+        self.check_key(key, writing=True)
         arguments = dict(self._extra_args)
         arguments["Metadata"] = {**arguments.get("Metadata", {}), **(metadata or {})}
         if content_type is not None:
