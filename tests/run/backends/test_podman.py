@@ -17,7 +17,7 @@ from container_engine import podman_engine
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
-from tradewind.run.backend import Status, join_last
+from tradewind.run.backend import LogLine, Status, join_last
 from tradewind.systems.docker.backend import DockerBackend
 from tradewind.systems.docker.terminal_log import TerminalReader
 
@@ -120,10 +120,19 @@ def test_a_link_s_target_is_never_a_result(
 @pytest.mark.parametrize("beyond", [-1, 0, 1, 2])
 def test_pieces_of_a_terminal_s_line_do_not_depend_on_how_it_comes(beyond: int):
     line = b"x" * ((1 << 20) + beyond) + b"\r\nlast\r\n"
-    at_once = list(chain.from_iterable(TerminalReader(None).lines([line])))
+    at_once = read([line])
     for split in range(len(line) - 12, len(line)):
         parts = [line[:split], line[split:]]
-        assert list(chain.from_iterable(TerminalReader(None).lines(parts))) == at_once
+        assert read(parts) == at_once
     assert join_last(at_once[:-1], where="") == "x" * ((1 << 20) + beyond)
-    left = list(chain.from_iterable(TerminalReader(at_once[0].cursor).lines([line])))
-    assert left == at_once[1:]
+    assert read([line], at_once[0].cursor) == at_once[1:]
+
+
+def test_a_terminal_s_log_that_ends_before_its_container_ends_in_no_line():
+    # podman ends what is followed before its last bytes, in the middle of a line too.
+    assert [line.text for line in read([b"one\r\ntw"], ended=False)] == ["one"]
+    assert [line.text for line in read([b"one\r\ntwo"], ended=True)] == ["one", "two"]
+
+
+def read(chunks: list[bytes], after: str | None = None, *, ended: bool = True) -> list[LogLine]:
+    return list(chain.from_iterable(TerminalReader(after, ended=ended).lines(chunks)))

@@ -170,7 +170,7 @@ class Follower:
         self._taken = 0.0
         self._reader: LogReader | TerminalReader
         if _has_no_times(engine, told, after):
-            self._reader = TerminalReader(after)
+            self._reader = TerminalReader(after, ended=told["State"]["Status"] in ENDED)
             params = {**_query(engine, None), "timestamps": "0", "follow": str(int(follow))}
         else:
             self._reader = LogReader(told, after)

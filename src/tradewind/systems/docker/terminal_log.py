@@ -26,9 +26,12 @@ class TerminalReader:
 
     Args:
         after: Cursor of the last line known; None for none.
+        ended: Whether the container has ended, so that what has no line's end will get none. A
+            log that was followed may end before its last bytes.
     """
 
-    def __init__(self, after: str | None) -> None:
+    def __init__(self, after: str | None, *, ended: bool) -> None:
+        self._ended = ended
         self._skip = int((after or "").removeprefix(_MARK) or 0)
         self._number = 0
 
@@ -45,7 +48,7 @@ class TerminalReader:
 
         Yields:
             Those that a chunk has completed, pieces of 1 MiB of longer ones; after the last chunk
-            what has no line's end.
+            what has no line's end and will get none.
         """
         rest = b""
         for chunk in chunks:
@@ -56,7 +59,7 @@ class TerminalReader:
                 found += self._line(piece, goes_on=True)
             if found:
                 yield found
-        if rest and (found := list(self._pieces_of(rest))):
+        if self._ended and rest and (found := list(self._pieces_of(rest))):
             yield found
 
     def _pieces_of(self, text: bytes) -> Iterator[LogLine]:
