@@ -158,7 +158,7 @@ def client_of(service: str, environment: dict[str, str], endpoint: str) -> Any:
 
 def deploy(systems: Any) -> None:
     """Put a model of random centres into service as the endpoint `digits`."""
-    from tradewind.local.sagemaker.algorithms.kmeans.model import write_archive
+    from sagemaker_local.algorithms.kmeans.model import write_archive
 
     artifact = io.BytesIO()
     centres = np.random.default_rng(0).random((CENTRES, FEATURES), np.float32)

@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from sagemaker_local.algorithms.kmeans import cluster
+from sagemaker_local.algorithms.kmeans.serve import KMeansModel
+from sagemaker_local.objects import Objects, S3Uri
 from tradewind.local import up
-from tradewind.local.sagemaker.algorithms.kmeans import cluster
-from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
-from tradewind.local.sagemaker.objects import Objects, S3Uri
 from tradewind.systems.sagemaker import recordio
 
 FEATURES = 784
@@ -123,9 +123,7 @@ def job(
         "s3": {"endpoint": endpoint, "region": region},
     }
     (folder / name / "job.json").write_text(json.dumps(description))
-    output, taken = run(
-        [sys.executable, "-m", "tradewind.local.sagemaker.trainer", str(folder / name)]
-    )
+    output, taken = run([sys.executable, "-m", "sagemaker_local.trainer", str(folder / name)])
     metrics = [json.loads(line) for line in output.splitlines()]
     (msd,) = [m["value"] for m in metrics if m["event"] == "metric"]
     return {**taken, "msd": msd}

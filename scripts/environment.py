@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The distributions of this project, each a folder with a pyproject.toml.
+PROJECTS = (ROOT, ROOT / "packages" / "sagemaker-local")
 OLDEST = (3, 11)
 
 
@@ -30,7 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("requirements", type=Path)
-    parser.add_argument("--editable", action="store_true", help="install this project as well")
+    parser.add_argument(
+        "--editable", action="store_true", help="install this project's distributions as well"
+    )
     parser.add_argument(
         "--compiles-mysqlclient",
         action="store_true",
@@ -97,7 +101,8 @@ def fingerprint(requirements: Path, *, editable: bool) -> str:
     """What the environment was built from: pins, project, interpreter."""
     digest = hashlib.sha256(requirements.read_bytes())
     if editable:
-        digest.update((ROOT / "pyproject.toml").read_bytes())
+        for project in PROJECTS:
+            digest.update((project / "pyproject.toml").read_bytes())
     digest.update(f"{ROOT}\n{sys.version}".encode())
     return digest.hexdigest()
 
@@ -124,9 +129,11 @@ def create(folder: Path) -> None:
 
 
 def install(folder: Path, requirements: Path, *, editable: bool) -> None:
-    """Install the pins, and this project without looking for anything else."""
+    """Install the pins, and this project's distributions without looking for anything else."""
     python = folder / "bin" / "python"
-    project: list[str | Path] = ["--no-deps", "--editable", ROOT]
+    projects: list[str | Path] = ["--no-deps"]
+    for project in PROJECTS:
+        projects += ["--editable", project]
     pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     installers = [[*pip, "install"]]
     # uv does in seconds what takes pip minutes, but a machine may be set up for pip alone.
@@ -147,7 +154,7 @@ def install(folder: Path, requirements: Path, *, editable: bool) -> None:
         try:
             subprocess.run([*installer, "-r", requirements], check=True, env=environment)
             if editable:
-                subprocess.run([*installer, *project], check=True, env=environment)
+                subprocess.run([*installer, *projects], check=True, env=environment)
             return
         except subprocess.CalledProcessError:
             if last == 0:

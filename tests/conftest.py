@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +11,6 @@ from mysql_client import need_mysql_client
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.system import find_systems
-
-
-@pytest.fixture(scope="session")
-def local_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
-    """A running S3 server: ``local_s3["s3"].endpoint``, ``local_s3.environment``."""
-    with up(["s3"], data=tmp_path_factory.mktemp("local-s3")) as systems:
-        yield systems
-
-
-@pytest.fixture(scope="session")
-def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
-    """A running SageMaker and the S3 server it works on, as ``tradewind up sagemaker`` starts."""
-    with up(["sagemaker"], data=tmp_path_factory.mktemp("local-sagemaker")) as systems:
-        yield systems
 
 
 def started(name: str, folders: pytest.TempPathFactory) -> Iterator[Systems]:
@@ -58,12 +43,6 @@ def local_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]
 def local_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
     """A running MongoDB, a replica set of one: MONGODB_URI, MONGODB_PASSWORD."""
     yield from started("mongodb", tmp_path_factory)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """An empty data folder for a test that starts systems of its own."""
-    return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")

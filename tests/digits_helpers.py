@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from digits.layout import Layout
+from sagemaker_local.algorithms.kmeans.model import encode_centres
 from tradewind.local import Systems
-from tradewind.local.sagemaker.algorithms.kmeans.model import encode_centres
 
 IMAGE = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
 ROLE = "arn:aws:iam::123456789012:role/tradewind-digits"

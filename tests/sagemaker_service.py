@@ -17,8 +17,8 @@ import boto3
 import numpy as np
 from botocore.config import Config
 
+from sagemaker_local.algorithms.kmeans.model import write_archive
 from tradewind.local import Systems
-from tradewind.local.sagemaker.algorithms.kmeans.model import write_archive
 from tradewind.systems.sagemaker import recordio
 
 KMEANS = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
@@ -52,7 +52,8 @@ class SageMakerProcess:
         self.endpoint = ""
 
     def start(self) -> SageMakerProcess:
-        command = [sys.executable, "-m", "tradewind.local.sagemaker", f"--data={self._data}"]
+        command = [sys.executable, "-m", "sagemaker_local", "serve", "--port=0"]
+        command += [f"--data={self._data}"]
         command += [f"--s3-endpoint={self._s3['s3'].endpoint}"]
         command += [f"--container-engine={self._engine}"]
         self._process = subprocess.Popen(

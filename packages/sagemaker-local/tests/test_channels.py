@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.channels import CSV, RECORDIO, resolve_channels, shard
+from sagemaker_local.channels import CSV, RECORDIO, resolve_channels, shard
+from sagemaker_local.errors import InputError
 from training_jobs import Workshop, channel
 
 

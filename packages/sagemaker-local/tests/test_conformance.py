@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sagemaker_local import registry, shapes
 from sagemaker_service import (
     KMEANS,
     ROLE,
@@ -25,7 +26,6 @@ from sagemaker_service import (
     wait_status,
 )
 from tradewind.local import Systems
-from tradewind.local.sagemaker import registry, shapes
 
 registry.load()
 

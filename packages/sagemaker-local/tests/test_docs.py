@@ -1,13 +1,13 @@
-"""The page on the local SageMaker names every operation that is offered, and no other."""
+"""The README names every operation that is offered, and no other."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from tradewind.local.sagemaker import registry
+from sagemaker_local import registry
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "sagemaker-local.md"
+PAGE = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def test_every_operation_is_documented() -> None:

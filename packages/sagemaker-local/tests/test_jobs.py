@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import uvloop
 
-from tradewind.local.sagemaker import jobs as jobs_module
-from tradewind.local.sagemaker import registry, shapes
-from tradewind.local.sagemaker.errors import ResourceInUse, ValidationException
-from tradewind.local.sagemaker.job_events import LOG_GROUP
-from tradewind.local.sagemaker.jobs import Jobs
-from tradewind.local.sagemaker.service import Service, Settings
+from sagemaker_local import jobs as jobs_module
+from sagemaker_local import registry, shapes
+from sagemaker_local.api_errors import ResourceInUse, ValidationException
+from sagemaker_local.job_events import LOG_GROUP
+from sagemaker_local.jobs import Jobs
+from sagemaker_local.service import Service, Settings
 
 FAKE = Path(__file__).with_name("fake_trainer.py")
 IMAGE = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"

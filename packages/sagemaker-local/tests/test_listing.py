@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tradewind.local.sagemaker import listing
-from tradewind.local.sagemaker.errors import ValidationException
+from sagemaker_local import listing
+from sagemaker_local.api_errors import ValidationException
 
 BODIES = [
     {

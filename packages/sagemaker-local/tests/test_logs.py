@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tradewind.local.sagemaker import registry, shapes
-from tradewind.local.sagemaker.errors import ApiError
-from tradewind.local.sagemaker.log_filter import LogFilter
-from tradewind.local.sagemaker.logs import MAX_EVENT_BYTES, Logs
+from sagemaker_local import registry, shapes
+from sagemaker_local.api_errors import ApiError
+from sagemaker_local.log_filter import LogFilter
+from sagemaker_local.logs import MAX_EVENT_BYTES, Logs
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.local.sagemaker.objects import Objects, S3Uri
+from sagemaker_local.errors import InputError, RetryError, SetupError
+from sagemaker_local.objects import Objects, S3Uri
 from training_jobs import Workshop
 
 

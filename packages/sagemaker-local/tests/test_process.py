@@ -17,8 +17,11 @@ from tradewind.local import Systems
 
 
 def refusal(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tradewind.local.sagemaker", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "sagemaker_local", "serve", "--port=0", *arguments]
+    environment = os.environ | {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tradewind.local.sagemaker import shapes
-from tradewind.local.sagemaker.errors import ApiError, SerializationException, ValidationException
+from sagemaker_local import shapes
+from sagemaker_local.api_errors import ApiError, SerializationException, ValidationException
 
 JOB: dict[str, Any] = {
     "TrainingJobName": "job",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tradewind.errors import SetupError
-from tradewind.local.sagemaker.store import Exists, FolderLock, Missing, Store
+from sagemaker_local.errors import SetupError
+from sagemaker_local.store import Exists, FolderLock, Missing, Store
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_state_survives_sigkill(path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from tradewind.local.sagemaker.store import Store\n"
+        "from sagemaker_local.store import Store\n"
         "store = Store(Path(sys.argv[1]))\n"
         "store.create('model', 'a', {'Value': 0})\n"
         "for number in range(100):\n"

@@ -15,9 +15,9 @@ from typing import Any
 import boto3
 import numpy as np
 
+from sagemaker_local.algorithms.kmeans.serve import KMeansModel
+from sagemaker_local.objects import Objects
 from tradewind.local import Systems
-from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
-from tradewind.local.sagemaker.objects import Objects
 from tradewind.systems.sagemaker import recordio
 
 
@@ -154,7 +154,7 @@ class Workshop:
     def start(self, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
         with (folder / "stderr.txt").open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tradewind.local.sagemaker.trainer", folder],
+                [sys.executable, "-m", "sagemaker_local.trainer", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -8,8 +8,8 @@ import pytest
 
 from digits.model import parse_centroids, read_artifact
 from digits_helpers import archive, artifact
+from sagemaker_local.algorithms.kmeans.model import encode_centres
 from tradewind.errors import CorruptDataError, InputError
-from tradewind.local.sagemaker.algorithms.kmeans.model import encode_centres
 
 CENTROIDS = np.random.default_rng(0).random((3, 784), dtype=np.float32)
 

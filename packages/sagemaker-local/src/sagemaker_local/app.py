@@ -14,17 +14,17 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tradewind.local.sagemaker import registry, shapes, wire
-from tradewind.local.sagemaker.errors import (
+from sagemaker_local import registry, shapes, wire
+from sagemaker_local.api_errors import (
     ApiError,
     InternalFailure,
     UnknownOperation,
     ValidationError,
 )
-from tradewind.local.sagemaker.invocation import Invocation
+from sagemaker_local.invocation import Invocation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["App"]
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.objects import ObjectInfo, Objects, S3Uri
+from sagemaker_local.errors import InputError
+from sagemaker_local.objects import ObjectInfo, Objects, S3Uri
 
 __all__ = ["CSV", "RECORDIO", "Channel", "read_manifest", "resolve_channels", "shard"]
 

@@ -6,14 +6,14 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from tradewind.local.sagemaker import job_state
-from tradewind.local.sagemaker.job_state import KIND
-from tradewind.local.sagemaker.metrics import MetricFinder
-from tradewind.local.sagemaker.store import Body
-from tradewind.local.sagemaker.trainer_process import Event
+from sagemaker_local import job_state
+from sagemaker_local.job_state import KIND
+from sagemaker_local.metrics import MetricFinder
+from sagemaker_local.store import Body
+from sagemaker_local.trainer_process import Event
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["LOG_GROUP", "Recorder"]
 

@@ -11,7 +11,7 @@ import math
 import time
 from typing import Any
 
-from tradewind.local.sagemaker.store import Body
+from sagemaker_local.store import Body
 
 __all__ = [
     "FINISHED",

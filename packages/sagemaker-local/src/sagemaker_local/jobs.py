@@ -14,16 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import TradewindError
-from tradewind.local.sagemaker import algorithms, job_state
-from tradewind.local.sagemaker.errors import ValidationException
-from tradewind.local.sagemaker.job_events import Recorder
-from tradewind.local.sagemaker.job_state import FINISHED, KIND
-from tradewind.local.sagemaker.store import Body, Missing
-from tradewind.local.sagemaker.trainer_process import TrainerProcess, end_leftover
+from sagemaker_local import algorithms, job_state
+from sagemaker_local.api_errors import ValidationException
+from sagemaker_local.errors import SageMakerLocalError
+from sagemaker_local.job_events import Recorder
+from sagemaker_local.job_state import FINISHED, KIND
+from sagemaker_local.store import Body, Missing
+from sagemaker_local.trainer_process import TrainerProcess, end_leftover
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["Jobs"]
 
@@ -150,7 +150,7 @@ class Jobs:
                 raise
         except Missing:
             _log.warning("Training job %s was removed while it ran", job.name)
-        except TradewindError as error:
+        except SageMakerLocalError as error:
             with contextlib.suppress(Missing):
                 self._finish(job.name, "Failed", reason=f"ClientError: {error}")
         except Exception as error:
@@ -234,7 +234,7 @@ class Jobs:
         self, job: _Job, body: Body, folder: Path, recorder: Recorder
     ) -> str | None:
         """Run an image by the container contract; return why it failed."""
-        from tradewind.local.sagemaker.containers import training
+        from sagemaker_local.containers import training
 
         await training.train(
             self._service, folder, body, emit=lambda event: recorder.record([event]), stop=job.stop

@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any
 
-from tradewind.local.sagemaker.errors import ValidationException
-from tradewind.local.sagemaker.store import Body
+from sagemaker_local.api_errors import ValidationException
+from sagemaker_local.store import Body
 
 __all__ = ["cut", "page"]
 

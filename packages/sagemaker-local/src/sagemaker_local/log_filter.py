@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tradewind.local.sagemaker.errors import InvalidParameter
+from sagemaker_local.api_errors import InvalidParameter
 
 __all__ = ["LogFilter"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tradewind.local.sagemaker.store import connect
+from sagemaker_local.store import connect
 
 __all__ = ["MAX_EVENT_BYTES", "Event", "Logs"]
 

@@ -1,4 +1,4 @@
-"""``python -m tradewind.local.sagemaker.model_worker``: answers large requests, out of process.
+"""``python -m sagemaker_local.model_worker``: answers large requests, out of process.
 
 Reading megabytes of numbers holds Python's interpreter lock for long: in the service's own process
 it would stall every other request. The service writes requests to stdin and reads the answers from
@@ -15,9 +15,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker import algorithms
-from tradewind.local.sagemaker.algorithms import InvocationError, ServedModel
+from sagemaker_local import algorithms
+from sagemaker_local.algorithms import InvocationError, ServedModel
+from sagemaker_local.errors import InputError
 
 __all__ = ["main"]
 

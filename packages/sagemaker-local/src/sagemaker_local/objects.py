@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from sagemaker_local.errors import InputError, RetryError, SageMakerLocalError, SetupError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Store
@@ -214,7 +214,7 @@ class Objects:
 
         try:
             yield
-        except TradewindError:
+        except SageMakerLocalError:
             raise
         except (FileNotFoundError, theirs.NotFoundError) as error:
             missing = "bucket" if "NoSuchBucket" in str(error) else "object"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["Handler", "Operation", "find", "load", "offered", "operation"]
 
@@ -75,7 +75,7 @@ def operation(service: str, name: str, *, threaded: bool = False) -> Callable[[H
 
 def load() -> None:
     """Import every module of ``operations/``; may be called again at no cost."""
-    from tradewind.local.sagemaker import operations
+    from sagemaker_local import operations
 
     for module in pkgutil.iter_modules(operations.__path__):
         importlib.import_module(f"{operations.__name__}.{module.name}")

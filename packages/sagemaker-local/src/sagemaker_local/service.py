@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tradewind.local.sagemaker import registry
-from tradewind.local.sagemaker.logs import Logs
-from tradewind.local.sagemaker.store import FolderLock, Store
+from sagemaker_local import registry
+from sagemaker_local.logs import Logs
+from sagemaker_local.store import FolderLock, Store
 
 __all__ = ["Part", "Service", "Settings"]
 
@@ -63,9 +63,9 @@ class Service:
         self.store = Store(settings.data / "state.sqlite")
         self.logs = Logs(settings.data / "logs.sqlite", settings.region, settings.account)
         # The parts name this class in their types, so they are imported when they are needed.
-        from tradewind.local.sagemaker.hosting import Hosting
-        from tradewind.local.sagemaker.jobs import Jobs
-        from tradewind.local.sagemaker.transform import Transforms
+        from sagemaker_local.hosting import Hosting
+        from sagemaker_local.jobs import Jobs
+        from sagemaker_local.transform import Transforms
 
         self.jobs = Jobs(self)
         self.hosting = Hosting(self)

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape
 
-from tradewind.local.sagemaker.errors import ApiError, SerializationException, ValidationException
+from sagemaker_local.api_errors import ApiError, SerializationException, ValidationException
 
 __all__ = ["check", "operation_model", "parse", "pick", "service_model"]
 

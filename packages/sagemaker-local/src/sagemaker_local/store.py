@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tradewind.errors import SetupError
+from sagemaker_local.errors import SetupError
 
 __all__ = ["Body", "Exists", "FolderLock", "Missing", "Store", "connect"]
 

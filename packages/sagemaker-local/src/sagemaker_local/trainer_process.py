@@ -1,6 +1,6 @@
 """The training process of one job: started, listened to, stopped.
 
-It is ``python -m tradewind.local.sagemaker.trainer JOBDIR`` in a session of its own. It holds a
+It is ``python -m sagemaker_local.trainer JOBDIR`` in a session of its own. It holds a
 pipe of ours as its stdin, whose end tells it that the service is gone; its stdout is one JSON
 event a line.
 """
@@ -21,7 +21,7 @@ __all__ = ["Event", "TrainerProcess", "end_leftover"]
 
 Event: TypeAlias = dict[str, Any]
 
-MODULE = "tradewind.local.sagemaker.trainer"
+MODULE = "sagemaker_local.trainer"
 _CHUNK = 256 * 1024
 _MAX_LINE = 4 * 1024 * 1024
 _LAST_WORDS = 2000

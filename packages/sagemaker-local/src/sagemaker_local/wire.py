@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-from tradewind.local.sagemaker import shapes
-from tradewind.local.sagemaker.errors import ApiError, SerializationException, UnknownOperation
+from sagemaker_local import shapes
+from sagemaker_local.api_errors import ApiError, SerializationException, UnknownOperation
 
 __all__ = ["JSON_TYPE", "Call", "Reply", "json_error", "read"]
 

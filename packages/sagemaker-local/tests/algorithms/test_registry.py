@@ -1,6 +1,6 @@
 import pytest
 
-from tradewind.local.sagemaker import algorithms
+from sagemaker_local import algorithms
 
 
 @pytest.mark.parametrize(

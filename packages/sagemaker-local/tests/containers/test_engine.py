@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import container_engine
-from tradewind.local.sagemaker.containers.archives import layout, pack, read_text
-from tradewind.local.sagemaker.containers.engine import (
+from sagemaker_local.containers.archives import layout, pack, read_text
+from sagemaker_local.containers.engine import (
     Engine,
     EngineError,
     NoEngineError,

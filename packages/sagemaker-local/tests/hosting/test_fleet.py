@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.local.sagemaker.hosting.fleet import Fleet, NoSuchVariantError, Variant
-from tradewind.local.sagemaker.hosting.servers import Answer
-from tradewind.local.sagemaker.invocation import Invocation
+from sagemaker_local.hosting.fleet import Fleet, NoSuchVariantError, Variant
+from sagemaker_local.hosting.servers import Answer
+from sagemaker_local.invocation import Invocation
 
 
 class Server:

@@ -13,6 +13,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from sagemaker_local.hosting.workers import WorkerError, Workers
+from sagemaker_local.invocation import Invocation
 from sagemaker_service import (
     SageMakerProcess,
     create_config,
@@ -23,8 +25,6 @@ from sagemaker_service import (
     wait_status,
 )
 from tradewind.local import Systems
-from tradewind.local.sagemaker.hosting.workers import WorkerError, Workers
-from tradewind.local.sagemaker.invocation import Invocation
 
 
 def run(work: Callable[[Workers], Awaitable[None]]) -> None:
@@ -42,7 +42,7 @@ def children() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if "tradewind.local.sagemaker.model_worker" in child.cmdline()
+        if "sagemaker_local.model_worker" in child.cmdline()
     ]
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.errors import InputError, RetryError
-from tradewind.local.sagemaker.channels import CSV, RECORDIO, Channel
-from tradewind.local.sagemaker.objects import ObjectInfo, S3Uri
-from tradewind.local.sagemaker.trainer.rows import prefetch, read_rows
+from sagemaker_local.channels import CSV, RECORDIO, Channel
+from sagemaker_local.errors import InputError, RetryError
+from sagemaker_local.objects import ObjectInfo, S3Uri
+from sagemaker_local.trainer.rows import prefetch, read_rows
 from training_jobs import csv_bytes, recordio_bytes
 
 ROWS = np.arange(60, dtype=np.float32).reshape(12, 5) / 8

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.transform.paths import parse_path
-from tradewind.local.sagemaker.transform.processing import Processing
+from sagemaker_local.errors import InputError
+from sagemaker_local.transform.paths import parse_path
+from sagemaker_local.transform.processing import Processing
 
 RECORD = {"id": 7, "a b": {"x-y": [1, 2, 3]}, "rest": [{"n": 1}, {"n": 2}]}
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.transform.split import gunzip, payloads, splitter
+from sagemaker_local.errors import InputError
+from sagemaker_local.transform.split import gunzip, payloads, splitter
 from tradewind.systems.sagemaker import recordio
 
 LIMIT = 64

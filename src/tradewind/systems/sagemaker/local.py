@@ -1,18 +1,17 @@
-"""SageMaker, and what its clients call beside it: the service of `tradewind.local.sagemaker`."""
+"""SageMaker, and what its clients call beside it: the distribution ``sagemaker-local``.
+
+It is installed beside Tradewind and started by its command: nothing of it is imported here.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import signal
-import sys
 
-from tradewind.errors import SetupError
-from tradewind.local.system import AWS_REGION, Context, Offer, System
+from tradewind.local.system import AWS_REGION, Context, Offer, System, find_program
 
 __all__ = ["SYSTEM", "SageMaker"]
 
 _ACCOUNT = "123456789012"
-_MODULES = ("botocore", "httptools", "httpx", "obstore", "uvicorn")
 
 # What the service answers: boto3's service name, which keys an Airflow connection's service_config,
 # and the suffix of AWS_ENDPOINT_URL_..., which is botocore's service id.
@@ -36,13 +35,21 @@ class SageMaker(System):
     start_timeout = 60.0
 
     def check(self) -> None:
-        """Look for the libraries that the service is made of."""
-        for module in _MODULES:
-            if importlib.util.find_spec(module) is None:
-                raise SetupError(
-                    f"{self.name}: the Python module {module!r} is not installed. "
-                    "Install it with: pip install 'tradewind[local-sagemaker]'"
-                )
+        """Look for the service's command."""
+        self.program()
+
+    def program(self) -> str:
+        """Return the path of the service's command.
+
+        Raises:
+            SetupError: It is not installed.
+        """
+        return find_program(
+            "sagemaker-local",
+            system=self.name,
+            remedy="It is a distribution of its own, in Tradewind's repository. Install it from a "
+            "clone: pip install ./packages/sagemaker-local",
+        )
 
     def start(self, context: Context) -> Offer:
         """Start the service and wait until it announces its endpoint."""
@@ -51,9 +58,8 @@ class SageMaker(System):
         data.mkdir(exist_ok=True)
         child = context.children.start(
             [
-                sys.executable,
-                "-m",
-                "tradewind.local.sagemaker",
+                self.program(),
+                "serve",
                 f"--data={data}",
                 f"--s3-endpoint={s3.endpoint}",
                 f"--host={context.host}",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib
 import re
 
-from tradewind.local.sagemaker.algorithms.base import Algorithm, InvocationError, ServedModel
+from sagemaker_local.algorithms.base import Algorithm, InvocationError, ServedModel
 
 __all__ = ["Algorithm", "InvocationError", "ServedModel", "find", "get"]
 
-_BUILT_IN = {"kmeans": "tradewind.local.sagemaker.algorithms.kmeans"}
+_BUILT_IN = {"kmeans": "sagemaker_local.algorithms.kmeans"}
 
 # <account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag][@digest]; the account of a built-in
 # image differs by region (https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/), so any will

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from tradewind.errors import InputError
+from sagemaker_local.errors import InputError
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.trainer.context import TrainingContext
+    from sagemaker_local.trainer.context import TrainingContext
 
 __all__ = ["Algorithm", "InvocationError", "ServedModel"]
 

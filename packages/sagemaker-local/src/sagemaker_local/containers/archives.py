@@ -12,7 +12,7 @@ from typing import IO, cast
 
 import httpx
 
-from tradewind.local.sagemaker.containers.engine import Engine, EngineError
+from sagemaker_local.containers.engine import Engine, EngineError
 
 __all__ = ["file_chunks", "layout", "pack", "read_text"]
 

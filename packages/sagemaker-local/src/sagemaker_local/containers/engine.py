@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from tradewind.errors import TradewindError
+from sagemaker_local.errors import SageMakerLocalError
 
 __all__ = ["Engine", "EngineError", "NoEngineError", "find_engine", "require_image"]
 
@@ -33,7 +33,7 @@ _INSTALL = (
 _SECONDS = 60.0
 
 
-class EngineError(TradewindError):
+class EngineError(SageMakerLocalError):
     """The container engine refused or failed on a request.
 
     Args:
@@ -47,7 +47,7 @@ class EngineError(TradewindError):
         self.message = message
 
 
-class NoEngineError(TradewindError):
+class NoEngineError(SageMakerLocalError):
     """There is no container engine to be used; the text says what to install."""
 
 

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.objects import Objects
-from tradewind.local.sagemaker.transform.storage import Item, TransformObjects
+from sagemaker_local.errors import InputError
+from sagemaker_local.objects import Objects
+from sagemaker_local.transform.storage import Item, TransformObjects
 
 __all__ = ["Pipe", "check_channel", "download", "input_mode", "resolve"]
 

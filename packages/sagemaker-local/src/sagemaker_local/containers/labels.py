@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from tradewind.local.sagemaker.containers.engine import EngineError, NoEngineError, find_engine
+from sagemaker_local.containers.engine import EngineError, NoEngineError, find_engine
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["SERVICE", "WHAT", "labels", "remove_leftovers"]
 

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tradewind.local.sagemaker.containers.archives import file_chunks, layout
-from tradewind.local.sagemaker.containers.engine import (
+from sagemaker_local.containers.archives import file_chunks, layout
+from sagemaker_local.containers.engine import (
     Engine,
     EngineError,
     NoEngineError,
     find_engine,
     require_image,
 )
-from tradewind.local.sagemaker.containers.labels import labels
-from tradewind.local.sagemaker.hosting.servers import Answer, LoadError, ModelTimeoutError
-from tradewind.local.sagemaker.invocation import Invocation
+from sagemaker_local.containers.labels import labels
+from sagemaker_local.hosting.servers import Answer, LoadError, ModelTimeoutError
+from sagemaker_local.invocation import Invocation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["ContainerServer"]
 

@@ -16,22 +16,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError, TradewindError
-from tradewind.local.sagemaker.containers.archives import layout, pack, read_text
-from tradewind.local.sagemaker.containers.engine import (
+from sagemaker_local.containers.archives import layout, pack, read_text
+from sagemaker_local.containers.engine import (
     Engine,
     EngineError,
     NoEngineError,
     find_engine,
     require_image,
 )
-from tradewind.local.sagemaker.containers.inputs import Pipe, download, input_mode, resolve
-from tradewind.local.sagemaker.containers.labels import labels
-from tradewind.local.sagemaker.objects import S3Uri
-from tradewind.local.sagemaker.transform.storage import TransformObjects
+from sagemaker_local.containers.inputs import Pipe, download, input_mode, resolve
+from sagemaker_local.containers.labels import labels
+from sagemaker_local.errors import InputError, SageMakerLocalError
+from sagemaker_local.objects import S3Uri
+from sagemaker_local.transform.storage import TransformObjects
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["GRACE_SECONDS", "train"]
 
@@ -68,7 +68,7 @@ async def train(
         await job.run()
     except InputError as error:
         emit({"event": "failed", "reason": f"ClientError: {error}"})
-    except TradewindError as error:
+    except SageMakerLocalError as error:
         emit({"event": "failed", "reason": f"InternalServerError: {error}"})
     finally:
         await asyncio.shield(job.close())

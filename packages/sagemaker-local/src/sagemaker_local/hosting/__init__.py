@@ -1,5 +1,5 @@
 """What serves: endpoints, their fleets of model servers, and InvokeEndpoint."""
 
-from tradewind.local.sagemaker.hosting.endpoints import Hosting
+from sagemaker_local.hosting.endpoints import Hosting
 
 __all__ = ["Hosting"]

@@ -8,12 +8,12 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradewind.errors import TradewindError
-from tradewind.local.sagemaker.hosting.servers import LoadError
-from tradewind.local.sagemaker.objects import Objects, S3Uri
+from sagemaker_local.errors import SageMakerLocalError
+from sagemaker_local.hosting.servers import LoadError
+from sagemaker_local.objects import Objects, S3Uri
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["fetch"]
 
@@ -49,7 +49,7 @@ def _download(objects: Objects, url: str, path: Path) -> None:
             for chunk in objects.stream(S3Uri.parse(url)):
                 file.write(chunk)
         os.replace(partial, path)
-    except (TradewindError, OSError) as error:
+    except (SageMakerLocalError, OSError) as error:
         raise LoadError(
             f'Failed to download model data from URL: "{url}". Please ensure that there is an '
             "object located at the URL and that the role passed to CreateModel has permissions "

@@ -13,18 +13,18 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker.errors import ModelNotReady, ValidationException
-from tradewind.local.sagemaker.hosting.fleet import Fleet
-from tradewind.local.sagemaker.hosting.loader import discard, load_fleet, tidy
-from tradewind.local.sagemaker.hosting.plan import describe_variants, find_config, make_plan
-from tradewind.local.sagemaker.hosting.runtime import MODEL_TIMEOUT, invoke, not_found
-from tradewind.local.sagemaker.hosting.servers import LoadError
-from tradewind.local.sagemaker.hosting.workers import Workers
-from tradewind.local.sagemaker.invocation import Invocation, InvocationResult
-from tradewind.local.sagemaker.store import Exists
+from sagemaker_local.api_errors import ModelNotReady, ValidationException
+from sagemaker_local.hosting.fleet import Fleet
+from sagemaker_local.hosting.loader import discard, load_fleet, tidy
+from sagemaker_local.hosting.plan import describe_variants, find_config, make_plan
+from sagemaker_local.hosting.runtime import MODEL_TIMEOUT, invoke, not_found
+from sagemaker_local.hosting.servers import LoadError
+from sagemaker_local.hosting.workers import Workers
+from sagemaker_local.invocation import Invocation, InvocationResult
+from sagemaker_local.store import Exists
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["Hosting"]
 
@@ -52,7 +52,7 @@ class Hosting:
 
     async def start(self) -> None:
         """Bring the endpoints back that were in service, and go on with cut deployments."""
-        from tradewind.local.sagemaker.containers import remove_leftovers
+        from sagemaker_local.containers import remove_leftovers
 
         # Hosting starts first: what containers there are now, nobody attends any more.
         await remove_leftovers(self._service)

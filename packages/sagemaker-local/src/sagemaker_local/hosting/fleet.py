@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tradewind.local.sagemaker.hosting.servers import ModelServer
+from sagemaker_local.hosting.servers import ModelServer
 
 __all__ = ["Fleet", "NoSuchVariantError", "Variant"]
 

@@ -9,13 +9,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import algorithms
-from tradewind.local.sagemaker.hosting.artifacts import fetch
-from tradewind.local.sagemaker.hosting.fleet import Fleet, Variant
-from tradewind.local.sagemaker.hosting.servers import BuiltinServer, LoadError, ModelServer
+from sagemaker_local import algorithms
+from sagemaker_local.hosting.artifacts import fetch
+from sagemaker_local.hosting.fleet import Fleet, Variant
+from sagemaker_local.hosting.servers import BuiltinServer, LoadError, ModelServer
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["discard", "load_fleet", "load_server", "tidy"]
 
@@ -92,7 +92,7 @@ async def load_server(
     group, stream = log
     algorithm = algorithms.find(image)
     if algorithm is None:
-        from tradewind.local.sagemaker.containers.serving import ContainerServer
+        from sagemaker_local.containers.serving import ContainerServer
 
         if url:
             await fetch(service, url, artifact)

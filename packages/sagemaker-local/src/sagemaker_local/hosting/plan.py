@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker.errors import ValidationException
+from sagemaker_local.api_errors import ValidationException
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["container_of", "describe_pending", "describe_variants", "find_config", "make_plan"]
 

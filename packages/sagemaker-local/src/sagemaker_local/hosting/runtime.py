@@ -6,17 +6,17 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from tradewind.local.sagemaker.errors import (
+from sagemaker_local.api_errors import (
     ApiError,
     ModelError,
     ValidationError,
 )
-from tradewind.local.sagemaker.hosting.fleet import Fleet, NoSuchVariantError, Variant
-from tradewind.local.sagemaker.hosting.servers import Answer, ModelTimeoutError
-from tradewind.local.sagemaker.invocation import Invocation, InvocationResult
+from sagemaker_local.hosting.fleet import Fleet, NoSuchVariantError, Variant
+from sagemaker_local.hosting.servers import Answer, ModelTimeoutError
+from sagemaker_local.invocation import Invocation, InvocationResult
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["MAX_BODY_BYTES", "MODEL_TIMEOUT", "invoke", "not_found"]
 

@@ -1,7 +1,7 @@
 """What answers the requests of one production variant.
 
 A `ModelServer` is one loaded model: a built-in algorithm in this process (`BuiltinServer`) or a
-container that speaks the serving contract (`tradewind.local.sagemaker.containers.serving`).
+container that speaks the serving contract (`sagemaker_local.containers.serving`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms import Algorithm, InvocationError, ServedModel
-from tradewind.local.sagemaker.invocation import Invocation
+from sagemaker_local.algorithms import Algorithm, InvocationError, ServedModel
+from sagemaker_local.errors import InputError
+from sagemaker_local.invocation import Invocation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.hosting.workers import Workers
+    from sagemaker_local.hosting.workers import Workers
 
 __all__ = ["Answer", "BuiltinServer", "LoadError", "ModelServer", "ModelTimeoutError"]
 

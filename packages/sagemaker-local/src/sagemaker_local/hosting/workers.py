@@ -9,12 +9,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tradewind.local.sagemaker.hosting.servers import Answer
-from tradewind.local.sagemaker.invocation import Invocation
+from sagemaker_local.hosting.servers import Answer
+from sagemaker_local.invocation import Invocation
 
 __all__ = ["WorkerError", "Workers"]
 
-_MODULE = "tradewind.local.sagemaker.model_worker"
+_MODULE = "sagemaker_local.model_worker"
 
 
 class WorkerError(Exception):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import listing, shapes
-from tradewind.local.sagemaker.errors import ValidationException
-from tradewind.local.sagemaker.operations.tags import drop_tags, set_tags
-from tradewind.local.sagemaker.registry import operation
-from tradewind.local.sagemaker.store import Exists
+from sagemaker_local import listing, shapes
+from sagemaker_local.api_errors import ValidationException
+from sagemaker_local.operations.tags import drop_tags, set_tags
+from sagemaker_local.registry import operation
+from sagemaker_local.store import Exists
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 _KIND = "endpoint-config"
 

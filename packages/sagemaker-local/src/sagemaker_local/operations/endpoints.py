@@ -1,16 +1,16 @@
-"""Endpoints: what serves models; their life is in `tradewind.local.sagemaker.hosting`."""
+"""Endpoints: what serves models; their life is in `sagemaker_local.hosting`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import listing, shapes
-from tradewind.local.sagemaker.hosting.plan import describe_pending
-from tradewind.local.sagemaker.operations.tags import drop_tags, set_tags
-from tradewind.local.sagemaker.registry import operation
+from sagemaker_local import listing, shapes
+from sagemaker_local.hosting.plan import describe_pending
+from sagemaker_local.operations.tags import drop_tags, set_tags
+from sagemaker_local.registry import operation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 _KIND = "endpoint"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker.registry import operation
+from sagemaker_local.registry import operation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 _TRUST = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'

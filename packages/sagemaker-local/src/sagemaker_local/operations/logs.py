@@ -6,19 +6,19 @@ import base64
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import listing
-from tradewind.local.sagemaker.errors import (
+from sagemaker_local import listing
+from sagemaker_local.api_errors import (
     InvalidParameter,
     ResourceAlreadyExists,
     ResourceNotFoundException,
     ValidationException,
 )
-from tradewind.local.sagemaker.log_filter import LogFilter
-from tradewind.local.sagemaker.logs import Event
-from tradewind.local.sagemaker.registry import operation
+from sagemaker_local.log_filter import LogFilter
+from sagemaker_local.logs import Event
+from sagemaker_local.registry import operation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 # A page is cut at 1 MB (GetLogEvents, FilterLogEvents), counting 26 bytes an event beside its text.
 _PAGE_BYTES = 1_000_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import listing
-from tradewind.local.sagemaker.errors import ValidationException
-from tradewind.local.sagemaker.registry import operation
+from sagemaker_local import listing
+from sagemaker_local.api_errors import ValidationException
+from sagemaker_local.registry import operation
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["drop_tags", "set_tags"]
 

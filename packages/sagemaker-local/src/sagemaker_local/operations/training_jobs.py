@@ -6,15 +6,15 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import algorithms, job_state, listing, shapes
-from tradewind.local.sagemaker.errors import ResourceInUse, ValidationException
-from tradewind.local.sagemaker.job_state import FINISHED, KIND
-from tradewind.local.sagemaker.operations.tags import drop_tags, set_tags
-from tradewind.local.sagemaker.registry import operation
-from tradewind.local.sagemaker.store import Body, Exists, Missing
+from sagemaker_local import algorithms, job_state, listing, shapes
+from sagemaker_local.api_errors import ResourceInUse, ValidationException
+from sagemaker_local.job_state import FINISHED, KIND
+from sagemaker_local.operations.tags import drop_tags, set_tags
+from sagemaker_local.registry import operation
+from sagemaker_local.store import Body, Exists, Missing
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 
 @operation("sagemaker", "CreateTrainingJob")

@@ -1,16 +1,16 @@
-"""Transform jobs; their life is in `tradewind.local.sagemaker.transform`."""
+"""Transform jobs; their life is in `sagemaker_local.transform`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tradewind.local.sagemaker import listing, shapes
-from tradewind.local.sagemaker.operations.tags import set_tags
-from tradewind.local.sagemaker.registry import operation
-from tradewind.local.sagemaker.transform.jobs import KIND
+from sagemaker_local import listing, shapes
+from sagemaker_local.operations.tags import set_tags
+from sagemaker_local.registry import operation
+from sagemaker_local.transform.jobs import KIND
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 
 @operation("sagemaker", "CreateTransformJob")

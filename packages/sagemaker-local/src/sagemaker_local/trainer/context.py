@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.channels import Channel, resolve_channels
-from tradewind.local.sagemaker.objects import ObjectInfo, Objects, S3Uri
-from tradewind.local.sagemaker.trainer.events import Events
-from tradewind.local.sagemaker.trainer.rows import Rows, prefetch, read_rows
+from sagemaker_local.channels import Channel, resolve_channels
+from sagemaker_local.errors import InputError
+from sagemaker_local.objects import ObjectInfo, Objects, S3Uri
+from sagemaker_local.trainer.events import Events
+from sagemaker_local.trainer.rows import Rows, prefetch, read_rows
 
 __all__ = ["TrainingContext"]
 

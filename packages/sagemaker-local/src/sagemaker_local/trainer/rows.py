@@ -11,11 +11,11 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms.csv_rows import WidthError, parse_rows
-from tradewind.local.sagemaker.channels import CSV, Channel
-from tradewind.local.sagemaker.objects import ObjectInfo
-from tradewind.systems.sagemaker import recordio
+from sagemaker_local import recordio
+from sagemaker_local.algorithms.csv_rows import WidthError, parse_rows
+from sagemaker_local.channels import CSV, Channel
+from sagemaker_local.errors import InputError
+from sagemaker_local.objects import ObjectInfo
 
 __all__ = ["prefetch", "read_rows"]
 
@@ -93,18 +93,10 @@ def _check_finite(batch: Rows, before: int) -> None:
 
 def _recordio(stream: Iterator[bytes], channel: Channel, features: int) -> Iterator[Rows]:
     size = max(1, min(_BATCH_ROWS, _BATCH_BYTES // (4 * features)))
-    batches = recordio.decode(stream, batch_size=size)
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except InputError as error:
-            # The codec's errors have no object; those of S3, which comes through it, do.
-            if str(error).startswith("RecordIO"):
-                _refuse(str(error))
-            raise
-        yield batch.features
+    try:
+        yield from recordio.decode(stream, batch_size=size)
+    except recordio.RecordIOError as error:
+        _refuse(str(error))
 
 
 def _csv(stream: Iterator[bytes], channel: Channel, features: int) -> Iterator[Rows]:

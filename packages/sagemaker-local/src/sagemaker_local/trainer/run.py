@@ -15,11 +15,11 @@ import traceback
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tradewind.errors import InputError, TradewindError
-from tradewind.local.sagemaker import algorithms
-from tradewind.local.sagemaker.objects import Objects
-from tradewind.local.sagemaker.trainer.context import TrainingContext
-from tradewind.local.sagemaker.trainer.events import Events
+from sagemaker_local import algorithms
+from sagemaker_local.errors import InputError, SageMakerLocalError
+from sagemaker_local.objects import Objects
+from sagemaker_local.trainer.context import TrainingContext
+from sagemaker_local.trainer.events import Events
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ def main(folder: Path) -> int:
         traceback.print_exc()
         events.failed(f"ClientError: {error}")
         return 1
-    except TradewindError as error:
+    except SageMakerLocalError as error:
         traceback.print_exc()
         events.failed(f"InternalServerError: {error}")
         return 1

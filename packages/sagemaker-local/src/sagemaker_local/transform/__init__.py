@@ -1,5 +1,5 @@
 """Batch transform: a model answers for whole objects, outside any endpoint."""
 
-from tradewind.local.sagemaker.transform.jobs import Transforms
+from sagemaker_local.transform.jobs import Transforms
 
 __all__ = ["Transforms"]

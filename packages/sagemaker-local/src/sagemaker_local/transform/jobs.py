@@ -13,16 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.errors import ResourceInUse, ValidationException
-from tradewind.local.sagemaker.hosting.plan import container_of
-from tradewind.local.sagemaker.hosting.servers import LoadError
-from tradewind.local.sagemaker.store import Body, Exists, Missing
-from tradewind.local.sagemaker.transform.processing import Processing
-from tradewind.local.sagemaker.transform.run import StoppedError, TransformError, run, unless
+from sagemaker_local.api_errors import ResourceInUse, ValidationException
+from sagemaker_local.errors import InputError
+from sagemaker_local.hosting.plan import container_of
+from sagemaker_local.hosting.servers import LoadError
+from sagemaker_local.store import Body, Exists, Missing
+from sagemaker_local.transform.processing import Processing
+from sagemaker_local.transform.run import StoppedError, TransformError, run, unless
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["KIND", "Transforms"]
 

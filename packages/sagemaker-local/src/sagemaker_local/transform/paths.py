@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tradewind.errors import InputError
+from sagemaker_local.errors import InputError
 
 __all__ = ["Path", "parse_path"]
 

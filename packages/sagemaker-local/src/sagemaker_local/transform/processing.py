@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.transform.paths import Path, parse_path
+from sagemaker_local.errors import InputError
+from sagemaker_local.transform.paths import Path, parse_path
 
 __all__ = ["Processing"]
 

@@ -12,17 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tradewind.errors import InputError, TradewindError
-from tradewind.local.sagemaker.hosting.loader import load_server
-from tradewind.local.sagemaker.hosting.servers import ModelServer, ModelTimeoutError
-from tradewind.local.sagemaker.invocation import Invocation
-from tradewind.local.sagemaker.objects import S3Uri
-from tradewind.local.sagemaker.transform.processing import Processing
-from tradewind.local.sagemaker.transform.split import gunzip, payloads, splitter
-from tradewind.local.sagemaker.transform.storage import Item, TransformObjects
+from sagemaker_local.errors import InputError, SageMakerLocalError
+from sagemaker_local.hosting.loader import load_server
+from sagemaker_local.hosting.servers import ModelServer, ModelTimeoutError
+from sagemaker_local.invocation import Invocation
+from sagemaker_local.objects import S3Uri
+from sagemaker_local.transform.processing import Processing
+from sagemaker_local.transform.split import gunzip, payloads, splitter
+from sagemaker_local.transform.storage import Item, TransformObjects
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.service import Service
+    from sagemaker_local.service import Service
 
 __all__ = ["LOG_GROUP", "StoppedError", "TransformError", "run", "unless"]
 
@@ -149,7 +149,7 @@ class _Run:
                 await self._one(item, S3Uri(target.bucket, key))
         except InputError as error:
             raise TransformError(f"ClientError: {error}") from error
-        except TradewindError as error:
+        except SageMakerLocalError as error:
             raise TransformError(f"InternalServerError: {error}") from error
         if not found:
             raise TransformError(

@@ -1,7 +1,7 @@
 """Input objects cut into request payloads, in a stream.
 
 What a record is: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html; RecordIO
-frames are as `tradewind.systems.sagemaker.recordio` describes them.
+frames are as `sagemaker_local.recordio` describes them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol
 
-from tradewind.errors import InputError
+from sagemaker_local.errors import InputError
+from sagemaker_local.recordio import LENGTH_BITS, MAGIC
 
 __all__ = ["Splitter", "gunzip", "payloads", "splitter"]
-
-_MAGIC = bytes.fromhex("0a23d7ce")
 
 
 class Splitter(Protocol):
@@ -173,9 +172,9 @@ def _take_frames(buffer: bytearray, start: int, limit: int, multi: bool, final: 
         if len(buffer) - end < 8:
             whole = False
         else:
-            if buffer[end : end + 4] != _MAGIC:
+            if buffer[end : end + 4] != MAGIC:
                 raise InputError("The object is not RecordIO, as SplitType says: no magic number")
-            length = int.from_bytes(buffer[end + 4 : end + 8], "little") & 0x1FFFFFFF
+            length = int.from_bytes(buffer[end + 4 : end + 8], "little") & LENGTH_BITS
             following = end + 8 + (length + 3) // 4 * 4
             whole = following <= len(buffer)
         if not whole:

@@ -10,8 +10,8 @@ from typing import Any
 
 import obstore
 
-from tradewind.errors import InputError, RetryError
-from tradewind.local.sagemaker.objects import Objects, S3Uri
+from sagemaker_local.errors import InputError, RetryError
+from sagemaker_local.objects import Objects, S3Uri
 
 __all__ = ["Item", "TransformObjects"]
 

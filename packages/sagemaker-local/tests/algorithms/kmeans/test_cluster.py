@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans
 
-from tradewind.local.sagemaker.algorithms.kmeans import cluster
+from sagemaker_local.algorithms.kmeans import cluster
 
 numbers = st.floats(-1000, 1000, width=32)
 

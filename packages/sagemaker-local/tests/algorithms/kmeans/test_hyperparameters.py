@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms.kmeans.hyperparameters import Hyperparameters
+from sagemaker_local.algorithms.kmeans.hyperparameters import Hyperparameters
+from sagemaker_local.errors import InputError
 
 LEAST = {"k": "10", "feature_dim": "784"}
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms.kmeans import model
+from sagemaker_local.algorithms.kmeans import model
+from sagemaker_local.errors import InputError
 
 matrices = hnp.arrays(
     np.float32,

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from clients import clients_python
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms import InvocationError
-from tradewind.local.sagemaker.algorithms.kmeans import codecs, model
-from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
+from sagemaker_local.algorithms import InvocationError
+from sagemaker_local.algorithms.kmeans import codecs, model
+from sagemaker_local.algorithms.kmeans.serve import KMeansModel
+from sagemaker_local.errors import InputError
 from tradewind.systems.sagemaker import recordio
 
 CENTRES = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0]], np.float32)

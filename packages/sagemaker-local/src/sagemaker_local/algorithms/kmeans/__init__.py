@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tradewind.local.sagemaker.algorithms.base import Algorithm, ServedModel
+from sagemaker_local.algorithms.base import Algorithm, ServedModel
 
 if TYPE_CHECKING:
-    from tradewind.local.sagemaker.trainer.context import TrainingContext
+    from sagemaker_local.trainer.context import TrainingContext
 
 __all__ = ["ALGORITHM"]
 
@@ -19,13 +19,13 @@ __all__ = ["ALGORITHM"]
 # Serving and training are imported only where they are needed: the service that serves a model
 # has no use for scikit-learn, and the training process none for the request codecs.
 def _load_model(model_tar_gz: Path | BinaryIO) -> ServedModel:
-    from tradewind.local.sagemaker.algorithms.kmeans.serve import KMeansModel
+    from sagemaker_local.algorithms.kmeans.serve import KMeansModel
 
     return KMeansModel.load(model_tar_gz)
 
 
 def _train(context: TrainingContext) -> None:
-    from tradewind.local.sagemaker.algorithms.kmeans.train import train
+    from sagemaker_local.algorithms.kmeans.train import train
 
     train(context)
 

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms.base import InvocationError
-from tradewind.local.sagemaker.algorithms.csv_rows import WidthError, parse_rows
+from sagemaker_local import recordio
+from sagemaker_local.algorithms.base import InvocationError
+from sagemaker_local.algorithms.csv_rows import WidthError, parse_rows
 
 __all__ = ["ANSWERS", "REQUESTS", "choose_answer", "decode_request", "encode_answer"]
 
@@ -153,19 +153,13 @@ def _from_jsonlines(body: bytes, features: int, parameters: dict[str, str]) -> M
 
 
 def _from_recordio(body: bytes, features: int, parameters: dict[str, str]) -> Matrix:
-    from tradewind.systems.sagemaker import recordio
-
     blocks: list[Vector] = []
     try:
-        for batch in recordio.decode([body]):
-            if batch.features.shape[1] != features:
-                _wrong_width(
-                    sum(len(block) for block in blocks) + 1, batch.features.shape[1], features
-                )
-            blocks.append(batch.features)
-    except InvocationError:
-        raise
-    except InputError as error:
+        for block in recordio.decode([body]):
+            if block.shape[1] != features:
+                _wrong_width(sum(map(len, blocks)) + 1, block.shape[1], features)
+            blocks.append(block)
+    except recordio.RecordIOError as error:
         _refuse(f"the body is not RecordIO-protobuf ({error})")
     return _finite(np.concatenate(blocks)) if blocks else np.empty((0, features), np.float32)
 
@@ -248,7 +242,7 @@ def _tensor_entry(key: bytes) -> bytes:
 _BEFORE_CLUSTER = _tensor_entry(b"closest_cluster")
 _BEFORE_DISTANCE = _tensor_entry(b"distance_to_cluster")
 _RECORD_BYTES = len(_BEFORE_CLUSTER) + 4 + len(_BEFORE_DISTANCE) + 4
-_FRAME_HEAD = struct.pack("<II", 0xCED7230A, _RECORD_BYTES)
+_FRAME_HEAD = recordio.MAGIC + struct.pack("<I", _RECORD_BYTES)
 _ANSWER = np.dtype(
     [
         ("head", f"V{len(_FRAME_HEAD) + len(_BEFORE_CLUSTER)}"),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tradewind.errors import InputError
+from sagemaker_local.errors import InputError
 
 __all__ = ["DEFAULTS", "Hyperparameters"]
 

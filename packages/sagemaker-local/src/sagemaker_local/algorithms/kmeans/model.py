@@ -30,7 +30,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tradewind.errors import InputError
+from sagemaker_local.errors import InputError
 
 __all__ = ["MEMBER", "decode_centres", "encode_centres", "read_archive", "write_archive"]
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tradewind.local.sagemaker.algorithms.kmeans import codecs, model
+from sagemaker_local.algorithms.kmeans import codecs, model
 
 __all__ = ["KMeansModel"]
 

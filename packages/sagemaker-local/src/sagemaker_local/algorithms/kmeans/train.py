@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tradewind.errors import InputError
-from tradewind.local.sagemaker.algorithms.kmeans import cluster, model
-from tradewind.local.sagemaker.algorithms.kmeans.hyperparameters import DEFAULTS, Hyperparameters
-from tradewind.local.sagemaker.channels import CSV, RECORDIO, Channel
-from tradewind.local.sagemaker.trainer.context import TrainingContext
+from sagemaker_local.algorithms.kmeans import cluster, model
+from sagemaker_local.algorithms.kmeans.hyperparameters import DEFAULTS, Hyperparameters
+from sagemaker_local.channels import CSV, RECORDIO, Channel
+from sagemaker_local.errors import InputError
+from sagemaker_local.trainer.context import TrainingContext
 
 __all__ = ["train"]
 

@@ -1,0 +1,33 @@
+"""S3 and SageMaker for the tests of all distributions here, each started once a test process.
+
+A plugin, named in pyproject.toml: two conftest files would start each system twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradewind.local import Systems, up
+
+
+@pytest.fixture(scope="session")
+def local_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running S3 server: ``local_s3["s3"].endpoint``, ``local_s3.environment``."""
+    with up(["s3"], data=tmp_path_factory.mktemp("local-s3")) as systems:
+        yield systems
+
+
+@pytest.fixture(scope="session")
+def local_sagemaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running SageMaker and the S3 server it works on, as ``tradewind up sagemaker`` starts."""
+    with up(["sagemaker"], data=tmp_path_factory.mktemp("local-sagemaker")) as systems:
+        yield systems
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """An empty data folder for a test that starts systems of its own."""
+    return tmp_path / "data"
