@@ -44,7 +44,6 @@ MAY_IMPORT = {
         "tradewind.systems",
     },
     "tradewind.local": {"tradewind.errors", "tradewind.move", "tradewind.registry"},
-    "tradewind.local.sagemaker": {"tradewind.errors", "tradewind.move", "tradewind.systems"},
     "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
     "tradewind.commands": {
         *_BASE,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["SERVICE", "WHAT", "labels", "remove_leftovers"]
 
 # The data folder tells services on one engine apart: only one service process can hold it.
+# They are named as when this was a part of Tradewind: what was left behind then is found too.
 SERVICE = "tradewind.local.sagemaker"
 WHAT = "tradewind.local.sagemaker.what"
 
