@@ -17,6 +17,7 @@ from tradewind.commands.move import register_move
 from tradewind.commands.sweep import register_sweep
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
+from tradewind.move.native import core
 from tradewind.redaction import environment_secrets, is_secret_name, redacted
 
 __all__ = ["COMMANDS", "main"]
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="tradewind",
         description="Move data between systems, run work on them, and leave nothing behind.",
     )
-    parser.add_argument("--version", action="version", version=f"tradewind {__version__}")
+    version = f"tradewind {__version__} (decoders: {core()})"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)

@@ -20,6 +20,7 @@ import tradewind
 from processes import gone
 from tradewind.local.processes import free_port, wait_until
 from tradewind.local.system import find_systems
+from tradewind.move import native
 
 TRADEWIND = [sys.executable, "-m", "tradewind.cli"]
 ANY = ["--port", "s3=0"]
@@ -57,7 +58,8 @@ def running(data: Path) -> Iterator[tuple[subprocess.Popen[str], dict]]:
 
 
 def test_version() -> None:
-    assert run("--version").stdout == f"tradewind {tradewind.__version__}\n"
+    line = f"tradewind {tradewind.__version__} (decoders: {native.core()})\n"
+    assert run("--version").stdout == line
 
 
 def test_lists_every_system() -> None:

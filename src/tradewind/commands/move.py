@@ -287,6 +287,8 @@ def _receipt_text(receipt: Receipt) -> str:
         ("time", f"{receipt.seconds:.1f} s"),
         ("peak memory", size_text(receipt.peak_memory)),
     ]
+    if receipt.core:
+        facts.append(("decoder", receipt.core))
     if receipt.stored.manifest:
         facts.append(("manifest", receipt.stored.manifest))
     if receipt.stored.kept:

@@ -74,6 +74,8 @@ class Receipt:
         stored: What stands on the target.
         earlier: Whether an earlier attempt of the same owner had published it, so that nothing was
             read or written now.
+        core: Which decoder read the source's rows, ``native`` with its version or ``python``; None
+            where there is no choice of one.
     """
 
     source: str
@@ -85,6 +87,7 @@ class Receipt:
     peak_memory: int
     stored: Stored
     earlier: bool = False
+    core: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give all of it in JSON's types: what becomes the XCom and ``--json``."""

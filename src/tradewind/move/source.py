@@ -41,6 +41,10 @@ class Source(ABC):
     """Attributes that decide which rows are read. A class that names none in itself is never
     taken for one that was there before."""
 
+    core: str | None = None
+    """Which decoder gave what it has given last, for receipts: see `tradewind.move.native`. None
+    where there is no choice of one."""
+
     @abstractmethod
     def describe(self) -> str:
         """Name system and object in one line, without any secret: for messages and receipts."""

@@ -84,6 +84,7 @@ def transfer(
         peak_memory=peak_memory(),
         stored=stored,
         earlier=not flow.touched,
+        core=source.core,
     )
 
 

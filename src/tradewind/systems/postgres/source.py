@@ -14,7 +14,9 @@ import pyarrow as pa
 from tradewind.errors import InputError, RetryError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
+from tradewind.move.native import core, decoders
 from tradewind.move.source import Encoded, Source
+from tradewind.systems.postgres import binary
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.session import Column, CopyOut, Session
 from tradewind.systems.postgres.split import key_conditions, page_queries
@@ -40,8 +42,9 @@ class PostgresSource(Source):
     r"""What a query gives, read in one snapshot (``REPEATABLE READ READ ONLY``).
 
     CSV is written by the server (``COPY ... TO STDOUT``). Anything else comes as record batches in
-    the types of `tradewind.move.types`, parsed from COPY's text format. (Both are the same values;
-    PostgreSQL prints some floats beyond 2^53 with one digit more than they need.)
+    the types of `tradewind.move.types`, decoded from COPY's binary format where the package
+    ``tradewind-native`` is installed, and parsed from its text format where it is not. (All are the
+    same values; PostgreSQL prints some floats beyond 2^53 with one digit more than they need.)
 
     A retry gives the same bytes where the query gives its rows in the same order: scans start at
     the table's beginning and no parallel workers race, unless `settings` allow them.
@@ -159,21 +162,33 @@ class PostgresSource(Source):
                         f"{self.connection.system}: the query gives {names.count(name)} columns "
                         f"of the name {name!r}. Name them apart with AS."
                     )
-            statements = reading.statements(
-                [column.select for column in columns],
-                dict(OPTIONS),
-            )
+            native = decoders()
+            words = binary.words(columns) if native else None
+            if native and words:
+                statements = reading.statements(
+                    [column.binary for column in columns], dict(binary.OPTIONS)
+                )
+                decoder = native.CopyDecoder(words, self._block)
+                self.core = core()
+            else:
+                statements = reading.statements(
+                    [column.select for column in columns], dict(OPTIONS)
+                )
+                decoder = None
         except BaseException:
             reading.close()
             raise
         schema = pa.schema([column.field for column in columns])
 
+        def made(pieces: Iterator[list[bytes]]) -> Iterator[pa.RecordBatch]:
+            if decoder is None:
+                return map(Parser(columns, schema).parse, blocks(pieces, self._block))
+            return binary.batches(decoder, pieces, columns, schema, system=self.connection.system)
+
         def generate() -> Iterator[pa.RecordBatch]:
-            parser = Parser(columns, schema)
             rows = 0
             with contextlib.closing(reading):
-                for block in blocks(reading.pieces(statements, _PARSED_RANGE_AHEAD), self._block):
-                    batch = parser.parse(block)
+                for batch in made(reading.pieces(statements, _PARSED_RANGE_AHEAD)):
                     rows += batch.num_rows
                     yield batch
                 if rows != reading.rows:

@@ -17,7 +17,7 @@ import pyarrow.csv
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.types import Reading, unescaped
 
-__all__ = ["OPTIONS", "Parser", "blocks"]
+__all__ = ["OPTIONS", "Parser", "blocks", "not_utf8"]
 
 _NULL = "\b"
 """What stands for NULL: a value's own backspace is written as an escape."""
@@ -133,14 +133,19 @@ class Parser:
             raise error
         column = self._columns[int(found[1])]
         if "invalid UTF8" in text:
-            return UnfitValueError(
-                column.field.name,
-                "(bytes)",
-                where="text in UTF-8",
-                remedy="The database does not know its encoding (SQL_ASCII): "
-                f"convert it in the query, convert_from({column.field.name}::bytea, 'LATIN1').",
-            )
+            return not_utf8(column)
         return column.unfit(_value(text))
+
+
+def not_utf8(column: Reading) -> UnfitValueError:
+    """Make the error for text of a database that does not know its encoding."""
+    return UnfitValueError(
+        column.field.name,
+        "(bytes)",
+        where="text in UTF-8",
+        remedy="The database does not know its encoding (SQL_ASCII): "
+        f"convert it in the query, convert_from({column.field.name}::bytea, 'LATIN1').",
+    )
 
 
 def _value(message: str) -> str:

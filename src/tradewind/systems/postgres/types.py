@@ -39,7 +39,16 @@ _FIXED: dict[str, pa.DataType] = {
     "bytea": pa.binary(),
 }
 _TEXTS = {"text", "varchar", "bpchar", "char", "name", "unknown"}
+_PRINTED = "CASE WHEN {0} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {0}) END"
+"""What the server prints of a value. A cast to text would not always say the same."""
 _NOTED = {"interval": "interval", "timetz": "timetz", "json": "json", "jsonb": "json"}
+_WRITTEN = {
+    "interval": "interval",
+    "timetz": "timetz",
+    "json": "text",
+    "jsonb": "jsonb",
+    "uuid": "uuid",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class Reading:
         native: The same for CSV that the server writes; None where the server would write other
             text than our formats do.
         convert: Turns the parsed column into the field's type; None where it is that already.
+        word: What COPY's binary format is decoded as, see `tradewind.systems.postgres.fields`; None where it is not.
+        binary: The expression to select for that.
     """
 
     field: pa.Field
@@ -60,6 +71,8 @@ class Reading:
     select: str = "{}"
     native: str | None = "{}"
     convert: Callable[[pa.Array], pa.Array] | None = None
+    word: str | None = None
+    binary: str = "{}"
 
     def unfit(self, value: object) -> UnfitValueError:
         """Make the error for a value that the field's type has no room for."""
@@ -119,43 +132,59 @@ def _types(session: Session, asked: set[int]) -> dict[int, _Type]:
 def _reading(name: str, oid: int, modifier: int, known: dict[int, _Type]) -> Reading:
     type_ = known.get(oid)
     if type_ is None:
-        return Reading(field(name, pa.string(), f"oid {oid}"), pa.string())
+        return _printed(field(name, pa.string(), f"oid {oid}"))
     while type_.kind == "d" and type_.base in known:
         modifier = type_.modifier if modifier == -1 else modifier
         type_ = known[type_.base]
     if type_.element and type_.delimiter == ",":
         return _list_reading(name, _reading("item", type_.element, modifier, known))
     if type_.kind == "e":
-        return Reading(field(name, pa.string(), "enum"), pa.string())
+        return Reading(field(name, pa.string(), "enum"), pa.string(), word="text")
     if type_.schema != "pg_catalog":
-        return Reading(field(name, pa.string(), type_.name), pa.string())
+        return _printed(field(name, pa.string(), type_.name))
+    if type_.name == "char":
+        return _printed(field(name, pa.string()))
     if type_.name in _TEXTS:
-        return Reading(field(name, pa.string()), pa.string())
+        return Reading(field(name, pa.string()), pa.string(), word="text")
     if type_.name == "numeric":
         return _numeric_reading(name, modifier)
     if type_.name == "bytea":
         return Reading(
-            field(name, pa.binary()), pa.string(), "encode({}, 'hex')", convert=_from_hex
+            field(name, pa.binary()),
+            pa.string(),
+            "encode({}, 'hex')",
+            convert=_from_hex,
+            word="bytea",
         )
     if type_.name in _FIXED:
-        return Reading(field(name, _FIXED[type_.name]), _FIXED[type_.name])
-    return Reading(field(name, pa.string(), _NOTED.get(type_.name, type_.name)), pa.string())
+        return Reading(field(name, _FIXED[type_.name]), _FIXED[type_.name], word=type_.name)
+    noted = field(name, pa.string(), _NOTED.get(type_.name, type_.name))
+    if type_.name in _WRITTEN:
+        return Reading(noted, pa.string(), word=_WRITTEN[type_.name])
+    return _printed(noted)
+
+
+def _printed(noted: pa.Field) -> Reading:
+    return Reading(noted, pa.string(), word="text", binary=_PRINTED)
 
 
 def _numeric_reading(name: str, modifier: int) -> Reading:
     if modifier < 4:
-        return Reading(field(name, pa.string(), "decimal"), pa.string())
+        return Reading(field(name, pa.string(), "decimal"), pa.string(), word="numeric")
     precision = (modifier - 4) >> 16 & 0xFFFF
     scale = (((modifier - 4) & 0x7FF) ^ 0x400) - 0x400
     # numeric(3, -2) holds 12300, numeric(2, 4) holds 0.0012.
     precision, scale = max(precision - min(scale, 0), scale), max(scale, 0)
+    word = f"decimal:{precision}:{scale}"
     if precision <= 38:
         decimal = pa.decimal128(precision, scale)
-        return Reading(field(name, decimal), decimal)
+        return Reading(field(name, decimal), decimal, word=word)
     if precision <= 76:
         decimal = pa.decimal256(precision, scale)
-        return Reading(field(name, decimal), pa.string(), convert=lambda text: text.cast(decimal))
-    return Reading(field(name, pa.string(), "decimal"), pa.string())
+        return Reading(
+            field(name, decimal), pa.string(), convert=lambda text: text.cast(decimal), word=word
+        )
+    return Reading(field(name, pa.string(), "decimal"), pa.string(), word="numeric")
 
 
 # --------------------------------------------------------------------------------------- conversion
@@ -249,11 +278,13 @@ def _list_reading(name: str, element: Reading) -> Reading:
     same = pa.types.is_integer(element.field.type) or pa.types.is_boolean(element.field.type)
     if pa.types.is_string(element.field.type):
         same = logical_type(element.field) in (None, "enum", "uuid")
+    nested = element.word is None or element.word.startswith("list:")
     reading = Reading(
         field(name, type_),
         pa.string(),
         native="array_to_json({})" if same else None,
         convert=convert,
+        word=None if element.binary != "{}" or nested else f"list:{element.word}",
     )
     return reading
 
