@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment test-environment
+.PHONY: native-wheel help demo test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,7 @@ test-environment:
 	@$(PYTHON) scripts/systems.py
 	@$(PYTHON) scripts/environment.py .venv requirements/mysql.txt --compiles-mysqlclient
 	@$(PYTHON) scripts/tools.py
+	@$(PYTHON) scripts/native.py .venv
 
 demo: environment  ## bring everything up, run the digits pipeline, serve its page (ONCE=1: then end)
 	@$(BIN)/python scripts/demo.py $(if $(ONCE),--once)
@@ -71,6 +72,9 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/crash-peers.in --constraints requirements/dev.txt --output-file requirements/crash-peers.txt
 
+native-wheel: test-environment  ## a wheel of tradewind-native for manylinux on this processor, in dist/
+	$(BIN)/python scripts/native.py .venv --wheel dist
+
 clean:  ## remove environments, state and caches
-	rm -rf .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,6 +41,12 @@ PACKAGES = {
     "libmariadb-dev": "mariadb_config",
     "pkg-config": "pkg-config",
 }
+# To build the decoders of packages/tradewind-native. Debian 12's own cargo is too old for them.
+RELEASE = Path("/etc/os-release")
+if RELEASE.exists() and 'VERSION_ID="12"' in RELEASE.read_text():
+    PACKAGES |= {"cargo-web": "cargo", "rustc-web": "rustc"}
+else:
+    PACKAGES |= {"cargo": "cargo", "rustc": "rustc"}
 if sys.base_prefix == "/usr":
     PACKAGES["python3-dev"] = f"{sysconfig.get_path('include')}/Python.h"
 

@@ -15,9 +15,9 @@ from typing import ClassVar, NoReturn
 from tradewind import __version__
 from tradewind.commands.move import register_move
 from tradewind.commands.sweep import register_sweep
+from tradewind.commands.version import cores
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
-from tradewind.move.native import core
 from tradewind.redaction import environment_secrets, is_secret_name, redacted
 
 __all__ = ["COMMANDS", "main"]
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="tradewind",
         description="Move data between systems, run work on them, and leave nothing behind.",
     )
-    version = f"tradewind {__version__} (decoders: {core()})"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--version", action="version", version=f"tradewind {__version__} {cores()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)

@@ -252,39 +252,54 @@ impl Column {
 fn list(element: &mut Column, offsets: &mut Vec<i32>, value: &[u8]) -> Result<usize> {
     let mut cursor = Cursor::new(value);
     let dimensions = cursor.i32()?;
-    let (_, _) = (cursor.i32()?, cursor.i32()?);
-    let (count, lower) = match dimensions {
-        0 => (0, 1),
-        1 => (cursor.i32()?, cursor.i32()?),
-        2..=6 => return Err(Fault::Unfit("an array of several dimensions")),
-        _ => return Err(Fault::Malformed(0, format!("an array of {dimensions} dimensions"))),
-    };
-    if lower != 1 {
-        return Err(Fault::Unfit("an array that does not begin with 1"));
+    if !(0..=6).contains(&dimensions) {
+        return Err(Fault::Malformed(0, format!("an array of {dimensions} dimensions")));
     }
-    if count < 0 || count as usize > cursor.left() / 4 {
+    cursor.take(8)?;
+    let (mut count, mut first) = (i64::from(dimensions > 0), 1);
+    for _ in 0..dimensions {
+        let length = cursor.i32()?;
+        count = if length < 0 { -1 } else { count.saturating_mul(i64::from(length)) };
+        first = cursor.i32()?;
+        if count < 0 || count > value.len() as i64 {
+            break;
+        }
+    }
+    if count < 0 || count > (cursor.left() / 4) as i64 {
         return Err(Fault::Malformed(12, format!("an array of {count} elements")));
     }
-    let mut grown = 0;
+    let begin = cursor.at();
     for _ in 0..count {
         let length = cursor.i32()?;
         if length < -1 {
             return Err(cursor.malformed("an element of a length below 0"));
         }
-        if length == -1 {
+        cursor.take(length.max(0) as usize)?;
+    }
+    cursor.end()?;
+    if dimensions > 1 {
+        return Err(Fault::Unfit("an array of several dimensions"));
+    }
+    if first != 1 {
+        return Err(Fault::Unfit("an array that does not begin with 1"));
+    }
+    let mut cursor = Cursor::new(value);
+    cursor.take(begin)?;
+    let mut grown = 0;
+    for _ in 0..count {
+        let length = cursor.i32()?;
+        if length < 0 {
             element.push_null();
             continue;
         }
         let at = cursor.at();
-        let item = cursor.take(length as usize)?;
-        grown += element.push(item).map_err(|fault| match fault {
+        grown += element.push(cursor.take(length as usize)?).map_err(|fault| match fault {
             Fault::Malformed(within, what) => Fault::Malformed(at + within, what),
             unfit => unfit,
         })?;
     }
-    cursor.end()?;
     let before = *offsets.last().expect("it begins with 0");
-    let end = before.checked_add(count).ok_or(Fault::Unfit("2 billion elements"))?;
+    let end = before.checked_add(count as i32).ok_or(Fault::Unfit("2 billion elements"))?;
     offsets.push(end);
     Ok(grown)
 }

@@ -33,9 +33,12 @@ impl<'a> Numeric<'a> {
         }
         let digits = cursor.take(2 * count as usize)?;
         cursor.end()?;
+        let zeros = digits.chunks_exact(2).take_while(|digit| *digit == [0, 0]).count();
+        let digits = &digits[2 * zeros..];
+        let weight = if digits.is_empty() { -1 } else { weight - zeros as i32 };
         let numeric = Numeric { weight, negative: sign == NEGATIVE, scale, digits };
         if let Some(at) = (0..numeric.count()).find(|&at| numeric.digit(at) > 9999) {
-            return Err(Fault::Malformed(8 + 2 * at, "a digit above 9999".to_string()));
+            return Err(Fault::Malformed(8 + 2 * (zeros + at), "a digit above 9999".to_string()));
         }
         Ok(numeric)
     }

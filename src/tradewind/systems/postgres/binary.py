@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from tradewind.errors import RetryError, TradewindError
+from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.fields import DecodeError, printed
 from tradewind.systems.postgres.text import not_utf8
 from tradewind.systems.postgres.types import Reading
-from tradewind.move.types import UnfitValueError
 
 __all__ = ["OPTIONS", "batches", "words"]
 

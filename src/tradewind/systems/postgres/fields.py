@@ -255,7 +255,7 @@ def _number(raw: bytes) -> tuple[Decimal, int]:
         raise ValueError("no number")
     whole = int("".join(f"{digit:04d}" for digit in digits) or "0")
     number = Decimal(whole).scaleb(4 * (weight - count + 1), _EXACT)
-    return (-number if sign else number), scale & 0x3FFF
+    return (number.copy_negate() if sign else number), scale & 0x3FFF
 
 
 _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
@@ -264,7 +264,7 @@ _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 def _decimal(raw: bytes, precision: int, scale: int) -> Decimal:
     number, _ = _number(raw)
     scaled = number.scaleb(scale, _EXACT)
-    if scaled != scaled.to_integral_value(context=_EXACT) or abs(scaled) >= 10**precision:
+    if scaled != scaled.to_integral_value(context=_EXACT) or scaled.copy_abs() >= 10**precision:
         raise _UnfitError("more digits than the column has")
     return Decimal(int(scaled)).scaleb(-scale, _EXACT)
 
@@ -276,7 +276,7 @@ def _numeric(raw: bytes) -> str:
     number, scale = _number(raw)
     shown = number.quantize(Decimal(1).scaleb(-scale, _EXACT), decimal.ROUND_DOWN, _EXACT)
     sign = "-" if struct.unpack_from(">H", raw, 4)[0] else ""
-    return f"{sign}{abs(shown):f}"
+    return f"{sign}{shown.copy_abs():f}"
 
 
 def _interval(raw: bytes) -> str:

@@ -169,12 +169,12 @@ class PostgresSource(Source):
                     [column.binary for column in columns], dict(binary.OPTIONS)
                 )
                 decoder = native.CopyDecoder(words, self._block)
-                self.core = core()
             else:
                 statements = reading.statements(
                     [column.select for column in columns], dict(OPTIONS)
                 )
                 decoder = None
+            self.core = "python" if decoder is None else core()
         except BaseException:
             reading.close()
             raise

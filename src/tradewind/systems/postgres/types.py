@@ -62,7 +62,8 @@ class Reading:
         native: The same for CSV that the server writes; None where the server would write other
             text than our formats do.
         convert: Turns the parsed column into the field's type; None where it is that already.
-        word: What COPY's binary format is decoded as, see `tradewind.systems.postgres.fields`; None where it is not.
+        word: What COPY's binary format is decoded as, see `tradewind.systems.postgres.fields`; None
+            where it is not.
         binary: The expression to select for that.
     """
 
