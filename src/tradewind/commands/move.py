@@ -106,7 +106,9 @@ def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 def _run(arguments: argparse.Namespace) -> int:
     answer = sys.stdout
     # Stdout is for the answer alone: Airflow, and what its hooks use, log to it.
-    with redirect_stdout(sys.stderr):
+    from tradewind.move.interface import interface
+
+    with redirect_stdout(sys.stderr), interface("cli"):
         return _move(arguments, answer)
 
 

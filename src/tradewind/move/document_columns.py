@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tradewind.move import types
 from tradewind.move.document_values import UnfitError, converter
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["EMPTY_LIST", "JSON", "Column", "Kind", "Values", "united"]
@@ -175,8 +176,9 @@ class Column:
             self.field.name,
             value,
             where=f"{kind} of {document}",
-            remedy=f"{reason.rstrip('.')}. Declare a schema in which the field has a type that "
-            "holds it (JSON holds all), or leave it out of the query.",
+            remedy=f"{reason.rstrip('.')}. Declare a schema in which it has one that does, like "
+            f"{option('schema', {self.field.name: 'json'})} (JSON holds all), or leave the field "
+            "out of the query.",
         )
 
 

@@ -28,12 +28,15 @@ from tradewind.errors import InputError, MissingExtraError
 from tradewind.move import types
 from tradewind.move.batches import Batches
 from tradewind.move.document_columns import EMPTY_LIST, JSON, Column, Kind, Values, united
+from tradewind.move.interface import option
 
 __all__ = [
+    "BATCH_BYTES",
     "EXTRA_COLUMN",
     "Block",
     "Document",
     "Unknown",
+    "cut",
     "json_lines",
     "load_orjson",
     "sample_schema",
@@ -47,7 +50,8 @@ Unknown = Literal["error", "extra"]
 EXTRA_COLUMN = "_extra"
 """The column of what the schema does not have: one JSON object a document, or null."""
 
-_BATCH = 4 << 20
+BATCH_BYTES = 4 << 20
+"""Bytes of documents in a batch, about, in the system's own encoding."""
 _CELLS = 2 << 20
 """The most cells of a batch: sparse documents have few bytes, and a null in each other column."""
 
@@ -84,7 +88,7 @@ def load_orjson(extra: str) -> Any:
 
 
 def json_lines(
-    documents: Iterable[Document], dumps: Callable[[Any], bytes], *, size: int = _BATCH
+    documents: Iterable[Document], dumps: Callable[[Any], bytes], *, size: int = BATCH_BYTES
 ) -> Iterator[tuple[bytes, int]]:
     """Write documents as JSON lines.
 
@@ -143,6 +147,7 @@ def typed_batches(
     values: Values,
     *,
     schema: pa.Schema | None = None,
+    declared: Mapping[str, pa.Field] | None = None,
     sample: int = 1000,
     unknown: Unknown = "error",
     on_close: Callable[[], None] = lambda: None,
@@ -157,6 +162,8 @@ def typed_batches(
         blocks: The documents. Where they begin and end decides where batches do.
         values: What the system's values are.
         schema: Columns and types; what `sample_schema` says of the first documents, when not given.
+        declared: Some columns by name; the first documents tell the others, where `schema` is not
+            given.
         sample: How many documents to look at where no schema is given, rounded up to a block.
         unknown: What to do with a field that the schema does not have.
         on_close: Ends the reading; see `Batches`.
@@ -171,16 +178,19 @@ def typed_batches(
     if unknown not in ("error", "extra"):
         raise InputError(f"unknown={unknown!r} is not known. Choose 'error' or 'extra'.")
     sampled: list[Block] = []
-    declared = schema is not None
+    whole = schema is not None
     if schema is None:
         count = 0
         while count < sample and (block := next(blocks, None)) is not None:
             sampled.append(block)
             count += len(block.documents)
         schema = sample_schema((one for block in sampled for one in block.documents), values)
+        for name, field in (declared or {}).items():
+            place = schema.get_field_index(name)
+            schema = schema.append(field) if place < 0 else schema.set(place, field)
     if unknown == "extra" and EXTRA_COLUMN not in schema.names:
         schema = schema.append(types.field(EXTRA_COLUMN, *JSON))
-    table = _Table(schema, values, unknown, declared=declared)
+    table = _Table(schema, values, unknown, declared=whole)
 
     def generate() -> Iterator[pa.RecordBatch]:
         try:
@@ -189,14 +199,14 @@ def typed_batches(
             while sampled:
                 gathered.append(sampled.pop(0))
                 size += gathered[-1].size
-                if size >= _BATCH:
+                if size >= BATCH_BYTES:
                     yield from table.batches(gathered)
                     gathered, size = [], 0
             for block in blocks:
                 gathered.append(block)
                 size += block.size
                 del block
-                if size >= _BATCH:
+                if size >= BATCH_BYTES:
                     yield from table.batches(gathered)
                     gathered, size = [], 0
             if gathered:
@@ -205,6 +215,22 @@ def typed_batches(
             on_close()
 
     return Batches(schema, generate(), on_close=on_close)
+
+
+def cut(blocks: list[Block], columns: int) -> Iterator[list[Block]]:
+    """Give blocks together, or in parts where a batch of them would have too many cells.
+
+    Args:
+        blocks: The blocks.
+        columns: How many columns a batch has.
+    """
+    rows = max(1, _CELLS // max(1, columns))
+    if sum(len(block.documents) for block in blocks) <= rows:
+        yield blocks
+        return
+    for block in blocks:
+        for begin in range(0, len(block.documents), rows):
+            yield [Block(block.documents[begin : begin + rows], 0, block.origin)]
 
 
 class _Table:
@@ -223,14 +249,8 @@ class _Table:
 
     def batches(self, blocks: list[Block]) -> Iterator[pa.RecordBatch]:
         """Make one batch of the blocks; several where they would have too many cells."""
-        rows = max(1, _CELLS // max(1, len(self._columns)))
-        if sum(len(block.documents) for block in blocks) <= rows:
-            yield self.batch(blocks)
-            return
-        for block in blocks:
-            for begin in range(0, len(block.documents), rows):
-                part = block.documents[begin : begin + rows]
-                yield self.batch([Block(part, 0, block.origin)])
+        for part in cut(blocks, len(self._columns)):
+            yield self.batch(part)
 
     def batch(self, blocks: list[Block]) -> pa.RecordBatch:
         documents = [document for block in blocks for document in block.documents]
@@ -272,9 +292,13 @@ class _Table:
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _unknown(self, name: str, document: str) -> InputError:
-        schema = "the declared schema" if self._declared else "the schema of the first documents"
+        if self._declared:
+            schema, more = "the declared schema. Declare it", ""
+        else:
+            schema = "the schema of the first documents. Declare it with "
+            schema += option("schema", {name: "json"})
+            more = f", or look at more of them with {option('sample', 1_000_000)}"
         return InputError(
-            f"Field {name!r} of {document} is not in {schema}. Declare it in schema=, "
-            f"or keep such fields in the column {EXTRA_COLUMN} with unknown='extra'"
-            + ("." if self._declared else ", or look at more documents with sample=.")
+            f"Field {name!r} of {document} is not in {schema}, or keep such fields in the column "
+            f"{EXTRA_COLUMN} with {option('unknown', 'extra')}{more}."
         )

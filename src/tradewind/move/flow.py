@@ -97,7 +97,10 @@ class Flow:
     def batches(self) -> Batches:
         """Read typed batches; see `Source.batches`."""
         self._read = True
-        source = self.source.batches()
+        return self._batches(self.source.batches())
+
+    def _batches(self, source: Batches) -> Batches:
+        self._read = True
         schema = source.schema
         if self._transform is not None:
             try:
@@ -131,7 +134,10 @@ class Flow:
         shortest = self.passed_through(format)
         if shortest is not None:
             return shortest
-        batches = self.batches()
+        loose = None
+        if format.loose and self._transform is None:
+            loose = self.source.loose_batches(format)
+        batches = self.batches() if loose is None else self._batches(loose)
         return Encoded(
             format.encode(batches),
             columns=tuple(batches.schema.names),

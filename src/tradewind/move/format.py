@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ class Format(ABC):
     """How names of its files end, the usual one first: ``.csv``."""
     content_type: ClassVar[str]
     """Its media type."""
+    loose: ClassVar[bool] = False
+    """Whether any record may hold any value, whatever others have in the same column."""
+    spelling: ClassVar[str | None] = None
+    """What a column of text that `spelled` has written is noted as, in a loose format."""
 
     @abstractmethod
     def encode(self, batches: Batches) -> Iterator[bytes]:
@@ -41,6 +45,47 @@ class Format(ABC):
         Raises:
             UnfitValueError: The format cannot hold a column or value.
         """
+
+    def spelled(self, array: pa.Array, field: pa.Field) -> pa.Array:
+        """Write values as text, as they stand in a record; of loose formats only.
+
+        Args:
+            array: The values.
+            field: Name and type of their column.
+
+        Returns:
+            Strings; null where the value is null. In a column noted as `spelling`, `encode` writes
+            them as it would have written the values.
+
+        Raises:
+            UnfitValueError: The format cannot hold a value.
+        """
+        raise NotImplementedError(f"{self.name} has one type a column")
+
+    def decode_loose(
+        self,
+        chunks: Iterable[bytes],
+        into: Format,
+        *,
+        schema: pa.Schema | None = None,
+        late: Sequence[str] = (),
+    ) -> Batches:
+        """Read records for a loose format: each value as it is written; of loose formats only.
+
+        Args:
+            chunks: The bytes, in pieces of any length.
+            into: The format that is written.
+            schema: Columns that came before, in other objects.
+            late: Columns that another reading has met behind the first records.
+
+        Returns:
+            Batches that may differ in types and, behind the first columns, in further ones.
+
+        Raises:
+            CorruptDataError: The bytes are truncated or not of this format.
+            UnfitValueError: A value does not fit its declared type.
+        """
+        raise NotImplementedError(f"{self.name} has one type a column")
 
     @abstractmethod
     def decode(self, chunks: Iterable[bytes], *, schema: pa.Schema | None = None) -> Batches:

@@ -70,6 +70,23 @@ class Source(ABC):
             RetryError: The system or the way to it is in trouble.
         """
 
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read batches for a format without one type a column: each value by its own type.
+
+        Args:
+            format: CSV or JSON lines, with its options; see `Format.loose`.
+
+        Returns:
+            Batches that may differ in their types, and for JSON lines in further columns behind
+            the first ones. None where types are certain, not guessed: then `batches` is used.
+
+        Raises:
+            TradewindError: As `batches`.
+            SourceChangedError: A column turned up that the header has not: read again from the
+                beginning, and it is there.
+        """
+        return None
+
     def encoded(self, format: Format) -> Encoded | None:
         """Read bytes that the system can write itself in this format: the shortest way.
 

@@ -7,13 +7,17 @@ import decimal
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tradewind.move.loose import Group, mixed
 from tradewind.move.types import UnfitValueError, field, logical_type
 
-__all__ = ["column", "guessed"]
+if TYPE_CHECKING:
+    from tradewind.move.format import Format
+
+__all__ = ["column", "guessed", "loose_column"]
 
 _LONG = pa.int64()
 _UTC = datetime.UTC
@@ -118,6 +122,55 @@ def column(values: Sequence[Any], into: pa.Field, *, remedy: str, where: str = "
                 shown = where or logical_type(into) or str(type_)
                 raise UnfitValueError(into.name, value, where=shown, remedy=remedy) from error
         raise
+
+
+def loose_column(
+    values: Sequence[Any],
+    into: pa.Field,
+    format: Format,
+    *,
+    remedy: str,
+    make: Callable[[list[Any], pa.Field], pa.Array] | None = None,
+) -> tuple[pa.Array, pa.Field]:
+    """Turn values into a column of a format in which each has a type of its own.
+
+    Args:
+        values: Python's; None is null.
+        into: The type that the column has by its declaration, or that its first values have.
+        format: The format that is written.
+        remedy: What to do about a value that does not fit, one sentence.
+        make: Makes an array of values that are of the field's type, where `column` does not.
+
+    Returns:
+        An array of the field's type where all fit; else of each value's own, as text.
+    """
+    made = make or (lambda some, field: column(some, field, remedy=remedy))
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) <= 1 or make is not None:
+        try:
+            return made(list(values), into), into
+        except UnfitValueError:
+            pass
+    groups: dict[Any, tuple[list[int], list[Any]]] = {}
+    for position, value in enumerate(values):
+        if value is None:
+            continue
+        kind: Any = type(value)
+        if make is not None:
+            try:
+                made([value], into)
+                kind = None  # as declared
+            except UnfitValueError:
+                pass
+        positions, members = groups.setdefault(kind, ([], []))
+        positions.append(position)
+        members.append(value)
+    parts: list[Group] = []
+    for kind, (positions, members) in groups.items():
+        own = into if kind is None else guessed(into.name, members)
+        array = made(members, own) if kind is None else column(members, own, remedy=remedy)
+        parts.append((positions, array, own))
+    return mixed(into.name, parts, len(values), format)
 
 
 class _NoFitError(Exception):

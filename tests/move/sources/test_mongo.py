@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import json
 import os
@@ -23,7 +24,12 @@ from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.local import Systems, up
 from tradewind.local.processes import wait_until
 from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.interface import interface
+from tradewind.move.objects.target import ObjectTarget
+from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 from tradewind.systems.mongodb.connection import MongoConnection
 from tradewind.systems.mongodb.source import MongoSource
 
@@ -522,3 +528,40 @@ def test_snapshot_that_is_not_offered(make: Make, monkeypatch: pytest.MonkeyPatc
         source._takes_snapshot({"maxWireVersion": 17})
     assert not make()._takes_snapshot({"maxWireVersion": 17})
     assert not make(snapshot=False)._takes_snapshot({"maxWireVersion": 17, "setName": "x"})
+
+
+def test_late_types_and_fields_to_formats_without_types(
+    make: Make, collection: Collection[dict[str, Any]], tmp_path: Path
+) -> None:
+    collection.insert_many([{"_id": n, "n": n, "pad": "x" * 400} for n in range(8000)])
+    collection.insert_many(
+        [
+            {"_id": "a", "n": "two", "pad": 1.5},
+            {"_id": "b", "n": 2**40, "note": {"deep": [1, None]}, "pad": True},
+            {"_id": "c", "n": [1, "x"], "more": datetime.datetime(2026, 1, 2, 3, 4, 5)},
+        ]
+    )
+    source = make(sample=10)
+    transfer(source, ObjectTarget(FileStore(tmp_path), "c.csv"), Owner("d", "r", "t"))
+    with open(tmp_path / "c.csv", newline="") as lines:
+        rows = list(csv.reader(lines))
+    assert rows[0] == ["_id", "n", "pad", "note", "more"]
+    assert rows[-3:] == [
+        ["a", "two", "1.5", "", ""],
+        ["b", str(2**40), "t", '{"deep":[1,null]}', ""],
+        ["c", '[1,"x"]', "", "", "2026-01-02 03:04:05+00"],
+    ]
+    assert [row[0] for row in rows[1:-3]] == [str(n) for n in range(8000)]
+    options = {"collection": source.collection, "database": source.database, "schema": '{"n":"x"}'}
+    with pytest.raises(InputError, match="'x', which is not known"):
+        MongoSource.from_uri("mongodb://h/d", options)
+    words = {"n": "json", "pad": "json", "note": "json", "more": "json", "_id": "json"}
+    typed = table(make(sample=10, schema=words))
+    assert typed.column("n").to_pylist()[-3:] == ['"two"', str(2**40), '[1,"x"]']
+    with interface("cli"), pytest.raises(InputError, match=r"--set-from 'schema=\{\"n\": \"json"):
+        table(make(sample=10, projection={"n": 1, "pad": 1}))
+    with (
+        interface("cli"),
+        pytest.raises(InputError, match=r"note.*--set-from unknown=extra.*sample"),
+    ):
+        table(make(sample=10, projection={"note": 1, "pad": 1}))

@@ -8,7 +8,7 @@ Memory: writing holds one piece of 4 MB and its text; reading a block of 4 MB, i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -69,6 +69,7 @@ class CsvFormat(Format):
     name: ClassVar[str] = "csv"
     extensions: ClassVar[tuple[str, ...]] = (".csv",)
     content_type: ClassVar[str] = "text/csv"
+    loose: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         marks = [self.delimiter, self.quote] + ([] if self.escape is None else [self.escape])
@@ -152,6 +153,10 @@ class CsvFormat(Format):
     def _meets_spelling(self) -> bool:
         marks = {self.delimiter, self.quote, self.escape or self.quote}
         return bool(marks & _SPELLING) or bool(self.null and set(self.null) <= _SPELLING)
+
+    def spelled(self, array: pa.Array, field: pa.Field) -> pa.Array:
+        """Write values as text, not yet quoted; see `Format.spelled`."""
+        return self._strings(text.plain(array), field)[0]
 
     def _strings(self, array: pa.Array, field: pa.Field) -> tuple[pa.Array, bool]:
         """Spell a column; the flag says that only characters of `_SPELLING` are in it."""
@@ -243,6 +248,23 @@ class CsvFormat(Format):
         from tradewind.move.formats.csv_read import read
 
         return read(self, chunks, schema)
+
+    def decode_loose(
+        self,
+        chunks: Iterable[bytes],
+        into: Format,
+        *,
+        schema: pa.Schema | None = None,
+        late: Sequence[str] = (),
+    ) -> Batches:
+        """Read records for a loose format; see `Format.decode_loose`.
+
+        Text stays as it is written. For JSON lines numbers and booleans are told from the first
+        `sample_bytes`; a later value that is none is a string.
+        """
+        from tradewind.move.formats.csv_read import read
+
+        return read(self, chunks, schema, into=into)
 
 
 def _before_christ(year: int, rest: str) -> str:

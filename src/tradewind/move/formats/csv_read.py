@@ -16,9 +16,14 @@ from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
 from tradewind.move.formats.infer import GUESSED, infer, parse_told
+from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.formats.loose_text import as_json, becomes_json
 from tradewind.move.formats.parse import parse
+from tradewind.move.interface import format_option, option
+from tradewind.move.types import LOGICAL_TYPE
 
 if TYPE_CHECKING:
+    from tradewind.move.format import Format
     from tradewind.move.formats.csv import CsvFormat
 
 __all__ = ["read"]
@@ -31,6 +36,8 @@ _BOMS = {
     b"\xfe\xff": "UTF-16",
 }
 _UTF8_BOM = b"\xef\xbb\xbf"
+_TOLD = b"tradewind.told"
+"""Key in a field's metadata: the type that the first values have, where all are kept as text."""
 
 
 def read(
@@ -40,6 +47,7 @@ def read(
     *,
     places: Sequence[int] | None = None,
     width: int | None = None,
+    into: Format | None = None,
 ) -> Batches:
     """Read records; see `CsvFormat.decode`.
 
@@ -49,6 +57,7 @@ def read(
         schema: Columns and types; None to tell them from the data.
         places: Where in each record the schema's columns stand, if these are not all of them.
         width: How many values each record has, where `places` is given.
+        into: The loose format that is written; see `CsvFormat.decode_loose`.
     """
 
     def close() -> None:
@@ -56,7 +65,7 @@ def read(
             chunks.close()
 
     try:
-        reader = _Reader(format, chunks, schema, places, width)
+        reader = _Reader(format, chunks, schema, places, width, into)
     except BaseException:
         close()
         raise
@@ -71,11 +80,13 @@ class _Reader:
         schema: pa.Schema | None,
         places: Sequence[int] | None = None,
         asked: int | None = None,
+        into: Format | None = None,
     ) -> None:
         self._format = format
+        self._into = into
         self._at = 0  # bytes of the stream before the block at hand
         self._rows = 0  # records before it
-        self._guarded = schema is None or GUESSED in (schema.metadata or {})
+        self._guarded = into is not None or schema is None or GUESSED in (schema.metadata or {})
         self._declared = dict(format.types) if self._guarded else {}
         schema = schema and schema.remove_metadata()
         self._blocks = self._cut(iter(chunks))
@@ -132,11 +143,9 @@ class _Reader:
                 name = lines[0].decode(errors="replace").strip()[:80]
                 raise InputError(
                     f"CSV: with the delimiter {self._format.delimiter!r} the file has one column, "
-                    f"{name!r}, but each line is parted by {mark!r}. Give delimiter={shown!r}: on "
-                    f"the command line --set-from 'delimiter={shown}', in Airflow "
-                    f"Objects(format_options={{'delimiter': {mark!r}}}), in Python "
-                    f"CsvFormat(delimiter={mark!r}). If it is one column of text, declare its "
-                    "type with schema=."
+                    f"{name!r}, but each line is parted by {mark!r}. Give "
+                    f"{format_option('delimiter', shown)}. If it is one column of text, declare "
+                    f"its type with {option('schema', {name: 'string'})}."
                 )
 
     def _find(self, name: str, place: int) -> int:
@@ -167,10 +176,22 @@ class _Reader:
             [
                 pa.field(name, self._declared[name])
                 if name in self._declared
-                else infer(name, table.column(f"f{index}"))
+                else self._told(name, table.column(f"f{index}"))
                 for index, name in enumerate(names)
             ]
         )
+
+    def _told(self, name: str, strings: pa.ChunkedArray) -> pa.Field:
+        """Tell a column's type; where each value is kept as it is written, text."""
+        if self._into is None:
+            return infer(name, strings)
+        if not isinstance(self._into, JsonLinesFormat):
+            return pa.field(name, pa.string())
+        kind = infer(name, strings).type
+        if not becomes_json(kind):
+            return pa.field(name, pa.string())
+        note = {LOGICAL_TYPE: self._into.spelling or "", _TOLD: str(kind)}
+        return pa.field(name, pa.string(), metadata=note)
 
     # --------------------------------------------------------------------------------- blocks
 
@@ -318,8 +339,18 @@ class _Reader:
                 arrays.append(json_values.parse_texts(strings, field, where))
                 continue
             told = self._guarded and field.name not in self._declared
+            if self._into is not None and told:
+                arrays.append(self._kept(strings, field))
+                continue
             arrays.append((parse_told if told else parse)(strings, field, where))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _kept(self, strings: pa.Array, field: pa.Field) -> pa.Array:
+        kind = (field.metadata or {}).get(_TOLD)
+        if kind is None or not isinstance(self._into, JsonLinesFormat):
+            return strings
+        like = pa.field(field.name, pa.type_for_alias(kind.decode()))
+        return as_json(strings, like, self._into.style)
 
     def _table(self, block: bytes) -> pa.Table:
         """Parse a block into strings."""

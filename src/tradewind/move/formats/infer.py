@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from tradewind.move.formats.parse import guard_floats, parse
 from tradewind.move.formats.text import data_of
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["GUESSED", "infer", "parse_told"]
@@ -185,8 +185,7 @@ def _match(
             wrong[0].as_py(),
             where=f"the type {field.type}, which the values before had told ({where}),",
             remedy="It is spelled in another way. Correct it, or declare the column's type: "
-            f'schema={{{json.dumps(field.name)}: "string"}} reads it as text (on the command '
-            "line by --set-from).",
+            f"{option('schema', {field.name: 'string'})} reads it as text.",
         )
 
 

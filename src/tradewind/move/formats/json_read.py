@@ -19,13 +19,14 @@ from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
 from tradewind.move.formats.json_values import Digits
 from tradewind.move.formats.parse import parse, unfit
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.move.types import field as make_field
 
 if TYPE_CHECKING:
     from tradewind.move.formats.jsonl import JsonLinesFormat
 
-__all__ = ["read"]
+__all__ = ["JsonLinesReader", "keeps", "read"]
 
 _BLOCK = 4 << 20
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -39,14 +40,16 @@ def read(format: JsonLinesFormat, chunks: Iterable[bytes], schema: pa.Schema | N
             chunks.close()
 
     try:
-        reader = _Reader(format, chunks, schema)
+        reader = JsonLinesReader(format, chunks, schema)
     except BaseException:
         close()
         raise
     return Batches(reader.schema, reader.batches(), on_close=close)
 
 
-class _Reader:
+class JsonLinesReader:
+    """Reads one stream of JSON lines, block by block."""
+
     def __init__(
         self, format: JsonLinesFormat, chunks: Iterable[bytes], schema: pa.Schema | None
     ) -> None:
@@ -67,6 +70,10 @@ class _Reader:
             )
         if schema is None:
             schema = _inferred(self._objects(self._first, frozenset()))
+            for field in format.types:
+                place = schema.get_field_index(field.name)
+                schema = schema.append(field) if place < 0 else schema.set(place, field)
+        self._declared = {field.name: field for field in format.types}
         self.schema = schema
         raw = (field.name for field in schema if logical_type(field) == "json")
         self._raw = frozenset(raw if not self._guarded else ())
@@ -122,7 +129,7 @@ class _Reader:
         columns = []
         for field in self.schema:
             values = [line.get(field.name) for line in objects]
-            if self._guarded:
+            if self._guarded and field.name not in self._declared:
                 _guard(values, field, where)
             columns.append(json_values.column(values, field, where))
         if not columns:
@@ -168,11 +175,13 @@ class _Reader:
         for line in objects:
             if not line.keys() <= known:
                 new = next(name for name in line if name not in known)
-                raise unfit(
-                    pa.field(new, pa.null()),
+                raise UnfitValueError(
+                    new,
                     _plain(line[new]),
-                    f"JSON lines, from line {self._lines + 1} on",
-                    "The first lines do not have this member.",
+                    where=f"a column told by the first lines (JSON lines, from line "
+                    f"{self._lines + 1} on)",
+                    remedy="They do not have this member. Declare it, as with "
+                    f"{option('schema', {new: 'json'})}.",
                 )
 
     def _read_quickly(self, block: bytes, quick: pa.Schema) -> pa.RecordBatch | None:
@@ -286,7 +295,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, int):
         return "int" if -(1 << 63) <= value < 1 << 63 else "digits"
     if isinstance(value, Digits):
-        return "float" if _keeps(value) else "digits"
+        return "float" if keeps(value) else "digits"
     if isinstance(value, str):
         return "str"
     if isinstance(value, list):
@@ -298,7 +307,7 @@ def _kind(value: Any) -> str:
     return "object"
 
 
-def _keeps(word: Digits | int) -> bool:
+def keeps(word: Digits | int) -> bool:
     """Tell whether a float holds a number exactly enough to write it again."""
     try:
         return decimal.Decimal(word) == decimal.Decimal(repr(float(word)))
@@ -316,7 +325,7 @@ def _guard(values: list[Any], field: pa.Field, where: str) -> None:
         return
     for value in values:
         number = isinstance(value, Digits) or type(value) is int
-        if number and not _keeps(value):
+        if number and not keeps(value):
             raise unfit(field, _plain(value), where, "It has more digits than a float keeps.")
 
 

@@ -14,7 +14,10 @@ import pyarrow.compute as pc
 from tradewind.move.formats import text
 from tradewind.move.types import UnfitValueError, logical_type
 
-__all__ = ["JsonStyle", "json_strings", "row_strings"]
+__all__ = ["SPELLED", "JsonStyle", "json_strings", "row_strings"]
+
+SPELLED = "spelled"
+"""Note of a column of text that `json_strings` has written; see `tradewind.move.types`."""
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
@@ -188,6 +191,8 @@ def _without_nan(strings: pa.Array, finite: Any, style: JsonStyle, column: str) 
 def _texts(array: pa.Array, logical: str | None, style: JsonStyle, column: str) -> pa.Array:
     if logical == "decimal" and style.decimals == "number":
         return _numbers(array, style, column)
+    if logical == SPELLED:
+        return array
     if logical == "json":
         return _documents(array, style, column)
     # What must be escaped: quotes, backslashes and control characters.

@@ -17,7 +17,7 @@ from tradewind.move.formats import text
 from tradewind.move.formats.parse import parse, unfit
 from tradewind.move.types import logical_type
 
-__all__ = ["Digits", "Raw", "column", "dump", "loads", "members", "parse_texts"]
+__all__ = ["Digits", "Raw", "column", "dump", "loads", "members", "parse_texts", "texts"]
 
 _SPACE = " \t\n\r"
 
@@ -151,12 +151,12 @@ def column(values: list[Any], field: pa.Field, where: str) -> pa.Array:
         words = [None if value is None else dump(value) for value in values]
         return parse(pa.array(words, pa.string()), field, where)
     if text.is_text(kind):
-        return _array(_words(values, field, where), field, where)
+        return texts(_words(values, field, where), field, where)
     if kinds.is_boolean(kind):
         _only(values, bool, field, where)
         return pa.array(values, kind)
     if kinds.is_integer(kind):
-        return _array([_whole(value, field, where) for value in values], field, where)
+        return texts([_whole(value, field, where) for value in values], field, where)
     if kinds.is_floating(kind):
         floats = [_float(value, field, where) for value in values]
         return pa.array(np.array(floats, np.float64), pa.float64(), mask=_nulls(values)).cast(kind)
@@ -178,7 +178,8 @@ def _nulls(values: list[Any]) -> Any:
     return np.fromiter((value is None for value in values), np.bool_, len(values))
 
 
-def _array(values: list[Any], field: pa.Field, where: str) -> pa.Array:
+def texts(values: list[Any], field: pa.Field, where: str) -> pa.Array:
+    """Make an array of what Arrow takes as it is, and name the value that it does not take."""
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, ValueError, OverflowError):

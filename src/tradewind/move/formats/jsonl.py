@@ -9,7 +9,7 @@ Memory: writing holds one piece of 4 MB and its text; reading a block of 4 MB, i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.format import Format
 from tradewind.move.formats import text
-from tradewind.move.formats.json_text import JsonStyle, row_strings
+from tradewind.move.formats.json_text import SPELLED, JsonStyle, json_strings, row_strings
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
@@ -38,6 +38,7 @@ class JsonLinesFormat(Format):
         nan: ``error``, or ``null`` to write NaN and the infinities as null: JSON has no such words.
         omit_null: Whether to leave out members that are null.
         max_record_bytes: The longest line that is believed when reading, in bytes.
+        types: Members to read as declared; the types of others are told from their values.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -47,10 +48,13 @@ class JsonLinesFormat(Format):
     nan: str = "error"
     omit_null: bool = False
     max_record_bytes: int = 64 << 20
+    types: tuple[pa.Field, ...] = ()
 
     name: ClassVar[str] = "jsonl"
     extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     content_type: ClassVar[str] = "application/x-ndjson"
+    loose: ClassVar[bool] = True
+    spelling: ClassVar[str | None] = SPELLED
 
     def __post_init__(self) -> None:
         choices = {"decimals": ("number", "string"), "nan": ("error", "null")}
@@ -61,6 +65,15 @@ class JsonLinesFormat(Format):
                     f"{', '.join(map(repr, allowed))}."
                 )
 
+    @property
+    def style(self) -> JsonStyle:
+        """How values are written."""
+        return JsonStyle("JSON lines", self.decimals, self.nan, self.omit_null)
+
+    def spelled(self, array: pa.Array, field: pa.Field) -> pa.Array:
+        """Write values as JSON; see `Format.spelled`."""
+        return json_strings(array, field, self.style, field.name)
+
     def encode(self, batches: Batches) -> Iterator[bytes]:
         """Write records; see `Format.encode`."""
         with batches:
@@ -70,7 +83,7 @@ class JsonLinesFormat(Format):
                 raise InputError(
                     f"Column {twice[0]!r}: JSON cannot hold two columns of one name. Rename one."
                 )
-            style = JsonStyle("JSON lines", self.decimals, self.nan, self.omit_null)
+            style = self.style
             waiting: list[bytes] = []
             size = 0
             for batch in batches:
@@ -96,3 +109,16 @@ class JsonLinesFormat(Format):
         from tradewind.move.formats.json_read import read
 
         return read(self, chunks, schema)
+
+    def decode_loose(
+        self,
+        chunks: Iterable[bytes],
+        into: Format,
+        *,
+        schema: pa.Schema | None = None,
+        late: Sequence[str] = (),
+    ) -> Batches:
+        """Read records for a loose format; see `Format.decode_loose`."""
+        from tradewind.move.formats.json_loose import read_loose
+
+        return read_loose(self, chunks, into, schema, late)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.move.formats import text
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["day_number", "guard_floats", "parse", "seconds_fraction", "unfit"]
@@ -37,12 +38,13 @@ class _OddError(ValueError):
 def unfit(field: pa.Field, value: object, where: str, why: str = "") -> UnfitValueError:
     """Say that a value is not of its column's type."""
     remedy = f"{why} " if why else ""
+    anything = "json" if where.startswith("JSON") else "string"  # what holds all values there
     return UnfitValueError(
         field.name,
         value,
         where=f"{field.type} ({where})",
-        remedy=f"{remedy}Correct the data, or declare another type of the column with "
-        "schema= (on the command line: --set-from schema=).",
+        remedy=f"{remedy}Correct the data, or declare another type of the column, as with "
+        f"{option('schema', {field.name: anything})}.",
     )
 
 

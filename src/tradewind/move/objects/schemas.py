@@ -11,16 +11,45 @@ from pathlib import Path
 import pyarrow as pa
 
 from tradewind.errors import InputError
+from tradewind.move import types
+from tradewind.move.interface import option
 
-__all__ = ["declared", "fitted", "named_types", "same_columns", "told", "unknown", "widened"]
+__all__ = [
+    "declared",
+    "declared_fields",
+    "fitted",
+    "named",
+    "same_columns",
+    "told",
+    "unknown",
+    "widened",
+]
 
 _DECIMAL = re.compile(r"decimal\((\d+), *(\d+)\)")
+_TEXTS = ("json", "uuid", "decimal")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *(?:tz=)?UTC\]")
 
 
-def named_types(words: Mapping[str, str]) -> dict[str, pa.DataType]:
-    """Find types by their names; see `declared`."""
-    return {name: _type(name, word) for name, word in words.items()}
+def named(schema: pa.Schema | Mapping[str, str] | None) -> dict[str, str]:
+    """Take the names of types by column out of what declares columns in either way."""
+    return {} if schema is None or isinstance(schema, pa.Schema) else dict(schema)
+
+
+def declared_fields(words: Mapping[str, str]) -> dict[str, pa.Field]:
+    """Find columns by the names of their types; beside those of Arrow json, uuid and decimal.
+
+    Args:
+        words: Names of types by column.
+
+    Raises:
+        InputError: A type is not known.
+    """
+    return {
+        name: types.field(name, pa.string(), said)
+        if (said := str(word).strip()) in _TEXTS
+        else pa.field(name, _type(name, said))
+        for name, word in words.items()
+    }
 
 
 def declared(text: str) -> dict[str, str]:
@@ -69,8 +98,8 @@ def _type(name: str, word: object) -> pa.DataType:
     except ValueError:
         raise InputError(
             f"schema: column {name!r} has the type {said!r}, which is not known. Choose from "
-            "string, int64, double, bool, date32, timestamp[us], timestamp[us, UTC], binary and "
-            "decimal(12, 2)."
+            "string, int64, double, bool, date32, timestamp[us], timestamp[us, UTC], binary, "
+            "decimal(12, 2), json, uuid and decimal."
         ) from None
 
 
@@ -139,8 +168,8 @@ def same_columns(first: pa.Schema, schema: pa.Schema, where: str) -> None:
             raise InputError(
                 f"{where}: it has {_words(found, named)} where the first object has "
                 f"{_words(expected, named)}. Choose objects with the same columns, or give a "
-                "schema that names the columns to read and their types: schema= (on the command "
-                "line by --set-from)."
+                "schema that names the columns to read and their types, like "
+                f"{option('schema', {named: 'string'})}."
             )
 
 

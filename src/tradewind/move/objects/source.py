@@ -15,12 +15,14 @@ from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.loose import fixed_columns
 from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
 from tradewind.move.objects.object_set import Chosen, choose
 from tradewind.move.objects.schemas import (
     declared,
+    declared_fields,
     fitted,
-    named_types,
+    named,
     same_columns,
     told,
     unknown,
@@ -65,11 +67,12 @@ class ObjectSource(Source):
         format: The format or its name; by the objects' names, or else by their content, when not
             given.
         compression: ``gzip`` or ``zstd``; ``infer`` looks at each object's content; None for none.
-        schema: Columns and types to read; what the first object has, when not given.
+        schema: Columns and types to read, or names of types by column, as docs/values.md tells: of
+            CSV and JSON lines those of some columns, of other formats of all to read. What the
+            first object has, when not given.
         format_options: Options of the format by name, like ``{"delimiter": ";"}``, where `format`
             is found by name or content.
-        types: Names of types by column, as docs/values.md tells: of CSV those to read as declared,
-            of other formats all columns to read.
+        types: Names of types by column; another way to give them.
 
     Raises:
         InputError: An argument is wrong.
@@ -84,7 +87,7 @@ class ObjectSource(Source):
         *,
         format: Format | str | None = None,
         compression: str | None = "infer",
-        schema: pa.Schema | None = None,
+        schema: pa.Schema | Mapping[str, str] | None = None,
         format_options: Mapping[str, Any] | None = None,
         types: Mapping[str, str] | None = None,
     ) -> None:
@@ -101,10 +104,11 @@ class ObjectSource(Source):
         self.key = key
         self.format: Format | None = format  # type: ignore[assignment]
         self.compression = compression
-        self.schema = schema
+        self.schema = schema if isinstance(schema, pa.Schema) else None
         self.format_options = dict(format_options or {})
-        self.types = dict(types or {})
-        self._types = named_types(self.types)
+        self.types = {**named(schema), **(types or {})}
+        self._types = declared_fields(self.types)
+        self._late: list[str] = []  # members that a reading before has met behind the first ones
         if self.format is not None:
             self.format = with_options(self.format, self.format_options)
 
@@ -144,8 +148,20 @@ class ObjectSource(Source):
 
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
+        return self._read(choose(self.store, self.key))
+
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read each value by its own type, where types would be told; see `Source`."""
         chosen = choose(self.store, self.key)
-        first = self._open(chosen[0], None)
+        declared = self.schema is not None or any(
+            one.manifest is not None and one.manifest.schema is not None for one in chosen
+        )
+        return None if declared else self._read(chosen, format)
+
+    def _read(self, chosen: list[Chosen], into: Format | None = None) -> Batches:
+        first = self._open(chosen[0], None, into)
+        if first.loose:
+            return self._read_loose(chosen, first, into)
         schema = first.schema
         if len(chosen) > 1:
             try:
@@ -172,6 +188,28 @@ class ObjectSource(Source):
 
         return Batches(schema, generate(), on_close=first.close)
 
+    def _read_loose(self, chosen: list[Chosen], first: _Opened, into: Format | None) -> Batches:
+        def generate() -> Iterator[pa.RecordBatch]:
+            inside = first.inside
+            for number, one in enumerate(chosen):
+                opened = self._open(one, inside, into) if number else first
+                with contextlib.closing(opened):
+                    if not opened.loose:
+                        raise InputError(
+                            f"{self.store.uri(one.info.key)}: it is of another format than the "
+                            "first object. Choose objects of one format."
+                        )
+                    inside = opened.inside
+                    for batch in opened:
+                        inside = batch.schema
+                        yield batch
+
+        batches = generate()
+        if into is not None and into.name == "csv":
+            # A header stands before all records.
+            batches = fixed_columns(batches, first.schema.names, self._late, self.describe())
+        return Batches(first.schema, batches, on_close=first.close)
+
     def _told(self, schema: pa.Schema, others: list[Chosen]) -> pa.Schema:
         """Ask other objects for the types of columns that have only nulls in the first one."""
         for one in others:
@@ -181,12 +219,13 @@ class ObjectSource(Source):
                 schema = told(schema, opened.schema)
         return schema
 
-    def _open(self, one: Chosen, inside: pa.Schema | None) -> _Opened:
+    def _open(self, one: Chosen, inside: pa.Schema | None, into: Format | None = None) -> _Opened:
         """Begin to read an object.
 
         Args:
             one: The object.
             inside: Columns that an object before had, without partition columns.
+            into: The loose format that is written, where types need not be told.
         """
         where = one.uri
         format, chunks = self._bytes(one)
@@ -196,22 +235,31 @@ class ObjectSource(Source):
         schema = self.schema if self.schema is not None else own
         if self._types and schema is None:
             from tradewind.move.formats.csv import CsvFormat
+            from tradewind.move.formats.jsonl import JsonLinesFormat
 
             if isinstance(format, CsvFormat):
-                format = dataclasses.replace(format, types=tuple(self._types.items()))
+                known = tuple((name, field.type) for name, field in self._types.items())
+                format = dataclasses.replace(format, types=known)
+            elif isinstance(format, JsonLinesFormat):
+                format = dataclasses.replace(format, types=tuple(self._types.values()))
             else:
-                schema = pa.schema(list(self._types.items()))
+                schema = pa.schema(list(self._types.values()))
         asked = None
         if schema is not None:
             asked = pa.schema([field for field in schema if field.name not in names])
         elif format.name not in _SELF_DESCRIBING:
             guessed = inside is not None and format.name == "csv"
             asked = inside and (inside.with_metadata({GUESSED: b"1"}) if guessed else inside)
+        loose = into if schema is None and format.loose else None
         if asked is not None and self.schema is None and format.name == "csv":
             chunks = _with_columns(format, chunks, asked.names, where)
         with _naming(where):
             try:
-                batches = format.decode(chunks, schema=asked)
+                batches = (
+                    format.decode(chunks, schema=asked)
+                    if loose is None
+                    else format.decode_loose(chunks, loose, schema=asked, late=self._late)
+                )
             except BaseException:
                 _close(chunks)
                 raise
@@ -230,7 +278,7 @@ class ObjectSource(Source):
                 ],
                 metadata=whole.metadata,
             )
-        return _Opened(where, batches, whole, outside, chunks)
+        return _Opened(where, batches, whole, outside, chunks, loose=loose is not None)
 
     def _format_of(self, one: Chosen) -> Format | None:
         if self.format is not None:
@@ -341,8 +389,11 @@ class _Opened:
         schema: pa.Schema,
         outside: Mapping[str, pa.Scalar],
         chunks: Iterator[bytes],
+        *,
+        loose: bool = False,
     ) -> None:
         self.schema = schema
+        self.loose = loose
         self.inside = batches.schema
         self._where = where
         self._batches = batches

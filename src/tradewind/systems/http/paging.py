@@ -18,6 +18,7 @@ __all__ = [
     "Offset",
     "Page",
     "Pagination",
+    "SinglePage",
     "Step",
     "Turn",
     "links",
@@ -83,6 +84,15 @@ class Pagination(ABC):
     @abstractmethod
     def after(self, turn: Turn) -> Step | None:
         """How to ask for the page after one; None where that was the last."""
+
+
+@dataclass(frozen=True)
+class SinglePage(Pagination):
+    """The first page alone, whatever it says of others."""
+
+    def after(self, turn: Turn) -> Step | None:
+        """End."""
+        return None
 
 
 @dataclass(frozen=True)

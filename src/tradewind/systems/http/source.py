@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ from tradewind.move import types
 from tradewind.move.batches import Batches
 from tradewind.move.documents import Block, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
+from tradewind.move.loose_documents import loose_batches
+from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.http.body import HttpBodySource
 from tradewind.systems.http.connection import HttpConnection, masked
@@ -23,10 +25,20 @@ from tradewind.systems.http.paging import (
     Offset,
     Page,
     Pagination,
+    SinglePage,
 )
 from tradewind.systems.http.reading import Reading, Request
 
-__all__ = ["Cursor", "HttpBodySource", "NextLink", "Offset", "Page", "Pagination", "RestSource"]
+__all__ = [
+    "Cursor",
+    "HttpBodySource",
+    "NextLink",
+    "Offset",
+    "Page",
+    "Pagination",
+    "RestSource",
+    "SinglePage",
+]
 
 _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 
@@ -55,15 +67,17 @@ class RestSource(Source):
             a page that is a list itself. Newline-delimited JSON has a record a line.
         pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; or in short as
             on the command line, like ``page`` or ``link:$.next`` (see `from_uri`); None for a
-            single page, or pages that the header Link (``rel=next``) joins.
+            single page, or pages that the header Link (``rel=next``) joins;
+            `SinglePage` for the first page alone, whatever it says of others.
         total: Where in a page the number of all records stands, like ``$.total``.
         total_header: Name of the header with it, like ``X-Total-Count``.
         lines: Whether pages are newline-delimited JSON; by their content type when None.
         max_pages: The most pages; one more is an error.
         page_bytes: The most bytes of a page, uncompressed, or of a line.
         allow_repeats: Whether two pages may have the same records.
-        schema: Columns and types of the batches; what the first records have when not given. A
-            format that is asked for JSON lines then gets them from the batches.
+        schema: Columns and types of the batches, or names of types by member (see docs/values.md),
+            of some members; what the first records have when not given. A format that is asked for
+            JSON lines then gets them from the batches.
         sample: How many records to look at where no schema is given.
         unknown: What to do with fields that the schema does not have: ``error``, or ``extra`` keeps
             them as JSON in a column ``_extra``.
@@ -84,6 +98,7 @@ class RestSource(Source):
         "max_pages",
         "allow_repeats",
         "schema",
+        "types",
         "sample",
         "unknown",
     )
@@ -105,7 +120,7 @@ class RestSource(Source):
         max_pages: int = 10_000,
         page_bytes: int = 16 << 20,
         allow_repeats: bool = False,
-        schema: pa.Schema | None = None,
+        schema: pa.Schema | Mapping[str, str] | None = None,
         sample: int = 1000,
         unknown: Unknown = "error",
     ) -> None:
@@ -123,9 +138,12 @@ class RestSource(Source):
         self.max_pages = max_pages
         self.page_bytes = page_bytes
         self.allow_repeats = allow_repeats
-        self.schema = schema
+        self.types = named(schema)
+        self.schema = schema if isinstance(schema, pa.Schema) else None
         self.sample = sample
         self.unknown = unknown
+        self._declared = declared_fields(self.types)
+        self._late: list[str] = []  # members that a reading before has met behind the first ones
         self._records = JsonPath(records)
         self._total = None if total is None else JsonPath(total)
 
@@ -135,13 +153,40 @@ class RestSource(Source):
 
     def batches(self) -> Batches:
         """Read typed record batches; see `tradewind.move.documents` for the columns."""
-        values = JsonValues(decimals=self.schema is not None and _has_decimals(self.schema))
+        values = self._values()
         blocks = self._blocks(values)
         try:
             return typed_batches(
                 blocks,
                 values,
                 schema=self.schema,
+                declared=self._declared,
+                sample=self.sample,
+                unknown=self.unknown,
+                on_close=blocks.close,
+            )
+        except BaseException:
+            blocks.close()
+            raise
+
+    def _values(self) -> JsonValues:
+        known = self._declared.values() if self.schema is None else self.schema
+        return JsonValues(decimals=_has_decimals(known))
+
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read each value by its own type, where no schema is given; see `Source`."""
+        if self.schema is not None:
+            return None
+        values = self._values()
+        blocks = self._blocks(values)
+        try:
+            return loose_batches(
+                blocks,
+                values,
+                format,
+                where=self.describe(),
+                late=self._late,
+                declared=self._declared,
                 sample=self.sample,
                 unknown=self.unknown,
                 on_close=blocks.close,
@@ -152,7 +197,12 @@ class RestSource(Source):
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read the records as JSON lines; any other format is written from typed batches."""
-        if self.schema is not None or format.name != "jsonl" or format != type(format)():
+        if (
+            self.schema is not None
+            or self._declared
+            or format.name != "jsonl"
+            or format != type(format)()
+        ):
             return None
         values = JsonValues()
         counted = [0]
@@ -208,33 +258,37 @@ class RestSource(Source):
 
         Args:
             uri: The whole address of the first page.
-            options: ``records``, ``total``, ``total_header``, ``max_pages``; and ``pagination``:
+            options: ``records``, ``total``, ``total_header``, ``max_pages``; ``schema`` (types of
+                some members as JSON, or the file that holds it), ``sample`` (records),
+                ``unknown``; and ``pagination``: ``none`` for the first page alone,
                 ``link``, ``page``, ``offset``, or ``link:$.next``, ``page:PARAM``,
                 ``offset:PARAM:LIMIT_PARAM:LIMIT``, ``cursor:$.next_cursor:PARAM``.
 
         Raises:
             InputError: An option is wrong.
         """
-        known = ("records", "pagination", "total", "total_header", "max_pages")
+        numbers = ("max_pages", "sample")
+        words = ("records", "total", "total_header", "unknown")
+        known = (*words, *numbers, "pagination", "schema")
         if unknown := sorted(options.keys() - set(known)):
             raise InputError(
                 f"HTTP API at {masked(uri)}: there is no option {', '.join(unknown)}. Choose from: "
                 f"{', '.join(known)}; what the API itself takes stands in the address."
             )
-        arguments: dict[str, Any] = {
-            name: options[name] for name in ("records", "total", "total_header") if name in options
-        }
-        if "max_pages" in options:
-            try:
-                arguments["max_pages"] = int(options["max_pages"])
-            except ValueError:
-                raise InputError(f"max_pages={options['max_pages']!r} is no number.") from None
+        arguments: dict[str, Any] = {name: options[name] for name in words if name in options}
+        for name in numbers:
+            if name in options:
+                try:
+                    arguments[name] = int(options[name])
+                except ValueError:
+                    raise InputError(f"{name}={options[name]!r} is no number.") from None
+        arguments["schema"] = declared(options.get("schema", ""))
         if options.get("pagination"):
             arguments["pagination"] = _pagination(options["pagination"])
         return cls(HttpConnection.from_uri(uri), "", **arguments)
 
 
-def _has_decimals(schema: pa.Schema) -> bool:
+def _has_decimals(schema: Iterable[pa.Field]) -> bool:
     return any(
         pa.types.is_decimal(field.type)
         or pa.types.is_nested(field.type)
@@ -245,6 +299,8 @@ def _has_decimals(schema: pa.Schema) -> bool:
 
 def _pagination(text: str) -> Pagination:
     kind, *rest = text.split(":")
+    if kind == "none" and not rest:
+        return SinglePage()
     if kind == "link" and len(rest) <= 1:
         return NextLink(*rest)
     if kind == "page" and len(rest) <= 1:
@@ -254,6 +310,6 @@ def _pagination(text: str) -> Pagination:
     if kind == "cursor" and 1 <= len(rest) <= 2:
         return Cursor(rest[0], param=rest[1] if len(rest) == 2 else "cursor")
     raise InputError(
-        f"pagination={text!r} is not known. Choose link, link:$.next, page, page:PARAM, "
+        f"pagination={text!r} is not known. Choose none, link, link:$.next, page, page:PARAM, "
         "offset, offset:PARAM:LIMIT_PARAM:LIMIT or cursor:$.next_cursor:PARAM."
     )

@@ -14,6 +14,8 @@ from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
+from tradewind.move.loose_documents import loose_batches
+from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.mongodb.bson_lines import BsonLines, split
 from tradewind.systems.mongodb.connection import MongoConnection, named_errors
@@ -37,6 +39,9 @@ _OPTIONS = (
     "batch_size",
     "limit",
     "max_time",
+    "schema",
+    "sample",
+    "unknown",
 )
 
 
@@ -71,8 +76,9 @@ class MongoSource(Source):
         missing_ok: Whether a collection that is not there counts as an empty one.
         json: Extended JSON: ``relaxed`` for people and most programs, ``canonical`` keeps the exact
             BSON type of every number and date.
-        schema: Columns and types of the batches; what the first documents have when not given. A
-            format that is asked for JSON lines then gets them from the batches.
+        schema: Columns and types of the batches, or names of types by field (see docs/values.md),
+            of some fields; what the first documents have when not given. A format that is asked
+            for JSON lines then gets them from the batches.
         sample: How many documents to look at where no schema is given.
         unknown: What to do with fields that the schema does not have: ``error``, or ``extra`` keeps
             them as JSON in a column ``_extra``.
@@ -92,6 +98,7 @@ class MongoSource(Source):
         "missing_ok",
         "json",
         "schema",
+        "types",
         "sample",
         "unknown",
         "transform",
@@ -115,7 +122,7 @@ class MongoSource(Source):
         snapshot: bool | None = None,
         missing_ok: bool = False,
         json: Literal["relaxed", "canonical"] = "relaxed",
-        schema: pa.Schema | None = None,
+        schema: pa.Schema | Mapping[str, str] | None = None,
         sample: int = 1000,
         unknown: Unknown = "error",
         transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]] | None = None,
@@ -135,10 +142,13 @@ class MongoSource(Source):
         self.snapshot = snapshot
         self.missing_ok = missing_ok
         self.json = json
-        self.schema = schema
+        self.types = named(schema)
+        self.schema = schema if isinstance(schema, pa.Schema) else None
         self.sample = sample
         self.unknown = unknown
         self.transform = transform
+        self._declared = declared_fields(self.types)
+        self._late: list[str] = []  # fields that a reading before has met behind the first ones
         self._check()
 
     def _check(self) -> None:
@@ -181,6 +191,28 @@ class MongoSource(Source):
                 blocks,
                 values,
                 schema=self.schema,
+                declared=self._declared,
+                sample=self.sample,
+                unknown=self.unknown,
+                on_close=blocks.close,
+            )
+        except BaseException:
+            blocks.close()
+            raise
+
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read each value by its own type, where no schema is given; see `Source`."""
+        if self.schema is not None:
+            return None
+        blocks = self._blocks()
+        try:
+            return loose_batches(
+                blocks,
+                BsonValues(canonical=self.json == "canonical"),
+                format,
+                where=self.describe(),
+                late=self._late,
+                declared=self._declared,
                 sample=self.sample,
                 unknown=self.unknown,
                 on_close=blocks.close,
@@ -191,7 +223,8 @@ class MongoSource(Source):
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read extended JSON lines; any other format is written from typed batches."""
-        if self.schema is not None or format.name != "jsonl" or format != type(format)():
+        typed = self.schema is not None or self._declared
+        if typed or format.name != "jsonl" or format != type(format)():
             return None
         counted = [0]
         return Encoded(self._lines(counted), rows=lambda: counted[0])
@@ -357,7 +390,8 @@ class MongoSource(Source):
             uri: A MongoDB URI with a database; its password comes from ``MONGODB_PASSWORD``.
             options: ``collection``, and as JSON ``query`` (a list is a pipeline), ``projection``,
                 ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``, ``max_time``;
-                ``database`` instead of the URI's.
+                ``database`` instead of the URI's; ``schema`` (types of some fields as JSON, or the
+                file that holds it), ``sample`` (documents), ``unknown``.
 
         Raises:
             InputError: An option is missing or not JSON.
@@ -380,9 +414,16 @@ class MongoSource(Source):
                 parsed[name] = _extended(name, options[name])
         if isinstance(parsed.get("query"), list):
             parsed["pipeline"] = parsed.pop("query")
-        if "json" in options:
-            parsed["json"] = options["json"]
-        for name, kind in (("batch_size", int), ("limit", int), ("max_time", float)):
+        for name in ("json", "unknown"):
+            if name in options:
+                parsed[name] = options[name]
+        parsed["schema"] = declared(options.get("schema", ""))
+        for name, kind in (
+            ("batch_size", int),
+            ("limit", int),
+            ("max_time", float),
+            ("sample", int),
+        ):
             if options.get(name):
                 try:
                     parsed[name] = kind(options[name])

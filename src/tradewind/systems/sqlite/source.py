@@ -14,6 +14,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote
@@ -22,9 +23,12 @@ import pyarrow as pa
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.batches import Batches
+from tradewind.move.format import Format
+from tradewind.move.interface import option
+from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Source
-from tradewind.move.types import UnfitValueError, field
-from tradewind.move.values import column, guessed
+from tradewind.move.types import UnfitValueError, field, logical_type
+from tradewind.move.values import column, guessed, loose_column
 
 __all__ = ["SQLiteSource", "sqlite_error", "sqlite_path"]
 
@@ -39,6 +43,15 @@ _PARAMETER = re.compile(
 _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a column is read: its type, and whether that is declared or told by the first rows."""
+
+    field: pa.Field
+    convert: Convert | None
+    declared: bool
 
 
 class SQLiteSource(Source):
@@ -57,15 +70,17 @@ class SQLiteSource(Source):
         query: One statement that gives rows.
         parameters: Values for ``?`` (a sequence) or ``:name`` (a mapping).
         statement_timeout: Seconds that the query may take, with the time to read it.
-        schema: Types of some or all columns, by name.
+        schema: Types of some or all columns, by name: Arrow's, or their names as docs/values.md
+            has them.
         lock_timeout: Seconds to wait for somebody who writes.
         block: Bytes in one batch, about.
+        sample: Rows that tell the types of columns that declare none.
 
     Raises:
         InputError: An argument is wrong.
     """
 
-    decides = ("path", "query", "parameters", "schema")
+    decides = ("path", "query", "parameters", "schema", "types", "sample")
 
     def __init__(
         self,
@@ -74,23 +89,30 @@ class SQLiteSource(Source):
         *,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         statement_timeout: float | None = None,
-        schema: pa.Schema | None = None,
+        schema: pa.Schema | Mapping[str, str] | None = None,
         lock_timeout: float = 60.0,
         block: int = _BLOCK,
+        sample: int = _FIRST,
     ) -> None:
         if statement_timeout is not None and statement_timeout <= 0:
             raise InputError("SQLite: statement_timeout is a number of seconds above 0.")
         if block < 1:
             raise InputError("SQLite: block is a number of bytes above 0.")
+        if sample < 1:
+            raise InputError("SQLite: sample is a number of rows above 0.")
         if not query.strip():
             raise InputError("SQLite: the query is empty. Give a statement that gives rows.")
         self.path = Path(path)
         self.query = query
         self.parameters = parameters
         self.statement_timeout = statement_timeout
-        self.schema = schema
+        self.types = named(schema)
+        self.schema = schema if isinstance(schema, pa.Schema) else None
         self.lock_timeout = lock_timeout
         self.block = block
+        self.sample = sample
+        self._fields = declared_fields(self.types)
+        self._fields.update({one.name: one for one in self.schema or ()})
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -98,7 +120,9 @@ class SQLiteSource(Source):
 
         Args:
             uri: As SQLAlchemy writes it.
-            options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``.
+            options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
+                ``schema`` (types of some columns as JSON, or the file that holds it), ``sample``
+                (rows).
 
         Raises:
             InputError: Something of it is wrong.
@@ -115,12 +139,15 @@ class SQLiteSource(Source):
                 keywords["parameters"] = json.loads(given.pop("parameters"))
             if "statement_timeout" in given:
                 keywords["statement_timeout"] = float(given.pop("statement_timeout"))
+            if "sample" in given:
+                keywords["sample"] = int(given.pop("sample"))
         except ValueError as error:
             raise InputError(f"SQLite: an option cannot be read: {error}.") from error
+        keywords["schema"] = declared(given.pop("schema", ""))
         if given:
             raise InputError(
                 f"SQLite: there is no option {', '.join(sorted(given))}. Choose from: query, "
-                "table, parameters, statement_timeout."
+                "table, parameters, statement_timeout, schema, sample."
             )
         return cls(sqlite_path(uri), query or "", **keywords)
 
@@ -131,6 +158,13 @@ class SQLiteSource(Source):
 
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
+        return self._read(None)
+
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read each value by its own type where its column's does not fit; see `Source`."""
+        return self._read(format)
+
+    def _read(self, into: Format | None) -> Batches:
         with self._translating():
             connection = self._connect()
         try:
@@ -143,7 +177,7 @@ class SQLiteSource(Source):
                 cursor = connection.execute(self.query, self.parameters or ())
                 if cursor.description is None:
                     raise InputError(f"{self._system}: the query gives no columns. Select some.")
-                rows = cursor.fetchmany(_FIRST)
+                rows = cursor.fetchmany(self.sample)
         except BaseException:
             connection.close()
             raise
@@ -153,17 +187,20 @@ class SQLiteSource(Source):
         except BaseException:
             connection.close()
             raise
-        schema = pa.schema([reading[0] for reading in readings])
+        schema = pa.schema([reading.field for reading in readings])
 
         def generate() -> Iterator[pa.RecordBatch]:
             nonlocal rows
             with contextlib.closing(connection):
                 while rows:
-                    arrays = [
-                        _array([row[at] for row in rows], into, convert)
-                        for at, (into, convert) in enumerate(readings)
+                    columns = [
+                        self._column([row[at] for row in rows], reading, into)
+                        for at, reading in enumerate(readings)
                     ]
-                    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    batch = pa.RecordBatch.from_arrays(
+                        [array for array, _ in columns],
+                        schema=schema if into is None else pa.schema([one for _, one in columns]),
+                    )
                     mean = max(1, batch.nbytes // len(rows))
                     rows = []
                     yield batch
@@ -171,6 +208,20 @@ class SQLiteSource(Source):
                         rows = cursor.fetchmany(max(1, min(_MOST, self.block // mean)))
 
         return Batches(schema, generate(), on_close=connection.close)
+
+    def _column(
+        self, values: list[Any], reading: _Reading, into: Format | None
+    ) -> tuple[pa.Array, pa.Field]:
+        field, convert = reading.field, reading.convert
+        if into is None or field.name in self._fields:
+            return _array(values, field, convert), field
+        make = None
+        if reading.declared:
+
+            def make(some: list[Any], one: pa.Field) -> pa.Array:
+                return _array(some, one, convert)
+
+        return loose_column(values, field, into, remedy=_remedy(field.name), make=make)
 
     @property
     def _system(self) -> str:
@@ -199,31 +250,34 @@ class SQLiteSource(Source):
             return []  # Not a SELECT, like PRAGMA: its values tell.
         return [str(row[2]) for row in rows]
 
-    def _readings(
-        self, names: list[str], declared: list[str], rows: list[Any]
-    ) -> list[tuple[pa.Field, Convert | None]]:
+    def _readings(self, names: list[str], declared: list[str], rows: list[Any]) -> list[_Reading]:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(
                     f"{self._system}: the query gives {names.count(name)} columns of the name "
                     f"{name!r}. Name them apart with AS."
                 )
-        for name in self.schema.names if self.schema is not None else ():
+        for name in self._fields:
             if name not in names:
                 raise InputError(
                     f"{self._system}: schema names the column {name!r}, which the query does not "
                     f"give. Choose from: {', '.join(names)}."
                 )
-        readings: list[tuple[pa.Field, Convert | None]] = []
+        readings: list[_Reading] = []
         for at, name in enumerate(names):
-            into = None
-            if self.schema is not None and name in self.schema.names:
-                into = self.schema.field(name)
-            elif len(declared) == len(names):
+            into = self._fields.get(name)
+            convert = None
+            if into is not None and _is_text(into):
+                convert = _text  # whoever reads has asked for the text of whatever stands there
+            elif into is None and len(declared) == len(names):
                 into = _declared_field(name, declared[at])
+            told = into is not None
             if into is None:
-                into = guessed(name, [row[at] for row in rows])
-            readings.append((into, _converter(into.type)))
+                values = [row[at] for row in rows]
+                into = guessed(name, values)
+                several = len(set(map(type, values)) - {type(None)}) > 1
+                convert = _text if several and _is_text(into) else None
+            readings.append(_Reading(into, convert or _converter(into.type), told))
         return readings
 
     @contextlib.contextmanager
@@ -310,10 +364,11 @@ def _declared_field(name: str, declared: str) -> pa.Field | None:
     return None
 
 
-_REMEDY = (
-    "SQLite keeps any value in any column. Correct it, CAST it in the query, or declare another "
-    "type with schema=."
-)
+def _remedy(name: str) -> str:
+    return (
+        "SQLite keeps any value in any column. Correct it, CAST it in the query, or declare "
+        f"another type with {option('schema', {name: 'string'})}."
+    )
 
 
 def _array(values: list[Any], into: pa.Field, convert: Convert | None) -> pa.Array:
@@ -324,10 +379,10 @@ def _array(values: list[Any], into: pa.Field, convert: Convert | None) -> pa.Arr
                 converted.append(value if value is None else convert(value))
             except (ValueError, ArithmeticError, TypeError) as error:
                 raise UnfitValueError(
-                    into.name, value, where=str(into.type), remedy=_REMEDY
+                    into.name, value, where=str(into.type), remedy=_remedy(into.name)
                 ) from error
         values = converted
-    return column(values, into, remedy=_REMEDY)
+    return column(values, into, remedy=_remedy(into.name))
 
 
 def _converter(type_: pa.DataType) -> Convert | None:
@@ -343,6 +398,15 @@ def _converter(type_: pa.DataType) -> Convert | None:
     if is_.is_decimal(type_):
         return _decimal
     return None
+
+
+def _is_text(into: pa.Field) -> bool:
+    return bool(pa.types.is_string(into.type)) and logical_type(into) is None
+
+
+def _text(value: Any) -> Any:
+    """Write a number as SQLite does: a float with the digits that tell it."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _date(text: str) -> datetime.date:

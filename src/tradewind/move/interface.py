@@ -1,0 +1,60 @@
+"""How options are spelled where the move was asked for: errors advise what can be typed there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+__all__ = ["Interface", "format_option", "interface", "option"]
+
+Interface = Literal["cli", "airflow", "python"]
+
+_current: Interface = "python"
+
+
+@contextlib.contextmanager
+def interface(name: Interface) -> Iterator[None]:
+    """Say where moves are asked for: in this process, not this thread, as reading has threads.
+
+    Args:
+        name: ``cli``, ``airflow`` or ``python``.
+    """
+    global _current
+    before, _current = _current, name
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def option(name: str, value: Any) -> str:
+    """Spell an option of a source, for advice in an error.
+
+    Args:
+        name: As on the command line, like ``schema``.
+        value: What to give.
+
+    Returns:
+        Like ``--set-from 'schema={"zip": "string"}'`` or ``schema={"zip": "string"}``.
+    """
+    word = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    if _current == "cli":
+        said = f"{name}={word}"
+        return f"--set-from {said}" if said.replace("=", "").isalnum() else f"--set-from '{said}'"
+    shown = word if isinstance(value, dict) else repr(value)
+    return f"{name}={shown}"
+
+
+def format_option(name: str, value: str) -> str:
+    """Spell an option of a format, for advice in an error.
+
+    Args:
+        name: Like ``delimiter``.
+        value: What to give.
+
+    Returns:
+        Like ``--set-from 'delimiter=;'`` or ``format_options={'delimiter': ';'}``.
+    """
+    return option(name, value) if _current == "cli" else f"format_options={{{name!r}: {value!r}}}"
