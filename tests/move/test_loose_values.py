@@ -189,3 +189,30 @@ def test_sqlite_to_a_typed_format_takes_the_way_out(tmp_path: Path, pay: Path) -
     sampled = {"query": query, "schema": words, "sample": "100000"}
     transfer(SQLiteSource.from_uri(uri, sampled), target, OWNER)
     assert pq.read_table(tmp_path / "o.parquet").column("day").to_pylist()[-3] == "soon"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ('{"n":1}', '{"n":2,"late":"x"}', "'late'"),
+        ('{"n":1,"p":1.5}', '{"n":2,"p":1.5,"late":"x"}', "'late'"),
+        ('{"n":1}', '{"n":"two"}', "'n'"),
+        ('{"p":1.5}', '{"p":12345678901234567890.12}', "'p'"),
+        ('{"n":1}', '{"n":true}', "'n'"),
+        ('{"s":"x"}', '{"s":5}', "'s'"),
+    ],
+)
+def test_a_later_object_of_json_lines_loses_nothing(
+    tmp_path: Path, first: str, second: str, named: str
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "1.jsonl").write_text(f"{first}\n")
+    (tmp_path / "d" / "2.jsonl").write_text(f"{second}\n")
+    source = ObjectSource(FileStore(tmp_path), "d/")
+    with pytest.raises(InputError, match=rf"2\.jsonl.*{named}.*schema="):
+        transfer(source, ObjectTarget(FileStore(tmp_path), "o.parquet"), OWNER)
+    rows = moved(source, tmp_path, "out.jsonl", format=JsonLinesFormat(nan="null"))
+    expected = [json.loads(line) for line in (first, second)]
+    assert [{name: row[name] for name in one} for row, one in zip(rows, expected, strict=True)] == (
+        expected
+    )

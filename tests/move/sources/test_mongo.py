@@ -559,9 +559,9 @@ def test_late_types_and_fields_to_formats_without_types(
     typed = table(make(sample=10, schema=words))
     assert typed.column("n").to_pylist()[-3:] == ['"two"', str(2**40), '[1,"x"]']
     with interface("cli"), pytest.raises(InputError, match=r"--set-from 'schema=\{\"n\": \"json"):
-        table(make(sample=10, projection={"n": 1, "pad": 1}))
+        table(make(sample=10, projection={"n": 1, "pad": 1, "_id": 0}))
     with (
         interface("cli"),
         pytest.raises(InputError, match=r"note.*--set-from unknown=extra.*sample"),
     ):
-        table(make(sample=10, projection={"note": 1, "pad": 1}))
+        table(make(sample=10, projection={"note": 1, "pad": 1, "_id": 0}))

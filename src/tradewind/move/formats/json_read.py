@@ -17,6 +17,7 @@ import pyarrow.json as pajson
 from tradewind.errors import CorruptDataError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
+from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.json_values import Digits
 from tradewind.move.formats.parse import parse, unfit
 from tradewind.move.interface import option
@@ -58,7 +59,8 @@ class JsonLinesReader:
         self._lines = 0  # lines before it
         self._blocks = self._cut(iter(chunks))
         self._first = next(self._blocks, b"")
-        self._guarded = schema is None
+        self._guarded = schema is None or GUESSED in (schema.metadata or {})
+        schema = schema and schema.remove_metadata()
         if self._first.startswith(_UTF8_BOM):
             self._first = self._first[3:]
             self._at = 3
@@ -73,11 +75,11 @@ class JsonLinesReader:
             for field in format.types:
                 place = schema.get_field_index(field.name)
                 schema = schema.append(field) if place < 0 else schema.set(place, field)
-        self._declared = {field.name: field for field in format.types}
+        self._declared = {one.name: one for one in format.types} if self._guarded else {}
         self.schema = schema
         raw = (field.name for field in schema if logical_type(field) == "json")
         self._raw = frozenset(raw if not self._guarded else ())
-        self._quick = None if self._guarded else _quick_schema(schema)
+        self._quick = _quick_schema(schema, exact=self._guarded)
 
     def _cut(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         waiting: list[bytes] = []
@@ -192,7 +194,8 @@ class JsonLinesReader:
                 pa.BufferReader(block),
                 read_options=pajson.ReadOptions(use_threads=False, block_size=len(block) + 1),
                 parse_options=pajson.ParseOptions(
-                    explicit_schema=quick, unexpected_field_behavior="ignore"
+                    explicit_schema=quick,
+                    unexpected_field_behavior="error" if self._guarded else "ignore",
                 ),
             )
             if table.num_rows != sum(1 for line in block.split(b"\n") if line.strip()):
@@ -226,13 +229,20 @@ def _cuts(data: bytes, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _quick_schema(schema: pa.Schema) -> pa.Schema | None:
-    """Tell how Arrow's reader can read a schema exactly; None where it cannot."""
+def _quick_schema(schema: pa.Schema, *, exact: bool) -> pa.Schema | None:
+    """Tell how Arrow's reader can read a schema; None where it cannot.
+
+    Args:
+        schema: The columns.
+        exact: Whether a float has to be one that keeps all digits.
+    """
     kinds = pa.types
     fields = []
     names = schema.names
     for field in schema:
         kind = field.type
+        if exact and kinds.is_floating(kind):
+            return None
         if logical_type(field) in ("json", "decimal") or names.count(field.name) > 1:
             return None
         if kinds.is_temporal(kind) and not kinds.is_duration(kind):

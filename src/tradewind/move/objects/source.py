@@ -196,7 +196,7 @@ class ObjectSource(Source):
                 with contextlib.closing(opened):
                     if not opened.loose:
                         raise InputError(
-                            f"{self.store.uri(one.info.key)}: it is of another format than the "
+                            f"{one.uri}: it is of another format than the "
                             "first object. Choose objects of one format."
                         )
                     inside = opened.inside
@@ -248,8 +248,7 @@ class ObjectSource(Source):
         if schema is not None:
             asked = pa.schema([field for field in schema if field.name not in names])
         elif format.name not in _SELF_DESCRIBING:
-            guessed = inside is not None and format.name == "csv"
-            asked = inside and (inside.with_metadata({GUESSED: b"1"}) if guessed else inside)
+            asked = inside and inside.with_metadata({GUESSED: b"1"})
         loose = into if schema is None and format.loose else None
         if asked is not None and self.schema is None and format.name == "csv":
             chunks = _with_columns(format, chunks, asked.names, where)
