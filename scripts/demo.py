@@ -14,20 +14,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
 
 from airflow_api import AirflowApi
+from demo_helpers import (
+    DemoError,
+    dag_is_known,
+    free_or_any,
+    interrupt,
+    look,
+    phase,
+    ports,
+    s3_client,
+    say,
+    wait,
+)
 from tradewind.errors import TradewindError
 from tradewind.local import Systems, up
-from tradewind.local.processes import Children, check_port_free
-from tradewind.local.system import AWS_REGION, find_systems
+from tradewind.local.processes import Children
+from tradewind.local.system import AWS_REGION
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINES = ROOT / "pipelines"
@@ -35,10 +45,6 @@ DAG = "digits"
 SYSTEMS = ("s3", "sagemaker", "airflow")
 PAGE_PORT = 8000
 RUN_SECONDS = 900
-
-
-class DemoError(Exception):
-    """Something the demo relies on did not come true."""
 
 
 def main() -> int:
@@ -54,7 +60,7 @@ def main() -> int:
     arguments = parser.parse_args()
     # SIGINT too: where a shell started this in the background it is ignored otherwise.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     sys.path.insert(0, str(PIPELINES))
     began = time.monotonic()
     result: dict[str, Any] = {"dag": DAG, "state": "not run"}
@@ -84,7 +90,9 @@ def _play(
     os.environ.setdefault("TRADEWIND_DIGITS_CHECK_SECONDS", "1")
     state.mkdir(parents=True, exist_ok=True)
     with phase("S3, SageMaker and Airflow are up"):
-        systems = stack.enter_context(up(SYSTEMS, data=state / "data", ports=_ports(once=once)))
+        systems = stack.enter_context(
+            up(SYSTEMS, data=state / "data", ports=ports(SYSTEMS, once=once))
+        )
     with phase("the sample bucket has its data set"):
         _fill_sample_bucket(systems)
     airflow = systems["airflow"]
@@ -93,7 +101,7 @@ def _play(
         closing(AirflowApi(airflow.endpoint, notes["login"], notes["password"]))
     )
     with phase(f"Airflow has read the DAG {DAG}"):
-        _wait(lambda: _dag_is_known(api), systems, seconds=120, what=f"DAG {DAG} in Airflow")
+        wait(lambda: dag_is_known(api, DAG), systems, seconds=120, what=f"DAG {DAG} in Airflow")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     api.run_again(DAG, f"demo__{today:%Y-%m-%d}", today)
     say(f"The DAG {DAG} runs for {today:%Y-%m-%d}:")
@@ -105,7 +113,7 @@ def _play(
     report = _report(systems, f"{today:%Y-%m-%d}")
     result["accuracy"] = report["accuracy"]
     with phase("the page answers"):
-        page = _start_page(stack, state, systems, port=0 if once else _free_or_any(PAGE_PORT))
+        page = _start_page(stack, state, systems, port=0 if once else free_or_any(PAGE_PORT))
         prediction = _predict(page)
     result["seconds"] = round(time.monotonic() - began, 1)
     result["tasks"] = {name: round(seconds, 1) for name, seconds in tasks.items()}
@@ -119,7 +127,7 @@ def _play(
     if not once:
         _invite(page, systems)
         while True:
-            _look(systems)
+            look(systems)
             time.sleep(0.5)
 
 
@@ -128,18 +136,10 @@ def _play(
 
 def _fill_sample_bucket(systems: Systems) -> None:
     """Put there what AWS keeps in its public bucket, and make the pipeline's own bucket."""
-    import boto3
-
     from digits.layout import SAMPLE_KEY, Layout, sample_bucket
 
     environment = systems.full_environment()
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=AWS_REGION,
-    )
+    s3 = s3_client(environment)
     there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for bucket in (sample_bucket(AWS_REGION), Layout.from_environment().bucket):
         if bucket not in there:
@@ -166,7 +166,7 @@ def _watch(api: AirflowApi, systems: Systems) -> tuple[str, dict[str, float]]:
     seen: dict[str, str] = {}
     deadline = time.monotonic() + RUN_SECONDS
     while True:
-        _look(systems)
+        look(systems)
         state = api.state(DAG, api.run)
         tasks = api.tasks(DAG, api.run)
         for task in sorted(tasks, key=lambda task: task["start_date"] or "~"):
@@ -191,19 +191,10 @@ def _show_failure(api: AirflowApi) -> None:
 
 
 def _report(systems: Systems, date: str) -> dict[str, Any]:
-    import boto3
-
     from digits.layout import Layout
 
     layout = Layout.from_environment()
-    environment = systems.environment
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=AWS_REGION,
-    )
+    s3 = s3_client(systems.environment)
     body = s3.get_object(Bucket=layout.bucket, Key=layout.report_key(date))["Body"].read()
     report: dict[str, Any] = json.loads(body)
     return report
@@ -259,67 +250,6 @@ Ctrl-C stops all.
 """,  # noqa: E501
         flush=True,
     )
-
-
-# ------------------------------------------------------------------------------------- helpers
-
-
-def _dag_is_known(api: AirflowApi) -> bool:
-    try:
-        return api.dag_is_known(DAG)
-    except RuntimeError as error:
-        raise DemoError(f"Airflow cannot read a DAG file: {error}") from error
-
-
-def _wait(condition: Callable[[], bool], systems: Systems, *, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        _look(systems)
-        if time.monotonic() > deadline:
-            raise DemoError(f"no {what} after {seconds:.0f} s; logs are in {systems.data}")
-        time.sleep(0.3)
-
-
-def _look(systems: Systems) -> None:
-    if child := systems.ended():
-        raise DemoError(
-            f"{child.system}: its process {child.describe_end()}. "
-            f"Its log is {child.log} and ends with:\n{child.tail()}"
-        )
-
-
-def _ports(*, once: bool) -> dict[str, int]:
-    """The usual ports where they are free, so that addresses stay alike; any for one run."""
-    known = find_systems()
-    return {name: 0 if once else _free_or_any(known[name].default_port) for name in SYSTEMS}
-
-
-def _free_or_any(port: int) -> int:
-    try:
-        check_port_free("demo", port)
-    except TradewindError:
-        return 0
-    return port
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-_BEGAN = time.monotonic()
-
-
-def say(text: str) -> None:
-    """Print a line with the seconds since the start."""
-    print(f"{time.monotonic() - _BEGAN:6.1f} s  {text}", flush=True)
-
-
-@contextmanager
-def phase(done: str) -> Iterator[None]:
-    """Say when a part of the demo is done and how long it took."""
-    began = time.monotonic()
-    yield
-    say(f"{done} ({time.monotonic() - began:.1f} s)")
 
 
 if __name__ == "__main__":
