@@ -6,13 +6,18 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: native-wheel help demo test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment test-environment
+.PHONY: native-wheel help demo demo-listings test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment listings-environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/demo.txt --editable
+
+listings-environment:
+	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
+	@$(PYTHON) scripts/environment.py .venv-spark requirements/spark.txt
+	@$(PYTHON) scripts/systems.py
 
 test-environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
@@ -25,6 +30,9 @@ test-environment:
 
 demo: environment  ## bring everything up, run the digits pipeline, serve its page (ONCE=1: then end)
 	@$(BIN)/python scripts/demo.py $(if $(ONCE),--once)
+
+demo-listings: listings-environment  ## 57 months of listings, crunched four ways (ONCE=1; LISTINGS_MONTHS=6: shorter)
+	@$(BIN)/python scripts/demo_listings.py $(if $(ONCE),--once)
 
 test: test-environment  ## all tests but the long ones (ARGS=... goes to pytest)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" $(ARGS)

@@ -84,7 +84,7 @@ def process_system() -> Iterator[System]:
 
 @contextmanager
 def ssh_system() -> Iterator[System]:
-    from ssh_server import ssh_server  # type: ignore[import-not-found]
+    from ssh_server import ssh_server
 
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tw-bench-"))
@@ -105,7 +105,7 @@ def ssh_system() -> Iterator[System]:
 @contextmanager
 def docker_system() -> Iterator[System]:
     from busybox import IMAGE, busybox_root  # type: ignore[import-not-found]
-    from container_engine import docker_engine  # type: ignore[import-not-found]
+    from container_engine import docker_engine
 
     root = busybox_root()
     with docker_engine() as daemon:

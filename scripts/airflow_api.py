@@ -60,6 +60,35 @@ class AirflowApi:
         self._client.patch(f"/api/v2/dags/{dag}", json={"is_paused": False}).raise_for_status()
         self.run = run
 
+    def unpause(self, dag: str) -> None:
+        """Switch a DAG on: its schedule's runs begin."""
+        self._client.patch(f"/api/v2/dags/{dag}", json={"is_paused": False}).raise_for_status()
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """The newest 100 runs of a DAG."""
+        return list(self._get(f"/api/v2/dags/{dag}/dagRuns?limit=100")["dag_runs"])
+
+    def backfill(self, dag: str, month: str, conf: Mapping[str, Any]) -> None:
+        """Run a month again, with other parameters.
+
+        Args:
+            dag: The DAG.
+            month: Like ``2019-12``.
+            conf: The parameters that differ.
+        """
+        date = f"{month}-01T00:00:00Z"
+        made = self._client.post(
+            "/api/v2/backfills",
+            json={
+                "dag_id": dag,
+                "from_date": date,
+                "to_date": date,
+                "dag_run_conf": dict(conf),
+                "reprocess_behavior": "completed",
+            },
+        )
+        made.raise_for_status()
+
     def state(self, dag: str, run: str) -> str:
         """State of a run."""
         return str(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])

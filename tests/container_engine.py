@@ -40,11 +40,12 @@ class Engine:
 
     Args:
         folder: Its folder.
+        socket: Where it listens; in its folder when not given.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, socket: Path | None = None) -> None:
         self.folder = folder
-        self.socket = folder / "docker.sock"
+        self.socket = socket or folder / "docker.sock"
         self.client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://engine",
@@ -70,7 +71,8 @@ class Engine:
         response = self.client.post(
             "/images/create",
             params={"fromSrc": "-", "repo": name, "tag": tag, "changes": "ENV PATH=/usr/bin:/bin"},
-            content=archive,
+            # In pieces: httpcore copies what is left of a body each time the socket takes some.
+            content=(archive[at : at + 2**20] for at in range(0, len(archive), 2**20)),
         )
         response.raise_for_status()
         assert "error" not in response.text, response.text
@@ -186,11 +188,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def python_root(programs: Mapping[str, str]) -> bytes:
+def python_root(
+    programs: Mapping[str, str],
+    *,
+    packages: Mapping[Path, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> bytes:
     """A tar of a root file system: this machine's Python, and programs written in it.
 
     Args:
         programs: Source by name; each becomes an executable on the PATH.
+        packages: Folders of installed packages, and where each goes.
+        files: Further files by their path.
     """
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", dereference=True) as archive:
@@ -204,15 +213,22 @@ def python_root(programs: Mapping[str, str]) -> bytes:
         library = Path(sysconfig.get_paths()["stdlib"])
         archive.add(library, str(library).lstrip("/"), filter=_wanted)
         modules = [python, *library.glob("lib-dynload/*.so")]
+        for package, path in (packages or {}).items():
+            archive.add(package, path, filter=_wanted)
+            modules += [found for found in package.rglob("*.so*") if found.is_file()]
         for path in sorted(_libraries(modules)):
-            archive.add(path, os.path.normpath(path).lstrip("/"))
+            if not any(Path(path).is_relative_to(package) for package in packages or {}):
+                archive.add(path, os.path.normpath(path).lstrip("/"))
         for folder in ("tmp", "etc", "dev", "proc", "sys"):
             member = tarfile.TarInfo(folder)
             member.type, member.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(member)
-        for name, source in programs.items():
-            content = f"#!/usr/bin/python3\n{source}".encode()
-            member = tarfile.TarInfo(f"usr/bin/{name}")
+        executables = {
+            f"usr/bin/{name}": f"#!/usr/bin/python3\n{source}".encode()
+            for name, source in programs.items()
+        }
+        for path, content in {**executables, **(files or {})}.items():
+            member = tarfile.TarInfo(path)
             member.size, member.mode = len(content), 0o755
             archive.addfile(member, io.BytesIO(content))
     return target.getvalue()

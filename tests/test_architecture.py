@@ -62,6 +62,7 @@ MAY_IMPORT = {
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow", "tradewind.systems"},
     # A distribution of its own: it knows nothing of tradewind, and nobody imports it.
     "sagemaker_local": set(),
+    "listings": {"tradewind.errors", "tradewind.move", "tradewind.airflow", "tradewind.systems"},
 }
 
 #: What some files of a system's folder may use besides: how it looks in Airflow, how it is started.

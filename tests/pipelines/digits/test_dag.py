@@ -33,9 +33,9 @@ def read(tmp_path_factory):
 def test_the_dag_is_read_without_errors_and_without_connections(read):
     found = read()
     assert found["errors"] == {}
-    assert found["dags"] == ["digits"]
+    assert found["dags"] == ["digits", "listings"]
     # Of each pipeline .airflowignore lets one file be read.
-    assert found["files"] == ["digits/dag.py"]
+    assert found["files"] == ["digits/dag.py", "listings/dag.py"]
     assert found["schedule"] == "@daily"
     assert set(found["tasks"]) == set(ORDER)
     for task, after in zip(ORDER, [*ORDER[1:], None], strict=True):
@@ -96,7 +96,7 @@ def test_defaults_come_from_the_environment(read):
 )
 def test_a_wrong_default_is_an_error_that_names_it(read, variable, value):
     found = read(**{f"TRADEWIND_DIGITS_{variable}": value})
-    assert found["dags"] == []
+    assert found["dags"] == ["listings"]
     (error,) = found["errors"].values()
     assert variable.lower() in error.lower()
     assert value in error

@@ -1,0 +1,1 @@
+"""Monthly listings: exported, kept, crunched outside Airflow, loaded back and published."""
