@@ -239,7 +239,7 @@ def test_create_leaves_nothing_when_it_fails(connection, db) -> None:
         ("DATETIME", dt.datetime(2026, 1, 1, 0, 0, 0, 5), "c"),
         ("DATETIME(3)", dt.datetime(2026, 1, 1, 0, 0, 0, 5), "c"),
         ("TIME", dt.time(1, 1, 1, 5), "c"),
-        ("FLOAT", 0.1, "c"),
+        ("FLOAT", 0.123456789, "c"),
         ("DOUBLE", float("nan"), "c"),
         ("DOUBLE", float("inf"), "c"),
         ("INT NOT NULL", None, "c"),

@@ -47,6 +47,10 @@ class TableColumn:
         filled: Whether a row may leave it out.
         generated: Whether it is computed, so that nothing can be written to it.
         precision: Digits of fractions of seconds; None where it is no time.
+        scale: Digits after the point; None where it has none of its own.
+        length: Characters of a text, bytes of bytes, that it has room for; None for no number.
+        members: The values of an ENUM or SET.
+        spelled: The type with all that belongs to it, for messages.
     """
 
     name: str
@@ -54,6 +58,10 @@ class TableColumn:
     filled: bool = True
     generated: bool = False
     precision: int | None = None
+    scale: int | None = None
+    length: int | None = None
+    members: tuple[str, ...] = ()
+    spelled: str = ""
 
 
 class SqlTable(Target):

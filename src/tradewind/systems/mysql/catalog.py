@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 from tradewind.errors import InputError, RetryError, SetupError
@@ -65,8 +66,9 @@ def find_columns(session: Session, schema: str, table: str) -> tuple[TableColumn
         )
     rows = session.fetch(
         "SELECT column_name, data_type, is_nullable, column_default, extra, "
-        "datetime_precision FROM information_schema.columns WHERE table_schema = %s "
-        "AND table_name = %s ORDER BY ordinal_position",
+        "datetime_precision, numeric_scale, character_maximum_length, column_type "
+        "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s "
+        "ORDER BY ordinal_position",
         schema,
         table,
     )
@@ -77,9 +79,20 @@ def find_columns(session: Session, schema: str, table: str) -> tuple[TableColumn
             filled=nullable == "YES" or default is not None or "auto_increment" in extra,
             generated="GENERATED" in extra.upper() and "DEFAULT_GENERATED" not in extra.upper(),
             precision=None if precision is None else int(precision),
+            scale=None if scale is None else int(scale),
+            length=None if length is None else int(length),
+            members=_members(type_, spelled),
+            spelled=spelled.upper() if type_.lower() not in ("enum", "set") else type_.upper(),
         )
-        for name, type_, nullable, default, extra, precision in rows
+        for name, type_, nullable, default, extra, precision, scale, length, spelled in rows
     )
+
+
+def _members(type_: str, spelled: str) -> tuple[str, ...]:
+    """Read the values of ``enum('a','b')``."""
+    if type_.lower() not in ("enum", "set"):
+        return ()
+    return tuple(text.replace("''", "'") for text in re.findall(r"'((?:[^']|'')*)'", spelled))
 
 
 def unique_keys(session: Session, schema: str, table: str, keys: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import socket
@@ -16,10 +15,17 @@ from urllib.parse import parse_qsl, unquote
 from tradewind.errors import InputError, MissingExtraError, SetupError
 from tradewind.redaction import split_uri
 from tradewind.systems.mysql.errors import translated
+from tradewind.systems.mysql.tls import (
+    FILES,
+    MODES,
+    explained,
+    falls_back,
+    require_offer,
+    tls_keywords,
+)
 
 __all__ = ["MySQLConnection", "Session", "bound", "quoted"]
 
-_TLS = ("ca", "capath", "cert", "key", "cipher")
 _OPTIONS = {
     "charset",
     "collation",
@@ -31,11 +37,10 @@ _OPTIONS = {
     "ssl",
     "ssl_mode",
     "unix_socket",
-    *(f"ssl_{name}" for name in _TLS),
+    *(f"ssl_{name}" for name in FILES),
 }
 # What Airflow's connections hold beside, and what has no effect on data that we move.
 _WITHOUT_EFFECT = {"client", "cursor", "cursorclass", "use_unicode", "autocommit", "compress"}
-_MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 _ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
@@ -53,8 +58,10 @@ class MySQLConnection:
         user: Who connects; the operating system's user when nothing says.
         password: The password.
         database: Which database; none when nothing says.
-        options: As the system's tools and Airflow name them: ``ssl_mode`` (``REQUIRED``,
-            ``VERIFY_CA``, ``VERIFY_IDENTITY``), ``ssl_ca``, ``ssl_cert``, ``ssl_key``, ``ssl`` (a
+        options: As the system's tools and Airflow name them: ``ssl_mode`` (``DISABLED``;
+            ``PREFERRED``, the default: TLS where the server offers it; ``REQUIRED``;
+            ``VERIFY_CA``, with MariaDB's client library the same as ``VERIFY_IDENTITY``),
+            ``ssl_ca``, ``ssl_cert``, ``ssl_key``, ``ssl`` (a
             mapping of those, or its JSON), ``unix_socket``, ``connect_timeout`` (seconds, 30),
             ``init_command``, ``read_default_file``, ``read_default_group``. ``charset``,
             ``collation`` and ``local_infile`` are accepted; text always travels as utf8mb4.
@@ -80,9 +87,9 @@ class MySQLConnection:
                     f"Choose from: {', '.join(sorted(_OPTIONS))}."
                 )
         mode = str(options.get("ssl_mode", "PREFERRED")).upper().replace("-", "_")
-        if mode not in _MODES:
+        if mode not in MODES:
             raise InputError(
-                f"MySQL: there is no ssl_mode {mode!r}. Choose from: {', '.join(_MODES)}."
+                f"MySQL: there is no ssl_mode {mode!r}. Choose from: {', '.join(MODES)}."
             )
         asked = self.port or environment.get("MYSQL_TCP_PORT")
         host = self.host or environment.get("MYSQL_HOST") or "localhost"
@@ -181,25 +188,9 @@ class MySQLConnection:
         for name in ("unix_socket", "init_command", "read_default_file", "read_default_group"):
             if self.options.get(name):
                 keywords[name] = str(self.options[name])
-        tls = self.options.get("ssl") or {}
-        if isinstance(tls, str):
-            try:
-                tls = json.loads(tls)
-            except ValueError as error:
-                raise InputError(f"MySQL: the option ssl is not JSON: {error}.") from error
-        if tls is True:
-            tls = {}
-            keywords["ssl_mode"] = "REQUIRED"
-        files = {name: tls[name] for name in _TLS if tls.get(name)}
-        files |= {
-            name: str(self.options[f"ssl_{name}"])
-            for name in _TLS
-            if self.options.get(f"ssl_{name}")
-        }
-        if files:
-            keywords["ssl"] = files
-        if "ssl_mode" in self.options:
-            keywords["ssl_mode"] = str(self.options["ssl_mode"]).upper().replace("-", "_")
+        # The library takes the socket for this name, whatever the port.
+        local = "unix_socket" in keywords or self.host == "localhost"
+        keywords |= tls_keywords(self.options, local=local)
         return keywords
 
 
@@ -266,12 +257,20 @@ class Session:
             for kind, say in library.converters.conversions.items()
             if not isinstance(kind, int)
         }
+        keywords = connection.keywords()
+        require_offer(keywords, self.system)
+        more = {"conv": converters, "local_infile": int(local_infile)}
         try:
-            self._connection = library.connect(
-                **connection.keywords(), conv=converters, local_infile=int(local_infile)
-            )
+            try:
+                self._connection = library.connect(**keywords, **more)
+            except library.Error as error:
+                if not falls_back(keywords, error.args[0] if error.args else None):
+                    raise
+                plain = {name: keywords[name] for name in keywords if not name.startswith("ssl")}
+                self._connection = library.connect(**plain, **more)
         except library.Error as error:
-            raise translated(error, self.system) from error
+            number = error.args[0] if error.args else None
+            raise explained(translated(error, self.system), keywords, number) from error
         except (OSError, ValueError, TypeError) as error:
             raise SetupError(f"{self.system}: {error}. Check the connection's options.") from error
         self._closed = False

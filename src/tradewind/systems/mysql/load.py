@@ -384,7 +384,9 @@ class Load:
 
     def _refuse_warnings(self) -> None:
         said = self._session.warnings()
-        number, text = (said[0][1], said[0][2]) if said else ("", "a value was changed")
+        # One may only explain another one that names the column.
+        named = [row for row in said if "column" in row[2].lower() or "CONSTRAINT" in row[2]]
+        number, text = (named or said)[0][1:3] if said else ("", "a value was changed")
         key = number == "1062"
         remedy = (
             "mode='upsert' writes over rows with the same key."

@@ -16,6 +16,7 @@ from tradewind.move.formats.json_text import JsonStyle, json_strings
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.systems.mysql.connection import quoted
+from tradewind.systems.mysql.exact import as_texts, refuse_inexact
 
 __all__ = ["DIALECT", "assignments", "checked_batches", "column_types", "load_rows"]
 
@@ -151,6 +152,10 @@ def _travelling(field: pa.Field, column: TableColumn) -> pa.Field:
         type_ = pa.timestamp(type_.unit)
     elif pa.types.is_nested(type_):
         type_ = pa.string()
+    elif column.type == "bit" and _is_text(type_):
+        type_ = pa.uint64()
+    elif column.type in ("year", "enum", "set") and pa.types.is_integer(type_):
+        type_ = pa.string()  # A number means something else there, on one road or on both.
     return pa.field(field.name, type_, metadata=field.metadata)
 
 
@@ -160,6 +165,12 @@ def _checked(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
         return array.cast(pa.uint8())
     if is_.is_nested(kind):
         return json_strings(array, field, JsonStyle("JSON in MySQL"), field.name)
+    refuse_inexact(array, field.name, column)
+    if column.type == "bit" and _is_text(kind):
+        return _bits(array, field.name, column)
+    if column.type in ("year", "enum", "set") and is_.is_integer(kind):
+        texts = as_texts(array)
+        return pc.utf8_lpad(texts, 4, "0") if column.type == "year" else texts
     if is_.is_floating(kind):
         _check_floats(array, field.name, column)
     if is_.is_timestamp(kind):
@@ -184,16 +195,32 @@ def _checked(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
 def _check_floats(array: pa.Array, name: str, column: TableColumn) -> None:
     numbers = array.drop_null().to_numpy(zero_copy_only=False)
     wrong = ~np.isfinite(numbers)
-    if column.type == "float" and numbers.dtype == np.float64:
-        with np.errstate(over="ignore"):
-            wrong |= numbers.astype(np.float32).astype(np.float64) != numbers
     if wrong.any():
         raise UnfitValueError(
             name,
             float(numbers[wrong][0]),
             where=f"the column {column.name!r} of type {column.type.upper()}",
-            remedy="Make the column a DOUBLE, round the value, or leave it out.",
+            remedy="MySQL has no such number: write NULL (in the query), or use a text column.",
         )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _bits(array: pa.Array, name: str, column: TableColumn) -> pa.Array:
+    """Read texts as the numbers that a BIT column holds."""
+    try:
+        return array.cast(pa.uint64())
+    except pa.ArrowInvalid:
+        wrong = pc.invert(pc.match_substring_regex(array, r"^\d{1,19}$"))
+        value = array.filter(pc.fill_null(wrong, False))
+        raise UnfitValueError(
+            name,
+            value[0].as_py() if len(value) else "a number of more than 64 bits",
+            where=f"the column {column.name!r} of type {column.spelled}",
+            remedy="Write its bits as a whole number, like 5 for 101.",
+        ) from None
 
 
 def _check_fraction(

@@ -1,0 +1,253 @@
+"""TLS to MariaDB and PostgreSQL, with an authority of the tests' own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import postgres_server
+from certificates import Authority
+from mysql_client import need_mysql_client
+from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.local import Systems
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+from tradewind.systems.postgres.session import Session as PostgresSession
+
+need_mysql_client()
+from tradewind.airflow.connections.sql import mysql_connection  # noqa: E402
+from tradewind.systems.files.store import FileStore  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
+
+SERVER = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+INSTALL = shutil.which("mariadb-install-db", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+PASSWORD = "Marker-7f3a-secret"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("own"), "own-authority")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("other"), "other-authority")
+
+
+@pytest.fixture(scope="module")
+def mariadb(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server with TLS: its port."""
+    if SERVER is None or INSTALL is None:
+        pytest.skip("MariaDB is missing: apt-get install mariadb-server-core")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = authority.certificate("localhost", "127.0.0.1")
+    root = ["--user=root"] if os.geteuid() == 0 else []
+    subprocess.run(
+        [INSTALL, "--no-defaults", *root, f"--datadir={folder}/db", "--skip-test-db",
+         "--auth-root-authentication-method=normal"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / "init.sql").write_text(
+        "CREATE DATABASE tls;\n"
+        + "".join(
+            f"CREATE USER '{name}'@'%' IDENTIFIED BY '{PASSWORD}'{more};\n"
+            f"GRANT ALL ON *.* TO '{name}'@'%';\n"
+            for name, more in (("plain", ""), ("strict", " REQUIRE SSL"))
+        )
+        + "DELETE FROM mysql.global_priv WHERE User IN ('', 'root');\nFLUSH PRIVILEGES;\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [SERVER, "--no-defaults", *root, f"--datadir={folder}/db", f"--port={port}",
+             # All of loopback, so that there is a name that the certificate does not have.
+             "--bind-address=0.0.0.0", "--socket=s.sock", "--skip-name-resolve",
+             f"--init-file={folder}/init.sql", f"--ssl-cert={certificate}", f"--ssl-key={key}",
+             "--local-infile=ON"],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 60
+        while "ready for connections" not in (folder / "log").read_text():
+            assert time.monotonic() < end, (folder / "log").read_text()
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait(10)
+
+
+def cipher(connection: MySQLConnection) -> str:
+    session = Session(connection)
+    try:
+        return str(session.fetch("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
+    finally:
+        session.close()
+
+
+def to(port: int, user: str = "strict", host: str = "127.0.0.1", **options) -> MySQLConnection:
+    given = "&".join(f"{name}={value}" for name, value in options.items())
+    return MySQLConnection.from_uri(f"mysql://{user}:{PASSWORD}@{host}:{port}/tls?{given}")
+
+
+def test_an_account_that_requires_tls_works_by_default(mariadb: int, tmp_path: Path) -> None:
+    from mysql_server import Database
+    from tradewind.move.objects.source import ObjectSource
+    from tradewind.move.objects.target import ObjectTarget
+    from tradewind.systems.mysql.source import MySQLSource
+    from tradewind.systems.mysql.table import MySQLTable
+
+    place = to(mariadb)
+    assert cipher(place)
+    (tmp_path / "t.csv").write_text("id,t\n1,a\n2,b\n")
+    target = MySQLTable(place, "t", create=True)
+    transfer(ObjectSource(FileStore(tmp_path), "t.csv"), target, Owner("d", "r", "in"))
+    Database(place).run("SET GLOBAL require_secure_transport = ON")
+    source = MySQLSource(place, "SELECT * FROM t ORDER BY id")
+    transfer(source, ObjectTarget(FileStore(tmp_path), "o.csv"), Owner("d", "r", "out"))
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+    with pytest.raises(SetupError, match=r"ssl_mode|secure"):
+        cipher(to(mariadb, "plain", ssl_mode="DISABLED"))
+    Database(place).run("SET GLOBAL require_secure_transport = OFF")
+
+
+def test_each_mode(mariadb: int, authority: Authority, stranger: Authority) -> None:
+    assert cipher(to(mariadb, "plain")), "TLS is taken where it is offered"
+    assert not cipher(to(mariadb, "plain", ssl_mode="DISABLED"))
+    for mode in ("PREFERRED", "REQUIRED", "VERIFY_CA", "verify-identity"):
+        assert cipher(to(mariadb, ssl_mode=mode, ssl_ca=authority.file))
+        with pytest.raises(SetupError, match=r"TLS.*authority.*ssl_ca"):
+            cipher(to(mariadb, ssl_mode=mode, ssl_ca=stranger.file))
+    assert cipher(to(mariadb, ssl_mode="REQUIRED"))
+    with pytest.raises(SetupError, match="authority"):
+        cipher(to(mariadb, ssl_mode="VERIFY_IDENTITY"))
+    with pytest.raises(SetupError, match="another host name"):
+        cipher(to(mariadb, host="127.0.0.2", ssl_mode="VERIFY_IDENTITY", ssl_ca=authority.file))
+    assert cipher(to(mariadb, host="127.0.0.2", ssl_mode="REQUIRED", ssl_ca=authority.file))
+    with pytest.raises(SetupError, match=r"requires TLS.*ssl_mode=DISABLED") as told:
+        cipher(to(mariadb, ssl_mode="DISABLED"))
+    assert PASSWORD not in str(told.value)
+    with pytest.raises(SetupError, match=r"no file /there/is/none.*ssl_ca"):
+        cipher(to(mariadb, ssl_ca="/there/is/none"))
+    with pytest.raises(InputError, match="no ssl_mode"):
+        to(mariadb, ssl_mode="SOMETIMES")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"ssl_mode": "REQUIRED"}, {"ssl": {"ca": "{ca}"}}, {"ssl": '{{"ca": "{ca}"}}'},
+     {"ssl_mode": "VERIFY_IDENTITY", "ssl": {"ca": "{ca}"}}],
+)  # fmt: skip
+def test_extras_of_airflow(mariadb: int, authority: Authority, extra: dict) -> None:
+    from airflow.sdk import Connection
+
+    def filled(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: filled(one) for name, one in value.items()}
+        return value.format(ca=authority.file) if isinstance(value, str) else value
+
+    connection = Connection(
+        conn_id="m", conn_type="mysql", host="127.0.0.1", port=mariadb, login="strict",
+        password=PASSWORD, schema="tls", extra=json.dumps(filled(extra)),
+    )  # fmt: skip
+    assert cipher(mysql_connection(connection))
+
+
+@pytest.mark.parametrize("mode", ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"])
+def test_no_login_is_sent_to_a_server_without_tls(mode: str) -> None:
+    """A mock, since no real server tells what it was not sent."""
+    heard = bytearray()
+    greeting = b"\x0a5.5.5-10.11\0" + b"\1\0\0\0" + b"x" * 8 + b"\0" + b"\xff\xf7" + b"\x2d\2\0"
+    greeting += b"\x0f\x80\x15" + b"\0" * 10 + b"y" * 12 + b"\0mysql_native_password\0"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            while True:
+                try:
+                    link, _ = server.accept()
+                except OSError:
+                    return
+                with link:
+                    link.settimeout(5)
+                    link.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)
+                    with contextlib.suppress(OSError):
+                        heard.extend(link.recv(1 << 16))
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(SetupError, match="no TLS"):
+            Session(to(port, ssl_mode=mode))
+        assert bytes(heard) == b""
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def postgres(local_postgres: Systems, authority: Authority) -> Iterator[postgres_server.Database]:
+    """The server of all tests, with TLS for as long as this test lasts."""
+    place = postgres_server.connection_to(local_postgres)
+    with postgres_server.database_on(place) as db:
+        # Each of its processes works in its folder, which it may know by another name.
+        folder = Path(f"/proc/{db.value('SELECT pg_backend_pid()')}/cwd").resolve()
+        owner = folder.stat()
+        for source, name in zip(
+            authority.certificate("db.test", "127.0.0.1"), ("tls.crt", "tls.key"), strict=True
+        ):
+            shutil.copy(source, folder / name)
+            os.chown(folder / name, owner.st_uid, owner.st_gid)
+            (folder / name).chmod(0o600)
+        db.run("ALTER SYSTEM SET ssl_cert_file = 'tls.crt'")
+        db.run("ALTER SYSTEM SET ssl_key_file = 'tls.key'")
+        db.run("ALTER SYSTEM SET ssl = on")
+        db.run("SELECT pg_reload_conf()")
+        try:
+            yield db
+        finally:
+            for name in ("ssl", "ssl_cert_file", "ssl_key_file"):
+                db.run(f"ALTER SYSTEM RESET {name}")
+            db.run("SELECT pg_reload_conf()")
+
+
+def test_postgres_verifies_who_it_is(
+    postgres: postgres_server.Database, authority: Authority, stranger: Authority
+) -> None:
+    def encrypted(host: str = "127.0.0.1", **options: str) -> bool:
+        given = {name: str(value) for name, value in options.items()}
+        place = type(postgres.connection)(
+            host=host,
+            port=postgres.connection.port,
+            user=postgres.connection.user,
+            password=postgres.connection.password,
+            database=postgres.connection.database,
+            options=given,
+        )
+        with PostgresSession(place, name="tls") as session:
+            return bool(
+                session.fetch("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")[0][0]
+            )
+
+    end = time.monotonic() + 20
+    while not encrypted():  # until the server has read its settings
+        assert time.monotonic() < end
+    for mode in ("require", "verify-ca", "verify-full"):
+        assert encrypted(sslmode=mode, sslrootcert=str(authority.file))
+    assert not encrypted(sslmode="disable")
+    assert encrypted("localhost", sslmode="verify-ca", sslrootcert=str(authority.file))
+    for host, root in (("127.0.0.1", stranger.file), ("localhost", authority.file)):
+        with pytest.raises(TradewindError, match=r"certificate") as told:
+            encrypted(host, sslmode="verify-full", sslrootcert=str(root))
+        assert str(postgres.connection.password) not in str(told.value)
+        assert isinstance(told.value, SetupError)

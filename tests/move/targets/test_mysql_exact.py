@@ -1,0 +1,137 @@
+"""MariaDB: the same data give the same rows, or the same refusal, by LOAD DATA and by INSERT."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from mysql_client import need_mysql_client
+from tradewind.errors import InputError
+from tradewind.local import Systems
+from tradewind.move.objects.source import ObjectSource
+from tradewind.move.transfer import transfer
+from tradewind.move.types import UnfitValueError
+from tradewind.systems.files.store import FileStore
+
+need_mysql_client()
+from mysql_server import Database, Rows, connection_to, database_on, owner_of  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def connection(local_mariadb: Systems) -> MySQLConnection:
+    return connection_to(local_mariadb)
+
+
+@pytest.fixture(scope="module")
+def db(connection: MySQLConnection) -> Iterator[Database]:
+    with database_on(connection) as database:
+        yield database
+
+
+def told(connection, db, type_: str, values: pa.Array) -> str | None:
+    """What stands there by either road; None where both refuse in the same way."""
+    found = []
+    for load in ("infile", "insert"):
+        table = db.table(f"id INT, v {type_}")
+        source = Rows(pa.table({"id": pa.array([1], pa.int32()), "v": values}))
+        try:
+            transfer(source, MySQLTable(connection, table, load=load), owner_of("exact"))
+            found.append(db.value(f"SELECT v FROM {table}"))
+        except InputError as error:
+            # The column's name; of JSON the server names the constraint, which is called so.
+            named = any(name in str(error) for name in ("'v'", "`v`", ".v`"))
+            found.append(None if named and not db.count(table) else str(error))
+    assert found[0] == found[1]
+    return found[0]
+
+
+REFUSED = None
+TEXTS: list[tuple[str, dict[str, str | None]]] = [
+    ("DECIMAL(10,2)", {"1.250": "1.25", "+5": "5.00", "1.255": REFUSED, "1e-3": REFUSED,
+                       "NaN": REFUSED, "0x1F": REFUSED, "99999999999": REFUSED}),
+    ("DOUBLE", {"0.29999999999999999": "0.3", "9007199254740993": REFUSED,
+                "0.12345678901234567890": REFUSED, "1e400": REFUSED}),
+    ("FLOAT", {"0.1": "0.1", "0.123456789": REFUSED, "16777217": REFUSED}),
+    ("FLOAT(7,2)", {"1.25": "1.25", "1.255": REFUSED}),
+    ("INT", {"007": "7", "1e3": "1000", "1.0": "1", "1.5": REFUSED, "": REFUSED, "x": REFUSED,
+             "3000000000": REFUSED}),
+    ("VARCHAR(2)", {"é€": "é€", "abc": REFUSED, "ab ": REFUSED}),
+    ("CHAR(2)", {"ab": "ab", "abc": REFUSED}),
+    ("TINYTEXT", {"x" * 255: "x" * 255, "x" * 256: REFUSED}),
+    ("VARCHAR(9) CHARACTER SET latin1", {"é": "é", "漢": REFUSED}),
+    ("DATETIME", {"2026-01-31 00:00:00.0": "2026-01-31 00:00:00",
+                  "0001-01-01": "0001-01-01 00:00:00", "2026-01-31 00:00:00.5": REFUSED,
+                  "0000-00-00": REFUSED, "2026-00-10": REFUSED, "26-01-31": REFUSED,
+                  "10000-01-01": REFUSED, "2026-02-30": REFUSED}),
+    ("DATETIME(3)", {"2026-01-31 00:00:00.1230": "2026-01-31 00:00:00.123",
+                     "2026-01-31 00:00:00.1234": REFUSED}),
+    ("TIMESTAMP", {"2026-01-31 00:00:00.5": REFUSED, "1969-12-31": REFUSED}),
+    ("DATE", {"2026-01-31": "2026-01-31", "2026-01-31 12:00:00": REFUSED, "2026-13-01": REFUSED}),
+    ("TIME", {"838:59:59": "838:59:59", "-01:00:00": "-01:00:00", "839:00:00": REFUSED,
+              "10:00:00.5": REFUSED, "10": REFUSED}),
+    ("YEAR", {"2026": "2026", "26": REFUSED, "0": REFUSED, "2026.5": REFUSED, "3000": REFUSED}),
+    ("ENUM('a','b','it''s')", {"a": "a", "it's": "it's", "A": REFUSED, "1": REFUSED,
+                               "": REFUSED}),
+    ("SET('a','b')", {"b,a": "a,b", "": "", "c": REFUSED, "A": REFUSED, "3": REFUSED}),
+    ("BIT(4)", {"3": "\x03", "16": REFUSED, "b'11'": REFUSED}),
+    ("JSON", {'{"a":1}': '{"a":1}', "nope": REFUSED}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "values"), TEXTS, ids=[type_ for type_, _ in TEXTS])
+def test_texts(connection, db, type_: str, values: dict[str, str | None]) -> None:
+    for text, expected in values.items():
+        found = told(connection, db, type_, pa.array([text], pa.string()))
+        assert (text, found) == (text, expected)
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "expected"),
+    [
+        ("INT", pa.array([1.5]), REFUSED),
+        ("INT", pa.array([1.0]), "1"),
+        ("INT", pa.array([Decimal("1.5")]), REFUSED),
+        ("TINYINT", pa.array([300]), REFUSED),
+        ("INT UNSIGNED", pa.array([-1]), REFUSED),
+        ("DECIMAL(10,2)", pa.array([Decimal("1.255")]), REFUSED),
+        ("DECIMAL(10,2)", pa.array([1.255]), REFUSED),
+        ("DECIMAL(10,2)", pa.array([1.25]), "1.25"),
+        ("DOUBLE", pa.array([2**53 + 1]), REFUSED),
+        ("FLOAT", pa.array([16777217], pa.int32()), REFUSED),
+        ("FLOAT", pa.array([0.1]), "0.1"),
+        ("FLOAT", pa.array([1 / 3]), REFUSED),
+        ("BINARY(4)", pa.array([b"abcd"]), "abcd"),
+        ("BINARY(4)", pa.array([b"ab"]), REFUSED),
+        ("VARBINARY(2)", pa.array([b"abc"]), REFUSED),
+        ("DATE", pa.array([dt.datetime(2026, 1, 31, 12)]), REFUSED),
+        ("TIME", pa.array([dt.datetime(2026, 1, 31, 12)]), REFUSED),
+        ("TIME(3)", pa.array([dt.time(1, 1, 1, 123_456)]), REFUSED),
+        ("TIME", pa.array([5]), REFUSED),
+        ("TIME", pa.array([1.5]), REFUSED),
+        ("YEAR", pa.array([0]), "0000"),
+        ("YEAR", pa.array([26]), REFUSED),
+        ("ENUM('a','1')", pa.array([1]), "1"),
+        ("ENUM('a','b')", pa.array([1]), REFUSED),
+        ("BIT(4)", pa.array([3]), "\x03"),
+    ],
+)
+def test_typed_values(connection, db, type_: str, values: pa.Array, expected: str | None) -> None:
+    assert told(connection, db, type_, values) == expected
+
+
+@pytest.mark.parametrize("mode", ["replace", "upsert"])
+def test_late_values_in_every_mode(connection, db, tmp_path: Path, mode: str) -> None:
+    table = db.table("id INT PRIMARY KEY, v DECIMAL(10,2)", "(1, 5)")
+    lines = [f"{number},{number / 100}" for number in range(100_000)]
+    (tmp_path / "late.csv").write_text("\n".join(["id,v", *lines, "100000,0.005"]) + "\n")
+    source = ObjectSource(FileStore(tmp_path), "late.csv")
+    with pytest.raises(UnfitValueError, match=r"'v'.*DECIMAL\(10,2\).*'0.005'"):
+        transfer(source, MySQLTable(connection, table, mode=mode), owner_of("late"))
+    assert db.rows(f"SELECT * FROM {table}") == [("1", "5.00")]
