@@ -26,8 +26,8 @@ from tradewind.owner import Owner
 from tradewind.systems.postgres.session import Session as PostgresSession
 
 need_mysql_client()
-from tradewind.airflow.connections.sql import mysql_connection  # noqa: E402
 from tradewind.systems.files.store import FileStore  # noqa: E402
+from tradewind.systems.mysql.airflow import connection_of  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
 
 SERVER = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -164,7 +164,7 @@ def test_extras_of_airflow(mariadb: int, authority: Authority, extra: dict) -> N
         conn_id="m", conn_type="mysql", host="127.0.0.1", port=mariadb, login="strict",
         password=PASSWORD, schema="tls", extra=json.dumps(filled(extra)),
     )  # fmt: skip
-    assert cipher(mysql_connection(connection))
+    assert cipher(connection_of(connection))
 
 
 @pytest.mark.parametrize("mode", ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"])
