@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from pathlib import Path
@@ -112,6 +113,7 @@ LIBRARIES = (
 )
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     found = {}
     for base in (SRC, SAGEMAKER, ROOT / "pipelines"):
@@ -126,6 +128,7 @@ def room(module: str) -> str | None:
     return max(candidates, key=len, default=None)
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
