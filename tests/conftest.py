@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest.register_assert_rewrite("tradewind.testing")
+
 import emulators
 from mysql_client import need_mysql_client
 from tradewind.errors import SetupError

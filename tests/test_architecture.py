@@ -53,6 +53,7 @@ MAY_IMPORT = {
         "tradewind.sweep",
         "tradewind.systems",
     },
+    "tradewind.testing": {*_BASE, "tradewind.move", "tradewind.run"},
     "tradewind.cli": {
         "tradewind",
         "tradewind.commands",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from busybox import IMAGE
 from container_engine import Engine as EngineOfTests
@@ -17,6 +16,7 @@ from tradewind.owner import Owner
 from tradewind.run.attend import attend
 from tradewind.run.backend import AlreadyStartedError, Status
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
 

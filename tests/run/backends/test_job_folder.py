@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conformance import until_ended, until_logged
 
 from processes import gone
 from ssh_server import SSHServer, ssh_server
@@ -21,6 +20,7 @@ from tradewind.run.backend import Status, WorkFailedError
 from tradewind.run.job_folder import JobFolderBackend
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
+from tradewind.testing.conformance.backend import until_ended, until_logged
 
 pytestmark = pytest.mark.xdist_group("run-ssh")
 

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from livy_server import LivyServer, livy_server
 from spark_cluster import needs_spark, spark_home
@@ -18,6 +17,7 @@ from tradewind.run.attend import Outcome, attend
 from tradewind.run.backend import Sight, Status, WorkFailedError
 from tradewind.systems.http.backend import RestConnection, RestJob
 from tradewind.systems.livy.backend import LivyBackend
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from conformance import until_logged
 from test_docker import *  # noqa: F403
 from test_docker import Notes, log_config, shell, until_ended
 
@@ -20,6 +19,7 @@ from tradewind.run.attend import attend
 from tradewind.run.backend import LogLine, Status, join_last
 from tradewind.systems.docker.backend import DockerBackend
 from tradewind.systems.docker.terminal_log import TerminalReader
+from tradewind.testing.conformance.backend import until_logged
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-podman")]
 

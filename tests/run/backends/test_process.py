@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from processes import gone
 from tradewind.errors import InputError, RetryError, SetupError
@@ -19,6 +18,7 @@ from tradewind.owner import Owner
 from tradewind.run.attend import end
 from tradewind.run.backend import Status
 from tradewind.systems.process.backend import Command, LocalShell, ProcessBackend
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 
 class TestConformance(BackendConformance):

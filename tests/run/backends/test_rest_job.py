@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from job_server import Handler, JobServer, job_server
 from tradewind.errors import InputError, RetryError, SetupError
@@ -23,6 +22,7 @@ from tradewind.systems.http.backend import (
     RestJob,
     RestJobBackend,
 )
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 API = JobApi(
     system="the test's API",

@@ -14,7 +14,6 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from conformance import until_ended
 
 from sagemaker_service import KMEANS, ROLE
 from tradewind.errors import InputError, SetupError
@@ -24,6 +23,7 @@ from tradewind.run.attend import attend, claim
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
 from tradewind.systems.sagemaker import recordio
 from tradewind.systems.sagemaker.backend import TRANSFORM, TUNING, SageMakerBackend
+from tradewind.testing.conformance.backend import until_ended
 
 Memory = type("Memory", (dict,), {"set": dict.__setitem__})
 

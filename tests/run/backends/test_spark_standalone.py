@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from killing import Worker, spread
 from processes import gone
@@ -36,6 +35,7 @@ from tradewind.run.backend import Status, WorkFailedError
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.spark.standalone import read_properties
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 pytestmark = [needs_spark, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from ssh_server import SSHServer
 from tradewind.errors import RetryError, SetupError
@@ -17,6 +16,7 @@ from tradewind.local.processes import free_port
 from tradewind.owner import Owner
 from tradewind.run.backend import Status
 from tradewind.systems.ssh.backend import Command, SSHBackend, SSHConnection
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 pytestmark = pytest.mark.xdist_group("run-ssh")
 

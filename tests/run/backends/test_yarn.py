@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import BackendConformance, until_ended, until_logged
 
 from killing import Worker, spread
 from processes import gone
@@ -32,6 +31,7 @@ from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.yarn.backend import YarnBackend
 from tradewind.systems.yarn.logs import YarnLogs
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 from yarn_cluster import ShellApplication, YarnCluster, yarn_cluster
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("yarn")]

@@ -1,4 +1,4 @@
-"""What every backend does, whatever its system: the suite that each one's tests inherit.
+"""What every backend does, whatever its system.
 
 A subclass has a fixture ``backend`` and says by `work` how its system runs a shell script.
 """
@@ -21,6 +21,7 @@ DEADLINE = 60.0
 
 
 def until_ended(backend: Backend[Any], name: str, deadline: float = DEADLINE) -> Sight:
+    """Wait until a job has ended; fails after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while True:
         sight = backend.look(name)
@@ -31,6 +32,7 @@ def until_ended(backend: Backend[Any], name: str, deadline: float = DEADLINE) ->
 
 
 def until_logged(backend: Backend[Any], name: str, text: str) -> LogLine:
+    """Wait until a job has written a line."""
     end = time.monotonic() + DEADLINE
     cursor = None
     while time.monotonic() < end:
@@ -57,7 +59,9 @@ class BackendConformance:
         """Starts a script as the owner's next piece; all pieces are removed at the end."""
         names: list[str] = []
 
-        def start(script: str, number: int = 1, *, tell: dict[str, str] | None = None, **env: str):
+        def start(
+            script: str, number: int = 1, *, tell: dict[str, str] | None = None, **env: str
+        ) -> str:
             names.append(backend.name_of(owner, number))
             backend.start(owner, number, self.work(script, **env), tell=tell or {})
             return names[-1]
@@ -66,13 +70,15 @@ class BackendConformance:
         for name in names:
             backend.remove(name)
 
-    def test_work_runs_and_is_seen_to_succeed(self, backend, start):
+    def test_work_runs_and_is_seen_to_succeed(self, backend: Backend[Any], start: Any) -> None:
         name = start("echo hello; echo world >&2")
         assert until_ended(backend, name) == Sight(Status.SUCCEEDED, exit_code=0)
         lines = [line.text for line in backend.logs(name, None, wait=0)]
         assert sorted(lines) == ["hello", "world"]
 
-    def test_nothing_is_there_before_and_after(self, backend, owner, start):
+    def test_nothing_is_there_before_and_after(
+        self, backend: Backend[Any], owner: Owner, start: Any
+    ) -> None:
         name = backend.name_of(owner, 1)
         assert backend.look(name).status is Status.ABSENT
         start("true")
@@ -83,29 +89,33 @@ class BackendConformance:
         assert list(backend.list(owner)) == []
         backend.stop(name)
 
-    def test_a_failure_tells_its_exit_code(self, backend, start):
+    def test_a_failure_tells_its_exit_code(self, backend: Backend[Any], start: Any) -> None:
         sight = until_ended(backend, start("exit 3"))
         assert (sight.status, sight.exit_code) == (Status.FAILED, 3)
         assert "exit status 3" in (sight.reason or "")
 
-    def test_a_signal_is_told_in_words(self, backend, start):
+    def test_a_signal_is_told_in_words(self, backend: Backend[Any], start: Any) -> None:
         # From a child: the first process of a container is immune to signals from inside.
         sight = until_ended(backend, start("sh -c 'kill -KILL $$'; exit $?"))
         assert sight.status is Status.FAILED
         assert "SIGKILL" in (sight.reason or "")
 
-    def test_a_name_is_claimed_once(self, backend, owner, start):
+    def test_a_name_is_claimed_once(self, backend: Backend[Any], owner: Owner, start: Any) -> None:
         name = start("sleep 60")
         with pytest.raises(AlreadyStartedError):
             start("echo other")
         assert backend.look(name).status in (Status.RUNNING, Status.PENDING)
 
-    def test_a_name_stays_taken_when_its_work_has_ended(self, backend, start):
+    def test_a_name_stays_taken_when_its_work_has_ended(
+        self, backend: Backend[Any], start: Any
+    ) -> None:
         until_ended(backend, start("true"))
         with pytest.raises(AlreadyStartedError):
             start("true")
 
-    def test_of_many_that_start_at_the_same_instant_one_does(self, backend, owner, start):
+    def test_of_many_that_start_at_the_same_instant_one_does(
+        self, backend: Backend[Any], owner: Owner, start: Any
+    ) -> None:
         together = threading.Barrier(4)
         told: list[str] = []
 
@@ -128,7 +138,9 @@ class BackendConformance:
         assert [line.text for line in backend.logs(name, None, wait=0.2)] == ["once"]
         assert [piece.name for piece in backend.list(owner)] == [name]
 
-    def test_stop_ends_the_work_and_all_it_has_started(self, backend, start):
+    def test_stop_ends_the_work_and_all_it_has_started(
+        self, backend: Backend[Any], start: Any
+    ) -> None:
         name = start("sh -c 'sleep 300 & echo child; wait' & echo ready; wait")
         until_logged(backend, name, "child")
         backend.stop(name)
@@ -137,20 +149,26 @@ class BackendConformance:
         assert sight.status is Status.FAILED
         assert "SIG" in (sight.reason or "")
 
-    def test_work_that_ignores_the_request_is_stopped_all_the_same(self, backend, start):
+    def test_work_that_ignores_the_request_is_stopped_all_the_same(
+        self, backend: Backend[Any], start: Any
+    ) -> None:
         name = start("trap '' TERM INT; echo ready; while :; do sleep 1; done")
         until_logged(backend, name, "ready")
         backend.stop(name)
         assert until_ended(backend, name).status is Status.FAILED
 
-    def test_remove_ends_what_still_runs(self, backend, owner, start):
+    def test_remove_ends_what_still_runs(
+        self, backend: Backend[Any], owner: Owner, start: Any
+    ) -> None:
         name = start("echo ready; sleep 300")
         until_logged(backend, name, "ready")
         backend.remove(name)
         assert backend.look(name).status is Status.ABSENT
         assert list(backend.list(owner)) == []
 
-    def test_the_log_goes_on_from_a_cursor_without_loss_or_repetition(self, backend, start):
+    def test_the_log_goes_on_from_a_cursor_without_loss_or_repetition(
+        self, backend: Backend[Any], start: Any
+    ) -> None:
         name = start("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.2; done")
         seen: list[str] = []
         cursor = None
@@ -162,7 +180,7 @@ class BackendConformance:
         seen += [line.text for line in backend.logs(name, cursor, wait=0)]
         assert seen == [f"line {number}" for number in range(1, 7)]
 
-    def test_odd_lines_arrive_whole(self, backend, start):
+    def test_odd_lines_arrive_whole(self, backend: Backend[Any], start: Any) -> None:
         script = r"printf 'no end'; sleep 0.3; printf ' yet\n\n'; printf 'caf\303\251 \377\n'; "
         script += "head -c 300000 /dev/zero | tr '\\0' x; echo; printf last"
         name = start(script)
@@ -170,7 +188,7 @@ class BackendConformance:
         lines = [line.text for line in backend.logs(name, None, wait=0)]
         assert lines == ["no end yet", "", "caf\u00e9 \ufffd", "x" * 300_000, "last"]
 
-    def test_a_flood_is_whole(self, backend, start):
+    def test_a_flood_is_whole(self, backend: Backend[Any], start: Any) -> None:
         name = start("seq 1 200000")
         until_ended(backend, name)
         count = 0
@@ -178,19 +196,19 @@ class BackendConformance:
             assert line.text == str(count)
         assert count == 200_000
 
-    def test_a_result_is_handed_back(self, backend, start):
+    def test_a_result_is_handed_back(self, backend: Backend[Any], start: Any) -> None:
         name = start("""printf '{"rows": 3}' > "$TRADEWIND_RESULT" """)
         until_ended(backend, name)
         assert backend.result(name, limit=100) == b'{"rows": 3}'
         with pytest.raises(InputError, match="larger than 5 bytes"):
             backend.result(name, limit=5)
 
-    def test_no_result_is_none(self, backend, start):
+    def test_no_result_is_none(self, backend: Backend[Any], start: Any) -> None:
         name = start("true")
         until_ended(backend, name)
         assert backend.result(name, limit=100) is None
 
-    def test_the_last_line_is_known(self, backend, start):
+    def test_the_last_line_is_known(self, backend: Backend[Any], start: Any) -> None:
         name = start("echo one; echo; echo '  two  '")
         until_ended(backend, name)
         assert backend.last_line(name) == "  two  "
@@ -198,13 +216,15 @@ class BackendConformance:
         until_ended(backend, silent)
         assert backend.last_line(silent) is None
 
-    def test_the_environment_arrives_as_it_is(self, backend, start):
+    def test_the_environment_arrives_as_it_is(self, backend: Backend[Any], start: Any) -> None:
         odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
         name = start('printf "%s\\n" "$ODD" "$TOLD"', tell={"TOLD": "2026-01-01"}, ODD=odd)
         until_ended(backend, name)
         assert [line.text for line in backend.logs(name, None, wait=0)] == [odd, "2026-01-01"]
 
-    def test_the_list_says_whose_each_piece_is(self, backend, owner, start):
+    def test_the_list_says_whose_each_piece_is(
+        self, backend: Backend[Any], owner: Owner, start: Any
+    ) -> None:
         start("sleep 60", 1)
         start("exit 1", 2)
         until_ended(backend, backend.name_of(owner, 2))
