@@ -45,6 +45,8 @@ class Engine:
 
     def __init__(self, folder: Path, socket: Path | None = None) -> None:
         self.folder = folder
+        self.command: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
         self.socket = socket or folder / "docker.sock"
         self.client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
@@ -55,6 +57,12 @@ class Engine:
     @property
     def address(self) -> str:
         return f"unix://{self.socket}"
+
+    def start(self) -> None:
+        """Start the daemon, again after its end."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        wait_until_ready(self, self.process)
 
     def answers(self) -> bool:
         # httpx leaves the socket of a refused connection to the garbage collector, which warns.
@@ -122,14 +130,14 @@ def _daemon(folder: Path, bridge: str) -> Iterator[Engine]:
     command += ["-H", engine.address, f"--pidfile={folder}/docker.pid", f"--bridge={bridge}"]
     # Ports are published by docker-proxy alone, and containers reach nothing beyond the bridge.
     command += ["--iptables=false", "--ip-masq=false", "--ip-forward=false"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    engine.command = command
     try:
-        wait_until_ready(engine, process)
+        engine.start()
         yield engine
     finally:
         engine.client.close()
-        end(process)
+        if engine.process is not None:
+            end(engine.process)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import moves
 import pyarrow as pa
+from attack_loud import loudly
 from moves import ACTIONS, warm
 
 from tradewind.move.batches import Batches
@@ -162,3 +163,4 @@ def replace_until(place: dict[str, Any], rows: int, stop: str, pause: float = 0.
 
 
 ACTIONS |= {"publish": publish, "replace_until": replace_until}
+ACTIONS["loudly"] = loudly(ACTIONS)

@@ -18,7 +18,7 @@ from emulators import Emulator
 from run_systems import *  # noqa: F403
 
 ACTIONS = Path(__file__).with_name("attack_moves.py")
-ATTENDANTS = Path(__file__).parents[1] / "run" / "faults_actions.py"
+ATTENDANTS = Path(__file__).with_name("attack_work.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

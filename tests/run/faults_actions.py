@@ -12,6 +12,7 @@ from tradewind.run.attend import attend
 from tradewind.run.backend import LogLine
 
 ACTIONS: dict[str, Callable[..., Any]] = {}
+Environment = dict[str, str] | None
 
 
 def action(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,19 +71,22 @@ def _attend(
 
 
 @action
-def process(root: str, script: str, **rest: Any) -> str | None:
+def process(root: str, script: str, environment: Environment = None, **rest: Any) -> str | None:
     from tradewind.systems.process.backend import Command, ProcessBackend
 
-    return _attend(ProcessBackend(root), work=Command(script), **rest)
+    return _attend(ProcessBackend(root), work=Command(script, environment or {}), **rest)
 
 
 @action
-def docker(engine: str, image: str, script: str, shared: str, **rest: Any):
+def docker(
+    engine: str, image: str, script: str, shared: str, environment: Environment = None, **rest: Any
+):
     from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 
     work = Container(
         image,
         ["sh", "-c", script],
+        private_environment=environment or {},
         network_mode="none",
         mounts=[{"Type": "bind", "Source": shared, "Target": shared}],
     )
@@ -90,13 +94,13 @@ def docker(engine: str, image: str, script: str, shared: str, **rest: Any):
 
 
 @action
-def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **rest: str):
+def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **rest: Any):
     from tradewind.systems.ssh.backend import Command, SSHBackend, SSHConnection
 
     connection = SSHConnection(
         "127.0.0.1", username, port, key_file=key_file, known_hosts=known_hosts
     )
-    work = Command(rest.pop("script"))
+    work = Command(rest.pop("script"), rest.pop("environment", {}))
     return _attend(SSHBackend(connection, root=root), work=work, **rest)
 
 
