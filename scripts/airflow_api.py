@@ -97,6 +97,11 @@ class AirflowApi:
         """The task instances of a run, each with ``task_id``, ``state``, ``duration`` (seconds)."""
         return list(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"])
 
+    def links(self, dag: str, run: str, task: str) -> dict[str, str]:
+        """The extra links of a task, as its page shows them."""
+        answer = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/links")
+        return dict(answer["extra_links"])
+
     def log(self, dag: str, run: str, task: str, attempt: int) -> list[str]:
         """The lines of one attempt's log, errors without their frames."""
         answer = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}")

@@ -133,7 +133,8 @@ def _play(
         reruns_changed=sorted(
             key for key in {*before, *after} if before.get(key) != after.get(key)
         ),
-        report=f"{address}/reports/{MONTHS[-1]}/index.html",
+        # Where the button at the task leads.
+        report=api.links(DAG, _last_run(api)["dag_run_id"], "publish_report")["Report"],
         seconds=round(time.monotonic() - began, 1),
     )
     _table(result)

@@ -24,15 +24,19 @@ p { margin: 0 0 10px; color: var(--soft); }
 .facts b { display: block; font-size: 22px; } .facts span { color: var(--soft); font-size: 13px; }
 .hoods { display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); }
 figure { margin: 0; } figcaption { display: flex; justify-content: space-between; font-size: 13px; }
+figcaption b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+figcaption span { padding-left: 8px; white-space: nowrap; }
 svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--soft); font-size: 10px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
+table { border-collapse: collapse; width: 100%; min-width: 720px; font-size: 14px;
+  table-layout: fixed; }
+th:nth-child(1) { width: 27%; } th:nth-child(2) { width: 22%; } th:nth-child(5) { width: 9%; }
 th, td { text-align: left; padding: 6px 10px 6px 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .name { white-space: pre-line; } .scroll { overflow-x: auto; }
 .bar { height: 10px; border-radius: 2px; min-width: 2px; } .rises { background: var(--up); }
-.falls { background: var(--down); } td.bars { width: 30%; }
+.falls { background: var(--down); } td.bars { padding-left: 10px; padding-top: 12px; }
 """
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 260, 96, 30, 16
 
