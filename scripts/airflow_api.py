@@ -68,13 +68,17 @@ class AirflowApi:
         """The newest 100 runs of a DAG."""
         return list(self._get(f"/api/v2/dags/{dag}/dagRuns?limit=100")["dag_runs"])
 
-    def backfill(self, dag: str, month: str, conf: Mapping[str, Any]) -> None:
+    def backfill(self, dag: str, month: str, conf: Mapping[str, Any]) -> bool:
         """Run a month again, with other parameters.
 
         Args:
             dag: The DAG.
             month: Like ``2019-12``.
             conf: The parameters that differ.
+
+        Returns:
+            Whether it was taken: a DAG has one backfill at a time, and Airflow looks only now and
+            then whether one has ended.
         """
         date = f"{month}-01T00:00:00Z"
         made = self._client.post(
@@ -87,7 +91,9 @@ class AirflowApi:
                 "reprocess_behavior": "completed",
             },
         )
-        made.raise_for_status()
+        if made.status_code != 409:
+            made.raise_for_status()
+        return made.status_code != 409
 
     def state(self, dag: str, run: str) -> str:
         """State of a run."""

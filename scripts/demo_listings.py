@@ -213,8 +213,7 @@ def _try_ways(
         if number:
             kind = "backfill"
             with phase(f"{MONTHS[-1]} by {name}"):
-                api.backfill(DAG, MONTHS[-1], {"way": name})
-                _wait_for_backfill(api, systems, name)
+                _backfill(api, systems, name)
                 _watch(api, systems, kind)
         run = _last_run(api)
         task = next(
@@ -223,7 +222,9 @@ def _try_ways(
             if task["task_id"] == f"crunch_numbers.{name}"
         )
         log = api.log(DAG, run["dag_run_id"], task["task_id"], task["try_number"])
-        said = next(line for line in log if "CRUNCHED " in line)
+        said = next((line for line in log if "CRUNCHED " in line), None)
+        if said is None:
+            raise DemoError(f"the log of {name} lacks what was crunched; it ends with {log[-9:]}")
         told[name] = {
             "seconds": round(task["duration"], 2),
             "crunching": json.loads(said.split("CRUNCHED ")[1])["seconds"],
@@ -232,13 +233,17 @@ def _try_ways(
     return told
 
 
-def _wait_for_backfill(api: AirflowApi, systems: Systems, way: str) -> None:
-    """Wait until the backfill has taken the run over and cleared it."""
+def _backfill(api: AirflowApi, systems: Systems, way: str) -> None:
+    """Run the last month again by a way, and wait until its run is cleared."""
 
-    def taken() -> bool:
+    def started() -> bool:
+        return api.backfill(DAG, MONTHS[-1], {"way": way})
+
+    def cleared() -> bool:
         return bool((_last_run(api)["conf"] or {}).get("way") == way)
 
-    wait(taken, systems, seconds=60, what="run of the backfill")
+    wait(started, systems, seconds=180, what="backfill while another one is active")
+    wait(cleared, systems, seconds=60, what="run of the backfill")
 
 
 def _last_run(api: AirflowApi) -> dict[str, Any]:
