@@ -68,7 +68,7 @@ def invoke(runtime: Any, endpoint: str, body: bytes = b"x", **more: Any) -> dict
 
 
 def of_endpoint(engine: Engine, name: str) -> list[dict[str, Any]]:
-    label = "sagemaker_local.what"
+    label = "tradewind.local.sagemaker.what"  # as the former version named it
     return [c for c in engine.containers() if c["Labels"].get(label) == f"endpoint/{name}"]
 
 
