@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from container_engine import Engine
+from sagemaker_local.containers.labels import SERVICE, WHAT
 from sagemaker_service import (
     ROLE,
     SageMakerProcess,
@@ -68,8 +69,16 @@ def invoke(runtime: Any, endpoint: str, body: bytes = b"x", **more: Any) -> dict
 
 
 def of_endpoint(engine: Engine, name: str) -> list[dict[str, Any]]:
-    label = "tradewind.local.sagemaker.what"  # as the former version named it
-    return [c for c in engine.containers() if c["Labels"].get(label) == f"endpoint/{name}"]
+    return [c for c in engine.containers() if c["Labels"].get(WHAT) == f"endpoint/{name}"]
+
+
+def of_service(engine: Engine, data: Path) -> set[str]:
+    """The ids of a service's containers; other services of these tests have some as well."""
+    return {c["Id"] for c in engine.containers() if c["Labels"].get(SERVICE) == str(data)}
+
+
+def test_the_labels_are_those_of_the_former_version() -> None:
+    assert (SERVICE, WHAT) == ("tradewind.local.sagemaker", "tradewind.local.sagemaker.what")
 
 
 def test_a_container_serves_until_the_endpoint_is_deleted(
@@ -250,7 +259,6 @@ def test_a_container_transforms(
 def test_a_killed_service_leaves_no_container_behind(
     engine: Engine, local_s3: Systems, data: Path, s3: Any, bucket: str, image: str
 ) -> None:
-    before = {c["Id"] for c in engine.containers()}
     with SageMakerProcess(local_s3, data, engine.address) as process:
         make_models(process.client("sagemaker"), s3, bucket, image)
         sagemaker = process.client("sagemaker")
@@ -259,13 +267,14 @@ def test_a_killed_service_leaves_no_container_behind(
         sagemaker.create_endpoint(EndpointName="gone", EndpointConfigName="beta")
         wait_status(sagemaker, "gone", "InService")
         sagemaker.delete_endpoint(EndpointName="gone")
-        old = {c["Id"] for c in engine.containers()} - before
+        old = of_service(engine, data)
+        assert old
         process.restart()
         runtime = process.client("sagemaker-runtime")
         wait_status(process.client("sagemaker"), "kept", "InService")
         assert wait_for(lambda: invoke(runtime, "kept"))["model"] == "alpha"
         wait_status(process.client("sagemaker"), "gone", "gone")
-        now = {c["Id"] for c in engine.containers()} - before
+        now = of_service(engine, data)
         assert len(now) == 1
         assert not now & old
-    assert {c["Id"] for c in engine.containers()} == before
+    assert of_service(engine, data) == set()

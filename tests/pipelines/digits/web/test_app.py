@@ -160,7 +160,7 @@ def refused(answer, status, code):
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert error["code"] == code
-    for secret in ("Traceback", "127.0.0.1", "AWS", "tradewind.local"):
+    for secret in ("Traceback", "127.0.0.1", "AWS", "tradewind.local", "sagemaker_local"):
         assert secret not in answer.text
     return error["message"]
 
