@@ -320,6 +320,27 @@ def echo() -> Any:
             b"a=%C3%A4&b=1&b=2",
             "application/x-www-form-urlencoded",
         ),
+        ({"data": "id=1&id=2&state=open"}, "/x?id=1&id=2&state=open", b"", None),
+        (
+            {"data": {"since": None, "active": True, "a": [1, None, 2]}},
+            "/x?active=True&a=1&a=2",
+            b"",
+            None,
+        ),
+        (
+            {"method": "POST", "data": {"since": None, "active": True}},
+            "/x",
+            b"active=True",
+            "application/x-www-form-urlencoded",
+        ),
+        (
+            {"endpoint": "x?flag&q=a%20b+c&id=1", "data": {"id": 2}},
+            "/x?flag&q=a%20b+c&id=1&id=2",
+            b"",
+            None,
+        ),
+        ({"endpoint": "x?flag&q=a%20b"}, "/x?flag&q=a%20b", b"", None),
+        ({"headers": {"X-More": "1", "X-None": None}}, "/x", b"", None),
         ({"method": "POST", "data": '{"a": 1}'}, "/x", b'{"a": 1}', None),
     ],
 )
@@ -332,10 +353,8 @@ def test_requests_are_what_the_official_operator_sends(
     task = HttpToS3Operator(
         task_id="t",
         http_conn_id="echo",
-        endpoint="x",
         s3_key="s3://b/k",
-        headers={"X-More": "1"},
-        **arguments,
+        **{"endpoint": "x", "headers": {"X-More": "1"}, **arguments},
     )
     assert b"".join(task._source().encoded(JsonLinesFormat()).chunks) == b'[{"id": 1}]'
     ((_, asked_path, headers, asked_body),) = echo.asked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from tradewind.airflow.lineage import Lineage
+from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.errors import InputError, RetryError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Move:
     lineage: Lineage = field(default_factory=Lineage)
 
 
-class MoveOperator(BaseOperator):
+class MoveOperator(NamedTemplateFiles, BaseOperator):
     """An operator that moves data: subclasses say what, in `plan_move` (or move it in `act`).
 
     A task run takes effect once, whole or not at all, however often it is retried. Errors of the

@@ -83,6 +83,7 @@ class Sql(Description):
     """
 
     template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "query", "parameters", "hook_params")
+    template_file_fields: ClassVar[tuple[str, ...]] = ("query",)
 
     conn_id: str
     query: str

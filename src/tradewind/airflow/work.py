@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
+from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.airflow.work_context import (
     StateStoreMemory,
     is_another_run,
@@ -41,7 +42,7 @@ class WorkTimeoutError(TradewindError):
     """The work ran longer than it may: it was stopped and removed."""
 
 
-class WorkOperator(BaseOperator):
+class WorkOperator(NamedTemplateFiles, BaseOperator):
     """An operator that runs work on another system: subclasses say which system and what work.
 
     Work of a task run runs once: a retry attends what is running or collects what has ended, and

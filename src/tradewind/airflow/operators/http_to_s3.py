@@ -152,9 +152,9 @@ class HttpToS3Operator(MoveOperator):
         from tradewind.systems.http.source import RestSource
 
         method = self.method.upper()
-        params = self._params() if method == "GET" else None
         sends = bool(self.data) and method not in ("GET", "HEAD")
-        content, headers = None, dict(self.headers)
+        content = None
+        headers = {name: value for name, value in self.headers.items() if value is not None}
         if sends and self.pagination is None:
             content, kind = _body(self.data)
             if kind and not any(name.lower() == "content-type" for name in headers):
@@ -167,25 +167,29 @@ class HttpToS3Operator(MoveOperator):
             auth_type=self.auth_type,
         )
         path = self.endpoint or ""
+        if method == "GET" and self.data:
+            path += ("&" if "?" in path else "?") + _parameters(self.data)
         if self.pagination is None:
-            return HttpBodySource(connection, path, method=method, params=params, content=content)
-        body = json.loads(self.data) if isinstance(self.data, str) else self.data
+            return HttpBodySource(connection, path, method=method, content=content)
         return RestSource(
             connection,
             path,
             method=method,
-            params=params,
-            body=body if sends else None,
+            body=self._json() if sends else None,
             pagination=self.pagination,
             records=self.records or "$",
         )
 
-    def _params(self) -> dict[str, Any] | None:
-        if isinstance(self.data, str):
-            from urllib.parse import parse_qsl
-
-            return dict(parse_qsl(self.data, keep_blank_values=True)) or None
-        return dict(self.data) if self.data else None
+    def _json(self) -> Any:
+        if not isinstance(self.data, str | bytes):
+            return self.data
+        try:
+            return json.loads(self.data)
+        except ValueError as error:
+            raise InputError(
+                f"data is sent as JSON where there is pagination, and is none: {error}. Give a "
+                "dict, or a text that is JSON."
+            ) from error
 
     def _upload_options(self) -> dict[str, str]:
         options = {}
@@ -196,15 +200,34 @@ class HttpToS3Operator(MoveOperator):
         return options
 
 
+def _parameters(data: Any) -> str:
+    """Spell the parameters of a GET as `requests` does: a text as it is, None not at all."""
+    if isinstance(data, str | bytes):
+        return data if isinstance(data, str) else data.decode()
+    return _form(data)
+
+
 def _body(data: Any) -> tuple[bytes, str | None]:
     """Write the body as `requests` does: a form of a dict, anything else as it is."""
     if isinstance(data, bytes):
         return data, None
     if isinstance(data, str):
         return data.encode(), None
-    if isinstance(data, Mapping | list | tuple):
-        return urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded"
-    raise InputError(f"data is a {type(data).__name__}: give a dict, a string or bytes.")
+    return _form(data).encode(), "application/x-www-form-urlencoded"
+
+
+def _form(data: Any) -> str:
+    if not isinstance(data, Mapping | list | tuple):
+        raise InputError(f"data is a {type(data).__name__}: give a dict, a string or bytes.")
+    pairs = data.items() if isinstance(data, Mapping) else data
+    return urlencode(
+        [
+            (name, one)
+            for name, value in pairs
+            for one in (value if isinstance(value, list | tuple | set) else [value])
+            if one is not None
+        ]
+    )
 
 
 def _content_type(key: str) -> str:

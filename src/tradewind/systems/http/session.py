@@ -6,10 +6,11 @@ import datetime
 import email.utils
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import unquote_plus, urlencode
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
@@ -270,16 +271,13 @@ class HttpSession:
     def _request(self, call: Call) -> tuple[httpx.Request, Any]:
         httpx, connection = self._httpx, self.connection
         url = httpx.URL(call.url)
-        params = url.params
-        for name, value in call.params.items():
-            params = params.remove(name)
-            for one in value if isinstance(value, list | tuple) else [value]:
-                params = params.add(name, one)
+        added = dict(call.params)
         headers: dict[str, str] = {}
         auth: Any = None
         if origin(call.url) == connection.origin:
             for name, value in connection.params.items():
-                params = params if name in params else params.add(name, value)
+                if name not in added and name not in url.params:
+                    added[name] = value
             headers = {**connection.headers, **call.headers}
             if isinstance(connection.auth, BearerAuth):
                 headers["Authorization"] = f"Bearer {connection.auth.token}"
@@ -287,8 +285,8 @@ class HttpSession:
                 headers[connection.auth.name] = connection.auth.value
             else:
                 auth = connection.auth
-        if params != url.params:
-            url = url.copy_with(params=params)
+        if added:
+            url = url.copy_with(query=_query(url.query.decode("ascii"), added).encode("ascii"))
         request = self._client.build_request(
             call.method.upper(), url, headers=headers, json=call.body, content=call.content
         )
@@ -338,6 +336,24 @@ class HttpSession:
         text = " ".join(text.split())
         text = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
         return repr(text[:_EXCERPT])[1:-1] + ("..." if len(text) > _EXCERPT else "")
+
+
+def _query(own: str, params: Mapping[str, Any]) -> str:
+    """Put parameters into a query in place of those of the same names; the rest stays as it is.
+
+    Args:
+        own: The query as it stands in the URL, which may be spelled in a way that matters: signed,
+            without values, with ``%20`` or ``+``.
+        params: Values, or lists of them; None is left out.
+    """
+    kept = [part for part in own.split("&") if unquote_plus(part.partition("=")[0]) not in params]
+    pairs = [
+        (name, str(one).lower() if isinstance(one, bool) else one)
+        for name, value in params.items()
+        for one in (value if isinstance(value, list | tuple) else [value])
+        if one is not None
+    ]
+    return "&".join(part for part in (*kept, urlencode(pairs)) if part)
 
 
 def _context(connection: HttpConnection) -> Any:
