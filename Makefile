@@ -15,12 +15,12 @@ environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/demo.txt --editable
 
 listings-environment:
-	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
+	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable --plugins
 	@$(PYTHON) scripts/environment.py .venv-spark requirements/spark.txt
 	@$(PYTHON) scripts/systems.py
 
 test-environment:
-	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable
+	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable --plugins
 	@$(PYTHON) scripts/environment.py .venv-clients requirements/clients.txt
 	@$(PYTHON) scripts/environment.py .venv-spark requirements/spark.txt
 	@$(PYTHON) scripts/systems.py

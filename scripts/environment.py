@@ -24,6 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: The distributions of this project, each a folder with a pyproject.toml.
 PROJECTS = (ROOT, ROOT / "packages" / "sagemaker-local")
+#: Systems as strangers write them; the tests use them installed.
+PLUGINS = tuple(path.parent for path in sorted(ROOT.glob("examples/plugins/*/pyproject.toml")))
 OLDEST = (3, 11)
 
 
@@ -34,6 +36,9 @@ def main() -> int:
     parser.add_argument("requirements", type=Path)
     parser.add_argument(
         "--editable", action="store_true", help="install this project's distributions as well"
+    )
+    parser.add_argument(
+        "--plugins", action="store_true", help="install the example plugins as well"
     )
     parser.add_argument(
         "--compiles-mysqlclient",
@@ -50,7 +55,8 @@ def main() -> int:
         return 2
     folder = ROOT / arguments.folder
     stamp = folder / f".{arguments.requirements.stem}-is-installed"
-    wanted = fingerprint(ROOT / arguments.requirements, editable=arguments.editable)
+    projects = (PROJECTS if arguments.editable else ()) + (PLUGINS if arguments.plugins else ())
+    wanted = fingerprint(ROOT / arguments.requirements, projects)
     if stamp.exists() and stamp.read_text() == wanted:
         return 0
     if arguments.compiles_mysqlclient and (missing := missing_for_mysqlclient()):
@@ -65,7 +71,7 @@ def main() -> int:
     print(f"Setting up {arguments.folder} from {arguments.requirements} ...", flush=True)
     try:
         create(folder)
-        install(folder, ROOT / arguments.requirements, editable=arguments.editable)
+        install(folder, ROOT / arguments.requirements, projects)
     except subprocess.CalledProcessError as error:
         print(
             f"{arguments.folder} could not be set up: {' '.join(map(str, error.cmd[:6]))} "
@@ -97,12 +103,11 @@ def missing_for_mysqlclient() -> list[str]:
     return missing
 
 
-def fingerprint(requirements: Path, *, editable: bool) -> str:
+def fingerprint(requirements: Path, projects: tuple[Path, ...]) -> str:
     """What the environment was built from: pins, project, interpreter."""
     digest = hashlib.sha256(requirements.read_bytes())
-    if editable:
-        for project in PROJECTS:
-            digest.update((project / "pyproject.toml").read_bytes())
+    for project in projects:
+        digest.update((project / "pyproject.toml").read_bytes())
     digest.update(f"{ROOT}\n{sys.version}".encode())
     return digest.hexdigest()
 
@@ -128,12 +133,12 @@ def create(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
 
 
-def install(folder: Path, requirements: Path, *, editable: bool) -> None:
+def install(folder: Path, requirements: Path, projects: tuple[Path, ...]) -> None:
     """Install the pins, and this project's distributions without looking for anything else."""
     python = folder / "bin" / "python"
-    projects: list[str | Path] = ["--no-deps"]
-    for project in PROJECTS:
-        projects += ["--editable", project]
+    editable: list[str | Path] = ["--no-deps"]
+    for project in projects:
+        editable += ["--editable", project]
     pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     installers = [[*pip, "install"]]
     # uv does in seconds what takes pip minutes, but a machine may be set up for pip alone.
@@ -153,8 +158,8 @@ def install(folder: Path, requirements: Path, *, editable: bool) -> None:
         environment = {**os.environ, **(uv_settings(python) if installer[1:2] == ["pip"] else {})}
         try:
             subprocess.run([*installer, "-r", requirements], check=True, env=environment)
-            if editable:
-                subprocess.run([*installer, *projects], check=True, env=environment)
+            if projects:
+                subprocess.run([*installer, *editable], check=True, env=environment)
             return
         except subprocess.CalledProcessError:
             if last == 0:

@@ -210,8 +210,8 @@ class _Load:
         keys = self._target.keys or (primary[0] if primary else ())
         if sorted(keys) not in [sorted(names) for names in unique]:
             raise InputError(
-                f"{self._where}: {', '.join(keys) or 'nothing'} is a key of it. Make a unique "
-                "index over exactly the columns to tell rows apart by, and give them as keys."
+                f"{self._where}: {', '.join(keys) or 'no column'} tells its rows apart. Make a "
+                "unique index over exactly the columns that do, and give them as keys."
             )
         return keys
 
