@@ -145,8 +145,7 @@ def loose_column(
         An array of the field's type where all fit; else of each value's own, as text.
     """
     made = make or (lambda some, field: column(some, field, remedy=remedy))
-    kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) <= 1 or make is not None:
+    if make is not None or len(set(map(type, values)) - {type(None)}) <= 1:
         try:
             return made(list(values), into), into
         except UnfitValueError:

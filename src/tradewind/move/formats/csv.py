@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from tradewind.errors import InputError
 from tradewind.move.format import Format
 from tradewind.move.formats import text
+from tradewind.move.formats.encodings import as_utf8, checked_encoding, written_in
 from tradewind.move.formats.json_text import JsonStyle, json_strings
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class CsvFormat(Format):
         types: Names and types of columns to read as declared; those of others are told from their
             values.
         sample_bytes: How much of the beginning tells types, in bytes.
+        encoding: Of the text, like ``cp1252``; UTF-8 when not given, and to read what a mark of
+            UTF-16 or UTF-32 at the beginning says.
 
     Raises:
         InputError: Options that contradict each other.
@@ -65,6 +68,7 @@ class CsvFormat(Format):
     max_record_bytes: int = 64 << 20
     types: tuple[tuple[str, pa.DataType], ...] = ()
     sample_bytes: int = 4 << 20
+    encoding: str | None = None
 
     name: ClassVar[str] = "csv"
     extensions: ClassVar[tuple[str, ...]] = (".csv",)
@@ -72,6 +76,7 @@ class CsvFormat(Format):
     loose: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", checked_encoding(self.encoding))
         marks = [self.delimiter, self.quote] + ([] if self.escape is None else [self.escape])
         for mark in marks:
             if len(mark) != 1 or not mark.isascii() or mark in "\r\n\0":
@@ -100,10 +105,14 @@ class CsvFormat(Format):
 
     def encode(self, batches: Batches) -> Iterator[bytes]:
         """Write records; see `Format.encode`."""
+        return written_in(self.encoding, self._pieces(batches), "CSV")
+
+    def _pieces(self, batches: Batches) -> Iterator[tuple[bytes, pa.RecordBatch | None]]:
         with batches:
             schema = batches.schema
             single = len(schema) == 1
             waiting: list[bytes] = []
+            batch = None
             if self.header:
                 names = pa.array(schema.names, pa.string())
                 cells = self._quoted(names, single).to_pylist()
@@ -115,10 +124,10 @@ class CsvFormat(Format):
                     waiting.append(written)
                     size += len(written)
                     if size >= _GATHER:
-                        yield b"".join(waiting)
+                        yield b"".join(waiting), batch
                         waiting, size = [], 0
             if waiting:
-                yield b"".join(waiting)
+                yield b"".join(waiting), batch
 
     def _rows(self, batch: pa.RecordBatch, single: bool) -> bytes:
         if not batch.num_rows:
@@ -247,7 +256,7 @@ class CsvFormat(Format):
         """
         from tradewind.move.formats.csv_read import read
 
-        return read(self, chunks, schema)
+        return read(self, as_utf8(chunks, self.encoding, "CSV"), schema)
 
     def decode_loose(
         self,
@@ -264,7 +273,7 @@ class CsvFormat(Format):
         """
         from tradewind.move.formats.csv_read import read
 
-        return read(self, chunks, schema, into=into)
+        return read(self, as_utf8(chunks, self.encoding, "CSV"), schema, into=into)
 
 
 def _before_christ(year: int, rest: str) -> str:

@@ -15,11 +15,12 @@ import pyarrow.csv as pcsv
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
+from tradewind.move.formats.csv_checks import check_delimiter, check_names
+from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED, infer, parse_told
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.loose_text import as_json, becomes_json
 from tradewind.move.formats.parse import parse
-from tradewind.move.interface import format_option, option
 from tradewind.move.types import LOGICAL_TYPE
 
 if TYPE_CHECKING:
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 _BLOCK = 4 << 20
-_BOMS = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 _UTF8_BOM = b"\xef\xbb\xbf"
 _TOLD = b"tradewind.told"
 """Key in a field's metadata: the type that the first values have, where all are kept as text."""
@@ -116,14 +111,8 @@ class _Reader:
         self._single = len(names) == 1
         if schema is None:
             if self._single and names[0] not in self._declared:
-                self._parted_otherwise(first)
-            twice = sorted({name for name in names if names.count(name) > 1 or not name})
-            if twice:
-                raise InputError(
-                    f"CSV: the header has the column {twice[0]!r} "
-                    f"{'without a name' if not twice[0] else 'more than once'}. Correct it, or "
-                    "give header=False and a schema and leave the first record out."
-                )
+                check_delimiter(format, first)
+            check_names(names)
             self._indexes = list(range(len(names)))
             schema = self._inferred(names)
         elif places is not None:
@@ -131,22 +120,6 @@ class _Reader:
         else:
             self._indexes = [self._find(name, place) for place, name in enumerate(schema.names)]
         self.schema = schema
-
-    def _parted_otherwise(self, first: bytes) -> None:
-        """Refuse a file whose lines all have another delimiter: it is not one column."""
-        lines = first.removeprefix(_UTF8_BOM).split(b"\n")
-        lines = [line for line in lines[: 20 if len(lines) > 20 else None] if line.strip()]
-        for mark in {";", "\t", "|", ","} - {self._format.delimiter}:
-            counts = {line.count(mark.encode()) for line in lines}
-            if lines and len(counts) == 1 and counts != {0}:
-                shown = "\\t" if mark == "\t" else mark
-                name = lines[0].decode(errors="replace").strip()[:80]
-                raise InputError(
-                    f"CSV: with the delimiter {self._format.delimiter!r} the file has one column, "
-                    f"{name!r}, but each line is parted by {mark!r}. Give "
-                    f"{format_option('delimiter', shown)}. If it is one column of text, declare "
-                    f"its type with {option('schema', {name: 'string'})}."
-                )
 
     def _find(self, name: str, place: int) -> int:
         if not self._format.header:
@@ -258,14 +231,7 @@ class _Reader:
     # --------------------------------------------------------------------------------- header
 
     def _look(self, first: bytes) -> None:
-        """Refuse other encodings, and step over the mark of UTF-8."""
-        for bom, encoding in _BOMS.items():
-            if first.startswith(bom):
-                raise CorruptDataError(
-                    f"CSV: the file is in {encoding}; only UTF-8 is read. Convert it, as by: "
-                    f"iconv -f {encoding} -t UTF-8",
-                    offset=0,
-                )
+        """Step over the mark of UTF-8."""
         if first.startswith(_UTF8_BOM):
             self._at = len(_UTF8_BOM)
 
@@ -436,9 +402,5 @@ class _Reader:
         record = ""
         if starts is not None:
             row = int(np.searchsorted(starts, error.start, side="right"))
-            record = f" in record {self._rows + row}"
-        return CorruptDataError(
-            f"CSV: the byte 0x{octet:02x}{record} is not UTF-8. Convert the file, as by: "
-            "iconv -f WINDOWS-1252 -t UTF-8",
-            offset=offset,
-        )
+            record = f"record {self._rows + row}"
+        return not_utf8(octet, record or "the header", "CSV", offset)

@@ -17,6 +17,7 @@ import pyarrow.json as pajson
 from tradewind.errors import CorruptDataError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
+from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.json_values import Digits
 from tradewind.move.formats.parse import parse, unfit
@@ -151,10 +152,8 @@ class JsonLinesReader:
         try:
             word = line.decode()
         except UnicodeDecodeError as error:
-            raise CorruptDataError(
-                f"JSON lines: the byte 0x{line[error.start]:02x} in line {number} is not UTF-8. "
-                "Convert the file, as by: iconv -f WINDOWS-1252 -t UTF-8",
-                offset=at + error.start,
+            raise not_utf8(
+                line[error.start], f"line {number}", "JSON lines", at + error.start
             ) from None
         try:
             found = json_values.members(word, raw) if raw else json_values.loads(word)

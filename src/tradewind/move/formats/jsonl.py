@@ -18,6 +18,7 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.format import Format
 from tradewind.move.formats import text
+from tradewind.move.formats.encodings import as_utf8, checked_encoding, written_in
 from tradewind.move.formats.json_text import SPELLED, JsonStyle, json_strings, row_strings
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class JsonLinesFormat(Format):
         omit_null: Whether to leave out members that are null.
         max_record_bytes: The longest line that is believed when reading, in bytes.
         types: Members to read as declared; the types of others are told from their values.
+        encoding: Of the text, like ``utf-16``; UTF-8 when not given, and to read what a mark of
+            UTF-16 or UTF-32 at the beginning says.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -49,6 +52,7 @@ class JsonLinesFormat(Format):
     omit_null: bool = False
     max_record_bytes: int = 64 << 20
     types: tuple[pa.Field, ...] = ()
+    encoding: str | None = None
 
     name: ClassVar[str] = "jsonl"
     extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
@@ -57,6 +61,7 @@ class JsonLinesFormat(Format):
     spelling: ClassVar[str | None] = SPELLED
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", checked_encoding(self.encoding))
         choices = {"decimals": ("number", "string"), "nan": ("error", "null")}
         for option, allowed in choices.items():
             if getattr(self, option) not in allowed:
@@ -76,6 +81,9 @@ class JsonLinesFormat(Format):
 
     def encode(self, batches: Batches) -> Iterator[bytes]:
         """Write records; see `Format.encode`."""
+        return written_in(self.encoding, self._pieces(batches), "JSON lines")
+
+    def _pieces(self, batches: Batches) -> Iterator[tuple[bytes, pa.RecordBatch | None]]:
         with batches:
             names = batches.schema.names
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -85,6 +93,7 @@ class JsonLinesFormat(Format):
                 )
             style = self.style
             waiting: list[bytes] = []
+            batch = None
             size = 0
             for batch in batches:
                 for piece in text.pieces(batch):
@@ -92,10 +101,10 @@ class JsonLinesFormat(Format):
                     waiting.append(written)
                     size += len(written)
                     if size >= _GATHER:
-                        yield b"".join(waiting)
+                        yield b"".join(waiting), batch
                         waiting, size = [], 0
             if waiting:
-                yield b"".join(waiting)
+                yield b"".join(waiting), batch
 
     def decode(self, chunks: Iterable[bytes], *, schema: pa.Schema | None = None) -> Batches:
         """Read records; see `Format.decode`.
@@ -108,7 +117,7 @@ class JsonLinesFormat(Format):
         """
         from tradewind.move.formats.json_read import read
 
-        return read(self, chunks, schema)
+        return read(self, as_utf8(chunks, self.encoding, "JSON lines"), schema)
 
     def decode_loose(
         self,
@@ -121,4 +130,4 @@ class JsonLinesFormat(Format):
         """Read records for a loose format; see `Format.decode_loose`."""
         from tradewind.move.formats.json_loose import read_loose
 
-        return read_loose(self, chunks, into, schema, late)
+        return read_loose(self, as_utf8(chunks, self.encoding, "JSON lines"), into, schema, late)

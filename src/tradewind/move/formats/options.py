@@ -24,6 +24,7 @@ FORMAT_OPTIONS = (
     "decimals",
     "nan",
     "omit_null",
+    "encoding",
 )
 """Those of CSV and JSON lines that are one word, a number, or true and false."""
 

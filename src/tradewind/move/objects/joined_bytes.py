@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError
+from tradewind.move.formats.csv_checks import LINES, check_delimiter, check_names
 
 if TYPE_CHECKING:
     from tradewind.move.formats.csv import CsvFormat
 
 __all__ = ["CsvBytes", "LineBytes"]
 
+_LOOKED_AT = 1 << 20
 _LONGEST_HEADER = 64 << 20
 _MARK = b"\xef\xbb\xbf"  # of UTF-8
 
@@ -88,6 +90,36 @@ class CsvBytes:
         """
         names, read, _ = self._read_header(where, chunks)
         return tuple(names), read
+
+    def checked(
+        self, where: str, chunks: Iterator[bytes]
+    ) -> tuple[tuple[str, ...] | None, list[bytes]]:
+        """Look at the beginning of the first object as if its records were parsed.
+
+        Args:
+            where: What the object is called, for messages.
+            chunks: Its bytes.
+
+        Returns:
+            The names of the header, if the format has one, and all that was read of it.
+
+        Raises:
+            InputError: The header names a column twice or not at all, or another delimiter parts
+                what is one column by this one.
+        """
+        names, read, _ = self._read_header(where, chunks)
+        if self._format.header and names:
+            check_names(names)
+        if len(names) == 1:
+            begin = b"".join(read)
+            while begin.count(b"\n") < LINES and len(begin) < _LOOKED_AT:
+                chunk = next(chunks, None)
+                if chunk is None:
+                    break
+                read.append(chunk)
+                begin += chunk
+            check_delimiter(self._format, begin)
+        return (tuple(names) or None) if self._format.header else None, read
 
     def join(self, objects: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
         """Give the bytes of all.

@@ -13,7 +13,10 @@ from tradewind.errors import InputError, SourceChangedError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
+from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.formats.encodings import as_utf8
 from tradewind.move.formats.infer import GUESSED
+from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
 from tradewind.move.loose import fixed_columns
 from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
@@ -234,9 +237,6 @@ class ObjectSource(Source):
         names = [name for name, _ in folders]
         schema = self.schema if self.schema is not None else own
         if self._types and schema is None:
-            from tradewind.move.formats.csv import CsvFormat
-            from tradewind.move.formats.jsonl import JsonLinesFormat
-
             if isinstance(format, CsvFormat):
                 known = tuple((name, field.type) for name, field in self._types.items())
                 format = dataclasses.replace(format, types=known)
@@ -309,7 +309,9 @@ class ObjectSource(Source):
             format = load(FORMATS, _sniffed(begin, where), what="format")()
             format = with_options(format, self.format_options)
             chunks = _after(begin, chunks)
-        return format, chunks
+        if isinstance(format, CsvFormat | JsonLinesFormat):
+            chunks = as_utf8(chunks, format.encoding, "CSV" if format.name == "csv" else "JSON")
+        return _in_utf8(format) or format, chunks
 
     def _snapshot(self, one: Chosen) -> Iterator[bytes]:
         """Read an object; where its publication was replaced meanwhile, say so."""
@@ -340,7 +342,7 @@ class ObjectSource(Source):
             return None
         if any(one.partition and one.manifest and not one.manifest.kept for one in chosen):
             return None
-        if any(self._format_of(one) != format for one in chosen):
+        if any(_in_utf8(self._format_of(one)) != format for one in chosen):
             return None
         counted = [one.rows for one in chosen if one.rows is not None]
         known = sum(counted) if len(counted) == len(chosen) else None
@@ -357,18 +359,14 @@ class ObjectSource(Source):
             lines = LineBytes()
             return Encoded(lines.join(objects()), rows=lambda: lines.rows)
         if format.name == "csv":
-            from tradewind.move.formats.csv import CsvFormat
-
             if not isinstance(format, CsvFormat):
                 return None
             table = CsvBytes(format)
-            columns = None
             every = objects()
-            if format.header:
-                where, chunks = next(every)
-                names, begin = table.columns(where, chunks)
-                columns = names or None
-                every = _first(where, _after(b"".join(begin), chunks), every)
+            where, chunks = next(every)
+            with _naming(where):
+                columns, begin = table.checked(where, chunks)
+            every = _first(where, _after(b"".join(begin), chunks), every)
             return Encoded(
                 table.join(every), columns, lambda: known if known is not None else table.rows
             )
@@ -416,6 +414,13 @@ class _Opened:
     def close(self) -> None:
         self._batches.close()
         _close(self._chunks)
+
+
+def _in_utf8(format: Format | None) -> Format | None:
+    """Tell in which format the bytes of an object arrive: other encodings become UTF-8."""
+    if isinstance(format, CsvFormat | JsonLinesFormat):
+        return dataclasses.replace(format, encoding=None)
+    return format
 
 
 def _sniffed(begin: bytes, where: str) -> str:
