@@ -5,6 +5,7 @@
 //! is malformed is an error with the place where it stands.
 
 mod arrow;
+mod bson;
 mod cursor;
 mod errors;
 mod postgres;
@@ -16,6 +17,8 @@ fn tradewind_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DecodeError", module.py().get_type::<errors::DecodeError>())?;
     module.add_class::<arrow::Batch>()?;
+    module.add_class::<bson::BsonColumns>()?;
+    module.add_function(wrap_pyfunction!(bson::bson_lines, module)?)?;
     module.add_class::<postgres::CopyDecoder>()?;
     Ok(())
 }

@@ -52,6 +52,20 @@ class Values(ABC):
         """
         return None
 
+    def arrays(
+        self, schema: pa.Schema, documents: Sequence[Sequence[Any]]
+    ) -> list[pa.Array] | None:
+        """Make whole columns by a shorter way.
+
+        Args:
+            schema: The columns. A field without one is an error, as elsewhere.
+            documents: The documents, in several pieces.
+
+        Returns:
+            What `Column.array` makes of each column; None where there is no shorter way to it.
+        """
+        return None
+
     def scalar_kind(self, value: Any) -> Kind:
         """Tell the column that a scalar wants, given as `plain` gives it; `JSON` if none does."""
         return _SCALARS.get(type(value), JSON)

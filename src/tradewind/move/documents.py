@@ -253,6 +253,11 @@ class _Table:
             yield self.batch(part)
 
     def batch(self, blocks: list[Block]) -> pa.RecordBatch:
+        if self._columns and self._extra is None:
+            short = self._values.arrays(self._schema, [block.documents for block in blocks])
+            if short is not None:
+                self._rows += len(short[0])
+                return pa.RecordBatch.from_arrays(short, schema=self._schema)
         documents = [document for block in blocks for document in block.documents]
 
         def describe(position: int) -> str:

@@ -74,13 +74,20 @@ documents = st.dictionaries(names, values, max_size=8)
 
 
 def written(encoded: list[bytes], *, canonical: bool, slow: bool = False) -> list[bytes]:
-    """The lines of documents, in one part."""
-    lines = BsonLines(canonical=canonical)
+    """The lines of documents, in one part: alike in Python and, where it is built, in Rust."""
+    lines, native = BsonLines(canonical=canonical), BsonLines(canonical=canonical)
+    lines._decoders = None
     if slow:
         lines._rest = 1
     ((part, starts),) = split(b"".join(encoded), 1 << 30)
-    text = lines.encode(part, starts)
+    try:
+        text = lines.encode(part, starts)
+    except bson.errors.InvalidBSON as error:
+        with pytest.raises(type(error)):
+            native.encode(part, starts)
+        raise
     assert text.endswith(b"\n")
+    assert native.encode(part, starts) == text
     return text[:-1].split(b"\n")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tradewind.errors import CorruptDataError
+from tradewind.move.native import decoders
 from tradewind.systems.mongodb.bson_columns import InvalidTextError
 from tradewind.systems.mongodb.bson_shapes import Matched, Shape, Shapes, UnknownShapeError
 from tradewind.systems.mongodb.extended_json import BsonValues
@@ -74,6 +75,7 @@ class BsonLines:
         from bson.codec_options import CodecOptions, DatetimeConversion
 
         self._canonical = canonical
+        self._decoders = decoders()
         self._values = BsonValues(canonical=canonical)
         self._options: CodecOptions[dict[str, Any]] = CodecOptions(
             document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -92,6 +94,8 @@ class BsonLines:
         Returns:
             A line a document.
         """
+        if self._decoders is not None:
+            return self._natively(self._decoders, part)
         if self._rest:
             # Too few documents have a shape in common: look again only now and then.
             self._rest -= 1
@@ -100,6 +104,21 @@ class BsonLines:
             return self._by_shapes(part, starts)
         except InvalidTextError:
             return b"".join(self._one_by_one(part, starts, np.append(starts[1:], len(part))))
+
+    def _natively(self, native: Any, part: bytes) -> bytes:
+        """Write all in Rust, but the documents that are rare in kind or wrong."""
+        lines, odd = native.bson_lines(part, self._canonical)
+        if not odd:
+            return lines  # type: ignore[no-any-return]
+        pieces: list[bytes] = []
+        at = 0
+        for place, begin, end in odd:
+            pieces.append(lines[at:place])
+            pieces += self._one_by_one(
+                part[begin:end], np.zeros(1, np.int64), np.array([end - begin])
+            )
+            at = place
+        return b"".join([*pieces, lines[at:]])
 
     def _by_shapes(self, part: bytes, starts: Starts) -> bytes:
         count = len(starts)

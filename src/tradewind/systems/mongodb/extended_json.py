@@ -14,7 +14,7 @@ import math
 import re
 import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from tradewind.errors import InputError
 from tradewind.move.document_columns import JSON, Kind, Values
 from tradewind.move.documents import load_orjson
 from tradewind.move.types import logical_type
+from tradewind.systems.mongodb.raw_documents import native_arrays
 
 if TYPE_CHECKING:
     from bson import Decimal128, ObjectId
@@ -143,6 +144,12 @@ class BsonValues(Values):
         if isinstance(value, _Milliseconds):
             return pa.timestamp("us", tz="UTC"), None
         return super().scalar_kind(value)
+
+    def arrays(
+        self, schema: pa.Schema, documents: Sequence[Sequence[Any]]
+    ) -> list[pa.Array] | None:
+        """Make whole columns of documents that are still BSON; see `Values`."""
+        return native_arrays(schema, documents, canonical=self.canonical)
 
     def kind(self, value: Any) -> Kind | None:
         """Tell the column that a value wants."""

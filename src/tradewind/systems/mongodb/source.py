@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack
 from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
@@ -15,11 +16,13 @@ from tradewind.move.batches import Batches
 from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
 from tradewind.move.loose_documents import loose_batches
+from tradewind.move.native import core
 from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.mongodb.bson_lines import BsonLines, split
 from tradewind.systems.mongodb.connection import MongoConnection, named_errors
 from tradewind.systems.mongodb.extended_json import BsonValues
+from tradewind.systems.mongodb.raw_documents import RawDocuments, Starts
 
 __all__ = ["MongoSource"]
 
@@ -55,7 +58,8 @@ class MongoSource(Source):
 
     Memory: three replies of the server of about 3 MB (16 MB each from a view, or with a larger
     `batch_size`), and one of them as columns and JSON, about 60 MB in all; for typed batches 4 MB
-    of documents as Python objects (some 40 MB) instead.
+    of documents instead, as columns where ``tradewind-native`` makes them, as Python objects (some
+    40 MB) where it does not.
 
     Args:
         connection: The deployment. Its URI may name the read preference.
@@ -184,6 +188,7 @@ class MongoSource(Source):
 
     def batches(self) -> Batches:
         """Read typed record batches; see `tradewind.move.documents` for the columns."""
+        self.core = core()
         values = BsonValues(canonical=self.json == "canonical")
         blocks = self._blocks()
         try:
@@ -227,6 +232,7 @@ class MongoSource(Source):
         if typed or format.name != "jsonl" or format != type(format)():
             return None
         counted = [0]
+        self.core = core()
         return Encoded(self._lines(counted), rows=lambda: counted[0])
 
     def _lines(self, counted: list[int]) -> Iterator[bytes]:
@@ -255,33 +261,35 @@ class MongoSource(Source):
 
     def _blocks(self) -> Generator[Block, None, None]:
         """Decode documents, in blocks whose borders depend on the documents alone."""
-        from bson import decode_all
-        from bson.codec_options import CodecOptions, DatetimeConversion
-
-        options: CodecOptions[dict[str, Any]] = CodecOptions(
-            document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
-        )
+        where = self.describe()
         raw = self._raw()
 
         def decoded() -> Iterator[Block]:
-            rest: list[dict[str, Any]] = []
+            parts: list[bytes] = []
+            ends: list[Starts] = []
             size = 0
+
+            def block() -> Block:
+                starts = np.concatenate([np.zeros(1, np.int64), *ends])[:-1]
+                return Block(RawDocuments(b"".join(parts), starts, where), size)
+
             for reply in raw:
                 # Replies end where time and server will have it; blocks must not.
                 for part, starts in split(reply, _BLOCK // 8):
-                    with named_errors(self.describe()):
-                        documents = decode_all(part, options)
-                    ends = [*starts[1:].tolist(), len(part)]
-                    begin = 0
-                    for document, end in zip(documents, ends, strict=True):
-                        rest.append(document)
-                        size += end - begin
-                        begin = end
+                    at, after = 0, np.append(starts[1:], len(part))
+                    while at < len(part):
+                        # Up to the document that makes a block full.
+                        last = int(np.searchsorted(after, at + _BLOCK - size))
+                        end = int(after[min(last, len(after) - 1)])
+                        parts.append(part[at:end])
+                        ends.append(after[(after > at) & (after <= end)] - at + size)
+                        size += end - at
+                        at = end
                         if size >= _BLOCK:
-                            yield Block(rest, size)
-                            rest, size = [], 0
-            if rest:
-                yield Block(rest, size)
+                            yield block()
+                            parts, ends, size = [], [], 0
+            if parts:
+                yield block()
 
         try:
             if self.transform is None:
