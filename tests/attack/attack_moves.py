@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import moves
 import pyarrow as pa
 from attack_loud import loudly
-from moves import ACTIONS, warm
+from moves import ACTIONS
 
 from tradewind.move.batches import Batches
 from tradewind.move.objects.target import ObjectTarget, Parts
@@ -27,8 +29,16 @@ __all__ = ["ACTIONS", "Versioned", "store_of", "warm"]
 
 SCHEMA = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("text", pa.string())])
 FILLING = "x" * 1000
+LOADER = botocore.loaders.create_loader()
 BATCH = 500
 SECONDS = 100
+
+
+def warm() -> None:
+    """Import what the moves need, and parse botocore's models."""
+    moves.warm()
+    where = {"bucket": "b", "endpoint": "http://127.0.0.1:1", "account": "a", "secret": "s"}
+    store_of({"store": "s3", **where})
 
 
 class Versioned(Source):
@@ -82,7 +92,12 @@ def store_of(place: dict[str, Any]) -> Store:
         return moves.s3(place["bucket"])
     from tradewind.systems.s3.store import S3Store
 
-    session = boto3.Session(place["account"], place["secret"], region_name="eu-west-1")
+    # With what has been parsed of botocore's models already.
+    core = botocore.session.get_session()
+    core.register_component("data_loader", LOADER)
+    session = boto3.Session(
+        place["account"], place["secret"], region_name="eu-west-1", botocore_session=core
+    )
     options = {"endpoint_url": place["endpoint"]}
     return S3Store(place["bucket"], session=session, client_options=options, part_bytes=5 << 20)
 
