@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,20 +15,19 @@ from typing import Any, Self
 WORKER = Path(__file__).with_name("killing_worker.py")
 
 
-class Worker:
-    """A process that carries out orders in children, each of which can be made to die.
+class Orders:
+    """A process that takes orders on stdin and answers on stdout, one JSON object a line each.
 
     Args:
-        actions: File with the functions it carries out.
-        package: Package whose executed lines are the points to die at.
+        command: Starts it, as this Python's arguments. Its first answer says that it is ready.
         environment: Variables besides those of this process.
     """
 
     def __init__(
-        self, actions: Path, package: str, environment: Mapping[str, str] | None = None
+        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
     ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), str(actions), package],
+            [sys.executable, *map(str, command)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -39,14 +39,8 @@ class Worker:
             self.__exit__(None, None, None)
             raise
 
-    def run(self, action: str, *, die_at: int = 0, **arguments: Any) -> dict[str, Any]:
-        """Carry out an action in a child of its own.
-
-        Returns:
-            ``answer`` and ``points``; or ``signal`` when it was killed; or ``error``, ``message``.
-        """
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
-        order = {"action": action, "die_at": die_at, "arguments": arguments}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._answer()
@@ -69,13 +63,37 @@ class Worker:
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class Worker(Orders):
+    """A process that carries out orders in children, each of which can be made to die.
+
+    Args:
+        actions: File with the functions it carries out.
+        package: Package whose executed lines are the points to die at.
+        environment: Variables besides those of this process.
+    """
+
+    def __init__(
+        self, actions: Path, package: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__([WORKER, actions, package], environment)
+
+    def run(self, action: str, *, die_at: int = 0, **arguments: Any) -> dict[str, Any]:
+        """Carry out an action in a child of its own.
+
+        Returns:
+            ``answer`` and ``points``; or ``signal`` when it was killed; or ``error``, ``message``.
+        """
+        return self.ask({"action": action, "die_at": die_at, "arguments": arguments})
 
 
 def spread(points: int, count: int) -> list[int]:

@@ -98,14 +98,20 @@ def fork(actions: ModuleType, folders: tuple[str, ...], order: dict[str, Any]) -
     return json.loads(said)
 
 
-def main() -> None:
-    file, package = sys.argv[1:]
+def load(file: str) -> ModuleType:
+    """Load a file of actions, and let it import what they need."""
     specification = importlib.util.spec_from_file_location("actions", file)
     assert specification is not None
     assert specification.loader is not None
     actions = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(actions)
     actions.warm()
+    return actions
+
+
+def main() -> None:
+    file, package = sys.argv[1:]
+    actions = load(file)
     # What is known of the systems themselves counts too.
     folders = tuple(
         importlib.import_module(name).__path__[0] for name in (package, "tradewind.systems")

@@ -10,6 +10,15 @@ from attack_moves import store_of
 
 from tradewind.move.objects.source import ObjectSource
 
+#: Stores by a short name, as the table calls them.
+STORES = {
+    "files": "files",
+    "gcs": "Google Cloud Storage (emulator)",
+    "azure": "Azure Blob (Azurite)",
+    "s3": "S3 (Swift)",
+    "versity": "S3 (Versity)",
+}
+
 Seen = dict[int, int]
 """Rows by their version."""
 

@@ -10,7 +10,6 @@ tells its process id at once, so that whoever ordered it can stop it, let it go 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import resource
@@ -18,8 +17,13 @@ import signal
 import sys
 import time
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from killing_worker import load
 
 #: A child that hangs ends, and is told as such.
 SECONDS = 120
@@ -67,12 +71,7 @@ def wait(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    specification = importlib.util.spec_from_file_location("attack_actions", sys.argv[1])
-    assert specification is not None
-    assert specification.loader is not None
-    actions = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(actions)
-    actions.warm()
+    actions = load(sys.argv[1])
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)

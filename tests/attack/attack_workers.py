@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from killing import Orders
 from tradewind.local.processes import wait_until
 
 WORKER = Path(__file__).with_name("attack_worker.py")
@@ -53,7 +49,7 @@ class Child:
         return self.wait()
 
 
-class Workers:
+class Workers(Orders):
     """A warm process.
 
     Args:
@@ -67,18 +63,7 @@ class Workers:
     ) -> None:
         self._folder = folder
         self._numbers = itertools.count()
-        self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), str(actions)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
-        try:
-            self._answer()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        super().__init__([WORKER, actions], environment)
 
     def start(self, action: str, **arguments: Any) -> Child:
         told = self._folder / f"told-{next(self._numbers)}.json"
@@ -93,39 +78,6 @@ class Workers:
         began = time.monotonic()
         told = self.run(action, **arguments)
         return told, time.monotonic() - began
-
-    def ask(self, order: dict[str, Any]) -> Told:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Told:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, f"the worker has ended with status {self._process.wait(10)}"
-        answer: Told = json.loads(line)
-        return answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class Gate:

@@ -11,6 +11,7 @@ import attack_report
 import attack_state
 import boto3
 import pytest
+from attack_places import STORES
 from attack_workers import Workers
 from fault_systems import *  # noqa: F403
 
@@ -56,6 +57,30 @@ def attendants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     """A warm process that forks attendants of work."""
     with Workers(ATTENDANTS, tmp_path_factory.mktemp("told")) as workers:
         yield workers
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+    """A store of `attack_places.STORES`, by its short name: what it is called, and where it is."""
+    name: str = request.param
+    found: dict[str, Any]
+    if name == "files":
+        (tmp_path / "lake").mkdir()
+        found = {"store": "files", "folder": str(tmp_path / "lake")}
+    elif name in ("gcs", "azure"):
+        found = {"store": name, **request.getfixturevalue(name)[1]}
+    elif name == "s3":
+        systems = request.getfixturevalue("systems")
+        found = {
+            "store": "s3",
+            "bucket": request.getfixturevalue("bucket"),
+            "endpoint": systems["AWS_ENDPOINT_URL_S3"],
+            "account": systems["AWS_ACCESS_KEY_ID"],
+            "secret": systems["AWS_SECRET_ACCESS_KEY"],
+        }
+    else:
+        found = request.getfixturevalue("versity_place")
+    return STORES[name], found
 
 
 @pytest.fixture(scope="module")

@@ -93,28 +93,13 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("given", "counts"), WAYS)
-def test_on_files(
-    workers: Workers, tmp_path: Path, given: tuple[str, str], counts: tuple[int, int]
-):
-    (tmp_path / "lake").mkdir()
-    where = {"store": "files", "folder": str(tmp_path / "lake")}
-    check(workers, where, "files", given, counts, tmp_path)
-
-
-@pytest.mark.parametrize(("given", "counts"), WAYS)
-def test_on_s3(
+@pytest.mark.parametrize("place", ["files", "s3"], indirect=True)
+def test_on_a_store(
     workers: Workers,
-    bucket: str,
-    systems: dict[str, str],
+    place: tuple[str, dict[str, Any]],
     tmp_path: Path,
     given: tuple[str, str],
     counts: tuple[int, int],
 ):
-    where = {
-        "store": "s3",
-        "bucket": bucket,
-        "endpoint": systems["AWS_ENDPOINT_URL_S3"],
-        "account": systems["AWS_ACCESS_KEY_ID"],
-        "secret": systems["AWS_SECRET_ACCESS_KEY"],
-    }
-    check(workers, where, "S3 (Swift)", given, counts, tmp_path)
+    system, where = place
+    check(workers, where, system, given, counts, tmp_path)

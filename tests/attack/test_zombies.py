@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_places import Seen, in_store, in_table
+from attack_places import STORES, Seen, in_store, in_table
 from attack_report import Attack
 from attack_workers import Gate, Workers
 
@@ -92,70 +92,22 @@ SHAPES = {
 MOMENTS = ("begin", "middle", "end", "publish")
 
 
-def objects(
-    workers: Workers, where: dict[str, Any], shape: str, system: str, folder: Path, count: int
-) -> None:
+@pytest.mark.parametrize("count", OBJECTS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("place", STORES, indirect=True)
+def test_on_a_store(
+    workers: Workers, place: tuple[str, dict[str, Any]], tmp_path: Path, shape: str, count: int
+):
     rows, name, parts = SHAPES[shape]
+    system, where = place
     attack = Attack(PROMISE, HOW, f"{system}, {shape}")
 
     def made(key: str) -> dict[str, Any]:
         return {**where, "key": f"zombies/{key}/{name}", "parts": parts}
 
     given = {"rows": rows, "moments": MOMENTS, "count": count}
-    check(workers, attack, made, in_store, folder, **given)
+    check(workers, attack, made, in_store, tmp_path / "gates", **given)
     attack.finish()
-
-
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_on_files(workers: Workers, tmp_path: Path, shape: str, count: int):
-    where = {"store": "files", "folder": str(tmp_path / "lake")}
-    (tmp_path / "lake").mkdir()
-    objects(workers, where, shape, "files", tmp_path / "gates", count)
-
-
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_on_google_cloud_storage(
-    workers: Workers, gcs: Any, tmp_path: Path, shape: str, count: int
-):
-    where = {"store": "gcs", **gcs[1]}
-    objects(workers, where, shape, "Google Cloud Storage (emulator)", tmp_path, count)
-
-
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_on_azure(workers: Workers, azure: Any, tmp_path: Path, shape: str, count: int):
-    where = {"store": "azure", **azure[1]}
-    objects(workers, where, shape, "Azure Blob (Azurite)", tmp_path, count)
-
-
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_on_s3(
-    workers: Workers,
-    bucket: str,
-    systems: dict[str, str],
-    tmp_path: Path,
-    shape: str,
-    count: int,
-):
-    where = {
-        "store": "s3",
-        "bucket": bucket,
-        "endpoint": systems["AWS_ENDPOINT_URL_S3"],
-        "account": systems["AWS_ACCESS_KEY_ID"],
-        "secret": systems["AWS_SECRET_ACCESS_KEY"],
-    }
-    objects(workers, where, shape, "S3 (Swift)", tmp_path, count)
-
-
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_on_a_second_s3_server(
-    workers: Workers, versity_place: dict[str, Any], tmp_path: Path, shape: str, count: int
-):
-    objects(workers, versity_place, shape, "S3 (Versity)", tmp_path, count)
 
 
 MODES: dict[str, dict[str, Any]] = {
