@@ -113,6 +113,7 @@ class MoveOperator(NamedTemplateFiles, BaseOperator):
         from tradewind.airflow.lineage import note_outlets, report_to_hooks
         from tradewind.airflow.owner import owner_of
         from tradewind.airflow.receipts import receipt_text, receipt_xcom
+        from tradewind.move.interface import interface
 
         # Made here, not in __init__: an event holds a lock, and tasks are copied and pickled.
         self._stop = threading.Event()
@@ -120,7 +121,8 @@ class MoveOperator(NamedTemplateFiles, BaseOperator):
             self._stop.set()
         owner = owner_of(context)
         try:
-            receipt = self.act(context, owner, self._stop)
+            with interface("airflow"):
+                receipt = self.act(context, owner, self._stop)
         except InputError as error:
             raise AirflowFailException(str(error)) from error
         if self._killed:

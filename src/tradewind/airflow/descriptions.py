@@ -77,12 +77,22 @@ class Sql(Description):
         parameters: Bound to the query, with placeholders as the database's driver has them (``%s``
             or ``%(name)s`` for PostgreSQL and MySQL, ``?`` or ``:name`` for SQLite). (templated)
         statement_timeout: Seconds after which the database gives the query up.
+        schema: Names of types of some columns of SQLite, which keeps any value in any column, like
+            ``{"amount": "string"}`` (also as JSON text, or ``@`` and the path of a file).
+            (templated)
+        sample: Rows of SQLite that tell the types of columns that declare none.
         split: How to read with several connections at once, see the source's class.
         connections: How many connections.
         hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
     """
 
-    template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "query", "parameters", "hook_params")
+    template_fields: ClassVar[tuple[str, ...]] = (
+        "conn_id",
+        "query",
+        "parameters",
+        "hook_params",
+        "schema",
+    )
     template_file_fields: ClassVar[tuple[str, ...]] = ("query",)
 
     conn_id: str
@@ -92,6 +102,8 @@ class Sql(Description):
     split: Any = None
     connections: int = 1
     hook_params: Mapping[str, Any] | None = None
+    schema: pa.Schema | Mapping[str, str] | str | None = None
+    sample: int | None = None
 
     @property
     def text(self) -> str | None:
@@ -102,7 +114,11 @@ class Sql(Description):
         """Make the source of the connection's type."""
         from tradewind.airflow.connections.sql import sql_source
 
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("schema", "sample")
+            if getattr(self, name) is not None
+        }
         if self.statement_timeout is not None:
             options["statement_timeout"] = self.statement_timeout
         if self.split is not None or self.connections != 1:
@@ -137,8 +153,13 @@ class MongoCollection(Description):
         batch_size: Documents in one reply of the server.
         allow_disk_use: Whether a pipeline may use the server's disk.
         json: ``relaxed`` or ``canonical`` extended JSON.
-        schema: Columns and types, for formats that have them; sampled when not given.
+        schema: Columns and types, or names of types by field like ``{"n": "json"}`` (also as JSON
+            text, or ``@`` and the path of a file), for formats that have them; the first documents
+            tell those of other fields. (templated)
         transform: Is handed an iterator of the documents and gives what takes their place.
+        sample: How many documents tell types.
+        unknown: What to do with fields that those do not have: ``error``, or ``extra`` keeps them
+            as JSON in a column ``_extra``.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -148,6 +169,7 @@ class MongoCollection(Description):
         "query",
         "projection",
         "pipeline",
+        "schema",
     )
 
     conn_id: str
@@ -160,8 +182,10 @@ class MongoCollection(Description):
     batch_size: int | None = None
     allow_disk_use: bool = False
     json: Literal["relaxed", "canonical"] = "relaxed"
-    schema: pa.Schema | None = None
+    schema: pa.Schema | Mapping[str, str] | str | None = None
     transform: Callable[[Any], Any] | None = None
+    sample: int = 1000
+    unknown: Literal["error", "extra"] = "error"
 
     def source(self) -> Source:
         """Make the source."""
@@ -196,9 +220,14 @@ class Http(Description):
         headers: Beside those of the connection. (templated)
         records: JSON path of the records in an answer.
         pagination: How to come to the next page, see `tradewind.systems.http.source`.
-        schema: Columns and types; sampled when not given.
+        schema: Columns and types, or names of types by member like ``{"n": "json"}`` (also as JSON
+            text, or ``@`` and the path of a file); the first records tell those of others.
+            (templated)
         options: Further arguments of `RestSource`.
         extra_options: As ``HttpHook`` has them: verify, timeout, ...
+        sample: How many records tell types.
+        unknown: What to do with members that those do not have: ``error``, or ``extra`` keeps them
+            as JSON in a column ``_extra``.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -207,6 +236,7 @@ class Http(Description):
         "params",
         "body",
         "headers",
+        "schema",
     )
 
     conn_id: str
@@ -217,9 +247,11 @@ class Http(Description):
     headers: Mapping[str, str] | None = None
     records: str | None = None
     pagination: Any = None
-    schema: pa.Schema | None = None
+    schema: pa.Schema | Mapping[str, str] | str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     extra_options: Mapping[str, Any] | None = None
+    sample: int | None = None
+    unknown: Literal["error", "extra"] | None = None
 
     def source(self) -> Source:
         """Make the source."""
@@ -227,7 +259,7 @@ class Http(Description):
         from tradewind.systems.http.source import RestSource
 
         options = dict(self.options)
-        for name in ("records", "pagination", "schema", "params", "body"):
+        for name in ("records", "pagination", "schema", "params", "body", "sample", "unknown"):
             if getattr(self, name) is not None:
                 options[name] = getattr(self, name)
         connection = http_connection(
@@ -257,8 +289,9 @@ class Objects(Description):
         format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or one with options; by the name of
             the object when not given. (templated)
         compression: ``gzip``, ``zstd`` or ``none``; by the name when not given. (templated)
-        schema: Columns and types to read, or names of types by column like ``{"zip": "string"}``:
-            of CSV those to read as declared, of other formats all columns to read.
+        schema: Columns and types to read, or names of types by column like ``{"zip": "string"}``
+            (also as JSON text, or ``@`` and the path of a file): of CSV and JSON lines those of
+            some columns, of other formats all columns to read. (templated)
         replace: Whether to replace an object that is there already.
         parts: A `tradewind.move.objects.target.Parts`, or its arguments as a dict: ``rows``,
             ``bytes``, ``by``.
@@ -266,7 +299,7 @@ class Objects(Description):
         metadata: User metadata of the object. (templated)
         options: Further arguments of the store, like ``{"verify": False}`` for S3.
         format_options: Options of the format by name, like ``{"delimiter": ";", "header": False}``
-            for CSV or ``{"nan": "null"}`` for JSON lines.
+            for CSV or ``{"nan": "null"}`` for JSON lines. (templated)
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -275,13 +308,15 @@ class Objects(Description):
         "format",
         "compression",
         "metadata",
+        "schema",
+        "format_options",
     )
 
     uri: str
     conn_id: str | None = None
     format: str | Format | None = None
     compression: str | None = None
-    schema: pa.Schema | Mapping[str, str] | None = None
+    schema: pa.Schema | Mapping[str, str] | str | None = None
     replace: bool = True
     parts: Any = None
     content_type: str | None = None
@@ -298,7 +333,7 @@ class Objects(Description):
         options: dict[str, Any] = {}
         if self.compression is not None:
             options["compression"] = None if self.compression == "none" else self.compression
-        options["types" if isinstance(self.schema, Mapping) else "schema"] = self.schema
+        options["schema"] = self.schema
         return ObjectSource(
             store,
             key,

@@ -40,6 +40,8 @@ class Source(ABC):
     decides: ClassVar[tuple[str, ...]] = ()
     """Attributes that decide which rows are read. A class that names none in itself is never
     taken for one that was there before."""
+    notes: tuple[str, ...] = ()
+    """What the receipt says of how it was read, one sentence each; known after the reading."""
 
     core: str | None = None
     """Which decoder gave what it has given last, for receipts: see `tradewind.move.native`. None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import sys
 import threading
@@ -82,7 +83,7 @@ def transfer(
         bytes=sum(size for size in sizes if size is not None),
         seconds=round(time.monotonic() - began, 3),
         peak_memory=peak_memory(),
-        stored=stored,
+        stored=dataclasses.replace(stored, notes=(*stored.notes, *source.notes)),
         earlier=not flow.touched,
         core=source.core,
     )

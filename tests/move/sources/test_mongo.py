@@ -565,3 +565,30 @@ def test_late_types_and_fields_to_formats_without_types(
         pytest.raises(InputError, match=r"note.*--set-from unknown=extra.*sample"),
     ):
         table(make(sample=10, projection={"note": 1, "pad": 1, "_id": 0}))
+
+
+def test_capped_collections(
+    make: Make, client: pymongo.MongoClient[dict[str, Any]], tmp_path: Path
+) -> None:
+    name = f"capped{uuid.uuid4().hex[:8]}"
+    client[DATABASE].create_collection(name, capped=True, size=1 << 20)
+    try:
+        client[DATABASE][name].insert_many([{"_id": n} for n in range(5)])
+        target = ObjectTarget(FileStore(tmp_path), "c.parquet")
+        receipt = transfer(make(collection=name), target, Owner("d", "r", "t"))
+        assert receipt.rows == 5
+        assert "capped collection" in receipt.stored.notes[0]
+        with pytest.raises(InputError, match=r"capped.*snapshot=None"):
+            lines(make(collection=name, snapshot=True))
+    finally:
+        client[DATABASE].drop_collection(name)
+
+
+@pytest.mark.parametrize("name", ["o.parquet", "o.csv", "o.jsonl"])
+def test_a_collection_without_documents(
+    make: Make, collection: Collection[dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    collection.insert_one({"_id": 1})
+    target = ObjectTarget(FileStore(tmp_path), name)
+    assert transfer(make(query={"_id": 2}), target, Owner("d", "r", "t")).rows == 0
+    assert (tmp_path / name).exists()

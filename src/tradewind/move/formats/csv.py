@@ -113,7 +113,7 @@ class CsvFormat(Format):
             single = len(schema) == 1
             waiting: list[bytes] = []
             batch = None
-            if self.header:
+            if self.header and schema.names:
                 names = pa.array(schema.names, pa.string())
                 cells = self._quoted(names, single).to_pylist()
                 waiting.append((self.delimiter.join(cells) + self.line_end).encode())

@@ -24,6 +24,7 @@ from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.format import Format
 from tradewind.move.formats import text
+from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
@@ -75,7 +76,14 @@ class ParquetFormat(Format):
     # ---------------------------------------------------------------------------------- write
 
     def encode(self, batches: Batches) -> Iterator[bytes]:
-        """Write records; see `Format.encode`."""
+        """Write records; see `Format.encode`.
+
+        Where there are neither columns nor rows, as of an empty collection, the file has the
+        column ``_extra`` of text and a note (`EMPTY`) that it stands for none: other programs read
+        no Parquet without columns.
+        """
+        if not batches.schema.names:
+            batches = _without_columns(batches)
         with batches:
             _check(batches.schema)
             sink = _Sink()
@@ -314,6 +322,22 @@ def _write(writer: pq.ParquetWriter, group: pa.Table) -> None:
         raise InputError(f"Parquet: {error}. Convert the column first.") from None
 
 
+def _without_columns(batches: Batches) -> Batches:
+    """Give records that have no columns one in their stead, if there are no records."""
+
+    def generate() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                raise InputError(
+                    "Parquet cannot hold records without columns. Select at least one."
+                )
+        return
+        yield
+
+    schema = pa.schema([pa.field("_extra", pa.string())], metadata={EMPTY: b"1"})
+    return Batches(schema, generate(), on_close=batches.close)
+
+
 def _check(schema: pa.Schema) -> None:
     """Refuse what Parquet cannot hold, or not so that others read it."""
     names = schema.names
@@ -322,8 +346,6 @@ def _check(schema: pa.Schema) -> None:
         raise InputError(
             f"Column {twice[0]!r}: Parquet cannot hold two columns of one name. Rename one."
         )
-    if not names:
-        raise InputError("Parquet cannot hold a table without columns. Select at least one.")
     for field in schema:
         _check_type(field.name, field.type)
 

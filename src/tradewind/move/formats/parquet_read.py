@@ -13,7 +13,10 @@ from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["read"]
+__all__ = ["EMPTY", "read"]
+
+EMPTY = b"tradewind.empty"
+"""Key in a file's schema metadata: its column stands for none, and it has no rows."""
 
 _ROWS = 16_384
 _NANOSECONDS_REACH = (1 << 63) // 1000 - 1
@@ -36,6 +39,8 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         # The last one: a column's name that is no text.
         raise _corrupt(error) from None
+    if EMPTY in (stored.metadata or {}):
+        return Batches(schema or pa.schema([], metadata={EMPTY: b"1"}), (), on_close=on_close)
     found = stored.remove_metadata()
     if schema is None:
         columns, schema = None, found

@@ -30,8 +30,15 @@ _TEXTS = ("json", "uuid", "decimal")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), *(?:tz=)?UTC\]")
 
 
-def named(schema: pa.Schema | Mapping[str, str] | None) -> dict[str, str]:
-    """Take the names of types by column out of what declares columns in either way."""
+def named(schema: pa.Schema | Mapping[str, str] | str | None) -> dict[str, str]:
+    """Take the names of types by column out of what declares columns in any way.
+
+    Args:
+        schema: Arrow's, which names no types by words; names of types by column; or text that
+            `declared` reads.
+    """
+    if isinstance(schema, str):
+        return declared(schema)
     return {} if schema is None or isinstance(schema, pa.Schema) else dict(schema)
 
 
@@ -57,8 +64,9 @@ def declared(text: str) -> dict[str, str]:
 
     Args:
         text: A JSON object of columns and types, like ``{"zip": "string"}``, or the path of a file
-            that holds one. Types are named as Arrow does: ``string``, ``int64``, ``double``,
-            ``bool``, ``date32``, ``timestamp[us]``, ``timestamp[us, UTC]``, ``decimal(12, 2)``.
+            that holds one, with ``@`` before it or without. Types are named as Arrow does:
+            ``string``, ``int64``, ``double``, ``bool``, ``date32``, ``timestamp[us]``,
+            ``timestamp[us, UTC]``, ``decimal(12, 2)``; and ``json``, ``uuid``, ``decimal``.
 
     Returns:
         The names of types by column; none for no text.
@@ -70,7 +78,7 @@ def declared(text: str) -> dict[str, str]:
         return {}
     if not text.lstrip().startswith("{"):
         try:
-            text = Path(text).read_text(encoding="utf-8")
+            text = Path(text.strip().removeprefix("@")).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(
                 f"schema: it is neither a JSON object nor a file that can be read ({error}). "

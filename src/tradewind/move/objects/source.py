@@ -18,6 +18,7 @@ from tradewind.move.formats.encodings import as_utf8
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.loose import fixed_columns
 from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
 from tradewind.move.objects.object_set import Chosen, choose
@@ -90,7 +91,7 @@ class ObjectSource(Source):
         *,
         format: Format | str | None = None,
         compression: str | None = "infer",
-        schema: pa.Schema | Mapping[str, str] | None = None,
+        schema: pa.Schema | Mapping[str, str] | str | None = None,
         format_options: Mapping[str, Any] | None = None,
         types: Mapping[str, str] | None = None,
     ) -> None:
@@ -163,6 +164,12 @@ class ObjectSource(Source):
 
     def _read(self, chosen: list[Chosen], into: Format | None = None) -> Batches:
         first = self._open(chosen[0], None, into)
+        while EMPTY in (first.schema.metadata or {}):
+            first.close()
+            chosen = chosen[1:]
+            if not chosen:
+                return Batches(pa.schema([]), ())
+            first = self._open(chosen[0], None, into)
         if first.loose:
             return self._read_loose(chosen, first, into)
         schema = first.schema
@@ -178,6 +185,8 @@ class ObjectSource(Source):
                 opened = self._open(one, first.inside) if number else first
                 rows = 0
                 with contextlib.closing(opened):
+                    if EMPTY in (opened.schema.metadata or {}):
+                        continue
                     if len(chosen) > 1:
                         same_columns(schema, opened.schema, one.uri)
                     for batch in opened:
@@ -219,6 +228,8 @@ class ObjectSource(Source):
             if not unknown(schema) or self.schema is not None:
                 break
             with contextlib.closing(self._open(one, None)) as opened:
+                if EMPTY in (opened.schema.metadata or {}):
+                    continue
                 schema = told(schema, opened.schema)
         return schema
 

@@ -120,7 +120,7 @@ class RestSource(Source):
         max_pages: int = 10_000,
         page_bytes: int = 16 << 20,
         allow_repeats: bool = False,
-        schema: pa.Schema | Mapping[str, str] | None = None,
+        schema: pa.Schema | Mapping[str, str] | str | None = None,
         sample: int = 1000,
         unknown: Unknown = "error",
     ) -> None:

@@ -76,7 +76,8 @@ class MongoSource(Source):
         max_time: Seconds of work on the server after which it gives up; None is no limit.
         snapshot: Whether to read from one snapshot: True asks for it, False does without, None
             takes it where it is offered. A server keeps a snapshot for five minutes by default
-            (``minSnapshotHistoryWindowInSeconds``); a longer read ends with an error.
+            (``minSnapshotHistoryWindowInSeconds``); a longer read ends with an error. Capped
+            collections are read without one, as MongoDB has it; the receipt says so.
         missing_ok: Whether a collection that is not there counts as an empty one.
         json: Extended JSON: ``relaxed`` for people and most programs, ``canonical`` keeps the exact
             BSON type of every number and date.
@@ -126,7 +127,7 @@ class MongoSource(Source):
         snapshot: bool | None = None,
         missing_ok: bool = False,
         json: Literal["relaxed", "canonical"] = "relaxed",
-        schema: pa.Schema | Mapping[str, str] | None = None,
+        schema: pa.Schema | Mapping[str, str] | str | None = None,
         sample: int = 1000,
         unknown: Unknown = "error",
         transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]] | None = None,
@@ -151,6 +152,7 @@ class MongoSource(Source):
         self.sample = sample
         self.unknown = unknown
         self.transform = transform
+        self.notes: tuple[str, ...] = ()
         self._declared = declared_fields(self.types)
         self._late: list[str] = []  # fields that a reading before has met behind the first ones
         self._check()
@@ -312,7 +314,7 @@ class MongoSource(Source):
             if not self.missing_ok:
                 self._look_for(collection.database)
             options: dict[str, Any] = {}
-            if self._takes_snapshot(hello):
+            if self._takes_snapshot(hello) and not self._is_capped(collection):
                 from pymongo.read_concern import ReadConcern
 
                 options["session"] = stack.enter_context(client.start_session(snapshot=True))
@@ -371,6 +373,26 @@ class MongoSource(Source):
                 "MongoDB 5.0 or newer, or read with snapshot=None."
             )
         return offered and self.snapshot is not False
+
+    def _is_capped(self, collection: Any) -> bool:
+        """Whether the collection is capped: MongoDB reads none of those from a snapshot."""
+        from pymongo.errors import OperationFailure
+
+        try:
+            capped = bool(collection.database.command("collStats", collection.name).get("capped"))
+        except OperationFailure:  # a view, or no permission for it
+            return False
+        if capped and self.snapshot:
+            raise InputError(
+                f"{self.describe()}: it is a capped collection, and MongoDB reads none of those "
+                "from a snapshot. Read it with snapshot=None."
+            )
+        if capped:
+            self.notes = (
+                f"{self.describe()} is a capped collection: it was read without a snapshot, and "
+                "documents that were written or removed meanwhile may be among those read or not.",
+            )
+        return capped
 
     def _look_for(self, database: Any) -> None:
         from pymongo.errors import OperationFailure

@@ -89,7 +89,7 @@ class SQLiteSource(Source):
         *,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         statement_timeout: float | None = None,
-        schema: pa.Schema | Mapping[str, str] | None = None,
+        schema: pa.Schema | Mapping[str, str] | str | None = None,
         lock_timeout: float = 60.0,
         block: int = _BLOCK,
         sample: int = _FIRST,
