@@ -393,6 +393,8 @@ class Table(Description):
         hook_params: Arguments of the official hook.
         cascade: Whether ``replace`` may delete rows that foreign keys with ON DELETE CASCADE or SET
             NULL refer to, so that rows of other tables go or change too; refused otherwise.
+        skip_generated: Whether to leave out what the data have for columns that the table computes
+            itself (GENERATED ALWAYS AS); refused otherwise.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = ("conn_id", "table", "schema", "slice")
@@ -407,13 +409,14 @@ class Table(Description):
     create: bool = False
     hook_params: Mapping[str, Any] | None = None
     cascade: bool = False
+    skip_generated: bool = False
 
     def target(self) -> Target:
         """Make the target of the connection's type."""
         from tradewind.airflow.connections.sql import sql_table
 
         options: dict[str, Any] = {}
-        for name in ("schema", "slice", "keys", "columns", "create", "cascade"):
+        for name in ("schema", "slice", "keys", "columns", "create", "cascade", "skip_generated"):
             if getattr(self, name):
                 options[name] = getattr(self, name)
         return sql_table(

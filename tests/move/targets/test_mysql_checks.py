@@ -19,6 +19,7 @@ from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.load import Load  # noqa: E402
+from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 
 
@@ -154,3 +155,19 @@ def test_names_as_mysql_reads_them(connection, db) -> None:
     assert db.count(f"`{table}`") == 5
     load(connection, ids(1), f"`{table}.x`")
     assert db.count(f"`{table}.x`") == 1
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_a_copy_of_a_table_with_generated_columns(connection, db, mode: str) -> None:
+    columns = (
+        "id INT AUTO_INCREMENT PRIMARY KEY, net DECIMAL(10,2), vat DECIMAL(10,2), "
+        "total DECIMAL(12,2) AS (net + vat) PERSISTENT, twice DECIMAL(12,2) AS (net * 2) VIRTUAL"
+    )
+    orders, copied = db.table(columns), db.table(columns)
+    db.run(f"INSERT INTO {orders} (id, net, vat) VALUES (2, 1, 0.19), (5, NULL, 1)")
+    source = MySQLSource(connection, f"SELECT * FROM {orders}")
+    with pytest.raises(InputError, match=r"computes 'total', 'twice' itself.*skip_generated"):
+        transfer(source, MySQLTable(connection, copied, mode=mode), owner_of("copy"))
+    target = MySQLTable(connection, copied, mode=mode, skip_generated=True)
+    transfer(source, target, owner_of("copy"))
+    assert db.rows(f"SELECT * FROM {copied}") == db.rows(f"SELECT * FROM {orders}")

@@ -14,6 +14,7 @@ from tradewind.local import Systems
 from tradewind.move.receipt import Receipt
 from tradewind.move.transfer import transfer
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
 
 
@@ -145,3 +146,24 @@ def test_a_deferrable_key_is_refused_before_reading(connection, db, key: str):
     db.run(f"CREATE UNIQUE INDEX ON {table} (id)")
     with pytest.raises(InputError, match="DEFERRABLE"):
         load(connection, data, table, mode="upsert", keys=["id"])
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_a_copy_of_a_table_with_identity_and_generated_columns(connection, db, mode: str) -> None:
+    columns = (
+        "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, net numeric(10,2), vat numeric(10,2), "
+        "total numeric(12,2) GENERATED ALWAYS AS (net + vat) STORED"
+    )
+    orders, copied = db.table(columns), db.table(columns)
+    db.run(f"INSERT INTO {orders} (net, vat) VALUES (1, 0.19), (2, 0.38), (NULL, 1)")
+    db.run(f"DELETE FROM {orders} WHERE id = 1")
+    source = PostgresSource(connection, f"TABLE {orders}")
+    with pytest.raises(InputError, match=r"computes 'total' itself.*skip_generated"):
+        transfer(source, PostgresTable(connection, copied, mode=mode), owner_of("copy"))
+    target = PostgresTable.from_uri(
+        f"postgresql://{connection.user}:{connection.password}@{connection.host}:"
+        f"{connection.port}/{connection.database}",
+        {"table": copied, "mode": mode, "skip_generated": "true"},
+    )
+    transfer(source, target, owner_of("copy"))
+    assert db.texts(copied) == db.texts(orders)

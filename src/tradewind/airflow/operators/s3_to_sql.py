@@ -39,6 +39,7 @@ class S3ToSqlOperator(MoveOperator):
             key's ending when not given. Not in the official operator.
         create: Whether to create the table where it is missing. Not in the official operator.
         cascade: See `Table`. Not in the official operator.
+        skip_generated: See `Table`. Not in the official operator.
         kwargs: Of `BaseOperator`.
     """
 
@@ -74,6 +75,7 @@ class S3ToSqlOperator(MoveOperator):
         file_format: str | Format | None = None,
         create: bool = False,
         cascade: bool = False,
+        skip_generated: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,6 +95,7 @@ class S3ToSqlOperator(MoveOperator):
         self.file_format = file_format
         self.create = create
         self.cascade = cascade
+        self.skip_generated = skip_generated
 
     def plan_move(self, context: Context) -> Move:
         """Read the object, by the parser if there is one, into the table."""
@@ -112,6 +115,7 @@ class S3ToSqlOperator(MoveOperator):
             hook_params=self.sql_hook_params,
             create=self.create,
             cascade=self.cascade,
+            skip_generated=self.skip_generated,
         )
         return Move(
             self._source(),

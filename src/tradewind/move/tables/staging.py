@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.errors import InputError
+from tradewind.move.batches import Batches
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.target import Target
 
@@ -27,11 +28,13 @@ __all__ = [
     "said_of_cascade",
     "slice_condition",
     "table_options",
+    "without_generated",
 ]
 
 LEDGER = "tradewind_published"
 """The table that says which owner has published what; beside the target, in its transaction."""
 
+_SWITCHES = ("create", "cascade", "skip_generated")
 MODES = ("append", "replace", "upsert")
 
 Slice = Mapping[str, Any] | str | tuple[str, Any]
@@ -79,6 +82,7 @@ class SqlTable(Target):
         columns: Sequence[str] | None = None,
         create: bool = False,
         cascade: bool = False,
+        skip_generated: bool = False,
     ) -> None:
         name = self.system_name
         if mode not in MODES:
@@ -98,6 +102,7 @@ class SqlTable(Target):
         self.columns = None if columns is None else tuple(columns)
         self.create = create
         self.cascade = cascade
+        self.skip_generated = skip_generated
 
     @property
     def adds(self) -> bool:
@@ -213,7 +218,7 @@ def table_options(
     Args:
         system: Its name, for messages.
         options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
-            ``columns`` (with commas), ``create`` and ``cascade`` (``true``).
+            ``columns`` (with commas), ``create``, ``cascade`` and ``skip_generated`` (``true``).
         more: Names of further options, kept as they are.
 
     Returns:
@@ -233,7 +238,7 @@ def table_options(
     for name in ("keys", "columns"):
         if name in given:
             keywords[name] = [part.strip() for part in given.pop(name).split(",")]
-    for name in ("create", "cascade"):
+    for name in _SWITCHES:
         if name in given:
             asked = given.pop(name).lower()
             if asked not in ("true", "false"):
@@ -244,7 +249,7 @@ def table_options(
     if given:
         raise InputError(
             f"{system}: a table has no option {', '.join(sorted(given))}. Choose from: table, "
-            f"{', '.join(['mode', 'slice', *more, 'keys', 'columns', 'create', 'cascade'])}."
+            f"{', '.join(['mode', 'slice', *more, 'keys', 'columns', *_SWITCHES])}."
         )
     return keywords
 
@@ -344,9 +349,41 @@ def refuse_generated(
     if generated:
         raise InputError(
             f"{system}: {table} computes {', '.join(map(repr, generated))} itself (GENERATED "
-            "ALWAYS AS), so no value can be written there. Leave it out of the data: give a "
-            f"query that selects the others only: {', '.join(others)}."
+            "ALWAYS AS), so no value can be written there. Leave it out of the data: by "
+            "skip_generated=true (--set-to skip_generated=true, Table(skip_generated=True)), or by "
+            f"a query that selects the others only: {', '.join(others)}."
         )
+
+
+def without_generated(batches: Batches, generated: Iterable[str], *, fold: bool) -> Batches:
+    """Leave out columns that a table computes itself.
+
+    Args:
+        batches: The data.
+        generated: Names of such columns.
+        fold: Whether names that differ in case only are the same.
+
+    Returns:
+        The data's other columns.
+    """
+    import pyarrow as pa
+
+    def folded(name: str) -> str:
+        return name.lower() if fold else name
+
+    computed = {folded(name) for name in generated}
+    kept = [n for n, name in enumerate(batches.schema.names) if folded(name) not in computed]
+    if len(kept) == len(batches.schema):
+        return batches
+    schema = pa.schema([batches.schema.field(n) for n in kept], batches.schema.metadata)
+
+    def chosen() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            # By hand: a batch without any column would forget its rows.
+            arrays = [batch.column(n) for n in kept]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return Batches(schema, chosen(), on_close=batches.close)
 
 
 def slice_condition(

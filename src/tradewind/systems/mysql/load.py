@@ -22,6 +22,7 @@ from tradewind.move.tables.staging import (
     refuse_cascade,
     refuse_names,
     slice_condition,
+    without_generated,
 )
 from tradewind.systems.mysql.catalog import (
     comment_of,
@@ -244,6 +245,9 @@ class Load:
             if not self._exists:
                 self._make(batches.schema)
                 into = self._staging_sql
+            if self._target.skip_generated:
+                generated = [c.name for c in self._columns if c.generated]
+                batches = without_generated(batches, generated, fold=True)
             columns = matched(
                 self._system,
                 self._name,

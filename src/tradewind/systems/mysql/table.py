@@ -56,6 +56,8 @@ class MySQLTable(SqlTable):
         create: Makes the table where it does not exist, with the types of the data.
         cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
             DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
+        skip_generated: Leaves out what the data have for columns that the table computes itself
+            (GENERATED ALWAYS AS); such data are refused otherwise.
         lock_timeout: Seconds to wait for another load of the table.
         load: ``auto``, ``infile`` or ``insert``.
 
@@ -81,6 +83,7 @@ class MySQLTable(SqlTable):
         lock_timeout: float = 600.0,
         load: str = "auto",
         cascade: bool = False,
+        skip_generated: bool = False,
     ) -> None:
         super().__init__(
             table,
@@ -90,6 +93,7 @@ class MySQLTable(SqlTable):
             columns=columns,
             create=create,
             cascade=cascade,
+            skip_generated=skip_generated,
         )
         if load not in ("auto", "infile", "insert"):
             raise InputError(f"MySQL: load is {load!r}. Choose from: auto, infile, insert.")
@@ -117,7 +121,8 @@ class MySQLTable(SqlTable):
         Args:
             uri: See `MySQLConnection.from_uri`.
             options: ``table``, ``schema``, ``mode``, ``slice`` (a JSON object or a condition),
-                ``keys`` and ``columns`` (with commas), ``create`` and ``cascade`` (``true``),
+                ``keys`` and ``columns`` (with commas), ``create``, ``cascade`` and
+                ``skip_generated`` (``true``),
                 ``load``, ``lock_timeout``.
 
         Raises:

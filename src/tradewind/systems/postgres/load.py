@@ -15,7 +15,7 @@ from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
 from tradewind.move.tables.names import spellings
-from tradewind.move.tables.staging import check_claim, refuse_generated
+from tradewind.move.tables.staging import check_claim, refuse_generated, without_generated
 from tradewind.systems.postgres.catalog import (
     LEDGER,
     Table,
@@ -246,6 +246,9 @@ class Load:
             with flow.batches() as batches:
                 if not self._table.exists:
                     self._make(batches.schema)
+                if self._target.skip_generated:
+                    generated = [c.name for c in self._table.columns if c.generated]
+                    batches = without_generated(batches, generated, fold=False)
                 columns = self._matched(tuple(batches.schema.names))
                 chunks = csv_rows(batches, batches.schema, columns)
                 rows, size = self._write(columns, chunks, COPY_OPTIONS)
@@ -271,6 +274,8 @@ class Load:
     def _shortest(self, flow: Flow) -> tuple[Encoded, CsvFormat, dict[str, str]] | None:
         """Ask for CSV that passes through; arrays have another text there than here."""
         if not self._table.exists or any(c.category == "A" for c in self._table.columns):
+            return None
+        if self._target.skip_generated and any(c.generated for c in self._table.columns):
             return None
         from tradewind.move.formats.csv import CsvFormat
 

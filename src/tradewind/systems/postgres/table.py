@@ -56,6 +56,8 @@ class PostgresTable(Target):
         create: Makes the table where it does not exist, with the types of the data.
         cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
             DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
+        skip_generated: Leaves out what the data have for columns that the table computes itself
+            (GENERATED ALWAYS AS); such data are refused otherwise.
         lock_timeout: Seconds to wait for another load of the table.
 
     Raises:
@@ -77,6 +79,7 @@ class PostgresTable(Target):
         create: bool = False,
         lock_timeout: float = 600.0,
         cascade: bool = False,
+        skip_generated: bool = False,
     ) -> None:
         if mode not in _MODES:
             raise InputError(f"PostgreSQL: there is no mode {mode!r}. Choose {', '.join(_MODES)}.")
@@ -100,6 +103,7 @@ class PostgresTable(Target):
         self.create = create
         self.lock_timeout = lock_timeout
         self.cascade = cascade
+        self.skip_generated = skip_generated
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -108,7 +112,8 @@ class PostgresTable(Target):
         Args:
             uri: See `PostgresConnection.from_uri`.
             options: ``table``, ``schema``, ``mode``, ``slice`` (a JSON object or a condition),
-                ``keys`` and ``columns`` (with commas), ``create`` and ``cascade`` (``true``),
+                ``keys`` and ``columns`` (with commas), ``create``, ``cascade`` and
+                ``skip_generated`` (``true``),
                 ``lock_timeout``.
 
         Raises:

@@ -23,6 +23,7 @@ from tradewind.move.tables.staging import (
     refuse_cascade,
     slice_condition,
     table_options,
+    without_generated,
 )
 from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
 from tradewind.systems.sqlite.values import column_values, plain, quoted, type_of
@@ -65,6 +66,8 @@ class SQLiteTable(SqlTable):
             become ``DECIMAL_TEXT(p,s)``, which keeps all digits.
         cascade: Lets ``replace`` delete rows that other tables' foreign keys refer to with ON
             DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
+        skip_generated: Leaves out what the data have for columns that the table computes itself
+            (GENERATED ALWAYS AS); such data are refused otherwise.
         lock_timeout: Seconds to wait for somebody else who writes.
 
     Raises:
@@ -88,6 +91,7 @@ class SQLiteTable(SqlTable):
         create: bool = False,
         lock_timeout: float = 600.0,
         cascade: bool = False,
+        skip_generated: bool = False,
     ) -> None:
         super().__init__(
             table,
@@ -97,6 +101,7 @@ class SQLiteTable(SqlTable):
             columns=columns,
             create=create,
             cascade=cascade,
+            skip_generated=skip_generated,
         )
         parts = split_name(table, _QUOTES)
         if parts is not None and len(parts) == 2 and schema is None:
@@ -114,7 +119,8 @@ class SQLiteTable(SqlTable):
         Args:
             uri: As SQLAlchemy writes it.
             options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
-                ``columns`` (with commas), ``create`` and ``cascade`` (``true``), ``lock_timeout``.
+                ``columns`` (with commas), ``create``, ``cascade`` and
+                ``skip_generated`` (``true``), ``lock_timeout``.
 
         Raises:
             InputError: Something of it is wrong.
@@ -306,6 +312,9 @@ class _Load:
             if not self._columns:
                 self._make(batches.schema)
                 where, values = self._slice()
+            if target.skip_generated:
+                generated = [c.name for c in self._columns if c.generated]
+                batches = without_generated(batches, generated, fold=True)
             columns = matched(
                 self._system,
                 target.table,
