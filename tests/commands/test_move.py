@@ -66,7 +66,7 @@ def test_parts_are_listed_with_their_manifest(numbers: Path):
     parts = ("--to", "parts/", "--format", "csv", "--set-to", "part_rows=2")
     done = run("--from", "numbers.csv", *parts, folder=numbers)
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"part-0000[01]-[0-9a-f]{8}\.csv +[12] ", done.stdout)) == 2
+    assert len(re.findall(r"part-0000[01]-[0-9a-f]{20}\.csv +[12] ", done.stdout)) == 2
     assert re.search(r"^manifest +file://.*/parts/_manifest.json$", done.stdout, re.MULTILINE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import urllib.parse
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import tradewind.systems
 from processes import gone
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems, up
-from tradewind.local.folders import credentials_of
+from tradewind.local.folders import claim_folder, credentials_of
 from tradewind.local.processes import wait_until
 from tradewind.local.system import System, find_program, find_systems, plan
 from tradewind.systems.s3.local import S3
@@ -54,6 +55,24 @@ def test_describes_itself(name: str) -> None:
     assert set(system.needs) <= {other.role for other in SYSTEMS.values()}
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_its_folder_is_its_user_s_alone(name: str, tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    key_pair = credentials_of(data)
+    with claim_folder(name, data) as (folder, _):
+        assert folder == data / name
+    for path in (data, folder):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((data / "credentials.json").stat().st_mode) == 0o600
+    # One of the former version is closed now; the data folder stays as people have it.
+    folder.chmod(0o755)
+    data.chmod(0o755)
+    with claim_folder(name, data):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
+    assert credentials_of(data) == key_pair
+
+
 @pytest.mark.parametrize("name", [marked(name) for name in SYSTEMS])
 def test_a_life_from_start_to_stop(name: str, data) -> None:
     installed(name)
@@ -71,6 +90,7 @@ def test_a_life_from_start_to_stop(name: str, data) -> None:
         says_when_it_ends_by_itself(systems, running.pids[-1])
     assert wait_until(lambda: all(gone(process.pid) for process in started), seconds=5), started
     assert running.folder.parent == data
+    assert stat.S_IMODE(running.folder.stat().st_mode) == 0o700
     for path in data.rglob("*"):
         if path.is_file():
             assert (secret.encode() in path.read_bytes()) == (path.name == "credentials.json")

@@ -285,7 +285,7 @@ def test_a_killed_copy_leaves_nothing_to_the_next_attempt(
         [sys.executable, "-c", child], env={**os.environ, **local_s3.environment}, check=False
     )
     assert died.returncode == -9
-    assert left(store, place) == [place + "b"]
+    assert set(left(store, place)) == {place + "b"}
     assert get(s3, bucket, place + "b") == b"of yesterday"
     copy_object(store, place + "a", store, place + "b", owner=OURS, threshold=0, part_size=PART)
     assert not left(store, place)
@@ -538,12 +538,15 @@ def test_a_prefix_refuses_before_it_copies(s3, bucket, store, place, tree) -> No
 
 
 def test_a_prefix_leaves_uploads_of_other_keys_alone(s3, bucket, store, place, tree) -> None:
-    ours = s3.create_multipart_upload(Bucket=bucket, Key=place + "to/1.csv")["UploadId"]
-    other = s3.create_multipart_upload(Bucket=bucket, Key=place + "to/else")["UploadId"]
+    killed = store.upload(place + "to/1.csv", metadata={"tradewind-owner": OURS.digest})
+    killed.write(bytes(store.part_bytes + 1))
+    assert {found.owner for found in store.unfinished(place)} == {OURS.digest}
+    theirs = (place + "to/1.csv", place + "to/else")
+    begun = {s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]: key for key in theirs}
     copy_prefix(store, place + "from/", store, place + "to/", owner=OURS)
-    assert [found.id for found in store.unfinished(place)] == [other]
-    assert ours != other
-    s3.abort_multipart_upload(Bucket=bucket, Key=place + "to/else", UploadId=other)
+    assert {found.id: found.key for found in store.unfinished(place)} == begun
+    for upload, key in begun.items():
+        s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
 
 
 def test_the_first_error_of_a_prefix_ends_it(s3, bucket, store, place, tree) -> None:

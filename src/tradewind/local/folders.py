@@ -1,7 +1,8 @@
 """The folders that local systems keep their data in: layout, marker, lock and key pair.
 
 ``DATA/credentials.json`` holds the key pair; ``DATA/<system>/`` is one system's own, with
-``tradewind.json`` saying whose it is and ``lock`` held (flock(2)) while the system runs.
+``tradewind.json`` saying whose it is and ``lock`` held (flock(2)) while the system runs. Only the
+user who starts it may look into it; so it is with the data folder where that is made here.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +23,8 @@ from tradewind.errors import SetupError
 from tradewind.local.system import Credentials
 
 __all__ = ["claim_folder", "credentials_of"]
+
+_log = logging.getLogger(__name__)
 
 _LAYOUT = 1
 _LOCK_PATIENCE_SECONDS = 5.0
@@ -84,6 +89,7 @@ def claim_folder(system: str, data: Path) -> Iterator[tuple[Path, int]]:
     try:
         _take_lock(system, folder, lock)
         _check_marker(system, folder)
+        _make_private(folder)
         yield folder, lock
     finally:
         os.close(lock)
@@ -91,7 +97,8 @@ def claim_folder(system: str, data: Path) -> Iterator[tuple[Path, int]]:
 
 def _make_folder(system: str, folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupError(
             f"{system}: the data folder {folder} is not a folder, a file is in its place. "
@@ -102,6 +109,15 @@ def _make_folder(system: str, folder: Path) -> None:
             f"{system}: cannot make the data folder {folder}: {error.strerror}. "
             "Make its parent writable, or choose another folder with --data."
         ) from error
+
+
+def _make_private(folder: Path) -> None:
+    """Close a system's folder to other users: data, logs and sockets are in it."""
+    try:
+        if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        _log.warning("%s is open to other users of this machine: %s", folder, error.strerror)
 
 
 def _open_lock(system: str, folder: Path) -> int:

@@ -115,7 +115,7 @@ def copy_object(
     if not replace:
         refuse_foreign(wish, target_key, found)
     for left in target_store.unfinished(target_key):
-        if left.key == target_key:
+        if left.key == target_key and left.owner == owner.digest:
             target_store.discard(left)
     stored = copy(wish, source_key, target_key, found, version=source_version)
     return _receipt(wish, *uris, [stored] if stored else [], [] if stored else [uris[1]])
@@ -213,7 +213,8 @@ def copy_prefix(
     def cleared() -> Iterator[tuple[str, str, ObjectInfo | None]]:
         for pair in pairs():
             for unfinished in left.pop(pair[1], ()):
-                target_store.discard(unfinished)
+                if unfinished.owner == owner.digest:
+                    target_store.discard(unfinished)
             yield pair
 
     copied, skipped = _copy_all(wish, cleared(), objects)

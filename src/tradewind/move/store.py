@@ -49,11 +49,14 @@ class Unfinished:
         key: The object that it would have become.
         id: What the store calls it.
         started: When it was begun, with a zone; None where the store does not say.
+        owner: The digest of the owner whose attempt has certainly begun it; None where that is not
+            known: uploads of others, of the former version, and of a moment between have none.
     """
 
     key: str
     id: str
     started: datetime | None = None
+    owner: str | None = None
 
 
 class Upload(ABC):
@@ -165,7 +168,7 @@ class Store(ABC):
             key: The object.
             content_type: Its media type.
             content_encoding: Like ``gzip``.
-            metadata: User metadata.
+            metadata: User metadata; `OWNER` in it is told by `unfinished`, where the store can.
             create_only: `Upload.complete` fails where the object exists by then.
             replaces: `Upload.complete` fails where the object has another ETag by then; where the
                 store has no such condition it is looked up just before.

@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from functools import partial
 
 from tradewind.errors import InputError
-from tradewind.move.publish.manifest import MANIFEST, read_manifest
+from tradewind.move.publish.manifest import MANIFEST, PART_NAME, read_manifest
 from tradewind.move.store import ObjectInfo, Store
 from tradewind.sweep.leftover import Leftover
 
 __all__ = ["leftovers_of_objects"]
 
 _OWNER = "tradewind-owner"
-_PART = re.compile(r"(?P<folder>(?:.*/)?)(?P<part>part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+)", re.DOTALL)
+_PART = re.compile(rf"(?P<folder>(?:.*/)?)(?P<part>{PART_NAME.pattern})", re.DOTALL)
 _READY = re.compile(r"(?:.*/)?[^/]*\.tradewind-(?P<owner>[0-9a-f]{12})/.*", re.DOTALL)
-_STAGED = re.compile(r"\..+\.tradewind-[0-9a-f]{8}\.part", re.DOTALL)
+_STAGED = re.compile(r"\..+\.tradewind-(?P<owner>[0-9a-f]{12})?[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def leftovers_of_objects(system: str, store: Store, prefix: str) -> Iterator[Leftover]:
@@ -76,12 +76,13 @@ def leftovers_of_objects(system: str, store: Store, prefix: str) -> Iterator[Lef
             remove=partial(_remove_part, store, info.key),
         )
     for left in list(store.unfinished(prefix)):
-        staged = _STAGED.fullmatch(left.id.rpartition("/")[2]) is not None
-        if staged or _PART.fullmatch(left.key):
+        staged = _STAGED.fullmatch(left.id.rpartition("/")[2])
+        known = staged or _PART.fullmatch(left.key)
+        if known:
             yield Leftover(
                 system=system,
                 what=f"{'staged file' if staged else 'unfinished upload'} {store.uri(left.key)}",
-                owner=None,
+                owner=known["owner"],
                 title="",
                 since=left.started,
                 remove=partial(store.discard, left),

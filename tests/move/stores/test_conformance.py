@@ -10,17 +10,29 @@ import pytest
 
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
-from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.store import OWNER, ObjectInfo, Store
+from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3.store import S3Store
 
 MB = 1 << 20
+OURS = "0123456789ab"
 STORES = ["s3_store", "versity_store", "file_store", "gcs_store", "azure_store"]
 """Fixtures of `conftest.py`; the next store is one more name."""
-SIZES = [0, 1, 256 << 10, MB, MB + 12345]
+SIZES = [0, 1, "one part", "parts"]
+"""Bytes, or parts of the store's own size."""
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Store:
     return request.getfixturevalue(request.param)
+
+
+def bytes_of(store: Store, size: int | str) -> int:
+    """Tell a size: of exactly one part, or of more than two parts of an upload to this store."""
+    if isinstance(size, int):
+        return size
+    part: int = getattr(store, "part_bytes", 0) or getattr(store, "_part_bytes", MB)
+    return part if size == "one part" else 2 * part + 12345
 
 
 def put(store: Store, key: str, data: bytes, **options) -> ObjectInfo:
@@ -38,7 +50,8 @@ def keys(store: Store, prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_round_trip(store: Store, size: int) -> None:
+def test_round_trip(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     data = os.urandom(size)
     upload = store.upload("a/b.csv")
     for start in range(0, size, 100_000):
@@ -49,6 +62,8 @@ def test_round_trip(store: Store, size: int) -> None:
     head = store.head("a/b.csv")
     assert head is not None
     assert (head.size, head.etag) == (size, stored.etag)
+    if isinstance(store, S3Store) and size > store.part_bytes:
+        assert str(head.etag).endswith("-3"), "it was no multipart upload"
     if stored.checksum and stored.checksum.startswith("md5:"):
         assert stored.checksum == f"md5:{hashlib.md5(data).hexdigest()}"
 
@@ -72,7 +87,7 @@ def test_says_when_it_was_written(store: Store) -> None:
 def test_keeps_type_encoding_and_metadata(store: Store) -> None:
     metadata = {"tradewind-owner": "0123456789ab", "rows": "3"}
     data = b"\x1f\x8b not really gzip"
-    for name, size in (("small", 1), ("large", MB)):
+    for name, size in (("small", 1), ("large", bytes_of(store, "parts"))):
         put(
             store,
             name,
@@ -89,8 +104,9 @@ def test_keeps_type_encoding_and_metadata(store: Store) -> None:
         assert read(store, name)[: len(data)] == data, "it was unpacked on the way"
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_nothing_is_visible_before_completion(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_nothing_is_visible_before_completion(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     upload = store.upload("dir/key")
     upload.write(bytes(size))
     assert store.head("dir/key") is None
@@ -99,8 +115,9 @@ def test_nothing_is_visible_before_completion(store: Store, size: int) -> None:
     assert keys(store) == ["dir/key"]
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_an_abort_leaves_what_was_there(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_an_abort_leaves_what_was_there(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     before = put(store, "key", b"before")
     upload = store.upload("key")
     upload.write(bytes(size))
@@ -113,8 +130,9 @@ def test_an_abort_leaves_what_was_there(store: Store, size: int) -> None:
     assert list(store.unfinished("key")) == []
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_an_abort_leaves_nothing_where_nothing_was(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_an_abort_leaves_nothing_where_nothing_was(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     upload = store.upload("key")
     upload.write(bytes(size))
     upload.abort()
@@ -130,16 +148,18 @@ def test_an_abort_after_completion_does_nothing(store: Store) -> None:
     assert read(store, "key") == b"data"
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_create_only(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_create_only(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     put(store, "key", bytes(size), create_only=True)
     with pytest.raises(InputError, match="key"):
         put(store, "key", b"x" * size, create_only=True)
     assert read(store, "key") == bytes(size)
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_create_only_when_another_was_faster(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_create_only_when_another_was_faster(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     upload = store.upload("key", create_only=True)
     upload.write(b"x" * size)
     put(store, "key", b"other")
@@ -149,8 +169,9 @@ def test_create_only_when_another_was_faster(store: Store, size: int) -> None:
     assert read(store, "key") == b"other"
 
 
-@pytest.mark.parametrize("size", [1, MB])
-def test_replaces_the_version_that_was_seen(store: Store, size: int) -> None:
+@pytest.mark.parametrize("size", [1, "parts"])
+def test_replaces_the_version_that_was_seen(store: Store, size: int | str) -> None:
+    size = bytes_of(store, size)
     first = put(store, "key", b"first")
     second = put(store, "key", b"x" * size, replaces=first.etag)
     assert read(store, "key") == b"x" * size
@@ -166,9 +187,10 @@ def test_replaces_the_version_that_was_seen(store: Store, size: int) -> None:
 
 def test_of_two_uploads_at_once_one_is_there_and_whole(store: Store) -> None:
     one, two = store.upload("key"), store.upload("key")
+    piece = bytes_of(store, "parts") // 8
     for number in range(8):
-        one.write(b"1" * (MB // 8 + number))
-        two.write(b"2" * (MB // 8))
+        one.write(b"1" * (piece + number))
+        two.write(b"2" * piece)
     for upload in (one, two):
         try:
             upload.complete()
@@ -176,12 +198,12 @@ def test_of_two_uploads_at_once_one_is_there_and_whole(store: Store) -> None:
             upload.abort()
     stored = read(store, "key")
     assert set(stored) in ({ord("1")}, {ord("2")})
-    assert len(stored) == (MB + 28 if stored[0] == ord("1") else MB)
+    assert len(stored) == (8 * piece + 28 if stored[0] == ord("1") else 8 * piece)
 
 
 def test_what_is_left_unfinished_can_be_discarded(store: Store) -> None:
     upload = store.upload("dir/part-1")
-    upload.write(bytes(MB))
+    upload.write(bytes(bytes_of(store, "parts")))
     lefts = list(store.unfinished("dir/"))
     assert {left.key for left in lefts} <= {"dir/part-1"}
     assert list(store.unfinished("other/")) == []
@@ -217,13 +239,49 @@ def test_lists_by_prefix_in_order(store: Store) -> None:
         assert head.etag == etag
 
 
-@pytest.mark.parametrize("key", ["with space", "ümlaut/ñ", "a+b=c&d#e%20f", "x" * 200])
+@pytest.mark.parametrize(
+    "key",
+    ["with space/a+b=c&d#e%20f", "u\u0308mlaut/\u00fc[1]?*", "x" * 200],
+    ids=["signs", "letters and brackets", "long"],
+)
 def test_keys_of_any_spelling(store: Store, key: str) -> None:
-    put(store, key, b"data")
-    assert keys(store) == [key]
-    assert read(store, key) == b"data"
+    """Also of uploads in parts, and of what they leave: more in `test_names.py`."""
+    data = os.urandom(bytes_of(store, "parts"))
+    upload = store.upload(key, metadata={OWNER: OURS})
+    upload.write(data)
+    lefts = list(store.unfinished(key))
+    assert {left.key for left in lefts} <= {key}
+    upload.complete()
+    assert list(store.unfinished()) == []
+    assert keys(store) == keys(store, key) == [key]
+    assert read(store, key) == data
     store.delete([key])
     assert keys(store) == []
+
+
+def test_unfinished_uploads_have_owners(store: Store) -> None:
+    """An attempt discards its own, and lets be what others are writing to the same key."""
+    size = bytes_of(store, "parts")
+    mine = store.upload("dir/key", metadata={OWNER: OURS})
+    theirs = store.upload("dir/key", metadata={OWNER: "f" * 12})
+    nobodys = store.upload("dir/key")
+    for upload, byte in ((mine, b"1"), (theirs, b"2"), (nobodys, b"3")):
+        upload.write(byte * size)
+    lefts = list(store.unfinished("dir/"))
+    assert {left.key for left in lefts} <= {"dir/key"}
+    if isinstance(store, S3Store | FileStore):
+        assert {left.owner for left in lefts} == {OURS, "f" * 12, None}
+    for left in lefts:
+        if left.owner == OURS:
+            store.discard(left)
+    theirs.complete()
+    assert read(store, "dir/key") == b"2" * size
+    with pytest.raises(RetryError):
+        mine.complete()
+    for upload in (mine, nobodys):
+        upload.abort()
+    assert list(store.unfinished()) == []
+    assert keys(store) == ["dir/key"]
 
 
 def test_deletes_many_and_those_that_are_not_there(store: Store) -> None:

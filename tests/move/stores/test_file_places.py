@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -140,13 +140,13 @@ def everybodys() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def as_nobody(script: str, folder: Path) -> str:
+def as_nobody(script: str, folder: Path, groups: Sequence[int] = ()) -> str:
     # It imports first, as the sources need not be readable for that user.
     begin = (
         "import os, sys, tradewind.move.store\n"
         "from tradewind.errors import SetupError\n"
         "from tradewind.systems.files.store import FileStore\n"
-        f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
+        f"os.setgroups({list(groups)}); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "store = FileStore(sys.argv[1])\n"
     )
     ran = subprocess.run(
@@ -158,6 +158,45 @@ def as_nobody(script: str, folder: Path) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+@root
+def test_members_of_a_group_replace_each_others_files(everybodys: Path) -> None:
+    group = 12345
+    os.chown(everybodys, 0, group)
+    everybodys.chmod(0o2770)
+    for name, mode in (("read", 0o640), ("written", 0o664), ("private", 0o600)):
+        (everybodys / name).write_text("old")
+        (everybodys / name).chmod(mode)
+        os.chown(everybodys / name, 1, group)
+    said = as_nobody(
+        "for name in ('read', 'written', 'private', 'new'):\n"
+        "    try: upload = store.upload(name)\n"
+        "    except SetupError as error: print(error); continue\n"
+        "    upload.write(b'new'); upload.complete()\n",
+        everybodys,
+        [group],
+    )
+    assert "private: the file belongs to user 1" in said
+    assert len(said.splitlines()) == 1
+    found = {path.name: path.stat() for path in everybodys.iterdir()}
+    assert {name: (one.st_uid, one.st_gid) for name, one in found.items()} == {
+        "read": (NOBODY, group),
+        "written": (NOBODY, group),
+        "private": (1, group),
+        "new": (NOBODY, group),
+    }
+    assert [stat.S_IMODE(found[name].st_mode) for name in ("read", "written")] == [0o640, 0o664]
+    assert (everybodys / "private").read_text() == "old"
+    # In a sticky folder like /tmp nobody replaces what belongs to others.
+    everybodys.chmod(0o3770)
+    os.chown(everybodys / "read", 1, group)
+    said = as_nobody(
+        "try: store.upload('read')\nexcept SetupError as error: print(error)\n",
+        everybodys,
+        [group],
+    )
+    assert "read: the file belongs to user 1" in said
 
 
 @root

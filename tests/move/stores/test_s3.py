@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -11,9 +13,14 @@ import pytest
 from botocore.config import Config
 
 from faulty_proxy import FaultyProxy
+from object_moves import Rows
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.objects.crc32 import combined
+from tradewind.move.objects.target import ObjectTarget
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+from tradewind.systems.s3 import conditions
 from tradewind.systems.s3.store import S3Store
 from tradewind.systems.s3.upload import part_size
 
@@ -231,3 +238,88 @@ def test_all_uploads_share_the_slots_and_give_them_back(s3_store: S3Store) -> No
     for _ in range(s3_store.connections):
         assert s3_store.slots.acquire(timeout=30)
     assert list(s3_store.unfinished()) == []
+
+
+class Ignoring:
+    """A client of a server that takes no notice of conditions, which cannot be had here.
+
+    All else is the real server. `before` is called once before an object becomes visible.
+    """
+
+    def __init__(self, client: Any, before: Callable[[], None] | None = None) -> None:
+        self._client = client
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if name not in ("put_object", "complete_multipart_upload"):
+            return method
+
+        def call(**arguments: Any) -> Any:
+            arguments.pop("IfMatch", None)
+            arguments.pop("IfNoneMatch", None)
+            before = self._before
+            if before is not None and not arguments["Key"].rpartition("/")[2].startswith("."):
+                self._before = None
+                before()
+            return method(**arguments)
+
+        return call
+
+
+class IgnoringStore(S3Store):
+    """A store on such a server."""
+
+    def __init__(self, store: S3Store, before: Callable[[], None] | None = None) -> None:
+        super().__init__(store.bucket, part_bytes=store.part_bytes)
+        self._client = Ignoring(store.client, before)
+
+
+@pytest.mark.parametrize("name", ["s3_store", "versity_store"])
+def test_it_finds_out_whether_a_server_keeps_conditions(
+    request: pytest.FixtureRequest,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store: S3Store = request.getfixturevalue(name)
+    monkeypatch.setattr(conditions, "_known", {})
+    assert conditions.keeps_conditions(store, "dir/key")
+    assert not caplog.records
+    monkeypatch.setattr(conditions, "_known", {})
+    assert not conditions.keeps_conditions(IgnoringStore(store), "dir/key")
+    assert "does not keep conditions" in caplog.text
+    assert list(store.list()) == list(store.unfinished()) == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("rows", [10, 12_000])
+def test_a_retry_keeps_an_overtaken_attempt_out_without_conditions(
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, rows: int, there: bool
+) -> None:
+    """However small the object, and in the very moment before the old attempt writes."""
+    monkeypatch.setattr(conditions, "_known", {})
+    owner = Owner("dag", "run", "task")
+    key = "dir/rows.csv"
+
+    def move(count: int, before: Callable[[], None] | None = None, run: Owner = owner) -> None:
+        transfer(Rows(count), ObjectTarget(IgnoringStore(s3_store, before), key), run)
+
+    if there:
+        move(3, run=Owner("dag", "earlier", "task"))
+    with pytest.raises(RetryError):
+        move(rows, lambda: move(7))
+    assert b"".join(s3_store.read(key)).count(b"\n") == 8
+    assert [info.key for info in s3_store.list()] == [key]
+    assert list(s3_store.unfinished()) == []
+
+
+def test_an_empty_object_without_conditions(
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "_known", {})
+    upload = IgnoringStore(s3_store).upload("key", create_only=True)
+    assert upload.complete().size == 0
+    assert list(s3_store.unfinished()) == []
+    with pytest.raises(InputError, match="exists already"):
+        IgnoringStore(s3_store).upload("key", create_only=True).complete()

@@ -289,6 +289,38 @@ def test_two_at_once_leave_one_and_whole(store: Store, parts: Parts | None) -> N
         assert set(keys(store)) == there
 
 
+def test_runs_that_publish_at_once_let_each_other_s_uploads_be(bucket: S3Store) -> None:
+    """Two dates of one task: the one that begins later aborts nothing of the other."""
+    parts = Parts(by=("kind",))
+    of_others, of_former, own = (
+        bucket.upload(f"set/kind=x/part-00000-{token}.csv")
+        for token in (f"{THEIRS.digest}01234567", "01234567", f"{OURS.digest}01234567")
+    )
+    for upload in (of_others, of_former, own):
+        upload.write(bytes(bucket.part_bytes + 1))
+    moved(bucket, "set/", 10, format="csv", parts=parts)
+    with pytest.raises(RetryError):
+        own.complete()
+    for upload in (of_others, of_former):
+        upload.complete()
+    assert table(bucket, "set/").num_rows == 10
+    assert nothing_left(bucket)
+
+
+def test_a_killed_attempt_s_upload_is_told_from_another_owner_s(bucket: S3Store) -> None:
+    store = bucket
+    killed = store.upload("rows.csv", metadata={"tradewind-owner": OURS.digest})
+    others = store.upload("rows.csv", metadata={"tradewind-owner": THEIRS.digest})
+    for upload in (killed, others):
+        upload.write(bytes(store.part_bytes + 1))
+    moved(store, "rows.csv", 10)
+    assert {left.owner for left in store.unfinished()} == {THEIRS.digest}
+    with pytest.raises(RetryError):
+        killed.complete()
+    others.complete()
+    assert nothing_left(store)
+
+
 def test_an_upload_that_somebody_aborts(bucket: S3Store) -> None:
     store = bucket
 
@@ -353,7 +385,7 @@ def test_the_manifest_tells_what_is_there(store: Store) -> None:
     assert len(manifest["objects"]) == len(receipt.stored.objects) == len(listed) == 4
     for part, stored in zip(manifest["objects"], receipt.stored.objects, strict=True):
         info = listed[f"set/{part['key']}"]
-        assert re.fullmatch(r"part-0000[0-3]-[0-9a-f]{8}\.csv", part["key"])
+        assert re.fullmatch(r"part-0000[0-3]-[0-9a-f]{20}\.csv", part["key"])
         assert (part["size"], part["etag"]) == (info.size, info.etag)
         assert (stored.bytes, stored.etag, stored.rows) == (info.size, info.etag, part["rows"])
     assert [column["name"] for column in manifest["columns"]] == ["id", "kind", "text"]
@@ -552,7 +584,7 @@ def content(store: Store) -> dict[str, str]:
     """All there is: digests by name, without what differs from one attempt to the next."""
     result = {}
     for key in keys(store):
-        name = re.sub(r"-[0-9a-f]{8}\.", ".", key)
+        name = re.sub(r"-[0-9a-f]{20}\.", ".", key)
         if not key.endswith("_manifest.json"):
             assert name not in result, f"{key} is there twice"
             result[name] = hashlib.sha256(read(store, key)).hexdigest()

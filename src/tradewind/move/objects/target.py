@@ -100,9 +100,10 @@ class ObjectTarget(Target):
     """An object store: one object, or with `parts` a set of objects under a prefix.
 
     One object is uploaded under its own key and becomes visible when it is completed. Uploads of
-    this key that earlier attempts left unfinished are discarded first, so that one of them that
-    still runs fails to complete. What stood at the key before the rows are read is the condition of
-    the completion: an attempt that was overtaken never puts its older rows over newer ones.
+    this key that earlier attempts of the same owner left unfinished are discarded first, so that
+    one of them that still runs fails to complete; those of others are let be. What stood at the
+    key before the rows are read is the condition of the completion: an attempt that was overtaken
+    never puts its older rows over newer ones.
 
     Parts have keys of their own in each attempt (``PREFIX/part-00000-TOKEN.csv``), and count only
     by ``PREFIX/_manifest.json``, which is written last, under the condition that it is still the
@@ -298,7 +299,7 @@ class ObjectTarget(Target):
             raise self.exists(self.key)
         attempt = secrets.token_hex(16)
         for left in self.store.unfinished(self.key):
-            if left.key == self.key:
+            if left.key == self.key and left.owner == owner:
                 self.store.discard(left)
         upload = self.store.upload(
             self.key,

@@ -27,9 +27,9 @@ __all__ = ["MANIFEST", "PART_NAME", "Manifest", "Part", "folder_of", "read_manif
 MANIFEST = "_manifest.json"
 """Its name below the prefix."""
 
-PART_NAME = re.compile(r"part-\d{5,}-[0-9a-f]{8}(?:[0-9a-f]{12})?\.[a-z0-9.]+")
-"""What parts are called: a number, the attempt (of the former version eight digits; since then
-twelve of its owner's digest before them), and the format's ending."""
+PART_NAME = re.compile(r"part-\d{5,}-(?P<owner>[0-9a-f]{12})?[0-9a-f]{8}\.[a-z0-9.]+")
+"""What parts are called: a number, the owner's digest (not in those of version 0.1), eight digits
+drawn by the attempt, and the format's ending."""
 
 _VERSION = 1
 _READINGS = 10

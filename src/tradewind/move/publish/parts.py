@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.publish.beside import adds, check_alike, merged
-from tradewind.move.publish.manifest import MANIFEST, Manifest, Part, folder_of, read_manifest
+from tradewind.move.publish.manifest import (
+    MANIFEST,
+    PART_NAME,
+    Manifest,
+    Part,
+    folder_of,
+    read_manifest,
+)
 from tradewind.move.publish.part_writer import PartWriter
 from tradewind.move.publish.partitions import Partition, files_schema, folder, partitions
 from tradewind.move.receipt import Stored, StoredObject
@@ -30,7 +37,7 @@ __all__ = ["publish_parts"]
 
 _FINISHING = 4
 _HELD = 32 << 20  # what a part holds at most: a row group, or some pieces and a part of an upload
-_PART = re.compile(r"(?:[^/]+=[^/]*/)*part-\d{5,}-[0-9a-f]{8}\.[a-z0-9.]+")
+_PART = re.compile(r"(?:[^/]+=[^/]*/)*" + PART_NAME.pattern)
 _SLICES = 4
 _REBASES = 20
 """How often partitions are published beside those of other runs that publish at the same time."""
@@ -62,7 +69,10 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
     for left in store.unfinished(prefix):
         if left.key.startswith(nested):
             continue
-        if left.key == prefix + MANIFEST or _PART.fullmatch(left.key, len(prefix)):
+        # Only what is certainly this owner's: other runs may be writing here at this moment.
+        part = _PART.fullmatch(left.key, len(prefix))
+        mine = part["owner"] if part else left.owner
+        if mine == owner.digest and (part or left.key == prefix + MANIFEST):
             store.discard(left)
 
     writing = _Writing(target, parts, prefix, owner)
@@ -276,7 +286,7 @@ class _Writing:
         self._owner = owner.digest
         self._run = owner.run_digest
         self._metadata = {**target.metadata, OWNER: owner.digest}
-        self._token = secrets.token_hex(4)
+        self._token = f"{owner.digest}{secrets.token_hex(4)}"
         ending = "".join(
             [target.format.extensions[0]]
             + ([] if not target.compression else [_ENDINGS[target.compression]])

@@ -27,19 +27,22 @@ from tradewind.systems.files.upload import FileUpload
 __all__ = ["FileStore"]
 
 _PIECE = 4 << 20
-_STAGED = re.compile(r"\.(?P<name>.+)\.tradewind-[0-9a-f]{8}\.part", re.DOTALL)
+_STAGED = re.compile(
+    r"\.(?P<name>.+)\.tradewind-(?P<owner>[0-9a-f]{12})?[0-9a-f]{8}\.part", re.DOTALL
+)
 
 
 class FileStore(Store):
     """A folder whose files are the objects; keys are paths within it, with ``/``.
 
-    A file is written beside its place as ``.NAME.tradewind-XXXXXXXX.part``, made durable, and
+    A file is written beside its place as ``.NAME.tradewind-OWNERXXXXXXXX.part``, made durable, and
     renamed, which is atomic. Metadata are extended attributes of the file; a file system without
     them keeps none, and then ``replace=False`` cannot tell an own earlier try from another's file.
-    A file that is replaced leaves its mode, owner and group to the new one; where this user may
-    not give them, the upload is refused at its beginning. Of a symbolic link the file behind it is
-    replaced, and the link stays. Only regular files are read and replaced: a FIFO, device or socket
-    is refused before anything is read.
+    A file that is replaced leaves its mode, owner and group to the new one. Where this user may not
+    give it to that owner, it becomes this user's if its group can be kept and may read it, as in a
+    folder that a group shares; else the upload is refused at its beginning. Of a symbolic
+    link the file behind it is replaced, and the link stays. Only regular files are read and
+    replaced: a FIFO, device or socket is refused before anything is read.
 
     Memory: one piece as it is handed in; reading holds one of 4 MiB.
 
@@ -230,7 +233,7 @@ class FileStore(Store):
             if match and (key := at + slash + match["name"]).startswith(prefix):
                 with contextlib.suppress(FileNotFoundError):
                     started = modified_of(os.stat(self.root / staged))
-                    yield Unfinished(key, staged, started)
+                    yield Unfinished(key, staged, started, match["owner"])
 
     def _unfinished_keys(self, folder: str, prefix: str) -> Iterator[str]:
         # What this user cannot look into has no staged file of this user's.

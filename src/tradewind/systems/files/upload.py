@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 import time
@@ -15,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.store import ObjectInfo, Upload
+from tradewind.move.store import OWNER, ObjectInfo, Upload
 from tradewind.systems.files.status import (
     ATTRIBUTE,
+    METADATA,
     info_of,
     refuse_special,
     sync,
@@ -50,8 +52,13 @@ class FileUpload(Upload):
         self._size = 0
         self._crc = 0
         self._done = False
-        ending = f".tradewind-{secrets.token_hex(4)}.part"
-        if len(os.fsencode(path.name)) + len(ending) + 1 > _LONGEST_NAME:
+        owner = attributes.get(METADATA + OWNER, "")
+        ending = f"{secrets.token_hex(4)}.part"
+        room = _LONGEST_NAME - len(os.fsencode(f".{path.name}.tradewind-{ending}"))
+        if re.fullmatch(r"[0-9a-f]{12}", owner) and room >= len(owner):
+            ending = owner + ending
+        ending = f".tradewind-{ending}"
+        if room < 0:
             raise InputError(f"{path}: the name is too long. Choose a shorter one.")
         # Staged beside the link too, where the next attempt looks for what this one leaves.
         self._staged = path.with_name(f".{path.name}{ending}")
@@ -77,14 +84,27 @@ class FileUpload(Upload):
         own = os.fstat(self._file.fileno())
         if (own.st_uid, own.st_gid) == (self._before.st_uid, self._before.st_gid):
             return
-        try:
+        with contextlib.suppress(OSError):
             os.fchown(self._file.fileno(), self._before.st_uid, self._before.st_gid)
+            return
+        try:
+            # In a folder that a group shares its members replace each other's files, as `mv` and
+            # editors do: the file is the new writer's then, and all who could read it still can.
+            os.fchown(self._file.fileno(), -1, self._before.st_gid)
+            if not self._before.st_mode & stat.S_IRGRP or self._is_sticky():
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         except OSError as error:
             raise SetupError(
                 f"{self._path}: the file belongs to user {self._before.st_uid} and group "
                 f"{self._before.st_gid}, and this user may not give a new one to them. Nothing was "
-                "read or written; run as that user, remove the file, or choose another name."
+                "read or written; run as that user, remove the file, let its group read it and be "
+                "in that group, or choose another name."
             ) from error
+
+    def _is_sticky(self) -> bool:
+        """Whether the folder lets nobody replace what belongs to others, like /tmp."""
+        folder = os.stat(self._place.parent)
+        return bool(folder.st_mode & stat.S_ISVTX) and folder.st_uid != os.geteuid()
 
     def write(self, data: bytes) -> None:
         """Append bytes to the hidden file."""

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.store import ObjectInfo
 from tradewind.systems.s3.errors import code_of, told
+from tradewind.systems.s3.records import record_key
 
 __all__ = [
     "Description",
@@ -273,6 +274,8 @@ def _put_together(
     upload = client.create_multipart_upload(
         **order.target, Metadata=dict(order.metadata), **described.headers, **options, **checksum
     )["UploadId"]
+    place = record_key(order.target_key, upload, order.metadata)
+    record = None
     broken = threading.Event()
 
     def copy_range(number: int, first: int, last: int) -> dict[str, Any]:
@@ -295,6 +298,8 @@ def _put_together(
     ]
     parts = []
     try:
+        if place is not None:
+            record = client.create_multipart_upload(Bucket=order.target_bucket, Key=place)
         with ThreadPoolExecutor(min(order.connections, len(ranges)), "copy-range") as pool:
             try:
                 copies = [pool.submit(copy_range, *each) for each in ranges]
@@ -311,10 +316,14 @@ def _put_together(
             **order.target, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
         )
     except BaseException as error:
-        _abort(client, order, upload)
+        _abort(client, order.target, upload)
         if isinstance(error, _NotBegunError):
             copied(0)  # raises where the copy was asked to stop
         raise
+    finally:
+        if record is not None and place is not None:
+            at = {"Bucket": order.target_bucket, "Key": place}
+            _abort(client, at, record["UploadId"])
     etag = str(answer["ETag"]).strip('"')
     _check_etag(etag, parts, encrypted="aws:kms" in str(answer.get("ServerSideEncryption")))
     return etag
@@ -333,11 +342,11 @@ def _tells(part: Mapping[str, Any], checksum: tuple[str, str]) -> bool:
     return part.get(f"Checksum{algorithm}") == value
 
 
-def _abort(client: Any, order: Order, upload: str) -> None:
+def _abort(client: Any, at: Mapping[str, str], upload: str) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client.abort_multipart_upload(**order.target, UploadId=upload)
+        client.abort_multipart_upload(**at, UploadId=upload)
     except (ClientError, BotoCoreError):
         return  # gone, or out of reach: the owner's next attempt discards it
 

@@ -26,6 +26,7 @@ from tradewind.systems.s3.errors import (
     told,
     translated,
 )
+from tradewind.systems.s3.records import Record, owned
 from tradewind.systems.s3.upload import S3Upload
 
 __all__ = ["S3Store"]
@@ -384,6 +385,9 @@ class S3Store(Store):
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List multipart uploads to keys that begin with `prefix`."""
+        return owned(self._uploads(prefix))
+
+    def _uploads(self, prefix: str) -> Iterator[Unfinished]:
         # rclone says so of a bucket that never had one.
         with contextlib.suppress(GoneError):
             for page in self._pages("list_multipart_uploads", prefix, "list multipart uploads"):
@@ -396,7 +400,8 @@ class S3Store(Store):
         """Abort a multipart upload; one that is not there is aborted already."""
         from botocore.exceptions import ClientError
 
-        where = {"Bucket": self.bucket, "Key": left.key, "UploadId": left.id}
+        key = left.place if isinstance(left, Record) else left.key
+        where = {"Bucket": self.bucket, "Key": key, "UploadId": left.id}
         with translated(self.describe(left.key), "abort an upload"):
             try:
                 self.client.abort_multipart_upload(**where)

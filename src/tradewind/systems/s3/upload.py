@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError, RetryError
+from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.objects.crc32 import combined
 from tradewind.move.store import ObjectInfo, Unfinished, Upload
+from tradewind.systems.s3.conditions import keeps_conditions
 from tradewind.systems.s3.errors import ConditionError, GoneError, code_of, told, translated
+from tradewind.systems.s3.records import Record, record_key
 
 if TYPE_CHECKING:
     from tradewind.systems.s3.store import S3Store
@@ -49,6 +51,9 @@ class S3Upload(Upload):
     Parts go out by the store's threads, a few at once. Each carries its CRC32, which S3 checks and
     confirms; a server that does not confirm it has to answer the part's MD5 as its ETag. S3 checks
     the CRC32 of the whole object on completion.
+
+    On a server that keeps no conditions an upload that has one is begun at once, and is one in
+    parts however small it is: aborting it is all that keeps an attempt that was overtaken out.
     """
 
     def __init__(
@@ -70,11 +75,15 @@ class S3Upload(Upload):
         self._waiting: list[memoryview] = []
         self._gathered = 0
         self._id: str | None = None
+        self._record: Record | None = None
         self._parts: list[Future[dict[str, Any]]] = []
         self._sizes: list[int] = []
         self._failed: BaseException | None = None
         self._closed = False
         self._size = 0
+        if (create_only or replaces is not None) and not keeps_conditions(store, key):
+            # Then a later attempt of the same owner can abort it, however small it is.
+            self._begin()
 
     # ------------------------------------------------------------------------------------- writing
 
@@ -140,7 +149,20 @@ class S3Upload(Upload):
                 ChecksumAlgorithm="CRC32",
                 ChecksumType="FULL_OBJECT",
             )
-        self._id = answer["UploadId"]
+            self._id = answer["UploadId"]
+            metadata = self._arguments.get("Metadata", {})
+            if (place := record_key(self._key, answer["UploadId"], metadata)) is not None:
+                recorded = self._store.client.create_multipart_upload(
+                    Bucket=self._store.bucket, Key=place
+                )
+                self._record = Record(self._key, recorded["UploadId"], place=place)
+
+    def _forget(self) -> None:
+        """Remove the record of this upload. One that stays is the owner's next attempt's matter."""
+        if self._record is not None:
+            with contextlib.suppress(TradewindError):
+                self._store.discard(self._record)
+            self._record = None
 
     def _send_part(self, number: int, data: bytearray) -> dict[str, Any]:
         try:
@@ -194,6 +216,10 @@ class S3Upload(Upload):
         """Make the object visible, whole; see `Upload.complete`."""
         if self._closed:
             raise ValueError(f"{self._where}: the upload is closed.")
+        if self._id is not None and not self._parts and not self._gathered:
+            # Begun beforehand, and there is nothing: S3 takes no upload without parts.
+            self._store.discard(Unfinished(self._key, self._id))
+            self._id = None
         if self._id is None:
             info = self._put()
         else:
@@ -202,6 +228,7 @@ class S3Upload(Upload):
             info = self._complete([part.result() for part in self._parts])
         self._closed = True
         self._parts.clear()
+        self._forget()
         return info
 
     def _put(self) -> ObjectInfo:
@@ -362,6 +389,7 @@ class S3Upload(Upload):
                     wait(going, timeout=_PATIENCE)
                     self._store.discard(left)
                 self._parts.clear()
+                self._forget()
         self._closed = True
 
 
