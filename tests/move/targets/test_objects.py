@@ -305,6 +305,7 @@ def test_runs_that_publish_at_once_let_each_other_s_uploads_be(bucket: S3Store) 
         upload.complete()
     assert table(bucket, "set/").num_rows == 10
     assert nothing_left(bucket)
+    bucket.delete(keys(bucket))
 
 
 def test_a_killed_attempt_s_upload_is_told_from_another_owner_s(bucket: S3Store) -> None:
@@ -319,6 +320,7 @@ def test_a_killed_attempt_s_upload_is_told_from_another_owner_s(bucket: S3Store)
         killed.complete()
     others.complete()
     assert nothing_left(store)
+    store.delete(keys(store))
 
 
 def test_an_upload_that_somebody_aborts(bucket: S3Store) -> None:
