@@ -14,6 +14,7 @@ from typing import ClassVar, NoReturn
 
 from tradewind import __version__
 from tradewind.commands.move import register_move
+from tradewind.commands.show import register_show
 from tradewind.commands.sweep import register_sweep
 from tradewind.commands.version import cores
 from tradewind.errors import InputError, TradewindError
@@ -26,6 +27,7 @@ _SHORTEST = 6
 
 COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
     register_move,
+    register_show,
     register_sweep,
     register_up,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -40,6 +41,18 @@ def test_reading_a_dag_file_imports_next_to_nothing():
     assert foreign <= set(sys.stdlib_module_names), foreign
     ours = [name for name in all_used if name.startswith("tradewind")]
     assert len(ours) < 40, ours  # packages of nothing but a docstring among them
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"), [("2.11.0", True), ("3.1.5", True), ("3.2.0", False)]
+)
+def test_an_old_airflow_is_refused_in_a_sentence(version, refused, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    if refused:
+        with pytest.raises(ImportError, match=rf"needs Airflow 3\.2 or newer, and {version} is"):
+            tradewind.airflow._check_version()
+    else:
+        tradewind.airflow._check_version()
 
 
 def test_every_name_is_exported():

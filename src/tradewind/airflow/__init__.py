@@ -7,6 +7,7 @@ task runs: this package costs a DAG file next to nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,6 +88,29 @@ _HOME = {
     "SqlToS3Operator": "airflow.operators.sql_to_s3",
     "TransferOperator": "airflow.operators.transfer",
 }
+
+
+_OLDEST = (3, 2)
+
+
+def _check_version() -> None:
+    """Refuse an Airflow that is too old, before an operator of ours fails in its own way."""
+    try:
+        version = importlib.metadata.version("apache-airflow-core")
+    except importlib.metadata.PackageNotFoundError:
+        try:
+            # Before version 3 all was one distribution.
+            version = importlib.metadata.version("apache-airflow")
+        except importlib.metadata.PackageNotFoundError:
+            return
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        raise ImportError(
+            f"Tradewind needs Airflow {_OLDEST[0]}.{_OLDEST[1]} or newer, and {version} is "
+            "installed here: upgrade Airflow."
+        )
+
+
+_check_version()
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ tells apart what ids do not. (``airflow.models.task_state_store`` of Airflow 3.3
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import secrets
 import time
@@ -18,7 +19,14 @@ from typing import Any
 
 from tradewind.errors import SetupError
 
-__all__ = ["DEPLOYMENT_VARIABLE", "IDENTITY_KEY", "Deployment", "Identity", "identity_of"]
+__all__ = [
+    "DEPLOYMENT_VARIABLE",
+    "IDENTITY_KEY",
+    "Deployment",
+    "Identity",
+    "identity_of",
+    "keeps_task_states",
+]
 
 DEPLOYMENT_VARIABLE = "tradewind_deployment"
 """The Airflow Variable that keeps the deployment's id, where no option says it."""
@@ -84,6 +92,11 @@ def configured_deployment() -> str:
     return str(conf.get("tradewind", "deployment", fallback="") or "").strip()
 
 
+def keeps_task_states() -> bool:
+    """Tell whether this Airflow has a task state store: from 3.3 on."""
+    return importlib.util.find_spec("airflow.models.task_state_store") is not None
+
+
 def identity_of(context: Mapping[str, Any]) -> Identity | None:
     """Read who a task run is, or decide it: what it makes elsewhere comes after this.
 
@@ -98,13 +111,16 @@ def identity_of(context: Mapping[str, Any]) -> Identity | None:
     """
     store = context.get("task_state_store")
     ti = context.get("ti") or context.get("task_instance")
-    if store is None or ti is None:
+    if ti is None or (store is None and keeps_task_states()):
         return None
     task = getattr(ti, "task", None) or context.get("task")
     run = context.get("dag_run")
     retries = int(getattr(task, "retries", 0) or 0)
     max_tries = int(getattr(ti, "max_tries", 0) or 0)
     cleared = int(getattr(run, "clear_number", 0) or 0)
+    if store is None:
+        # Airflow 3.2 keeps nothing for a task: a run that is deleted and made again is the same.
+        return replace(_first(ti, run, max_tries, retries, cleared), generation="")
     kept = store.get(IDENTITY_KEY)
     if kept is None:
         found = _first(ti, run, max_tries, retries, cleared)

@@ -15,6 +15,7 @@ from tradewind.airflow.identity import (
     Deployment,
     Identity,
     configured_deployment,
+    keeps_task_states,
 )
 from tradewind.errors import SetupError, TradewindError
 from tradewind.owner import Owner
@@ -129,6 +130,8 @@ def _deployments(session: Any) -> set[str]:
 
 def _kept(session: Any, owner: Owner) -> Identity | None:
     """Read what Airflow keeps of a task run; None where nothing."""
+    if not keeps_task_states():
+        return None
     from airflow.models.task_state_store import TaskStateStoreModel
     from sqlalchemy import select
 
@@ -143,6 +146,8 @@ def _kept(session: Any, owner: Owner) -> Identity | None:
 
 def _kept_owner(session: Any, digest: str) -> Owner | None:
     """Look for who has a digest among all that Airflow keeps, in each life that it has had."""
+    if not keeps_task_states():
+        return None
     from airflow.models.task_state_store import TaskStateStoreModel
     from sqlalchemy import select
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tradewind.move.source import Source
     from tradewind.move.target import Target
 
-__all__ = ["register_move"]
+__all__ = ["register_move", "source_of", "text_table"]
 
 CONNECTION = "connection"
 """The scheme that stands for an Airflow connection: ``connection:postgres_default``."""
@@ -120,7 +120,7 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
                 "this machine. Give it in the environment, or name an Airflow connection.",
                 file=sys.stderr,
             )
-    source = _source(arguments)
+    source = source_of(arguments)
     target = _target(arguments)
     if arguments.dry_run:
         _show_plan(source, target, answer, as_json=arguments.json)
@@ -170,7 +170,8 @@ def _owner(source: Source, target: Target, run: str) -> Owner:
 # ------------------------------------------------------------------------------- source and target
 
 
-def _source(arguments: argparse.Namespace) -> Source:
+def source_of(arguments: argparse.Namespace) -> Source:
+    """Make the source that a command line names."""
     from tradewind.move.registry import SOURCES, load, plain_scheme
 
     options = _options(arguments.set_from)
@@ -273,7 +274,7 @@ def _show_plan(source: Source, target: Target, answer: TextIO, *, as_json: bool)
     if as_json:
         print(json.dumps({"columns": columns, "plan": steps}), file=answer)
         return
-    table = _table(
+    table = text_table(
         [(column["name"], column["type"]) for column in columns], head=("column", "type")
     )
     plan = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
@@ -301,7 +302,7 @@ def _receipt_text(receipt: Receipt) -> str:
     if len(receipt.stored.removed) > 10:
         facts.append(("removed", f"... {len(receipt.stored.removed)} in all"))
     facts += [("note", note) for note in receipt.stored.notes]
-    text = _table([(name, str(value)) for name, value in facts])
+    text = text_table([(name, str(value)) for name, value in facts])
     if receipt.earlier:
         text = f"{receipt.stored.skipped}\n{text}"
     objects = [
@@ -314,7 +315,7 @@ def _receipt_text(receipt: Receipt) -> str:
         )
         for stored in receipt.stored.objects[:20]
     ]
-    text += "\n\n" + _table(objects, head=("published", "rows", "bytes", "etag", "checksum"))
+    text += "\n\n" + text_table(objects, head=("published", "rows", "bytes", "etag", "checksum"))
     if len(receipt.stored.objects) > 20:
         text += f"\n... {len(receipt.stored.objects)} in all"
     return text
@@ -324,7 +325,8 @@ def _size(size: int) -> str:
     return size_text(size) + (f" ({size:,} bytes)" if size >= 1000 else "")
 
 
-def _table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None = None) -> str:
+def text_table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None = None) -> str:
+    """Write rows as a table for a terminal."""
     lines = [head, *rows] if head else rows
     if not lines:
         return ""
