@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,7 @@ class AirflowApi:
 
     def __init__(self, url: str, login: str, password: str) -> None:
         # No proxy of the surroundings: the server is on this machine.
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=60)
         token = self._client.post("/auth/token", json={"username": login, "password": password})
         token.raise_for_status()
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
@@ -121,7 +122,13 @@ class AirflowApi:
         return [line for line in lines if not line.startswith("::")]
 
     def _get(self, path: str) -> Any:
-        answer = self._client.get(path)
+        # A machine with its hands full answers late: ask again before giving up.
+        for _ in range(3):
+            with contextlib.suppress(httpx.TimeoutException):
+                answer = self._client.get(path)
+                break
+        else:
+            answer = self._client.get(path)
         answer.raise_for_status()
         return answer.json()
 

@@ -120,7 +120,7 @@ def _play(
     say(f"The DAG {DAG} catches up, crunched by {next(iter(ready))}. Airflow: {airflow.endpoint}")
     caught_up = time.monotonic()
     with phase(f"{len(MONTHS)} months are done"):
-        _watch(api, systems, "scheduled")
+        _watch(api, systems)
     result["catch_up_seconds"] = round(time.monotonic() - caught_up, 1)
     before = _objects(store["s3"])
     ways = _try_ways(api, systems, list(ready), store["s3"])
@@ -181,19 +181,19 @@ def _seed(systems: Systems, s3: Any) -> int:
     return rows
 
 
-def _watch(api: AirflowApi, systems: Systems, kind: str) -> None:
-    """Print how far the runs of a kind are, until all of them have ended well."""
+def _watch(api: AirflowApi, systems: Systems) -> None:
+    """Print how far the months are, until all of them have ended well."""
     said: tuple[int, ...] = ()
     spoke = 0.0
     deadline = time.monotonic() + RUN_SECONDS
     while True:
         look(systems)
-        states = [run["state"] for run in api.runs(DAG) if run["run_type"] == kind]
+        states = [run["state"] for run in api.runs(DAG)]
         done, running, failed = (states.count(s) for s in ("success", "running", "failed"))
         if failed:
             _show_failure(api)
             raise DemoError(f"{failed} months have failed; Airflow: {systems['airflow'].endpoint}")
-        if done == len(MONTHS) or (kind != "scheduled" and states and done == len(states)):
+        if done == len(MONTHS):
             return
         if (done, running) != said and time.monotonic() - spoke > 5:
             say(f"  {done:>3} months done, {running} running")
@@ -209,12 +209,10 @@ def _try_ways(
     """Run the last month by each other way, and tell what each took and answered."""
     told = {}
     for number, name in enumerate(names):
-        kind = "scheduled"
         if number:
-            kind = "backfill"
             with phase(f"{MONTHS[-1]} by {name}"):
                 _backfill(api, systems, name)
-                _watch(api, systems, kind)
+                _watch(api, systems)
         run = _last_run(api)
         task = next(
             task
@@ -235,12 +233,13 @@ def _try_ways(
 
 def _backfill(api: AirflowApi, systems: Systems, way: str) -> None:
     """Run the last month again by a way, and wait until its run is cleared."""
+    before = _last_run(api)["start_date"]
 
     def started() -> bool:
         return api.backfill(DAG, MONTHS[-1], {"way": way})
 
     def cleared() -> bool:
-        return bool((_last_run(api)["conf"] or {}).get("way") == way)
+        return bool(_last_run(api)["start_date"] != before)
 
     wait(started, systems, seconds=180, what="backfill while another one is active")
     wait(cleared, systems, seconds=60, what="run of the backfill")

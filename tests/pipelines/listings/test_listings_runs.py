@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ sys.path[:0] = [str(ROOT / "scripts")]
 from airflow_runs import Runs, make_home, runs  # noqa: E402
 from faulty_proxy import FaultyProxy  # noqa: E402
 from listings.seed import City  # noqa: E402
-from listings_data import seed_mongodb, seed_postgres, serving  # noqa: E402
+from listings_data import SCHEMA, seed_mongodb, seed_postgres, serving  # noqa: E402
 from ssh_server import ssh_server  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 
@@ -62,11 +63,42 @@ class Place:
         return {each["Key"]: (each["ETag"], each["LastModified"]) for each in found}
 
 
+def seed_mysql(environment: dict[str, str]) -> None:
+    import MySQLdb
+
+    connection = MySQLdb.connect(
+        host=environment["MYSQL_HOST"],
+        port=int(environment["MYSQL_TCP_PORT"]),
+        user=environment["MYSQL_USER"],
+        passwd=environment["MYSQL_PWD"],
+        db=environment["MYSQL_DATABASE"],
+        charset="utf8mb4",
+    )
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        for statement in SCHEMA.read_text().split(";\n")[:-1]:
+            cursor.execute(statement)
+        marks = ", ".join(["%s"] * 13)
+        cursor.executemany(f"INSERT INTO listings VALUES ({marks})", list(CITY.month("2015-04")))
+        connection.commit()
+
+
+@pytest.fixture(scope="module")
+def mysql(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Leads to MariaDB with April's listings; nothing where it cannot be had."""
+    try:
+        environment = request.getfixturevalue("local_mariadb").environment
+    except pytest.skip.Exception:
+        return {}
+    seed_mysql(environment)
+    return {name: value for name, value in environment.items() if "MYSQL" in name}
+
+
 @pytest.fixture(scope="module")
 def place(
     local_s3: Systems,
     local_postgres: Systems,
     local_mongodb: Systems,
+    mysql: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("listings")
@@ -91,6 +123,7 @@ def place(
         environment = {
             **local_s3.environment,
             **local_mongodb.environment,
+            **mysql,
             "AIRFLOW_CONN_POSTGRES_DEFAULT": json.dumps({**postgres, "port": database.port}),
             "AIRFLOW_CONN_SSH_DEFAULT": json.dumps(ssh),
             "AIRFLOW_CONN_RATES_API": json.dumps(
@@ -166,6 +199,20 @@ def test_a_rerun_gives_the_same_and_touches_no_other_month(
     touched = {key for key in after if after[key] != before[key]}
     assert touched
     assert not [key for key in touched if "2015-04" not in key]
+
+
+def test_mysql_and_parquet_give_the_same_results(
+    place: Place, mysql: dict[str, str], april_and_may: dict[str, Any]
+):
+    if not mysql:
+        pytest.skip("needs MariaDB and its client: see the tests of MySQL")
+    before = place.objects()
+    told = place.run("2015-04", source="mysql", format="parquet")
+    assert told["state"] == "success", told["log"][-6000:]
+    after = place.objects()
+    assert set(after) - set(before) == {"listings/2015-04.parquet"}
+    changed = {key for key in before if after[key][0] != before[key][0]}
+    assert changed == set()
 
 
 def test_a_source_that_is_down_fails_the_month_and_the_next_try_mends_it(
