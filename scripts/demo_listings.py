@@ -188,7 +188,7 @@ def _watch(api: AirflowApi, systems: Systems) -> None:
     deadline = time.monotonic() + RUN_SECONDS
     while True:
         look(systems)
-        states = [run["state"] for run in api.runs(DAG)]
+        states = [run["state"] for run in _runs(api)]
         done, running, failed = (states.count(s) for s in ("success", "running", "failed"))
         if failed:
             _show_failure(api)
@@ -245,8 +245,14 @@ def _backfill(api: AirflowApi, systems: Systems, way: str) -> None:
     wait(cleared, systems, seconds=60, what="run of the backfill")
 
 
+def _runs(api: AirflowApi) -> list[dict[str, Any]]:
+    """Give the months' runs in their order."""
+    found = [run for run in api.runs(DAG) if str(run["logical_date"])[:7] in MONTHS]
+    return sorted(found, key=lambda run: str(run["logical_date"]))
+
+
 def _last_run(api: AirflowApi) -> dict[str, Any]:
-    return max(api.runs(DAG), key=lambda run: str(run["logical_date"]))
+    return _runs(api)[-1]
 
 
 def _objects(s3: Any) -> dict[str, tuple[int, str]]:

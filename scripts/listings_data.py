@@ -24,6 +24,8 @@ __all__ = ["seed_mongodb", "seed_postgres", "serving"]
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "pipelines" / "listings" / "schema.sql"
 PAGE = 50
+_THERE = """SELECT EXISTS (SELECT FROM listings
+  WHERE download_date >= $1::date AND download_date < $1::date + interval '1 month')"""
 
 
 def seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[str]) -> int:
@@ -35,7 +37,7 @@ def seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[s
         months: Which months.
 
     Returns:
-        Rows that are there; where tables are there already, they stay.
+        Rows that are there; a month that is there already stays.
     """
     return asyncio.run(_seed_postgres(environment, city, months))
 
@@ -52,18 +54,24 @@ async def _seed_postgres(environment: Mapping[str, str], city: City, months: Seq
     )
     try:
         if not await connection.fetchval("SELECT to_regclass('listings') IS NOT NULL"):
-            # Whole or not at all: a demo that was interrupted here begins anew.
             async with connection.transaction():
                 await connection.execute(SCHEMA.read_text())
-                with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-                    for content in pool.map(partial(_month, city.rows, city.seed), months):
-                        await connection.copy_to_table(
-                            "listings", source=io.BytesIO(content), format="csv"
-                        )
+        # A month is one COPY: there whole, or not at all when a demo was interrupted here.
+        wanted = [month for month in months if not await connection.fetchval(_THERE, _first(month))]
+        if wanted:
+            with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+                for content in pool.map(partial(_month, city.rows, city.seed), wanted):
+                    await connection.copy_to_table(
+                        "listings", source=io.BytesIO(content), format="csv"
+                    )
             await connection.execute("ANALYZE listings")
         return int(await connection.fetchval("SELECT count(*) FROM listings"))
     finally:
         await connection.close()
+
+
+def _first(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")
 
 
 def _month(rows: int, seed: int, month: str) -> bytes:
