@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.batches import Batches
+from tradewind.move.objects.source import ObjectSource
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Source
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.owner import Owner
+from tradewind.systems.files.store import FileStore
 from tradewind.systems.sqlite.source import SQLiteSource
 from tradewind.systems.sqlite.table import SQLiteTable
 
@@ -408,3 +410,22 @@ def test_waiting_for_a_lock_is_told(path, monkeypatch, caplog, lock: str, word: 
 def test_a_lock_timeout_is_seconds(path, text: str) -> None:
     with pytest.raises(InputError, match="number of seconds"):
         SQLiteTable.from_uri(f"sqlite:///{path}", {"table": "t", "lock_timeout": text})
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_rows_that_a_trigger_leaves_out_are_told(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "t.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, v INT);"
+            "CREATE TRIGGER picky BEFORE INSERT ON t WHEN NEW.v < 0 "
+            "BEGIN SELECT RAISE(IGNORE); END;"
+        )
+    (tmp_path / "rows.csv").write_text("id,v\n1,1\n2,-1\n3,3\n")
+    source = ObjectSource(FileStore(tmp_path), "rows.csv")
+    with pytest.raises(InputError, match=r"1 of 3 rows .* triggers \(picky\)"):
+        transfer(source, SQLiteTable(path, "t", mode=mode), Owner("d", "r1", "t"))
+    (tmp_path / "rows.csv").write_text("id,v\n1,1\n3,3\n")
+    transfer(source, SQLiteTable(path, "t", mode=mode), Owner("d", "r2", "t"))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT * FROM t ORDER BY 1").fetchall() == [(1, 1), (3, 3)]

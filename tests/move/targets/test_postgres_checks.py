@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from mysql_server import Rows
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
-from tradewind.errors import InputError
+from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
+from tradewind.move.objects.source import ObjectSource
 from tradewind.move.receipt import Receipt
 from tradewind.move.transfer import transfer
+from tradewind.systems.files.store import FileStore
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
@@ -167,3 +170,37 @@ def test_a_copy_of_a_table_with_identity_and_generated_columns(connection, db, m
     )
     transfer(source, target, owner_of("copy"))
     assert db.texts(copied) == db.texts(orders)
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "upsert"])
+def test_rows_that_a_trigger_leaves_out_are_told(connection, db, tmp_path: Path, mode: str) -> None:
+    table, name = db.table("id int PRIMARY KEY, v int", "VALUES (0, 0)"), fresh("drops")
+    db.run(
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.v < 0 THEN RETURN NULL; END IF; RETURN NEW; END $$"
+    )
+    db.run(f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()")
+    (tmp_path / "rows.csv").write_text("id,v\n1,1\n2,-1\n3,3\n")
+    source = ObjectSource(FileStore(tmp_path), "rows.csv")
+    with pytest.raises(InputError, match=f"1 of 3 rows .* left out by its triggers .{name}."):
+        transfer(source, PostgresTable(connection, table, mode=mode), owner_of("drops"))
+    assert db.texts(table) == ["(0,0)"]
+    (tmp_path / "rows.csv").write_text("id,v\n1,1\n3,3\n")
+    transfer(source, PostgresTable(connection, table, mode=mode), owner_of("drops"))
+    assert db.texts(table)[-2:] == ["(1,1)", "(3,3)"]
+
+
+def test_row_level_security_is_told_as_what_it_is(connection, db, local_postgres) -> None:
+    table, role = db.table("id int, v int"), fresh("limited")
+    db.run(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT ALL ON {table} TO {role}; "
+        f"GRANT ALL ON SCHEMA public TO {role}; "
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; "
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; "
+        f"CREATE POLICY few ON {table} USING (v > 0) WITH CHECK (v > 0)"
+    )
+    limited = connection_to(local_postgres, user=role, password="p")
+    data = Rows(pa.table({"id": [1, 2], "v": [1, -1]}))
+    with pytest.raises((InputError, SetupError), match=r"row-level security"):
+        transfer(data, PostgresTable(limited, table), owner_of("rls"))
+    assert db.value(f"SELECT count(*) FROM {table}") == 0

@@ -25,6 +25,7 @@ __all__ = [
     "refuse_cascade",
     "refuse_generated",
     "refuse_names",
+    "refused_by_triggers",
     "said_of_cascade",
     "slice_condition",
     "table_options",
@@ -353,6 +354,25 @@ def refuse_generated(
             "skip_generated=true (--set-to skip_generated=true, Table(skip_generated=True)), or by "
             f"a query that selects the others only: {', '.join(others)}."
         )
+
+
+def refused_by_triggers(
+    system: str, table: str, triggers: Sequence[str], dropped: int, rows: int
+) -> InputError:
+    """Make the error for rows that triggers of a table have left out.
+
+    Args:
+        system: The system, for messages.
+        table: The table.
+        triggers: Their names.
+        dropped: How many rows are not there.
+        rows: How many there should be.
+    """
+    return InputError(
+        f"{system}: {dropped} of {rows} rows for {table} were left out by its triggers "
+        f"({', '.join(triggers)}). Nothing of it is visible. Leave such rows out of the data, or "
+        "load into a table without these triggers."
+    )
 
 
 def without_generated(batches: Batches, generated: Iterable[str], *, fold: bool) -> Batches:

@@ -10,7 +10,7 @@ from tradewind.move.tables.staging import refuse_cascade, refuse_names
 from tradewind.systems.postgres.catalog import Table
 from tradewind.systems.postgres.session import Session
 
-__all__ = ["check_lengths", "check_references", "deleting"]
+__all__ = ["check_lengths", "check_references", "deleting", "row_triggers"]
 
 
 def check_lengths(session: Session, names: Iterable[str | None]) -> None:
@@ -64,6 +64,26 @@ def check_references(session: Session, table: Table, *, whole: bool, cascade: bo
     )
     kinds = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
     refuse_cascade(session.system, str(table), [(name, kinds[kind]) for name, kind in rows])
+
+
+def row_triggers(session: Session, table: Table) -> list[str]:
+    """Name the triggers that may leave rows out: BEFORE INSERT or UPDATE, for each row.
+
+    Args:
+        session: To ask.
+        table: Where rows go; its partitions' triggers count, too.
+    """
+    rows = session.fetch(
+        "WITH RECURSIVE own(oid) AS (SELECT $1::oid UNION"
+        " SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid)"
+        # Bits of tgtype: row, before, insert, update.
+        " SELECT DISTINCT t.tgname::text FROM pg_catalog.pg_trigger t"
+        " JOIN own ON t.tgrelid = own.oid"
+        " WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2"
+        " AND t.tgtype & 20 <> 0 ORDER BY 1",
+        table.oid,
+    )
+    return [name for (name,) in rows]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,12 @@ from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
 from tradewind.move.tables.names import spellings
-from tradewind.move.tables.staging import check_claim, refuse_generated, without_generated
+from tradewind.move.tables.staging import (
+    check_claim,
+    refuse_generated,
+    refused_by_triggers,
+    without_generated,
+)
 from tradewind.systems.postgres.catalog import (
     LEDGER,
     Table,
@@ -26,7 +31,12 @@ from tradewind.systems.postgres.catalog import (
     named_table,
     slice_sql,
 )
-from tradewind.systems.postgres.checks import check_lengths, check_references, deleting
+from tradewind.systems.postgres.checks import (
+    check_lengths,
+    check_references,
+    deleting,
+    row_triggers,
+)
 from tradewind.systems.postgres.naive_times import CheckedCsv
 from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
 from tradewind.systems.postgres.session import CopyIn, Session
@@ -74,6 +84,7 @@ class Load:
         self._slice: str | None = None
         self._keys: tuple[str, ...] = target.keys
         self._ledger = True
+        self._triggers: list[str] = []
 
     # ----------------------------------------------------------------------------- before reading
 
@@ -98,6 +109,8 @@ class Load:
             self._check()
         elif not self._target.create:
             raise self._missing()
+        if self._table.exists:
+            self._triggers = row_triggers(self._session, self._table)
         return None
 
     def _missing(self) -> SetupError:
@@ -253,6 +266,10 @@ class Load:
                 chunks = csv_rows(batches, batches.schema, columns)
                 rows, size = self._write(columns, chunks, COPY_OPTIONS)
         if flow.rows is not None and flow.rows != rows:
+            if self._triggers:
+                raise refused_by_triggers(
+                    self._system, str(self._table), self._triggers, flow.rows - rows, flow.rows
+                )
             raise RetryError(
                 f"{self._system}: {flow.rows} rows were read and {rows} arrived in {self._table}. "
                 "Nothing of it is visible. Try again."
@@ -276,6 +293,9 @@ class Load:
         if not self._table.exists or any(c.category == "A" for c in self._table.columns):
             return None
         if self._target.skip_generated and any(c.generated for c in self._table.columns):
+            return None
+        if self._triggers:
+            # Rows that they leave out are missed only where the data's rows are counted.
             return None
         from tradewind.move.formats.csv import CsvFormat
 
@@ -419,7 +439,12 @@ class Load:
             f"SELECT {listed} FROM tradewind_rows "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )
-        if then and int(tag.rpartition(" ")[2]) != rows:
+        written = int(tag.rpartition(" ")[2])
+        if then and written != rows:
+            if self._triggers:
+                raise refused_by_triggers(
+                    self._system, str(self._table), self._triggers, rows - written, rows
+                )
             raise RetryError(
                 f"{self._system}: {rows} rows were to be written over {self._table}, {tag} were. "
                 "Look for rules and triggers on the table."

@@ -21,6 +21,7 @@ from tradewind.move.tables.staging import (
     check_claim,
     matched,
     refuse_cascade,
+    refused_by_triggers,
     slice_condition,
     table_options,
     without_generated,
@@ -343,11 +344,19 @@ class _Load:
                     )
                 ]
                 with self._told():
-                    self._connection.executemany(insert, zip(*arrays, strict=True))
+                    done = self._connection.executemany(insert, zip(*arrays, strict=True))
+                if done.rowcount != batch.num_rows:
+                    raise refused_by_triggers(
+                        self._system,
+                        target.table,
+                        self._triggers(),
+                        batch.num_rows - done.rowcount,
+                        batch.num_rows,
+                    )
                 rows += batch.num_rows
                 size += batch.nbytes
         if target.mode == "upsert":
-            self._merge([column.name for column in columns], listed)
+            self._merge([column.name for column in columns], listed, rows)
         if where:
             counted = execute(f"SELECT COUNT(*) FROM {self._sql} WHERE {where}", values or ())
             inside = counted.fetchone()[0]
@@ -357,6 +366,13 @@ class _Load:
                     f"{where} has {inside} now. Correct the query or the slice."
                 )
         return rows, size
+
+    def _triggers(self) -> list[str]:
+        found = self._connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
+            (self._target.table,),
+        )
+        return [name for (name,) in found]
 
     def _make(self, schema: pa.Schema) -> None:
         target = self._target
@@ -379,7 +395,7 @@ class _Load:
         if target.mode == "upsert":
             self._keys = self._unique()
 
-    def _merge(self, names: list[str], listed: str) -> None:
+    def _merge(self, names: list[str], listed: str, rows: int) -> None:
         execute, table = self._connection.execute, self._target.table
         keys = ", ".join(map(quoted, self._keys))
         empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
@@ -402,7 +418,11 @@ class _Load:
             for name in names
             if name.lower() not in asked
         )
-        execute(
+        done = execute(
             f"INSERT INTO {self._sql} ({listed}) SELECT {listed} FROM {_TRANSIENT} WHERE true "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )
+        if then and done.rowcount != rows:
+            raise refused_by_triggers(
+                self._system, table, self._triggers(), rows - done.rowcount, rows
+            )
