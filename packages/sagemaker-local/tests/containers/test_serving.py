@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from container_engine import Engine
+from own_containers import of_service
 from sagemaker_local.containers.labels import SERVICE, WHAT
 from sagemaker_service import (
     ROLE,
@@ -70,11 +71,6 @@ def invoke(runtime: Any, endpoint: str, body: bytes = b"x", **more: Any) -> dict
 
 def of_endpoint(engine: Engine, name: str) -> list[dict[str, Any]]:
     return [c for c in engine.containers() if c["Labels"].get(WHAT) == f"endpoint/{name}"]
-
-
-def of_service(engine: Engine, data: Path) -> set[str]:
-    """The ids of a service's containers; other services of these tests have some as well."""
-    return {c["Id"] for c in engine.containers() if c["Labels"].get(SERVICE) == str(data)}
 
 
 def test_the_labels_are_those_of_the_former_version() -> None:

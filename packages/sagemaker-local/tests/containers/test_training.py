@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from container_engine import Engine
+from own_containers import of_service
 from sagemaker_service import ROLE, SageMakerProcess, wait_for
 from tradewind.local import Systems
 
@@ -82,7 +83,7 @@ class Trainer:
             body = self.describe(name)
             return body if body["TrainingJobStatus"] not in ("InProgress", "Stopping") else None
 
-        found: dict[str, Any] = wait_for(over, seconds=60)
+        found: dict[str, Any] = wait_for(over, seconds=120)
         return found
 
     def failed(self, name: str) -> str:
@@ -244,12 +245,12 @@ def test_a_killed_service_begins_the_job_again(
         trainer = Trainer(process, s3, bucket, image)
         name = trainer.create("wait")
         wait_for(lambda: "waiting" in trainer.lines(name))
-        [old] = [c["Id"] for c in engine.containers()]
+        [old] = of_service(engine, data)
         process.restart()
         trainer = Trainer(process, s3, bucket, image)
-        wait_for(lambda: [c["Id"] for c in engine.containers()] not in ([], [old]))
-        assert old not in [c["Id"] for c in engine.containers()]
+        wait_for(lambda: of_service(engine, data) not in (set(), {old}))
+        assert old not in of_service(engine, data)
         wait_for(lambda: trainer.lines(name).count("waiting") == 2)
         trainer.sagemaker.stop_training_job(TrainingJobName=name)
         assert trainer.ended(name)["TrainingJobStatus"] == "Stopped"
-    assert engine.containers() == []
+    assert of_service(engine, data) == set()
