@@ -13,32 +13,28 @@ deletes it at once.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
-from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.move.objects.parted_upload import PartedUpload
+from tradewind.errors import InputError, MissingExtraError, RetryError
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
 from tradewind.redaction import refuse_signed, shown_host, shown_uri
+from tradewind.systems.azure.credentials import default_credential, of_environment
 from tradewind.systems.azure.errors import code_of, translated
+from tradewind.systems.azure.upload import AzureUpload, info_of, spelled
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
-    from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
+    from azure.storage.blob import ContainerClient
 
 __all__ = ["AzureStore"]
 
 _READ_BYTES = 8 << 20
 _DELETERS = 8
-_MOST_BLOCKS = 50_000
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_GONE = {"InvalidBlockList", "InvalidBlobOrBlock", "BlobNotFound"}
-_CONDITIONS = {"ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet"}
 
 
 class AzureStore(Store):
@@ -115,7 +111,7 @@ class AzureStore(Store):
         if scheme != "az" or not container or "@" in container:
             raise InputError(f"{shown_uri(uri)!r} is not of the form az://CONTAINER/KEY.")
         refuse_signed(uri)
-        known = _of_environment(account)
+        known = of_environment(account)
         if not known.get("account"):
             raise InputError(
                 f"az://{container}: name the storage account, as account=NAME or in "
@@ -154,7 +150,7 @@ class AzureStore(Store):
         self.check_key(key)
         with translated(self.describe(key), "look at the blob"):
             try:
-                return _info(self.client.get_blob_client(key).get_blob_properties())
+                return info_of(self.client.get_blob_client(key).get_blob_properties())
             except ResourceNotFoundError as error:
                 if code_of(error) == "ContainerNotFound":
                     raise
@@ -165,7 +161,7 @@ class AzureStore(Store):
         super().check_key(prefix)
         with translated(self.describe(prefix), "list blobs"):
             for blob in self.client.list_blobs(name_starts_with=prefix or None):
-                yield _info(blob)
+                yield info_of(blob)
 
     def read(self, key: str, *, etag: str | None = None) -> Iterator[bytes]:
         """Read one blob in pieces of 8 MB, going on after a broken connection.
@@ -224,8 +220,8 @@ class AzureStore(Store):
             found = self.head(key)
             replaces = found.etag if found else None
         settings = ContentSettings(content_type=content_type, content_encoding=content_encoding)
-        named = {_spelled(name): text for name, text in (metadata or {}).items()}
-        return _AzureUpload(self, key, settings, named, replaces, expected)
+        named = {spelled(name): text for name, text in (metadata or {}).items()}
+        return AzureUpload(self, key, settings, named, replaces, expected)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List names that have blocks but no blob yet, without `prefix` itself if it is a name.
@@ -291,7 +287,7 @@ class AzureStore(Store):
         if callable(credential):
             credential = credential()
         if credential is None:
-            credential = _default_credential()
+            credential = default_credential()
         options = {
             "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5),
             "connection_timeout": 10,
@@ -317,188 +313,3 @@ class AzureStore(Store):
         except ResourceNotFoundError as error:
             if code_of(error) == "ContainerNotFound":
                 raise
-
-
-class _AzureUpload(PartedUpload):
-    """One blob, put in one request or committed from blocks."""
-
-    def __init__(
-        self,
-        store: AzureStore,
-        key: str,
-        settings: Any,
-        metadata: dict[str, str],
-        replaces: str | None,
-        expected: bool,
-    ) -> None:
-        super().__init__(store._part_bytes, senders=store._connections)
-        self._store = store
-        self._key = key
-        self._blob: BlobClient = store.client.get_blob_client(key)
-        self._where = store.describe(key)
-        self._settings = settings
-        self._metadata = metadata
-        self._replaces = replaces
-        self._expected = expected
-        self._token = secrets.token_hex(8)
-
-    def _put(self, data: bytes, md5: bytes) -> ObjectInfo:
-        try:
-            return self._publish(
-                len(data),
-                md5,
-                lambda options: self._blob.upload_blob(
-                    data, overwrite=self._replaces is not None, validate_content=True, **options
-                ),
-            )
-        except (InputError, RetryError):
-            if self._replaces is not None or self._store.head(self._key) is not None:
-                raise
-            # Azurite takes blocks that somebody has staged for a blob, unless they are committed.
-            return self._finish(0, 0, data, md5)
-
-    def _begin(self) -> None:
-        return
-
-    def _send(self, number: int, offset: int, data: bytes) -> None:
-        if number >= _MOST_BLOCKS:
-            raise InputError(
-                f"{self._where}: a blob has at most {_MOST_BLOCKS} blocks of {self._part_bytes} "
-                "bytes. Choose larger part_bytes, or write the data in parts."
-            )
-        with translated(self._where, "write"):
-            # With an MD5 that the store compares.
-            self._blob.stage_block(self._id(number), data, validate_content=True)
-
-    def _finish(self, number: int, offset: int, data: bytes, md5: bytes) -> ObjectInfo:
-        from azure.storage.blob import BlobBlock
-
-        if data:
-            self._send(number, offset, data)
-        blocks = [BlobBlock(self._id(index)) for index in range(number + bool(data))]
-        return self._publish(
-            offset + len(data), md5, lambda options: self._blob.commit_block_list(blocks, **options)
-        )
-
-    def _cancel(self) -> None:
-        # The blocks stay, invisible: to throw them away at once an empty blob would have to stand
-        # under the name for a moment, and somebody may be waiting for it.
-        return
-
-    def _id(self, number: int) -> str:
-        # All of a blob's blocks have names of one length, and Azure's client encodes this one.
-        return f"{self._token}{number:08d}"
-
-    def _publish(
-        self, size: int, md5: bytes, publish: Callable[[dict[str, Any]], Any]
-    ) -> ObjectInfo:
-        """Make the blob visible on the condition that was set, and look at what is there then."""
-        from azure.core import MatchConditions
-        from azure.core.exceptions import HttpResponseError
-
-        self._settings.content_md5 = bytearray(md5)
-        options: dict[str, Any] = {"metadata": self._metadata, "content_settings": self._settings}
-        if self._replaces is None:
-            options["match_condition"] = MatchConditions.IfMissing
-        else:
-            options["etag"] = f'"{self._replaces}"'
-            options["match_condition"] = MatchConditions.IfNotModified
-        etag = None
-        with translated(self._where, "write"):
-            try:
-                etag = str(publish(options)["etag"]).strip('"')
-            except HttpResponseError as error:
-                lost = error.status_code in (409, 412) or code_of(error) in _CONDITIONS
-                if not lost and code_of(error) not in _GONE:
-                    raise
-                # Also the answer to a request that was repeated, its first answer having got lost.
-                found = self._store.head(self._key)
-                if found is None or not self._is_ours(found, size, md5):
-                    raise self._lost(lost) from error
-                return found
-        found = self._store.head(self._key)
-        if found is None or (found.etag == etag and not self._is_ours(found, size, md5)):
-            has = f"{found.size} bytes with {found.checksum}" if found else "nothing"
-            raise RetryError(
-                f"{self._where}: the store has {has} and not the {size} bytes with md5:{md5.hex()} "
-                "that were sent. Try again."
-            )
-        if found.etag != etag:
-            raise RetryError(f"{self._where}: another writer replaced it at once. Try again.")
-        return found
-
-    def _is_ours(self, found: ObjectInfo, size: int, md5: bytes) -> bool:
-        return (
-            found.size == size
-            and found.checksum == f"md5:{md5.hex()}"
-            and found.etag != self._replaces
-        )
-
-    def _lost(self, by_condition: bool) -> Exception:
-        if not by_condition or not self._expected:
-            return RetryError(
-                f"{self._where}: another writer took over, and this upload was given up. Try again."
-            )
-        if self._replaces is None:
-            return InputError(
-                f"{self._where} exists already. Choose another name, or allow that it is replaced."
-            )
-        return InputError(
-            f"{self._where} is not the version {self._replaces} any more: somebody has replaced it."
-        )
-
-
-def _info(blob: BlobProperties) -> ObjectInfo:
-    settings = blob.content_settings
-    return ObjectInfo(
-        key=str(blob.name),
-        size=int(blob.size or 0),
-        etag=str(blob.etag).strip('"') if blob.etag else None,
-        modified=blob.last_modified,
-        content_type=settings.content_type,
-        content_encoding=settings.content_encoding or None,
-        metadata={_read(name.lower()): text for name, text in (blob.metadata or {}).items()},
-        checksum=f"md5:{settings.content_md5.hex()}" if settings.content_md5 else None,
-    )
-
-
-def _spelled(name: str) -> str:
-    """A name of metadata as Azure takes it, which wants identifiers of C#: no hyphens."""
-    return name.replace("-", "_")
-
-
-def _read(name: str) -> str:
-    """Such a name as it was given, where it is one of ours."""
-    return name.replace("_", "-") if name.startswith("tradewind_") else name
-
-
-def _default_credential() -> Any:
-    try:
-        from azure.identity import DefaultAzureCredential
-    except ImportError as error:
-        raise MissingExtraError(
-            error.name or "azure.identity", extra="azure", purpose="Azure Blob Storage"
-        ) from error
-    return DefaultAzureCredential()
-
-
-def _of_environment(account: str | None) -> dict[str, Any]:
-    text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING")
-    if text and account is None:
-        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-        known = {
-            "account": parts.get("AccountName"),
-            "credential": parts.get("AccountKey") or parts.get("SharedAccessSignature"),
-            "endpoint": parts.get("BlobEndpoint"),
-        }
-        if not known["account"] or not known["credential"]:
-            raise SetupError(
-                "AZURE_STORAGE_CONNECTION_STRING names no AccountName with an AccountKey or a "
-                "SharedAccessSignature. Copy it again from the account's page 'Access keys'."
-            )
-        return {name: value for name, value in known.items() if value}
-    key, signature = (os.environ.get(f"AZURE_STORAGE_{name}") for name in ("KEY", "SAS_TOKEN"))
-    return {
-        "account": account or os.environ.get("AZURE_STORAGE_ACCOUNT"),
-        "credential": key or signature or None,
-    }
