@@ -133,6 +133,18 @@ def test_begun_uploads_of_parts_are_found_and_discarded(store: Store):
         part.complete()
 
 
+def test_a_begun_upload_of_a_users_name_says_whose_it_is(store: Store):
+    upload = store.upload("set/rows.csv", metadata={"tradewind-owner": OWNER.digest})
+    upload.write(b"x" * (20 << 20))
+    (found,) = leftovers_of_objects("here", store, "set/")
+    assert (found.owner, found.what.split()[-1]) == (OWNER.digest, store.uri("set/rows.csv"))
+    assert found.since is not None
+    found.remove()
+    assert list(store.unfinished("")) == []
+    with pytest.raises(TradewindError):
+        upload.complete()
+
+
 # Staged files have names of our own.
 @pytest.mark.parametrize("store", ["s3"], indirect=True)
 def test_a_begun_upload_of_a_strangers_name_is_not_ours_on_s3(store: Store):

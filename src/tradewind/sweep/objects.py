@@ -9,12 +9,13 @@ other object that was begun on S3 has a name of the user's; the next run to that
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 
 from tradewind.errors import InputError
 from tradewind.move.publish.manifest import MANIFEST, PART_NAME, read_manifest
-from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.store import ObjectInfo, Store, Unfinished
 from tradewind.sweep.leftover import Leftover
 
 __all__ = ["leftovers_of_objects"]
@@ -75,6 +76,7 @@ def leftovers_of_objects(system: str, store: Store, prefix: str) -> Iterator[Lef
             since=info.modified,
             remove=partial(_remove_part, store, info.key),
         )
+    recorded: dict[tuple[str, str], list[Unfinished]] = defaultdict(list)
     for left in list(store.unfinished(prefix)):
         staged = _STAGED.fullmatch(left.id.rpartition("/")[2])
         known = staged or _PART.fullmatch(left.key)
@@ -87,6 +89,18 @@ def leftovers_of_objects(system: str, store: Store, prefix: str) -> Iterator[Lef
                 since=left.started,
                 remove=partial(store.discard, left),
             )
+        elif left.owner is not None:
+            recorded[left.key, left.owner].append(left)
+    for (key, owner), lefts in recorded.items():
+        # Uploads to S3 under names of users', and what says whose they are.
+        yield Leftover(
+            system=system,
+            what=f"unfinished upload {store.uri(key)}",
+            owner=owner,
+            title="",
+            since=min((left.started for left in lefts if left.started), default=None),
+            remove=partial(_discard, store, lefts),
+        )
 
 
 class _Named:
@@ -113,6 +127,11 @@ def _above(key: str) -> list[str]:
     """List the folders that a key is in, the store's top among them."""
     steps = key.split("/")[:-1]
     return ["".join(f"{step}/" for step in steps[:depth]) for depth in range(len(steps) + 1)]
+
+
+def _discard(store: Store, lefts: list[Unfinished]) -> None:
+    for left in lefts:
+        store.discard(left)
 
 
 def _remove_part(store: Store, key: str) -> None:
