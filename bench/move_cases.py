@@ -72,6 +72,8 @@ class Case:
 OURS = "Tradewind"
 OURS_2 = "Tradewind, 2 connections"
 ours = Contender(OURS, "ours")
+# Without the package tradewind-native; the one above has it where it is built.
+plain = Contender("Tradewind, decoders in Python", "ours", {"core": "python"})
 official = Contender("Airflow's operator", "official", slow=True)
 # It writes Parquet by DuckDB, which it fetches while it runs, from no package index: so CSV only.
 sling = Contender("sling", "sling", slow=True)
@@ -108,6 +110,7 @@ CASES = (
         (
             ours,
             Contender(OURS_2, "ours", {"connections": 2}),
+            plain,
             dlt_connectorx,
             official,
         ),
@@ -146,6 +149,7 @@ CASES = (
         (
             Contender("the wire: find_raw_batches", "wire", limit=True, stores=False),
             ours,
+            plain,
             sling,
             Contender("Airflow's operator", "official", slow=True),
         ),
@@ -153,6 +157,19 @@ CASES = (
             Bound("3.5 times Airflow's operator", OURS, 3.5, "Airflow's operator"),
             Bound("half of find_raw_batches", OURS, 0.5, "the wire: find_raw_batches", True),
         ),
+    ),
+    Case(
+        "mongodb-parquet",
+        "MongoDB to Parquet in S3",
+        "mongodb",
+        "parquet",
+        MONGODB_ROWS,
+        (
+            Contender("the wire: find_raw_batches", "wire", limit=True, stores=False),
+            ours,
+            plain,
+        ),
+        (),
     ),
     Case(
         "s3-postgres",

@@ -87,6 +87,7 @@ _LIBRARIES = {
 def main() -> None:
     """Carry out one order."""
     order = json.loads(sys.argv[1])
+    os.environ["TRADEWIND_CORE"] = order.get("core", "")
     source, target = source_of(order), target_of(order)
     for what in (order["source"], order["target"], order["format"]):
         for library in ("boto3", "botocore.client", *_LIBRARIES.get(what, ())):
