@@ -82,7 +82,7 @@ class Sql(Description):
             (templated)
         sample: Rows of SQLite that tell the types of columns that declare none.
         split: How to read with several connections at once, see the source's class.
-        connections: How many connections.
+        connections: How many connections; PostgreSQL takes ``auto``, see its source's class.
         hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
     """
 
@@ -100,7 +100,7 @@ class Sql(Description):
     parameters: Mapping[str, Any] | Sequence[Any] | None = None
     statement_timeout: float | None = None
     split: Any = None
-    connections: int = 1
+    connections: int | Literal["auto"] = 1
     hook_params: Mapping[str, Any] | None = None
     schema: pa.Schema | Mapping[str, str] | str | None = None
     sample: int | None = None

@@ -7,11 +7,11 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pyarrow as pa
 
-from tradewind.errors import InputError, RetryError
+from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.native import core, decoders
@@ -19,7 +19,12 @@ from tradewind.move.source import Encoded, Source
 from tradewind.systems.postgres import binary
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.session import Column, CopyOut, Session
-from tradewind.systems.postgres.split import key_conditions, page_queries
+from tradewind.systems.postgres.split import (
+    fair_connections,
+    key_conditions,
+    page_queries,
+    pages_where_possible,
+)
 from tradewind.systems.postgres.sql import bind, copy_dialect, quoted, statement
 from tradewind.systems.postgres.text import OPTIONS, Parser, blocks
 from tradewind.systems.postgres.types import readings
@@ -62,7 +67,11 @@ class PostgresSource(Source):
         split: Reads ranges one by one, by several connections at once: ``ctid`` splits one table
             into ranges of its pages (``SELECT ... FROM table [WHERE ...]``); the name of a column
             of the result (number, date, timestamp) splits any query by that, and orders by it.
-        connections: How many connections read the ranges, all in the same snapshot.
+        connections: How many connections read the ranges, all in the same snapshot. ``auto`` takes
+            as many as are fair to the server (four at most, a tenth of its ``max_connections``,
+            fewer where it grants fewer: `fair_connections` in ``split.py``), and where no `split`
+            is given it splits by ``ctid`` what can be: one table of more than 8 MB. The order is
+            the same for any number.
         settings: Further settings of the session, like
             ``{"max_parallel_workers_per_gather": "4"}``.
         block: Bytes of text in one batch; a longer row is a batch of its own.
@@ -81,13 +90,16 @@ class PostgresSource(Source):
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         statement_timeout: float | None = None,
         split: str | None = None,
-        connections: int = 1,
+        connections: int | Literal["auto"] = 1,
         settings: Mapping[str, str] | None = None,
         block: int = _PIECE,
     ) -> None:
-        if connections < 1:
-            raise InputError(f"PostgreSQL: {connections} connections cannot read. Give 1 or more.")
-        if connections > 1 and split is None:
+        automatic = connections == "auto"
+        if not automatic and (not isinstance(connections, int) or connections < 1):
+            raise InputError(
+                f"PostgreSQL: {connections} connections cannot read. Give 1 or more, or 'auto'."
+            )
+        if not automatic and connections != 1 and split is None:
             raise InputError(
                 "PostgreSQL: several connections need a split. Give split='ctid' or a column."
             )
@@ -130,7 +142,8 @@ class PostgresSource(Source):
             if "statement_timeout" in given:
                 keywords["statement_timeout"] = float(given.pop("statement_timeout"))
             if "connections" in given:
-                keywords["connections"] = int(given.pop("connections"))
+                number = given.pop("connections")
+                keywords["connections"] = number if number == "auto" else int(number)
         except ValueError as error:
             raise InputError(f"PostgreSQL: an option cannot be read: {error}.") from error
         if "split" in given:
@@ -283,7 +296,11 @@ class _Reading:
             return f"SELECT {chosen} FROM (\n{query}\n) AS source({listed}){rest}"
 
         if split is None:
-            queries = [self._query if plain else wrapped(self._query)]
+            pages = None
+            if self._source.connections == "auto":
+                pages = pages_where_possible(self.session, self._query)
+            queries = pages or [self._query]
+            queries = queries if plain else [wrapped(query) for query in queries]
         elif split == "ctid":
             queries = page_queries(self.session, self._query)
             queries = queries if plain else [wrapped(query) for query in queries]
@@ -312,11 +329,7 @@ class _Reading:
     def pieces(self, statements: list[str], range_ahead: int) -> Iterator[list[bytes]]:
         """Run the statements, several at once; give their bytes in order, as they came."""
         ahead = _AHEAD if len(statements) == 1 else range_ahead
-        wanted = min(self._source.connections, len(statements))
-        if wanted > 1:
-            snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
-            while len(self._sessions) < wanted:
-                self._open(snapshot)
+        wanted = self._several(len(statements))
         # Each session has a range being read and the next one in line: so it rests only when
         # enough is waiting for whoever writes.
         todo = deque(enumerate(statements))
@@ -331,6 +344,29 @@ class _Reading:
             self._copies.popleft()
         for session in self._sessions:
             session.execute("COMMIT")
+
+    def _several(self, ranges: int) -> int:
+        """Open the sessions that read so many ranges; tell how many there are."""
+        asked = self._source.connections
+        if ranges > 1 and asked == "auto":
+            number = fair_connections(self.session)
+        else:
+            number = 1 if asked == "auto" else asked
+        number = min(number, ranges)
+        if number > 1:
+            snapshot = self.session.fetch("SELECT pg_export_snapshot()")[0][0]
+            while len(self._sessions) < number:
+                before = len(self._sessions)
+                try:
+                    self._open(snapshot)
+                except TradewindError:
+                    if asked != "auto":
+                        raise
+                    # The server grants no more: so it is read by those that there are.
+                    while len(self._sessions) > before:
+                        self._sessions.pop().close()
+                    break
+        return min(number, len(self._sessions))
 
     def close(self) -> None:
         """End all of it on the server."""

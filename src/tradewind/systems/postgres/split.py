@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from typing import Any
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, TradewindError
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.sql import Token, quoted, tokens
 
-__all__ = ["key_conditions", "page_queries"]
+__all__ = ["fair_connections", "key_conditions", "page_queries", "pages_where_possible"]
 
 _PAGES = 1024
 """Pages in a range: 8 MB of the table, whatever the number of connections, so that the order of the
 rows does not depend on that number."""
 _KEY_RANGES = 64
+_FAIR = 4
 _SCANS = {
     "Append",
     "Bitmap Heap Scan",
@@ -87,6 +89,44 @@ def page_queries(session: Session, query: str) -> list[str]:
     if other:
         raise _not_one_table(f"it takes a step of its own over all rows ({other})")
     return queries
+
+
+def pages_where_possible(session: Session, query: str) -> list[str] | None:
+    """Split a query by pages where that goes; see `page_queries`.
+
+    Args:
+        session: In the transaction that will read.
+        query: Any query.
+
+    Returns:
+        The queries; None where there would be only one, or it takes another form of query.
+    """
+    session.execute("SAVEPOINT tradewind_split")
+    try:
+        queries = page_queries(session, query)
+    except TradewindError:  # a view has no pages, say: the transaction shall not end by that
+        session.execute("ROLLBACK TO SAVEPOINT tradewind_split")
+        return None
+    session.execute("RELEASE SAVEPOINT tradewind_split")
+    return queries if len(queries) > 1 else None
+
+
+def fair_connections(session: Session) -> int:
+    """Tell how many connections a reading may take by itself.
+
+    Args:
+        session: To ask the server.
+
+    Returns:
+        Four at most, and no more than this machine has processors, than a tenth of the server's
+        ``max_connections``, and than half of those that are free now; one at least.
+    """
+    most, used = session.fetch(
+        "SELECT current_setting('max_connections')::int,"
+        " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')"
+    )[0]
+    fair = min(_FAIR, os.cpu_count() or 1, int(most) // 10, int(most - used) // 2)
+    return max(1, fair)
 
 
 def _other_node(plan: dict[str, Any]) -> str | None:
