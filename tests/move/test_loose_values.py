@@ -216,3 +216,12 @@ def test_a_later_object_of_json_lines_loses_nothing(
     assert [{name: row[name] for name in one} for row, one in zip(rows, expected, strict=True)] == (
         expected
     )
+
+
+@pytest.mark.parametrize("target", ["o.parquet", "o.csv"])
+@pytest.mark.parametrize("line", ['{"a":"\\ud800"}', '{"\\udfff":1}', '{"a":["\\ud800"]}'])
+def test_lone_surrogates_are_refused_in_words(tmp_path: Path, line: str, target: str) -> None:
+    (tmp_path / "in.jsonl").write_text(f"{line}\n")
+    source = ObjectSource(FileStore(tmp_path), "in.jsonl")
+    with pytest.raises(InputError, match=r"ud800|udfff"):
+        transfer(source, ObjectTarget(FileStore(tmp_path), target), OWNER)

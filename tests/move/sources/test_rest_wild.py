@@ -16,7 +16,7 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import JsonPath
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.systems.http.connection import HttpConnection, Retries
-from tradewind.systems.http.source import Cursor, NextLink, Page, RestSource
+from tradewind.systems.http.source import Cursor, NextLink, Page, RestSource, SinglePage
 
 QUICK = Retries(attempts=3, backoff=0.001)
 
@@ -228,3 +228,59 @@ def test_a_page_that_links_to_itself(pagination: Any) -> None:
         with pytest.raises(InputError, match="circle"):
             ids(server, pagination=pagination, allow_repeats=True)
         assert len(server.asked) == 1
+
+
+def test_the_first_page_alone_when_asked() -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply([{"id": 1}], headers={"Link": "</users?page=2>; rel=next"})
+
+    with serving(answer) as server:
+        assert ids(server, pagination=SinglePage()) == [1]
+        assert len(server.asked) == 1
+        made = RestSource.from_uri(f"{server.url}/users", {"pagination": "none"})
+        assert isinstance(made.pagination, SinglePage)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b'[{"id":1,}]', r"trailing comma.*column 9"),
+        (b'[{"id":"a\nb"}]', "control character.*column 10"),
+        (b'[{"id":NaN}]', "column 8"),
+        (b'[{"id":"\\ud800"}]', "surrogate.*column 9"),
+        (b'[{"id":"\\ud800","n":12345678901234567890.5}]', "surrogate.*column 9"),
+        (b"[{'id':1}]", "column 3"),
+        (b'[{"id":01}]', "column"),
+    ],
+)
+def test_broken_json_is_told_by_character_and_place_at_once(raw: bytes, says: str) -> None:
+    with serving(lambda asked: Reply(raw=raw)) as server:
+        with pytest.raises(InputError, match=rf"(?s)broken JSON.*{says}"):
+            ids(server)
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("raw", [b'[{"id":1', b'[{"id":"x', b'[{"id":tru', b'[{"id":1},'])
+def test_json_that_is_cut_is_asked_for_again(raw: bytes) -> None:
+    replies = [Reply(raw=raw), Reply([{"id": 1}])]
+    with serving(lambda asked: replies.pop(0)) as server:
+        assert ids(server) == [1]
+
+
+def test_an_object_where_pages_before_were_lists() -> None:
+    pages = {"1": Reply([{"id": 1}]), "2": Reply({"error": "quota"})}
+    with (
+        serving(lambda asked: pages[asked.query["page"]]) as server,
+        pytest.raises(InputError, match=r"page 2.*one object.*quota"),
+    ):
+        ids(server, pagination=Page())
+
+
+@pytest.mark.parametrize("items", [None, []])
+def test_an_error_with_status_200(items: Any) -> None:
+    body = {"data": {"items": items}, "errors": [{"message": "quota"}]}
+    with (
+        serving(lambda asked: Reply(body)) as server,
+        pytest.raises(InputError, match=r"reports an error.*quota"),
+    ):
+        ids(server, records="$.data.items")

@@ -7,6 +7,7 @@ other schemas, are read line by line.
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonLinesReader", "keeps", "read"]
 
 _BLOCK = 4 << 20
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -163,6 +165,8 @@ class JsonLinesReader:
                 "again if it was cut off",
                 offset=at,
             ) from None
+        if isinstance(found, dict) and _SURROGATE.search(line):
+            _look_for_surrogates(found, number, at)
         if not isinstance(found, dict):
             raise CorruptDataError(
                 f"JSON lines: line {number} is not an object but {type(found).__name__}. Each line "
@@ -213,6 +217,19 @@ class JsonLinesReader:
         except (pa.ArrowException, ValueError, UnfitValueError):
             return None
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _look_for_surrogates(found: dict[str, Any], number: int, at: int) -> None:
+    """Refuse names that are no text: half of a character alone. Values are refused as such."""
+    for name in found:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise CorruptDataError(
+                f"JSON lines: line {number} has a member {name!r}, whose name is no text: half of "
+                "a character stands alone in it. Correct it",
+                offset=at,
+            ) from None
 
 
 def _cuts(data: bytes, end: int) -> Iterator[tuple[int, int]]:

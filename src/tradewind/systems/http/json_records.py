@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 # What orjson would change on its way through a double: more than 15 digits, large exponents.
 _RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}")
-_CUT = re.compile(r"unexpected end of data|EOF|Unterminated string|control character")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _UTF8 = {None, "utf-8", "utf8", "us-ascii", "ascii"}
 
 
@@ -52,7 +52,17 @@ class JsonValues(Values):
         if not self._decimals and _RISKY.search(text) is None:
             return self._orjson.loads(text)
         number: Callable[[str], Any] = _Number if self._decimals else _exact
+        if _SURROGATE.search(text):
+            self._orjson.loads(text)  # refuses lone ones, which the standard library lets pass
         return json.loads(text, parse_float=number, parse_constant=_refuse)
+
+    def is_cut(self, text: bytes) -> bool:
+        """Whether text is JSON as far as it goes, and ends before its end."""
+        try:
+            self._orjson.loads(text)
+        except ValueError as error:
+            return "unexpected end of data" in str(error)
+        return False
 
     def dumps(self, value: Any) -> bytes:
         """Write JSON."""
@@ -142,7 +152,7 @@ def parsed(answer: Answer, values: JsonValues, where: str, excerpt: Callable[[by
     except ValueError as error:
         kind = answer.headers.get("content-type", "none named")
         start = text.lstrip()[:1]
-        if start in (b"{", b"[") and _CUT.search(str(error)):
+        if start in (b"{", b"[") and values.is_cut(text):
             raise TryAgainError(f"the JSON ends in the middle, after {len(text):,} bytes") from None
         what = "HTML" if start == b"<" else "something else"
         if start in (b"{", b"["):

@@ -82,6 +82,7 @@ class Reading:
         self._tokens: set[bytes] = set()
         self._pages: dict[bytes, int] = {}
         self._seen = 0
+        self._lists = False  # whether a page had a list of records
         self._total: int | None = None
 
     def blocks(self) -> Iterator[Block]:
@@ -223,6 +224,7 @@ class Reading:
                 f"{_shape(document)}. It begins with: {self._http.excerpt(answer.body)}. Correct "
                 "records=."
             )
+        self._look_for_errors(document, records, where)
         if isinstance(document, dict):
             self._members |= document.keys()
         for record in records:
@@ -237,6 +239,24 @@ class Reading:
         elif request.total_header is not None:
             total = answer.headers.get(request.total_header.lower(), MISSING)
         return _Page(answer, document, records, self._number(total, where))
+
+    def _look_for_errors(self, document: Any, records: list[Any], where: str) -> None:
+        """Refuse a page that says by its content, not by its status, that something went wrong."""
+        found = self._request.records.find(document)
+        lists = isinstance(found, list)
+        if self._lists and isinstance(found, dict):
+            raise InputError(
+                f"{where}: at {self._request.records.text} there is one object where the pages "
+                f"before had a list. It begins with: {self._values.dumps(document)[:200].decode()}."
+            )
+        self._lists = self._lists or lists
+        if isinstance(document, dict) and found is not document and not records:
+            said = document.get("errors") or document.get("error")
+            if said and isinstance(said, list | dict | str):
+                raise InputError(
+                    f"{where}: it has no records and reports an error: "
+                    f"{self._values.dumps(said)[:200].decode()}. Correct the request."
+                )
 
     def _is_an_end(self, document: Any) -> bool:
         """Whether a later page just leaves its records out, and says nothing else than others."""
