@@ -231,7 +231,7 @@ def test_a_stopped_job_keeps_its_model(trainer: Trainer, engine: Engine) -> None
 
 
 def test_max_runtime_stops_the_container(trainer: Trainer) -> None:
-    name = trainer.create("wait", StoppingCondition={"MaxRuntimeInSeconds": 2})
+    name = trainer.create("wait", StoppingCondition={"MaxRuntimeInSeconds": 5})
     body = trainer.ended(name)
     assert body["TrainingJobStatus"] == "Stopped"
     assert body["SecondaryStatus"] == "MaxRuntimeExceeded"
