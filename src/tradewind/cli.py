@@ -19,6 +19,7 @@ from tradewind.commands.sweep import register_sweep
 from tradewind.commands.version import cores
 from tradewind.errors import InputError, TradewindError
 from tradewind.local.command import register_up
+from tradewind.local.environment import register_env
 from tradewind.redaction import environment_secrets, is_secret_name, redacted
 
 __all__ = ["COMMANDS", "main"]
@@ -30,6 +31,7 @@ COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], 
     register_show,
     register_sweep,
     register_up,
+    register_env,
 )
 """One function a command. It adds a parser and sets its default ``run``, which takes the parsed
 arguments and returns the exit status."""

@@ -17,7 +17,9 @@ from pathlib import Path
 from types import FrameType
 
 from tradewind.errors import InputError, SetupError
+from tradewind.local.environment import ENV_FILE, write_environment
 from tradewind.local.processes import bind_to_parent, spawn
+from tradewind.local.samples import make_samples
 from tradewind.local.system import find_systems, plan
 from tradewind.local.up import UNSET, Systems, up
 
@@ -28,6 +30,8 @@ examples:
   tradewind up s3 sagemaker                   until Ctrl-C
   tradewind up sagemaker --port s3=9100       what it needs is started as well
   tradewind up s3 --exec aws s3 ls            run one command against it, then stop
+  tradewind up postgres s3 --sample           with a bucket and a table to try things with
+  eval "$(tradewind env)"                     in another terminal: reach what runs here
 
 exit status: 0 after Ctrl-C or SIGTERM; 1 a system could not be started, or ended; 2 the command
 line is wrong. With --exec that of the command, 128 + n when signal n ended it, 127 when there is no
@@ -72,6 +76,19 @@ def register_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="store_true",
         help="print one line of JSON when ready, and nothing else on stdout",
     )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="make a bucket `sample` and a table `listings` with rows, and say what to try",
+    )
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        default=ENV_FILE,
+        metavar="FILE",
+        help="file with the variables that lead here, which `tradewind env` reads; it is there "
+        "while the systems run (default: %(default)s)",
+    )
     parser.add_argument("--list", action="store_true", help="list the systems there are, and end")
     parser.add_argument(
         "--exec",
@@ -100,14 +117,22 @@ def _run(arguments: argparse.Namespace) -> int:
     signals = _Signals()
     ready = False
     try:
-        with signals, up(arguments.systems, data=arguments.data, ports=ports) as systems:
+        with (
+            signals,
+            ExitStack() as restore,
+            up(arguments.systems, data=arguments.data, ports=ports) as systems,
+        ):
             ready = True
+            tried = make_samples(systems) if arguments.sample else []
+            if not arguments.exec:
+                stop_telling = write_environment(arguments.env_file, systems)
+                restore.callback(stop_telling)
             if arguments.json:
                 print(json.dumps(_as_json(systems)), flush=True)
             if arguments.exec:
                 return _execute(arguments.exec, systems, signals, quiet=arguments.json)
             if not arguments.json:
-                print(_as_text(systems), flush=True)
+                print(_as_text(systems, arguments.env_file, tried), flush=True)
             while True:
                 time.sleep(_LOOK_SECONDS)
                 _check_all_run(systems)
@@ -241,7 +266,7 @@ def _as_json(systems: Systems) -> dict[str, object]:
     }
 
 
-def _as_text(systems: Systems) -> str:
+def _as_text(systems: Systems, env_file: Path, tried: list[str]) -> str:
     width = max(len(name) for name in systems)
     lines = ["", f"Running, with data in {systems.data}:", ""]
     lines += [f"  {system.name:<{width}}  {system.endpoint}" for system in systems.values()]
@@ -250,5 +275,9 @@ def _as_text(systems: Systems) -> str:
     lines += ["", "For another terminal (boto3, AWS CLI, Airflow):", ""]
     lines += [f"unset {' '.join(UNSET)}"]
     lines += [f"export {key}={shlex.quote(value)}" for key, value in systems.environment.items()]
+    shown = "" if env_file == ENV_FILE else f" --env-file {shlex.quote(str(env_file))}"
+    lines += ["", f'Or all of it at once, in another terminal: eval "$(tradewind env{shown})"']
+    if tried:
+        lines += ["", "Then try:", "", *tried]
     lines += ["", "Ctrl-C stops all."]
     return "\n".join(lines)

@@ -136,6 +136,16 @@ class System(ABC):
             SetupError: It did not start; the message says why and what to do.
         """
 
+    def sample(self, environment: Mapping[str, str]) -> None:  # noqa: B027  most have none
+        """Put sample data into it, once it runs; what is there already stays.
+
+        Args:
+            environment: The variables that lead clients to it.
+
+        Raises:
+            SetupError: Its client is not installed.
+        """
+
 
 def find_systems() -> dict[str, System]:
     """Find every system there is: what `tradewind.system.System.local` names.

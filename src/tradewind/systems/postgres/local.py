@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -12,11 +13,12 @@ import re
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tradewind.errors import SetupError
 from tradewind.local.processes import Account, free_port
+from tradewind.local.samples import sample_rows
 from tradewind.local.system import Context, Credentials, Offer, System
 
 __all__ = ["SYSTEM", "Postgres"]
@@ -52,6 +54,10 @@ class Postgres(System):
     def check(self) -> None:
         """Look for the server's programs."""
         self._programs()
+
+    def sample(self, environment: Mapping[str, str]) -> None:
+        """Make the table ``listings`` with rows."""
+        _make_table(environment)
 
     def start(self, context: Context) -> Offer:
         """Make the cluster when there is none, start the server, wait until it says it is ready."""
@@ -251,6 +257,39 @@ def _offer(host: str, port: int, credentials: Credentials) -> Offer:
         },
         notes={"login": USER, "database": USER},
     )
+
+
+def _make_table(environment: Mapping[str, str]) -> None:
+    try:
+        import asyncpg
+    except ImportError as error:
+        raise SetupError(
+            "--sample fills PostgreSQL by its client. Install it with: "
+            "pip install 'tradewind[postgres]'"
+        ) from error
+
+    async def make() -> None:
+        connection = await asyncpg.connect(
+            host=environment["PGHOST"],
+            port=int(environment["PGPORT"]),
+            user=environment["PGUSER"],
+            password=environment.get("PGPASSWORD"),
+            database=environment["PGDATABASE"],
+        )
+        try:
+            async with connection.transaction():
+                if await connection.fetchval("SELECT to_regclass('listings')") is not None:
+                    return
+                await connection.execute(
+                    "CREATE TABLE listings (id bigint PRIMARY KEY, name text NOT NULL, "
+                    "neighbourhood text NOT NULL, price numeric(10, 2), "
+                    "download_date date NOT NULL)"
+                )
+                await connection.copy_records_to_table("listings", records=sample_rows())
+        finally:
+            await connection.close()
+
+    asyncio.run(make())
 
 
 SYSTEM = Postgres()

@@ -6,9 +6,11 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tradewind.errors import SetupError
+from tradewind.local.samples import SAMPLE_BUCKET
 from tradewind.local.system import AWS_REGION, Context, Credentials, Offer, System
 
 __all__ = ["S3", "SYSTEM"]
@@ -67,6 +69,10 @@ class S3(System):
                     "Install it with: pip install 'tradewind[local-s3]'"
                 )
 
+    def sample(self, environment: Mapping[str, str]) -> None:
+        """Make the bucket ``sample``."""
+        _make_bucket(environment)
+
     def start(self, context: Context) -> Offer:
         """Start the server and wait until it announces its endpoint and answers."""
         _check_attributes(context.folder)
@@ -102,6 +108,25 @@ def _check_attributes(folder: Path) -> None:
                 f"s3: the file system of {folder} keeps no extended attributes "
                 f"({error.strerror}). Choose a folder on another one with --data."
             ) from error
+
+
+def _make_bucket(environment: Mapping[str, str]) -> None:
+    try:
+        import boto3
+    except ImportError as error:
+        raise SetupError(
+            "--sample makes a bucket by boto3. Install it with: pip install 'tradewind[s3]'"
+        ) from error
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+    )
+    buckets = [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+    if SAMPLE_BUCKET not in buckets:
+        client.create_bucket(Bucket=SAMPLE_BUCKET)
 
 
 SYSTEM = S3()
