@@ -8,9 +8,11 @@ import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pytest
+from airflow.sdk import Asset
 
 from tradewind.airflow import Http, MongoCollection, Objects, Sql, Table, TransferOperator
 from tradewind.airflow.base import ProgressLog
@@ -205,6 +207,13 @@ def test_the_last_line_of_the_log():
 def test_names_of_data():
     assert dataset_of_uri("s3://b/a/k?#.csv") == ("s3://b", "a/k?#.csv")
     assert dataset_of_uri("file:///tmp/x.csv") == ("file", "/tmp/x.csv")
+
+
+@pytest.mark.parametrize("scheme", ["s3://bucket", "gs://bucket", "file://"])
+def test_an_asset_is_the_whole_name(scheme: str):
+    names = ["a b.csv", "a#b.csv", "a?b=c.csv", "a%20b.csv", "d[1]/caf\u00e9.csv"]
+    uris = [Asset(uri=dataset_of_uri(f"{scheme}/d/{name}").uri, name="x").uri for name in names]
+    assert [unquote(uri) for uri in uris] == [unquote(f"{scheme}/d/{name}") for name in names]
 
 
 def test_openlineage_is_told_rows_and_bytes():

@@ -38,10 +38,15 @@ class Dataset(NamedTuple):
     def uri(self) -> str:
         """One URI of both, as Airflow's assets have them."""
         if self.namespace == "file":
-            return f"file://{self.name}"
+            return _whole(f"file://{self.name}")
         # Airflow's assets know tables as paths: postgres://host:5432/database/schema/table.
         path = self.name.replace(".", "/") if self.namespace.startswith(_TABLES) else self.name
-        return f"{self.namespace}/{path.lstrip('/')}"
+        return _whole(f"{self.namespace}/{path.lstrip('/')}")
+
+
+def _whole(uri: str) -> str:
+    """Write a URI so that Airflow's assets keep all of it: they drop what follows # or ?."""
+    return uri.replace("#", "%23").replace("?", "%3F")
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def note_outlets(context: Mapping[str, Any], outlets: Iterable[Any], receipt: Re
         if isinstance(outlet, AssetAlias):
             if place is not None:
                 try:
-                    events[outlet].add(Asset(uri=place, name=place), extra=facts)
+                    events[outlet].add(Asset(uri=_whole(place), name=place), extra=facts)
                 except ValueError as error:
                     _log.warning("%s cannot be an asset of %s: %s", place, outlet, error)
             continue
