@@ -18,6 +18,7 @@ from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.dbapi.source import DbApiSource
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.sqlite.source import SQLiteSource
 
@@ -225,3 +226,19 @@ def test_lone_surrogates_are_refused_in_words(tmp_path: Path, line: str, target:
     source = ObjectSource(FileStore(tmp_path), "in.jsonl")
     with pytest.raises(InputError, match=r"ud800|udfff"):
         transfer(source, ObjectTarget(FileStore(tmp_path), target), OWNER)
+
+
+def test_any_driver_to_formats_without_types(tmp_path: Path, pay: Path) -> None:
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(pay, check_same_thread=False)
+
+    source = DbApiSource(connect, "SELECT id, amount, k FROM pay", first=10)
+    found = moved(source, tmp_path, "out.csv")
+    assert found[-3:] == [["1", "10.5", "x"], ["2", "n/a", "\\x7a"], ["three", "", ""]]
+    rows = moved(source, tmp_path, "out.jsonl")
+    assert rows[-2:] == [
+        {"id": 2, "amount": "n/a", "k": "eg=="},
+        {"id": "three", "amount": None, "k": None},
+    ]
+    with pytest.raises(InputError, match=r"'id'.*'three'"):
+        transfer(source, ObjectTarget(FileStore(tmp_path), "o.parquet"), OWNER)

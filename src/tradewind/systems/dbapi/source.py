@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.batches import Batches
+from tradewind.move.format import Format
 from tradewind.move.source import Source
-from tradewind.move.values import column, guessed
+from tradewind.move.values import column, guessed, loose_column
 
 __all__ = ["DbApiSource"]
 
@@ -92,6 +93,13 @@ class DbApiSource(Source):
 
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
+        return self._read(None)
+
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read each value by its own type where its column's is told by the first rows."""
+        return self._read(format)
+
+    def _read(self, into: Format | None) -> Batches:
         with self._translating():
             connection = self.connect()
         closing = contextlib.ExitStack()
@@ -107,7 +115,7 @@ class DbApiSource(Source):
                 arrow = _arrow_reader(cursor)
             if arrow is not None:
                 return self._arrow_batches(arrow, closing)
-            return self._row_batches(cursor, closing)
+            return self._row_batches(cursor, closing, into)
         except BaseException:
             closing.close()
             raise
@@ -152,7 +160,9 @@ class DbApiSource(Source):
                 ) from error
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-    def _row_batches(self, cursor: Any, closing: contextlib.ExitStack) -> Batches:
+    def _row_batches(
+        self, cursor: Any, closing: contextlib.ExitStack, into: Format | None
+    ) -> Batches:
         with self._translating():
             rows = _fetch(cursor, min(_FIRST, self.first))
             if cursor.description is None:
@@ -181,7 +191,7 @@ class DbApiSource(Source):
             nonlocal rows
             with closing:
                 while rows:
-                    batch = self._batch(rows, schema)
+                    batch = self._batch(rows, schema, into)
                     count = batch.num_rows
                     rows = []
                     yield batch
@@ -210,12 +220,19 @@ class DbApiSource(Source):
             if type(error).__name__ not in ("NotSupportedError", "NotImplementedError"):
                 raise
 
-    def _batch(self, rows: list[Any], schema: pa.Schema) -> pa.RecordBatch:
-        arrays = [
-            column([row[at] for row in rows], field, remedy=_REMEDY.format(name=field.name))
-            for at, field in enumerate(schema)
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    def _batch(self, rows: list[Any], schema: pa.Schema, into: Format | None) -> pa.RecordBatch:
+        arrays, fields = [], []
+        for at, field in enumerate(schema):
+            values = [row[at] for row in rows]
+            remedy = _REMEDY.format(name=field.name)
+            declared = self.schema is not None and field.name in self.schema.names
+            if into is None or declared:
+                array = column(values, field, remedy=remedy)
+            else:
+                array, field = loose_column(values, field, into, remedy=remedy)
+            arrays.append(array)
+            fields.append(field)
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
     def _check_schema(self, names: list[str]) -> None:
         for name in self.schema.names if self.schema is not None else ():
