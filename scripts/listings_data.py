@@ -103,11 +103,12 @@ def seed_mongodb(environment: Mapping[str, str], city: City, months: Sequence[st
 
 
 @contextmanager
-def serving(read: Callable[[str], bytes]) -> Iterator[str]:
+def serving(read: Callable[[str], bytes], port: int = 0) -> Iterator[str]:
     """Serve ``/rates`` a page at a time, and the reports of the bucket.
 
     Args:
         read: Gives the content of a key.
+        port: Where to listen; any free one when not given.
 
     Yields:
         The address.
@@ -145,7 +146,7 @@ def serving(read: Callable[[str], bytes]) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
