@@ -120,7 +120,8 @@ def table(units: list[Unit]) -> str:
     """Put the counts together: a row for each promise and way to attack it."""
     rows: dict[tuple[str, str], list[Unit]] = {}
     for unit in units:
-        rows.setdefault((unit["promise"], unit["how"]), []).append(unit)
+        if unit["tries"]:
+            rows.setdefault((unit["promise"], unit["how"]), []).append(unit)
     told = [
         "| Promise | How it is attacked | On what | Tries | Failures | Window left |",
         "|---|---|---|--:|--:|---|",
