@@ -6,6 +6,7 @@ import io
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tradewind.errors import CorruptDataError, InputError
@@ -186,3 +187,20 @@ def test_names_of_files_tell_their_format() -> None:
             assert format_of(f"a/b.x{end}.gz") == (format(), "gzip")
             assert format_of(f"{end.upper()}.zst") == (format(), "zstd")
     assert format_of("a.csv/b") == (None, None)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_text_in_parquet_that_is_none_is_refused_by_its_column(nested: bool) -> None:
+    offsets = pa.array([0, 2, 4], pa.int32()).buffers()[1]
+    text: pa.Array = pa.Array.from_buffers(
+        pa.string(), 2, [None, offsets, pa.py_buffer(b"\xc3\x28ab")]
+    )
+    column = pa.ListArray.from_arrays([0, 1, 2], text) if nested else text
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": [1, 2], "label": column}), sink)
+    with pytest.raises(InputError, match=r"'label'.*UTF8"):
+        decoded(sink.getvalue(), format=ParquetFormat())
+    if not nested:
+        binary = pa.schema([("label", pa.binary())])
+        found = decoded(sink.getvalue(), binary, ParquetFormat())
+        assert found["label"].to_pylist() == [b"\xc3\x28", b"ab"]

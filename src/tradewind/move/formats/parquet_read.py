@@ -77,7 +77,7 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
                 return
             if old:
                 batch = _exact_int96(batch, next(fine), schema)
-            yield _fitted(batch, schema)
+            yield _checked(_fitted(batch, schema))
 
     def close() -> None:
         reader.close(force=True)
@@ -137,6 +137,24 @@ def _corrupt(error: Exception) -> CorruptDataError:
         f"Parquet: the file is truncated or is not Parquet ({error}). Fetch or write it again",
         offset=0,
     )
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Refuse text that is none: the reader hands on the bytes of a text column as they stand."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"Parquet: the column {name!r} has values that cannot be of its type "
+                    f"{column.type} ({error}). Fetch or write the file again, or declare a column "
+                    "of text as binary in schema=."
+                ) from None
+        raise
+    return batch
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
