@@ -17,7 +17,9 @@ import pytest
 from airflow_runs import airflow_environment, make_home
 from busybox import IMAGE, busybox_root
 from container_engine import docker_engine
+from job_server import job_server
 from livy_server import livy_server
+from mysql_client import need_mysql_client
 from ssh_server import ssh_server
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
@@ -25,7 +27,7 @@ from tradewind.owner import Owner
 from tradewind.run.backend import Backend, Status
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 from tradewind.systems.files.store import FileStore
-from tradewind.systems.http.backend import RestConnection, RestJob
+from tradewind.systems.http.backend import JobApi, RestConnection, RestJob, RestJobBackend
 from tradewind.systems.livy.backend import LivyBackend
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
@@ -283,8 +285,13 @@ def test_batches_of_livy_are_swept_though_they_tell_no_owner_in_words(
             backend.remove(piece.name)
         backend.close()
     assert done.returncode == 3, done.stderr
-    # Only what Airflow knows is found by its digest.
-    certain = {owners[name].digest: REASONS[name] for name in ("ended", "cleared")}
+    judged_by_digest(found, left, owners)
+
+
+def judged_by_digest(found: dict[str, Any], left: set[str], owners: dict[str, Owner]) -> None:
+    # Only what Airflow knows is found by its digest, or by that of its task run.
+    known = ("ended", "cleared", "run made again")
+    certain = {owners[name].digest: REASONS[name] for name in known}
     unknown = {owners[name].digest for name in REASONS} - {*certain}
     assert set(found) == {*certain, *unknown}
     for digest, one in found.items():
@@ -292,6 +299,78 @@ def test_batches_of_livy_are_swept_though_they_tell_no_owner_in_words(
         assert one["outcome"] == ("removed" if digest in certain else "kept")
     needed = {owners[name].digest for name in NEEDED}
     assert left == needed | unknown
+
+
+def test_jobs_of_an_http_api_are_swept_by_its_declaration(tmp_path: Path, airflow, owners):
+    declared = {"system": "the test's API", "cancel": ["POST", "/jobs/{id}/cancel"]}
+    api = tmp_path / "api.json"
+    api.write_text(json.dumps(declared))
+    with job_server(tmp_path / "jobs") as server:
+        cancel = ("POST", "/jobs/{id}/cancel")
+        backend = RestJobBackend(RestConnection(server.url), JobApi(cancel=cancel))
+        for owner in owners.values():
+            backend.start(owner, 1, RestJob({"script": "sleep 300"}), tell={})
+        done = sweep("--http-jobs", f"{server.url}={api}", "--yes", "--json", env=airflow)
+        assert done.returncode == 3, done.stderr
+        found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
+        judged_by_digest(found, {piece.owner for piece in backend.list()}, owners)
+        backend.close()
+
+
+def test_what_was_prepared_and_never_claimed_is_removed(system, airflow, owners):
+    option, backend, work = system
+    if isinstance(backend, DockerBackend):
+        for name in ("ended", "running"):
+            prepared = f"{backend.name_of(owners[name], 1)}-0a0b0c0d"
+            backend._create(prepared, owners[name], 1, work("true"), {"TOKEN": "s3cret"})
+    else:
+        # What a death just after the folder was made, or just before the claim, leaves.
+        for name in ("ended", "running"):
+            hidden = f".{backend.name_of(owners[name], 1)}.0a0b0c0d"
+            backend._call('mkdir -p "$1/$2"', backend._root, hidden)
+        owner = owners["run gone"]
+        hidden = f".{backend.name_of(owner, 1)}.0a0b0c0e"
+        script = 'mkdir -p "$1"; printf "%s\\n" "$2" > "$1/owner"; date +%s > "$1/began"'
+        backend._call(script, f"{backend._root}/{hidden}", f"{owner.digest} 1 {owner}")
+    done = sweep(*option, "--yes", "--json", env=airflow)
+    assert done.returncode == 0, done.stderr
+    found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
+    gone = {"ended"} if isinstance(backend, DockerBackend) else {"ended", "run gone"}
+    assert set(found) == {owners[name].digest for name in gone}
+    for one in found.values():
+        assert (one["certain"], one["outcome"]) == (True, "removed")
+        assert one["what"].startswith("prepared work ")
+    (kept,) = backend.unclaimed()
+    assert kept.owner == owners["running"].digest
+    backend.remove_unclaimed(kept.name)
+
+
+def test_tables_that_were_being_made_are_swept(local_mariadb: Systems, airflow, owners):
+    need_mysql_client()
+    from mysql_server import connection_to
+    from tradewind.systems.mysql.connection import Session
+
+    session = Session(connection_to(local_mariadb))
+    there = local_mariadb.environment
+    uri = f"mysql://{there['MYSQL_HOST']}:{there['MYSQL_TCP_PORT']}/{there['MYSQL_DATABASE']}"
+    env = {**airflow, **there}
+    tables = {name: f"swept__0a0b0c0d_{owners[name].digest}" for name in ("ended", "running")}
+    tables["committed"] = f"swept__0a0b0c0e_{owners['ended'].digest}"
+    try:
+        for name, table in tables.items():
+            comment = "" if name == "committed" else "tradewind attempt 0a0b0c0d"
+            session.execute(f"CREATE TABLE {table} (id INT) COMMENT='{comment}'")
+        done = sweep("--tables", uri, "--yes", "--json", env=env)
+        assert done.returncode == 0, done.stderr
+        (one,) = map(json.loads, done.stdout.splitlines())
+        assert one["what"].endswith(f".{tables['ended']}")
+        assert (one["reason"], one["outcome"]) == (REASONS["ended"], "removed")
+        left = {name for (name,) in session.fetch("SHOW TABLES LIKE 'swept%'")}
+        assert left == {tables["running"], tables["committed"]}
+    finally:
+        for table in tables.values():
+            session.execute(f"DROP TABLE IF EXISTS {table}")
+        session.close()
 
 
 def test_jobs_of_sagemaker_are_asked_for(local_sagemaker: Systems, no_airflow):
@@ -315,6 +394,9 @@ def test_jobs_of_sagemaker_are_asked_for(local_sagemaker: Systems, no_airflow):
         (("--livy", "http://user:secret@127.0.0.1"), 1, "is given with a password"),
         (("--livy", "http://127.0.0.1:1"), 1, "cannot be reached"),
         (("--objects", "ftp://somewhere/x"), 1, "no URI of an object store"),
+        (("--http-jobs", "http://127.0.0.1:1"), 1, "CONNECTION=API"),
+        (("--http-jobs", "http://127.0.0.1:1=no:THING"), 1, "neither a file nor module:NAME"),
+        (("--tables", "sqlite:///x.db"), 1, "only MySQL and MariaDB"),
     ],
 )
 def test_what_cannot_be_swept_is_told(arguments, status: int, text: str, no_airflow):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tradewind.airflow.identity import (
@@ -24,6 +25,7 @@ from tradewind.sweep.leftover import Verdict, owner_of_title
 __all__ = ["TaskRuns"]
 
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+_MADE_AGAIN = "its DAG run was deleted, and made again under its id"
 _UNPROVEN = "it does not say of which Airflow it is"
 
 
@@ -50,7 +52,7 @@ class TaskRuns:
                 "Run this where `airflow db check` succeeds, with the same settings."
             ) from error
 
-    def ask(self, digest: str | None, title: str) -> Verdict:
+    def ask(self, digest: str | None, title: str, task_run: str = "") -> Verdict:
         """Tell whether an owner may still come back.
 
         It is known of this deployment's own task runs alone. What others own, and what does not
@@ -59,6 +61,7 @@ class TaskRuns:
         Args:
             digest: `Owner.digest`; None where it is not known.
             title: The owner in words, where they are known.
+            task_run: `Owner.run_digest`, where they are not.
         """
         if digest is None:
             return Verdict(None, "it does not say whose it is")
@@ -68,6 +71,8 @@ class TaskRuns:
                 # Anew each time: it may have begun since all were looked at.
                 if digest in _digests_at_work(session):
                     return Verdict(True, "its task run is at work")
+                if task_run and _is_kept(session, task_run):
+                    return Verdict(False, _MADE_AGAIN)
                 return Verdict(None, "no task run of this Airflow owns it")
             return self._of_owner(session, owner)
 
@@ -93,7 +98,7 @@ class TaskRuns:
             return Verdict(False, "its task run is gone")
         state = found[0]
         if kept is not None and not mine:
-            return Verdict(False, "its DAG run was deleted, and made again under its id")
+            return Verdict(False, _MADE_AGAIN)
         if kept is not None and owner.life < kept.life:
             return Verdict(False, "its task run has been cleared since")
         if str(state) in _ENDED:
@@ -146,8 +151,23 @@ def _kept(session: Any, owner: Owner) -> Identity | None:
 
 def _kept_owner(session: Any, digest: str) -> Owner | None:
     """Look for who has a digest among all that Airflow keeps, in each life that it has had."""
+    for owner in _all_kept(session):
+        for life in range(owner.life + 1):
+            former = replace(owner, life=life)
+            if former.digest == digest:
+                return former
+    return None
+
+
+def _is_kept(session: Any, task_run: str) -> bool:
+    """Tell whether a task run is kept, of whatever generation."""
+    return any(owner.run_digest == task_run for owner in _all_kept(session) if owner.deployment)
+
+
+def _all_kept(session: Any) -> Iterator[Owner]:
+    """Give the owners, in their present lives, of all task runs whose identity Airflow keeps."""
     if not keeps_task_states():
-        return None
+        return
     from airflow.models.task_state_store import TaskStateStoreModel
     from sqlalchemy import select
 
@@ -158,21 +178,16 @@ def _kept_owner(session: Any, digest: str) -> Owner | None:
     )
     for dag, run, task, index, text in rows:
         kept = _read_identity(text)
-        if kept is None:
-            continue
-        for life in range(kept.life + 1):
-            owner = Owner(
+        if kept is not None:
+            yield Owner(
                 dag,
                 run,
                 task,
                 map_index=index,
-                life=life,
+                life=kept.life,
                 deployment=kept.deployment,
                 generation=kept.generation,
             )
-            if owner.digest == digest:
-                return owner
-    return None
 
 
 def _read_identity(text: str) -> Identity | None:

@@ -6,28 +6,32 @@ import argparse
 import importlib
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, SetupError, TradewindError
-from tradewind.redaction import HIDDEN, shown_uri, split_uri
 
 if TYPE_CHECKING:
-    from tradewind.run.backend import Backend
     from tradewind.sweep.leftover import Ask, Leftover, Verdict
-    from tradewind.systems.http.backend import RestConnection
 
 __all__ = ["register_sweep"]
 
 _LEFT = 3
-_SAGEMAKER_KINDS = ("TRAINING", "TRANSFORM", "PROCESSING", "TUNING")
-_SYSTEMS = ("docker", "ssh", "process", "yarn", "livy", "sagemaker", "objects", "system")
+_SYSTEMS = (
+    "docker",
+    "ssh",
+    "process",
+    "yarn",
+    "livy",
+    "sagemaker",
+    "objects",
+    "http_jobs",
+    "tables",
+    "system",
+)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _EPILOG = """\
@@ -37,13 +41,16 @@ examples:
   tradewind sweep --yarn my_spark_connection --process ~/.tradewind/spark
   tradewind sweep --livy my_livy_connection --livy http://host:8998
   tradewind sweep --objects s3://bucket/prefix --older-than 2d --yes
+  tradewind sweep --http-jobs my_http_connection=api.json
+  tradewind sweep --tables mysql://app@db.example/shop --tables connection:my_mysql
 
 A leftover is what belongs to a task run of this Airflow that has ended, has been cleared since, or
 is gone, as its metadata database says, which is read where `airflow` itself would (AIRFLOW_HOME,
 AIRFLOW__DATABASE__SQL_ALCHEMY_CONN). What a task run may still come back for is never listed.
 Where nobody knows (Airflow cannot be asked, or a thing does not say whose it is, as what was made
 before owners had a deployment) the reason says so, and it is removed only with --older-than, or by
-its name with --remove. What another Airflow owns is removed only by its name.
+its name with --remove. What another Airflow owns, and an upload that may not be Tradewind's, is
+removed only by its name.
 
 Credentials come from Airflow connections, or where a URI is given, from the environment.
 
@@ -87,6 +94,17 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
             "jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
         ),
         ("objects", "URI", "parts without a manifest and begun uploads: s3://bucket/prefix"),
+        (
+            "http-jobs",
+            "CONNECTION=API",
+            "jobs of an HTTP API: an Airflow connection or https://host:port, and a file with the "
+            "fields of its JobApi as JSON, or module:NAME",
+        ),
+        (
+            "tables",
+            "URI",
+            "tables that were being made: mysql://user@host/database, or connection:ID",
+        ),
         ("system", "NAME=PLACE", "the system of a plugin, at a place that the plugin documents"),
     ):
         parser.add_argument(
@@ -106,17 +124,18 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from tradewind.commands.sweep_systems import listings
     from tradewind.sweep.leftover import judge
 
     older_than = _age(arguments.older_than)
     if not any(getattr(arguments, name) for name in _SYSTEMS):
-        options = [f"--{name}" for name in _SYSTEMS]
+        options = [f"--{name.replace('_', '-')}" for name in _SYSTEMS]
         raise InputError(
             f"sweep: no system is named. Give {', '.join(options[:-1])} or {options[-1]}."
         )
     ask = _Airflow()
     left, failed, removed = 0, 0, 0
-    for system, found in _systems(arguments):
+    for system, found in listings(arguments):
         try:
             for one in judge(found, ask, older_than=older_than, now=datetime.now(UTC)):
                 if arguments.yes and older_than is None and not ask.answers:
@@ -145,7 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _remove(one: Leftover, ask: Ask) -> str:
     # It may have been a while since: a person may have had time to start something.
-    if ask(one.owner, one.title).alive:
+    if ask(one.owner, one.title, one.task_run).alive:
         return "kept"
     try:
         one.remove()
@@ -210,11 +229,11 @@ class _Airflow:
         self.answers = True
         self._ask: Ask | None = None
 
-    def __call__(self, digest: str | None, title: str) -> Verdict:
+    def __call__(self, digest: str | None, title: str, task_run: str) -> Verdict:
         """Tell whether an owner may still come back."""
         if self._ask is None:
             self._ask = self._start()
-        return self._ask(digest, title)
+        return self._ask(digest, title, task_run)
 
     def _start(self) -> Ask:
         from tradewind.sweep.leftover import Verdict
@@ -231,164 +250,4 @@ class _Airflow:
             self.answers = False
             why = str(error) if isinstance(error, SetupError) else "Airflow is not installed here."
             print(f"tradewind: {why}", file=sys.stderr)
-            return lambda _digest, _title: Verdict(None, "unknown: Airflow cannot be asked")
-
-
-# ----------------------------------------------------------------------------------------- systems
-
-
-def _systems(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Leftover]]]:
-    """Make a listing of each system that is named; none is connected to before its turn."""
-    for uri in arguments.docker:
-        yield _safe(uri), _work(f"docker {_safe(uri)}", lambda uri=uri: _docker(uri))
-    for name in arguments.ssh:
-        yield _safe(name), _work(f"ssh {_safe(name)}", lambda name=name: _ssh(name))
-    for folder in arguments.process:
-        yield folder, _work(f"process {folder}", lambda folder=folder: _process(folder))
-    for name in arguments.yarn:
-        yield _safe(name), _work(f"yarn {_safe(name)}", lambda name=name: _yarn(name))
-    for name in arguments.livy:
-        for kind in ("batches", "sessions"):
-            system = f"livy {_safe(name)} {kind}"
-            yield system, _work(system, lambda name=name, kind=kind: _livy(name, kind))
-    for name in arguments.sagemaker:
-        for kind in _SAGEMAKER_KINDS:
-            system = f"sagemaker {name} {kind.lower()}"
-            yield system, _work(system, lambda name=name, kind=kind: _sagemaker(name, kind))
-        yield f"sagemaker {name} deployments", _deployments(name)
-    for uri in arguments.objects:
-        yield _safe(uri), _objects(uri)
-    for pair in arguments.system:
-        yield from _plugin(pair)
-
-
-def _safe(name: str) -> str:
-    """Name a system without what its URI may hold of secrets."""
-    return shown_uri(name).partition("?")[0].replace(f"{HIDDEN}@", "")
-
-
-def _work(system: str, open_backend: Any) -> Iterator[Leftover]:
-    from tradewind.sweep.work import leftovers_of_work
-
-    backend: Backend[Any] = open_backend()
-    try:
-        yield from leftovers_of_work(system, backend)
-    finally:
-        close = getattr(backend, "close", None)
-        if close is not None:
-            close()
-
-
-def _docker(uri: str) -> Backend[Any]:
-    from tradewind.systems.docker.backend import DockerBackend, Engine
-
-    return DockerBackend(Engine(uri))
-
-
-def _ssh(name: str) -> Backend[Any]:
-    if "://" not in name:
-        opened: Backend[Any] = _backends().open_ssh(name)
-        return opened
-    from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
-
-    parts = split_uri(name, "sweep", "ssh://user@host:22")
-    options = dict(parse_qsl(parts.query))
-    root = options.pop("root", ".tradewind/jobs")
-    key_file, known_hosts = options.pop("key_file", None), options.pop("known_hosts", None)
-    if parts.scheme != "ssh" or not parts.hostname or options or parts.password:
-        raise InputError(
-            "sweep: an SSH machine is an Airflow connection, or "
-            "ssh://user@host:port?key_file=...&known_hosts=...&root=... without a password."
-        )
-    user = unquote(parts.username) if parts.username else None
-    connection = SSHConnection(
-        parts.hostname, user, parts.port or 22, key_file=key_file, known_hosts=known_hosts
-    )
-    return SSHBackend(connection, root=root)
-
-
-def _process(folder: str) -> Backend[Any]:
-    from tradewind.systems.process.backend import ProcessBackend
-
-    if not os.path.isdir(folder):
-        raise SetupError(f"There is no folder {folder}. Name the one that holds the job folders.")
-    return ProcessBackend(folder)
-
-
-def _yarn(name: str) -> Backend[Any]:
-    if "://" not in name:
-        module = importlib.import_module("tradewind.airflow.spark_backends")
-        opened: Backend[Any] = module.open_yarn(name)
-        return opened
-    from tradewind.systems.yarn.backend import YarnBackend
-
-    return YarnBackend([_rest_connection(name)])
-
-
-def _livy(name: str, kind: str) -> Backend[Any]:
-    if "://" not in name:
-        module = importlib.import_module("tradewind.airflow.rest_backends")
-        open_livy = module.open_livy if kind == "batches" else module.open_livy_sessions
-        conn_id, _, prefix = name.partition("/")
-        opened: Backend[Any] = open_livy(conn_id, prefix or None)
-        return opened
-    from tradewind.systems.livy.backend import LivyBackend
-    from tradewind.systems.livy.session import LivySessionBackend
-
-    return (LivyBackend if kind == "batches" else LivySessionBackend)(_rest_connection(name))
-
-
-def _rest_connection(uri: str) -> RestConnection:
-    from tradewind.systems.http.backend import RestConnection
-
-    if split_uri(uri, "sweep", "http://host:port").password:
-        raise InputError(
-            f"sweep: {_safe(uri)} is given with a password, which others can see. Make an Airflow "
-            "connection for it and name that."
-        )
-    # What a Livy with protection against forged requests asks for.
-    return RestConnection(uri, headers={"X-Requested-By": "tradewind"})
-
-
-def _sagemaker(name: str, kind: str) -> Backend[Any]:
-    if name != "boto3":
-        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
-        opened: Backend[Any] = module.open_sagemaker(kind, name)
-        return opened
-    from tradewind.systems.sagemaker import backend as sagemaker
-
-    return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
-
-
-def _deployments(name: str) -> Iterator[Leftover]:
-    from tradewind.systems.sagemaker.sweep import leftovers_of_deployments
-
-    clients = None
-    if name != "boto3":
-        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
-        clients = module.AWS(name).clients()
-    yield from leftovers_of_deployments(f"sagemaker {name} deployments", clients=clients)
-
-
-def _objects(uri: str) -> Iterator[Leftover]:
-    from tradewind.move.objects.uris import store_of
-    from tradewind.sweep.objects import leftovers_of_objects
-
-    store, prefix = store_of(uri, {})
-    store.check()
-    yield from leftovers_of_objects(_safe(uri), store, prefix)
-
-
-def _plugin(pair: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
-    from tradewind.registry import all_systems, imported
-
-    name, equals, place = pair.partition("=")
-    swept = {each.name: each.sweep for each in all_systems().values() if each.sweep}
-    if not equals or name not in swept:
-        known = ", ".join(sorted(swept)) or "none; install a plugin that offers one"
-        raise InputError(f"sweep: --system is NAME=PLACE; systems that are swept by it: {known}.")
-    yield from imported(swept[name])(place)
-
-
-def _backends() -> Any:
-    return importlib.import_module("tradewind.airflow.backends")
+            return lambda *_: Verdict(None, "unknown: Airflow cannot be asked")

@@ -61,6 +61,8 @@ RESULT_LIMIT = 1 << 20
 _CURSOR_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 _FIRST_WAIT = 0.05
+#: How often a person may clear a task while a worker of an earlier life still begins.
+_LIVES_AHEAD = 100
 #: Airflow gives a task some five seconds to end.
 _ASK_SECONDS = 1.0
 #: How long a system is tried that nobody has reached yet: its address may be wrong.
@@ -345,13 +347,22 @@ def _end_former_lives(backend: Backend[WorkT], owner: Owner) -> None:
     deleted while its work ran, and made again under its id.
     """
     former = {replace(owner, life=life).digest for life in range(owner.life)}
-    # A system that keeps its history for good has a long one: it is only read with good reason.
-    if not former and (not owner.generation or backend.keeps_history):
+    if not former and not owner.generation:
         return
-    for piece in list(backend.list()):
-        known = Owner.of_title(piece.title, piece.owner)
-        if piece.owner in former or (known is not None and known.is_former_life_of(owner)):
+    for piece in list(backend.former(owner)):
+        if piece.owner in former or _is_of_former_generation(piece, owner):
             end(backend, piece.name)
+
+
+def _is_of_former_generation(piece: Piece, owner: Owner) -> bool:
+    known = Owner.of_title(piece.title, piece.owner)
+    if known is not None:
+        return known.is_former_life_of(owner)
+    if not (owner.deployment and owner.generation and piece.task_run == owner.run_digest):
+        return False
+    # By its name alone: of this task run, and of none of the lives that this generation may have.
+    lives = range(owner.life, owner.life + _LIVES_AHEAD)
+    return piece.owner not in {replace(owner, life=life).digest for life in lives}
 
 
 def _claim(

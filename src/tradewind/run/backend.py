@@ -124,6 +124,8 @@ class Piece:
         sight: How far it is.
         started: When, where the system knows.
         ended: When that was, where it has ended and the system knows.
+        task_run: `Owner.run_digest` of whose it is, where the system keeps no title: the same for
+            all lives and all generations of a task run.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Piece:
     sight: Sight
     started: datetime | None = None
     ended: datetime | None = None
+    task_run: str = ""
 
 
 class Backend(ABC, Generic[WorkT]):
@@ -258,6 +261,16 @@ class Backend(ABC, Generic[WorkT]):
         Args:
             owner: Only this one's.
         """
+
+    def former(self, owner: Owner) -> Iterator[Piece]:
+        """Tell of work among which that of an owner's former lives and generations is.
+
+        Asked before the owner's own is started, in as few calls as the system allows.
+
+        Args:
+            owner: Who is about to start.
+        """
+        return self.list()
 
     def note(self) -> str:
         """Tell what the next attempt must know to find what this one is about to start.

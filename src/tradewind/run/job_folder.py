@@ -63,6 +63,7 @@ _POLL_SECONDS = 0.05
 _KILL_AFTER_SECONDS = 5
 _PIECE_BYTES = 1 << 20
 _LAST_LINE = 16 << 20
+_HIDDEN = re.compile(r"\..*?(?P<owner>[0-9a-f]{12})-(?P<number>\d+)\.[0-9a-f]{8}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -294,11 +295,15 @@ class JobFolderBackend(Backend[Command]):
         """Tell of job folders whose supervisor has not claimed a name."""
         for line in self._call(UNCLAIMED, self._root).splitlines():
             hidden, started, digest, number, title = line.split("\t", 4)
+            match = _HIDDEN.fullmatch(hidden)
+            if match is None:
+                continue  # somebody else's
             yield Piece(
                 name=hidden,
-                owner=digest,
+                # Where its creator has died before it wrote that.
+                owner=digest or match["owner"],
                 title=title,
-                number=int(number),
+                number=int(number or match["number"]),
                 sight=Sight(Status.PENDING, "it was prepared, and its creator has died"),
                 started=datetime.fromtimestamp(int(started), UTC) if started else None,
             )

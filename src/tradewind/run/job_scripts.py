@@ -82,11 +82,12 @@ undo=$9
 job=$root/$hidden
 if ! command -v setsid >/dev/null; then echo "the program setsid is missing"; exit; fi
 if ! { mkdir -p "$root" && mkdir "$job"; } 2>/dev/null; then echo "it cannot be made"; exit; fi
+# First whose it is: whoever dies here leaves a folder that says so.
 if ! {
-  printf '%s\n' "$command" > "$job/command" &&
-  printf '%s\n' "$environment" > "$job/environment" &&
   date +%s > "$job/began" &&
   printf '%s\n' "$owner" > "$job/owner" &&
+  printf '%s\n' "$command" > "$job/command" &&
+  printf '%s\n' "$environment" > "$job/environment" &&
   { [ -z "$undo" ] || printf '%s\n' "$undo" > "$job/undo"; } &&
   : > "$job/log"
 } 2>/dev/null; then
@@ -312,12 +313,19 @@ UNCLAIMED = (
     + r"""
 cd "$1" 2>/dev/null || exit 0
 for hidden in .[!.]*; do
-  [ -d "$hidden" ] && [ ! -h "$hidden" ] && [ -e "$hidden/owner" ] || continue
+  [ -d "$hidden" ] && [ ! -h "$hidden" ] || continue
   name=${hidden#.}
   name=${name%.*}
   [ "$(readlink "$name")" != "$hidden" ] || continue
-  read -r digest number title < "$hidden/owner"
-  began=
+  # A supervisor that is about to claim the name.
+  if [ -e "$hidden/process" ]; then
+    pid= rest= identity=
+    { read -r pid rest < "$hidden/process"; } 2>/dev/null
+    [ -z "$pid" ] || identify "$pid"
+    [ -z "$identity" ] || [ "$identity" != "$pid $rest" ] || continue
+  fi
+  digest= number= title= began=
+  { read -r digest number title < "$hidden/owner"; } 2>/dev/null
   { read -r began < "$hidden/began"; } 2>/dev/null
   printf '%s\t%s\t%s\t%s\t%s\n' "$hidden" "$began" "$digest" "$number" "$title"
 done

@@ -24,7 +24,9 @@ class Leftover:
         remove: Takes it away; may be called again.
         reason: Why nobody needs it any more, or why that is not known.
         certain: Whether it is known that nobody needs it.
-        others: Whether it is known to belong to another Airflow.
+        others: Whether it is known to belong to another Airflow, or may not be Tradewind's at all:
+            no age makes it a leftover.
+        task_run: `Owner.run_digest`, where it does not say its owner in words.
     """
 
     system: str
@@ -36,6 +38,7 @@ class Leftover:
     reason: str = "unknown"
     certain: bool = False
     others: bool = False
+    task_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Verdict:
     others: bool = False
 
 
-Ask = Callable[[str | None, str], Verdict]
-"""Asked with an owner's digest and title."""
+Ask = Callable[[str | None, str, str], Verdict]
+"""Asked with an owner's digest and title, and the digest of its task run."""
 
 
 def judge(
@@ -79,11 +82,13 @@ def judge(
     for one in found:
         if older_than is not None and (one.since is None or now - one.since < older_than):
             continue
-        verdict = ask(one.owner, one.title)
+        verdict = ask(one.owner, one.title, one.task_run)
         if verdict.alive:
             continue
         certain = verdict.alive is False
-        yield replace(one, reason=verdict.reason, certain=certain, others=verdict.others)
+        yield replace(
+            one, reason=verdict.reason, certain=certain, others=one.others or verdict.others
+        )
 
 
 def owner_of_title(title: str, digest: str) -> Owner | None:

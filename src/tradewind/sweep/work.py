@@ -15,12 +15,14 @@ __all__ = ["leftovers_of_work"]
 def leftovers_of_work(system: str, backend: Backend[Any]) -> Iterator[Leftover]:
     """List all work that Tradewind has on a system, whoever it belongs to.
 
+    And what was prepared to become work and has never claimed a name: its environment is readable.
+
     Args:
         system: What the system is called.
         backend: The system.
 
     Raises:
-        TradewindError: As `Backend.list`.
+        TradewindError: As `Backend.list` and `Backend.unclaimed`.
     """
     # All of it first: what is removed meanwhile would confuse a listing in pages.
     for listed in list(backend.list()):
@@ -34,4 +36,14 @@ def leftovers_of_work(system: str, backend: Backend[Any]) -> Iterator[Leftover]:
             title=piece.title,
             since=piece.started,
             remove=partial(backend.remove, piece.name),
+            task_run=piece.task_run,
+        )
+    for piece in list(backend.unclaimed()):
+        yield Leftover(
+            system=system,
+            what=f"prepared work {piece.name}",
+            owner=piece.owner,
+            title=piece.title,
+            since=piece.started,
+            remove=partial(backend.remove_unclaimed, piece.name),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,24 @@ def test_a_job_is_stopped(backend, owner, bucket):
     sight = until_ended(backend, name)
     assert (sight.status, sight.reason) == (Status.FAILED, "it was stopped")
     backend.remove(name)
+
+
+@pytest.mark.parametrize("name", ["", "the-user-s-name"])
+def test_a_run_that_is_made_again_ends_what_the_deleted_one_has_left(session, owner, bucket, name):
+    name = name and f"{name}-{uuid.uuid4().hex[:8]}"
+    there = replace(owner, deployment="here", generation="g1")
+    others, again = replace(there, deployment="there"), replace(there, generation="g2")
+    started: list[str] = []
+    backend = SageMakerBackend(session, called=name)
+    work = training(bucket, epochs="1000000")
+    for each in (there, others, again):
+        claimed = claim(backend, each, work, memory=Memory())
+        assert claimed.started
+        started.append(claimed.name)
+    assert until_ended(backend, started[0]).reason == "it was stopped"
+    assert [backend.look(each).status.ended for each in started] == [True, False, False]
+    for each in started:
+        backend.remove(each)
 
 
 def test_what_is_not_there_is_absent(backend, owner):

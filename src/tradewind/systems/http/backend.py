@@ -27,7 +27,12 @@ from tradewind.systems.http.moving_log import new_lines
 __all__ = ["JobApi", "JobLog", "RestConnection", "RestJob", "RestJobBackend"]
 
 _PREFIX = "tradewind-"
-_NAME = re.compile(rf"^{_PREFIX}(?P<title>.*-|t)(?P<owner>[0-9a-f]{{12}})-(?P<number>\d+)$")
+_NAME = re.compile(
+    rf"^{_PREFIX}(?P<title>.*?-|t)(?:(?P<task_run>[0-9a-f]{{12}})-)?"
+    r"(?P<owner>[0-9a-f]{12})-(?P<number>\d+)$"
+)
+#: From this on two digests and some words fit.
+_LONG_NAME = 32
 _POLL_SECONDS = 0.5
 _REMOVE_SECONDS = 10.0
 _STOP_SECONDS = 3.0
@@ -62,9 +67,18 @@ class RestJobBackend(Backend[RestJob]):
         self._server.close()
 
     def name_of(self, owner: Owner, number: int) -> str:
-        """Spell a name: lower-case letters, digits and hyphens."""
+        """Spell a name: lower-case letters, digits and hyphens.
+
+        An owner with a generation has the digest of its task run in it, too, where there is room:
+        what another generation has left is known by that, since a name is all that is kept.
+        """
         end = f"-{number}"
-        return _PREFIX + owner.name(limit=self.api.name_limit - len(_PREFIX) - len(end)) + end
+        room = self.api.name_limit - len(_PREFIX) - len(end)
+        if owner.deployment and owner.generation and room >= _LONG_NAME:
+            room -= len(owner.run_digest) + 1
+            readable = owner.name(limit=room).rpartition("-")[0]
+            return "-".join([_PREFIX + (readable or "t"), owner.run_digest, owner.digest]) + end
+        return _PREFIX + owner.name(limit=room) + end
 
     # ------------------------------------------------------------------------------------- start
 
@@ -226,7 +240,15 @@ class RestJobBackend(Backend[RestJob]):
             sight = self.look(name) if found is MISSING else self._sight(job, name)
             started = JsonPath(self.api.started).find(job) if self.api.started else None
             title = str(owner) if owner else match["title"].rstrip("-")
-            yield Piece(name, match["owner"], title, int(match["number"]), sight, _time(started))
+            yield Piece(
+                name,
+                match["owner"],
+                title,
+                int(match["number"]),
+                sight,
+                _time(started),
+                task_run=match["task_run"] or "",
+            )
 
     def _names_from(self, owner: Owner) -> Iterator[str]:
         """Names that are addresses are tried, one after the other, until one is free."""

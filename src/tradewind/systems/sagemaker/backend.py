@@ -349,6 +349,20 @@ class SageMakerBackend(Backend[Work]):
             if match and match[1] == owner.digest and one[f"{word}Name"] != self._called:
                 yield self._own(one, owner, int(match[2]))
 
+    def former(self, owner: Owner) -> Iterator[Piece]:
+        """List what is in progress under names that begin as this owner's do; tags say whose."""
+        which = {"StatusEquals": "InProgress"}
+        begin = self._called or self.name_of(owner, 1).rpartition(owner.digest)[0]
+        if begin:
+            which["NameContains"] = begin[: self.kind.name_limit]
+        pages = self._api.pages(
+            "its jobs", self.kind.operation("list"), self.kind.summaries, **which
+        )
+        for one in list(pages):
+            piece = self.confirm(self._piece(one, "", "", 0))
+            if piece is not None:
+                yield piece
+
     def _own(self, one: Mapping[str, Any], owner: Owner, number: int) -> Piece:
         self._seen[owner.digest, number] = one[f"{self.kind.word}Name"]
         return self._piece(one, owner.digest, str(owner), number)

@@ -9,12 +9,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
+from tradewind.run.attend import claim
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Sight, Status
 
 DEADLINE = 60.0
@@ -137,6 +139,30 @@ class BackendConformance:
         until_logged(backend, name, "once")
         assert [line.text for line in backend.logs(name, None, wait=0.2)] == ["once"]
         assert [piece.name for piece in backend.list(owner)] == [name]
+
+    def test_a_run_that_is_made_again_ends_what_the_deleted_one_has_left(
+        self, backend: Backend[Any], owner: Owner
+    ) -> None:
+        class Notes(dict[str, str]):
+            def set(self, key: str, value: str) -> None:
+                self[key] = value
+
+        here = replace(owner, deployment="here", generation="g1")
+        others = replace(here, deployment="there")
+        again = replace(here, generation="g2")
+        names = [backend.name_of(each, 1) for each in (here, others, again)]
+        work = self.work("sleep 60")
+        try:
+            for each in (here, others, again):
+                # `claim` is told of each by its system alone.
+                claimed = claim(backend, each, work, memory=Notes())
+                assert (claimed.name, claimed.started) == (backend.name_of(each, 1), True)
+            working = (Status.RUNNING, Status.PENDING)
+            assert [backend.look(name).status in working for name in names] == [False, True, True]
+            assert claim(backend, again, work, memory=Notes()).started is False
+        finally:
+            for name in names:
+                backend.remove(name)
 
     def test_stop_ends_the_work_and_all_it_has_started(
         self, backend: Backend[Any], start: Any
