@@ -250,7 +250,7 @@ def test_a_triggerer_that_dies_leaves_the_work_to_the_next_one(place: Place):
 @pytest.mark.long
 def test_a_triggerer_that_was_taken_for_dead_leaves_the_work_alone(place: Place):
     """It comes back, and Airflow tells its trigger the same as when a person ends the task."""
-    goes_on = "goes on: another triggerer watches it"
+    goes_on = "is left alone here: its task waits"
     said: list[bool] = []
 
     def move() -> None:

@@ -176,13 +176,14 @@ def test_it_says_what_has_ended_and_where_its_log_stands(
 
     async def watch() -> dict[str, Any]:
         task = asyncio.create_task(fired(trigger("work", cursor="10", number=3, started=False)))
-        await until(lambda: len(said) >= 2490)
+        await until(lambda: len(said) >= 2491)
         backend.works["work"] = Sight(Status.FAILED, "it ended with exit status 1", 1)
         return await task
 
     event = run(watch())
     assert event == {"name": "work", "number": 3, "started": False, "cursor": "2500"}
-    assert said == [f"01:02:03.000 line {n}" for n in range(10, 2500)]
+    assert said[0] == "Waiting for work."
+    assert said[1:] == [f"01:02:03.000 line {n}" for n in range(10, 2500)]
 
 
 def test_a_trigger_that_is_made_again_goes_on(
@@ -252,8 +253,8 @@ def test_trouble_that_does_not_pass_goes_back_to_the_task(
         return await asyncio.gather(*tasks)
 
     assert [event["name"] for event in run(watch())] == ["work-0", "work-1", "work-2"]
-    assert len(said) == 3
-    assert all(str(error.args[0]) in line for line in said)
+    assert len(said) == 6
+    assert all(str(error.args[0]) in line for line in said[3:])
     assert not backend.ended
 
 
@@ -364,3 +365,14 @@ def test_who_is_cancelled_while_it_connects_does_not_harm_the_others(
         await second
 
     run(watch())
+
+
+def test_a_waiting_task_s_log_says_what_it_waits_for_and_where(
+    backend: Counting, trigger: Callable[..., WorkTrigger], said: list[str]
+):
+    about = "on Docker at unix:///run/docker.sock, image busybox:1"
+    backend.works["work"] = Sight(Status.SUCCEEDED)
+    made = trigger("work", about=about)
+    run(fired(made))
+    assert said[0] == f"Waiting for work, {about}."
+    assert made.serialize()[1]["about"] == about

@@ -49,6 +49,7 @@ class WorkTrigger(BaseTrigger):
         started: Whether the task that waits has started it.
         poll_interval: Seconds between two listings of the system; the shortest one asked for.
         cursor: Of the last line of the log that is known.
+        about: What runs where, in words, for the log.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class WorkTrigger(BaseTrigger):
         started: bool,
         poll_interval: float = 5.0,
         cursor: str | None = None,
+        about: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spec = spec
@@ -67,10 +69,11 @@ class WorkTrigger(BaseTrigger):
         self.started = started
         self.poll_interval = poll_interval
         self.cursor = cursor
+        self.about = about
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what makes this trigger again, in another triggerer maybe."""
-        names = ("spec", "name", "number", "started", "poll_interval", "cursor")
+        names = ("spec", "name", "number", "started", "poll_interval", "cursor", "about")
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {name: getattr(self, name) for name in names},
@@ -78,6 +81,7 @@ class WorkTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the end of the work, or for what only the task itself can tell a person."""
+        self.log.info("Waiting for %s%s.", self.name, self.about and f", {self.about}")
         try:
             await self._wait()
         except TradewindError as error:
@@ -127,7 +131,12 @@ class WorkTrigger(BaseTrigger):
         """
         state = await asyncio.to_thread(self._state)
         if state == "deferred":
-            self.log.info("%s goes on: another triggerer watches it.", self.name)
+            # Cleared and waiting again, the task's new life has ended what this one has waited for.
+            self.log.info(
+                "%s is left alone here: its task waits, in another triggerer or in a later life "
+                "that has ended what it does not want.",
+                self.name,
+            )
             return
         call = partial(copy_context().run, self._end, state)
         ending = asyncio.get_running_loop().run_in_executor(_ENDERS, call)
@@ -145,7 +154,7 @@ class WorkTrigger(BaseTrigger):
                 return
             end(backend, self.name)
         finally:
-            _close(backend)
+            backend.close()
         self.log.info("Stopped and removed %s.", self.name)
 
     def _state(self) -> str | None:
@@ -179,12 +188,6 @@ class WorkTrigger(BaseTrigger):
 
 def _take(lines: Iterator[LogLine]) -> list[LogLine]:
     return list(islice(lines, _LINES_AT_ONCE))
-
-
-def _close(backend: Backend[Any]) -> None:
-    close = getattr(backend, "close", None)
-    if close is not None:
-        close()
 
 
 class Watcher:
@@ -280,7 +283,7 @@ class Watcher:
             if self._task is not None:
                 self._task.cancel()
             # After the listing that is under way; it may wait for a connection to end.
-            self._lister.submit(_close, self.backend)
+            self._lister.submit(self.backend.close)
             self._lister.shutdown(wait=False)
             self._readers.shutdown(wait=False, cancel_futures=True)
 

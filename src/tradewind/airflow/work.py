@@ -66,6 +66,7 @@ class WorkOperator(NamedTemplateFiles, BaseOperator):
     """The longest time between two looks of a task that is not deferred; its `poll_interval` where
     this is None, which spares systems that count calls."""
 
+    _about = "elsewhere"
     _asked_to_end = False
     _owned: tuple[Any, Any] | None = None
 
@@ -192,10 +193,12 @@ class WorkOperator(NamedTemplateFiles, BaseOperator):
 
         owner = self._owner(context)
         with self._opened() as backend:
+            work = self.make_work(context)
+            self._about = backend.about(work)
             claimed = claim(
                 backend,
                 owner,
-                self.make_work(context),
+                work,
                 memory=self._memory(context),
                 tell=told_to_work(context, owner),
                 since=run_began(context),
@@ -211,7 +214,7 @@ class WorkOperator(NamedTemplateFiles, BaseOperator):
         from tradewind.run.attend import recall_cursor
 
         how = "Started" if claimed.started else "Attending what an earlier attempt has started:"
-        self.log.info("%s %s.", how, claimed.name)
+        self.log.info("%s %s, %s.", how, claimed.name, self._about)
         cursor = None
         if not claimed.started:
             cursor = recall_cursor(self._memory(context), self._owner(context), claimed.name)
@@ -223,6 +226,7 @@ class WorkOperator(NamedTemplateFiles, BaseOperator):
                 started=claimed.started,
                 poll_interval=self.poll_interval,
                 cursor=cursor,
+                about=self._about,
             ),
             method_name="execute_complete",
             timeout=self._defer_timeout(),
@@ -378,9 +382,7 @@ class WorkOperator(NamedTemplateFiles, BaseOperator):
         try:
             yield backend
         finally:
-            close = getattr(backend, "close", None)
-            if close is not None:
-                close()
+            backend.close()
 
     @contextmanager
     def _naming_input(self) -> Iterator[None]:

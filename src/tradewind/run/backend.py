@@ -180,6 +180,14 @@ class Backend(ABC, Generic[WorkT]):
             AlreadyStartedError: The name is taken.
         """
 
+    def about(self, work: WorkT) -> str:
+        """Say in words where work runs, and what of it tells a person which it is.
+
+        Args:
+            work: What is to run. Nothing of it that may be secret is said.
+        """
+        return f"on {self.name}"
+
     def resume(self, name: str) -> None:
         """Begin what was claimed and not begun, as after a death in between; may be repeated.
 

@@ -146,6 +146,10 @@ class JobFolderBackend(Backend[Command]):
         """Spell a name: as file names go."""
         return f"{owner.name(limit=100)}-{number}"
 
+    def about(self, work: Command) -> str:
+        """Name the machine and the folder of job folders."""
+        return f"on {self._where}, in {self._asked_root}"
+
     def start(self, owner: Owner, number: int, work: Command, *, tell: Mapping[str, str]) -> None:
         """Prepare the folder, and let a supervisor claim the name and start."""
         environment = {**tell, **work.environment}

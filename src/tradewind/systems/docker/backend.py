@@ -121,6 +121,10 @@ class DockerBackend(Backend[Container]):
         """Spell a name: as container names go, and as host names do."""
         return f"{owner.name(limit=58)}-{number}"
 
+    def about(self, work: Container) -> str:
+        """Name engine and image."""
+        return f"on Docker at {self._engine.url}, image {work.image}"
+
     # ------------------------------------------------------------------------------------ start
 
     def start(self, owner: Owner, number: int, work: Container, *, tell: Mapping[str, str]) -> None:

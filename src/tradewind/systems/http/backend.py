@@ -80,6 +80,10 @@ class RestJobBackend(Backend[RestJob]):
             return "-".join([_PREFIX + (readable or "t"), owner.run_digest, owner.digest]) + end
         return _PREFIX + owner.name(limit=room) + end
 
+    def about(self, work: RestJob) -> str:
+        """Name the API."""
+        return f"on {self._where}"
+
     # ------------------------------------------------------------------------------------- start
 
     def start(self, owner: Owner, number: int, work: RestJob, *, tell: Mapping[str, str]) -> None:

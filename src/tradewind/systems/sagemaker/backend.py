@@ -148,6 +148,10 @@ class SageMakerBackend(Backend[Work]):
         """Call the job as an earlier attempt has called it."""
         self._called = note
 
+    def about(self, work: Work) -> str:
+        """Name kind and region."""
+        return f"a {self.kind.word} of {self._api.where}"
+
     # ------------------------------------------------------------------------------- start, look
 
     def start(self, owner: Owner, number: int, work: Work, *, tell: Mapping[str, str]) -> None:

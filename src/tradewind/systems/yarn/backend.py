@@ -129,6 +129,10 @@ class YarnBackend(Backend[YarnWork]):
         end = f"-{number}"
         return f"{_TAG}-{owner.name(limit=_TAG_LENGTH - len(_TAG) - 1 - len(end))}{end}"
 
+    def about(self, work: YarnWork) -> str:
+        """Name the ResourceManager."""
+        return f"on {self._where}"
+
     # ------------------------------------------------------------------------------------- start
 
     def start(self, owner: Owner, number: int, work: YarnWork, *, tell: Mapping[str, str]) -> None:
