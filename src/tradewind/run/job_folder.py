@@ -13,6 +13,7 @@ a connection reaches it::
         process            the supervisor's pid, its start time, the machine's boot id
         log                stdout and stderr of the work
         result             what TRADEWIND_RESULT names
+        cgroup             the control group of the work, where it could have one of its own
         stopped            there when the work was stopped
         reason             one line that the work may leave beside its result: why it has failed
         exit               the exit status, written when it has ended

@@ -49,6 +49,21 @@ echo started
 exec >/dev/null
 trap : TERM HUP INT
 job=$root/$hidden
+# A group of its own where this account may make one (cgroup v2, alone or beside v1): it holds what
+# has left the session and has thrown its environment away, too.
+group=
+for base in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+  [ -e "$base/cgroup.controllers" ] || continue
+  here=$base$(sed -n 's/^0:://p' /proc/self/cgroup)
+  here=${here%/}
+  if mkdir "$here/tradewind-${hidden#.}" && {
+    echo $$ > "$here/tradewind-${hidden#.}/cgroup.procs" || ! rmdir "$here/tradewind-${hidden#.}"
+  }; then
+    group=$here/tradewind-${hidden#.}
+    echo "$group" > "$job/cgroup"
+  fi
+  break
+done 2>/dev/null
 (
   trap - TERM HUP INT
   # Stopped before this was there to be told.
@@ -70,6 +85,9 @@ done
 wait "$work" 2>/dev/null
 again=$?
 [ "$again" = 127 ] || code=$again
+if [ -n "$group" ]; then
+  { echo $$ > "$here/cgroup.procs" && rmdir "$group"; } 2>/dev/null
+fi
 echo "$code" > "$job/exit.new"
 mv "$job/exit.new" "$job/exit"
 """
@@ -139,6 +157,9 @@ members() {
 # take away what it was started with. $hidden is drawn once: nobody else's work has it.
 marked() {
   [ -n "$hidden" ] || return 0
+  cgroup=
+  { read -r cgroup < "$job/cgroup"; } 2>/dev/null
+  case $cgroup in */tradewind-"${hidden#.}") cat "$cgroup/cgroup.procs" 2>/dev/null ;; esac
   if printf 'a\0b\0' | grep -qFxz b 2>/dev/null; then
     grep -lsFxz "TRADEWIND_JOB=$hidden" /proc/[0-9]*/environ | cut -d/ -f3
   else
@@ -248,6 +269,18 @@ fi
 if [ -n "$hidden" ] && [ -n "$whole" ] && [ -e "$job/undo" ]; then
   said=$(undo "$job" 2>&1) || { printf 'kept %s\n' "$said"; exit 0; }
 fi
+cgroup=
+{ read -r cgroup < "$job/cgroup"; } 2>/dev/null
+case $cgroup in
+  */tradewind-"${hidden#.}")
+    # Empty at once, but for processes that are just ending.
+    for round in 1 2 3; do
+      [ -d "$cgroup" ] && ! rmdir "$cgroup" 2>/dev/null && [ -n "$whole" ] || break
+      # What has ended by itself may have left something that goes on.
+      case $seen in exit*) [ -e "$job/stopped" ] || break ;; esac
+      sleep 1
+    done ;;
+esac
 if [ -n "$hidden" ]; then
   # Who reads a result meanwhile is told so.
   : > "$job/removing"
