@@ -17,6 +17,7 @@ from tradewind.owner import Owner
 from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
+    GoneError,
     LogLine,
     Piece,
     Sight,
@@ -226,31 +227,37 @@ def attend(
             f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code, final=sight.final
         )
 
-    def collect() -> tuple[str | None, bool]:
-        found = backend.result(name, limit=result_limit)
+    def collect() -> tuple[str | None, bool, bool]:
+        """Give the result, whether the log has it, and whether the work was surely there."""
+        try:
+            found = backend.result(name, limit=result_limit)
+        except GoneError:
+            return None, False, False
         if found is not None:
             result: str | None = _text_of(backend, name, found)
             check(result or "")
-            return result, False
+            return result, False, True
+        sure = backend.tells_gone
         if whole_log:
-            result = _whole_log(backend, name, result_limit)
+            result, sure = _whole_log(backend, name, result_limit), False
         elif last_line:
             result = life.last_line if backend.log_is_exact else None
-            result = backend.last_line(name) if result is None else result
+            if result is None:
+                # Read after its result was: it may have gone in between.
+                result, sure = backend.last_line(name), False
             _check_size(backend, name, result, result_limit)
         else:
             result = None
-        return result, result is not None
+        return result, result is not None, sure
 
     try:
-        result, from_log = life.patiently(collect)
+        result, from_log, sure = life.patiently(collect)
     except InputError:
         # It would be as wrong the next time.
         notes.set("failed", str(claimed.number))
         life.patiently(lambda: backend.remove(name))
         raise
-    handed_back = result is not None and not from_log
-    if not handed_back and life.patiently(lambda: backend.look(name)).status is Status.ABSENT:
+    if not sure and life.patiently(lambda: backend.look(name)).status is Status.ABSENT:
         if (outcome := notes.outcome()) is not None:
             # Another attempt removed it while this one was collecting: that one has it whole.
             return outcome

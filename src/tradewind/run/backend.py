@@ -14,12 +14,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
 
 __all__ = [
     "AlreadyStartedError",
     "Backend",
+    "GoneError",
     "LogLine",
     "Piece",
     "Sight",
@@ -37,6 +38,10 @@ _LAST_LINE = 16 << 20
 
 class AlreadyStartedError(TradewindError):
     """The name is taken: the work under it was started before, and is to be attended."""
+
+
+class GoneError(RetryError):
+    """The work is not there any more: somebody else has removed it."""
 
 
 class UnreachableError(SetupError):
@@ -157,6 +162,9 @@ class Backend(ABC, Generic[WorkT]):
     log_is_exact = False
     """Whether `logs` gives every line once, so that who has read to its end knows the last one."""
 
+    tells_gone = False
+    """Whether `result` raises `GoneError` for work that is gone, so that None is no result."""
+
     @abstractmethod
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell the name of an owner's piece of work as this system can.
@@ -227,6 +235,7 @@ class Backend(ABC, Generic[WorkT]):
 
         Raises:
             InputError: It is larger than `limit`.
+            GoneError: The work is not there, where the backend `tells_gone`.
         """
 
     def last_line(self, name: str) -> str | None:

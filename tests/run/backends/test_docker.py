@@ -399,4 +399,4 @@ def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTes
     )
     backend.close()
     print(f"{engine.calls} calls of the engine")
-    assert engine.calls <= 13
+    assert engine.calls <= 11

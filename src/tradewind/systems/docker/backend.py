@@ -24,7 +24,15 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    GoneError,
+    LogLine,
+    Piece,
+    Sight,
+    Status,
+)
 from tradewind.run.words import in_words
 from tradewind.systems.docker.engine import (
     Engine,
@@ -104,6 +112,7 @@ class DockerBackend(Backend[Container]):
 
     name = "docker"
     log_is_exact = True
+    tells_gone = True
 
     def __init__(self, engine: Engine, *, say: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
@@ -132,9 +141,19 @@ class DockerBackend(Backend[Container]):
         name = self.name_of(owner, number)
         for line in (work.command, work.entrypoint):
             _words_of(line)  # before anything is pulled
-        self._pull(work)
+        if work.pull not in ("missing", "always", "never"):
+            raise InputError(f"Docker: pull is {work.pull!r}; use missing, always or never.")
         prepared = f"{name}-{secrets.token_hex(4)}"
-        self._create(prepared, owner, number, work, tell)
+        if work.pull == "always":
+            self._pull(work)
+        try:
+            self._create(prepared, owner, number, work, tell)
+        except EngineRefusedError as error:
+            # That the image is there is seen by the container.
+            if error.status != 404 or work.pull == "always" or self._has_image(work):
+                raise
+            self._pull(work)
+            self._create(prepared, owner, number, work, tell)
         try:
             self._engine.ask(
                 "POST",
@@ -184,17 +203,15 @@ class DockerBackend(Backend[Container]):
                 ) from error
             raise
 
+    def _has_image(self, work: Container) -> bool:
+        path, what = f"/images/{work.image}/json", f"the image {work.image!r}"
+        return self._engine.ask("GET", path, what=what, fine=(404,)).status_code != 404
+
     def _pull(self, work: Container) -> None:
-        if work.pull not in ("missing", "always", "never"):
-            raise InputError(f"Docker: pull is {work.pull!r}; use missing, always or never.")
-        what = f"the image {work.image!r}"
-        there = self._engine.ask("GET", f"/images/{work.image}/json", what=what, fine=(404,))
-        if there.status_code != 404 and work.pull != "always":
-            return
         if work.pull == "never":
             raise InputError(
-                f"Docker at {self._engine.url}: {what} is not there, and it is not to be pulled. "
-                "Build or load it on that engine."
+                f"Docker at {self._engine.url}: the image {work.image!r} is not there, and it is "
+                "not to be pulled. Build or load it on that engine."
             )
         for line in self._engine.pull(work.image, work.login, platform=work.platform):
             self._say(line)
@@ -401,7 +418,10 @@ class DockerBackend(Backend[Container]):
             if error.status != 404:
                 raise
             self._refuse_link(name, error.headers)
-            return None
+            if _RESULT in str(error):
+                return None
+            # It is not the file that is missing.
+            raise GoneError(str(error)) from error
         except RetryError as error:
             # A link to itself is an internal error (500) to the engine, each time it is asked.
             if not re.search(r"too many (levels of symbolic )?links", str(error)):
