@@ -252,6 +252,11 @@ def attend(
 
     try:
         result, from_log, sure = life.patiently(collect)
+    except RetryError:
+        # Another attempt may have removed it in the middle of this: that one has it whole.
+        if (outcome := notes.outcome()) is not None:
+            return outcome
+        raise
     except InputError:
         # It would be as wrong the next time.
         notes.set("failed", str(claimed.number))
