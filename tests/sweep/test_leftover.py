@@ -17,7 +17,7 @@ def thing(name: str, *, hours: float | None = 1.0) -> Leftover:
     return Leftover("system", name, name, "", since, lambda: None)
 
 
-def ask(digest: str | None, _: str) -> Verdict:
+def ask(digest: str | None, _: str, __: str) -> Verdict:
     return {
         "alive": Verdict(True, "it runs"),
         "gone": Verdict(False, "it is gone"),

@@ -49,8 +49,7 @@ is gone, as its metadata database says, which is read where `airflow` itself wou
 AIRFLOW__DATABASE__SQL_ALCHEMY_CONN). What a task run may still come back for is never listed.
 Where nobody knows (Airflow cannot be asked, or a thing does not say whose it is, as what was made
 before owners had a deployment) the reason says so, and it is removed only with --older-than, or by
-its name with --remove. What another Airflow owns, and an upload that may not be Tradewind's, is
-removed only by its name.
+its name with --remove. What another Airflow owns is removed only by its name.
 
 Credentials come from Airflow connections, or where a URI is given, from the environment.
 

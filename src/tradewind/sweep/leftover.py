@@ -24,8 +24,7 @@ class Leftover:
         remove: Takes it away; may be called again.
         reason: Why nobody needs it any more, or why that is not known.
         certain: Whether it is known that nobody needs it.
-        others: Whether it is known to belong to another Airflow, or may not be Tradewind's at all:
-            no age makes it a leftover.
+        others: Whether it is known to belong to another Airflow.
         task_run: `Owner.run_digest`, where it does not say its owner in words.
     """
 
@@ -86,9 +85,7 @@ def judge(
         if verdict.alive:
             continue
         certain = verdict.alive is False
-        yield replace(
-            one, reason=verdict.reason, certain=certain, others=one.others or verdict.others
-        )
+        yield replace(one, reason=verdict.reason, certain=certain, others=verdict.others)
 
 
 def owner_of_title(title: str, digest: str) -> Owner | None:
