@@ -88,8 +88,8 @@ again=$?
 if [ -n "$group" ]; then
   { echo $$ > "$here/cgroup.procs" && rmdir "$group"; } 2>/dev/null
 fi
-echo "$code" > "$job/exit.new"
-mv "$job/exit.new" "$job/exit"
+# On a full disk the first one stays, empty: a look tells that.
+echo "$code" > "$job/exit.new" && mv "$job/exit.new" "$job/exit"
 """
 )
 

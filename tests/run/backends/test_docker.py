@@ -11,7 +11,7 @@ import pytest
 
 from busybox import IMAGE
 from container_engine import Engine as EngineOfTests
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
 from tradewind.run.backend import AlreadyStartedError, Status
@@ -263,6 +263,24 @@ def test_what_is_there_of_a_log_that_goes_on_is_told_at_once(backend: DockerBack
     assert list(backend.logs(name, ready.cursor, wait=0)) == []
     assert len(list(backend.logs(name, None, wait=0))) == 501
     backend.remove(name)
+
+
+def test_a_container_that_goes_while_its_log_is_read_is_for_the_next_look_to_judge(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    backend.start(owner, 1, shell("echo ready; exec sleep 1000"), tell={})
+    name = backend.name_of(owner, 1)
+    ready = until_logged(backend, name, "ready")
+    assert backend.look(name).status is Status.RUNNING
+    daemon.client.delete(f"/containers/{name}", params={"force": "true"}).raise_for_status()
+    # The engine answers 404, for which no task fails for good.
+    for after, wait in ((ready.cursor, 0.0), (None, 0.0), (None, 0.1)):
+        with pytest.raises(RetryError):
+            list(backend.logs(name, after, wait=wait))
+    with pytest.raises(RetryError):
+        backend.result(name, limit=10)
+    assert backend.look(name).status is Status.ABSENT
+    assert list(backend.logs(name, ready.cursor, wait=0)) == []
 
 
 def test_lines_have_the_time_they_were_written(backend: DockerBackend, owner: Owner):

@@ -277,6 +277,33 @@ def test_vanished_work_is_undone_when_it_is_stopped(
     backend.remove(name)
 
 
+def test_a_full_disk_is_told_as_such(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        backend = ProcessBackend(disk / "jobs")
+        owner = Owner("dag", "full", "task")
+        script = f"head -c 1m /dev/zero > {disk}/rest; echo 'no more'; exit 3"
+        backend.start(owner, 1, Command(script), tell={})
+        name = backend.name_of(owner, 1)
+        sight = until_ended(backend, name)
+        assert sight.status is Status.FAILED
+        assert f"the disk with its job folder in {disk}/jobs is full" in (sight.reason or "")
+        with pytest.raises(SetupError, match=r"is the disk full\?"):
+            backend.start(owner, 2, Command("true # " + "x" * 100_000), tell={})
+        backend.remove(name)
+        assert [each.name for each in (disk / "jobs").iterdir()] == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_work_says_why_it_has_failed(backend: ProcessBackend):
     said = "no\tsuch \\n thing"
     script = f"echo '{said}' > \"${{TRADEWIND_RESULT%/result}}/reason\"; exit 3"

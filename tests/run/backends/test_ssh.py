@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,40 @@ def test_a_key_itself_and_a_host_key_will_do(
     assert until_ended(backend, backend.name_of(owner, 1)).status is Status.SUCCEEDED
     backend.remove(backend.name_of(owner, 1))
     backend.close()
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_key_with_a_passphrase_opens_with_it_alone(
+    connection: SSHConnection,
+    server: SSHServer,
+    root: Path,
+    owner: Owner,
+    tmp_path: Path,
+    kind: str,
+):
+    key = tmp_path / "locked"
+    made = ["ssh-keygen", "-q", "-t", kind, "-N", "open sesame", "-f", str(key)]
+    subprocess.run(made, check=True)
+    known = server.folder / "key.pub"
+    before = known.read_text()
+    known.write_text(before + (tmp_path / "locked.pub").read_text())
+    ways = ({"key_file": str(key)}, {"key_file": None, "private_key": key.read_text()})
+    try:
+        for number, way in enumerate(ways, 1):
+            given = dataclasses.replace(connection, **way, passphrase="open sesame")
+            backend = SSHBackend(given, root=str(root))
+            backend.start(owner, number, Command("true"), tell={})
+            name = backend.name_of(owner, number)
+            assert until_ended(backend, name).status is Status.SUCCEEDED
+            backend.remove(name)
+            backend.close()
+            wrong = SSHBackend(dataclasses.replace(given, passphrase="s3cret"), root=str(root))
+            with pytest.raises(SetupError, match="Check the key and its passphrase") as refused:
+                wrong.look("x")
+            assert "s3cret" not in str(refused.value)
+            wrong.close()
+    finally:
+        known.write_text(before)
 
 
 def test_job_folders_are_found_from_the_account_s_home(
