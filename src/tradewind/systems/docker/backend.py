@@ -418,9 +418,9 @@ class DockerBackend(Backend[Container]):
             if error.status != 404:
                 raise
             self._refuse_link(name, error.headers)
-            if _RESULT in str(error):
+            # Docker names the file that is missing, podman says so of a file alone.
+            if _RESULT in str(error) or "no such file" in str(error):
                 return None
-            # It is not the file that is missing.
             raise GoneError(str(error)) from error
         except RetryError as error:
             # A link to itself is an internal error (500) to the engine, each time it is asked.
