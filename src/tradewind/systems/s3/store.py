@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 import threading
 import time
@@ -14,11 +13,11 @@ from functools import cached_property
 from itertools import islice
 from random import uniform
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import ObjectInfo, Store, Unfinished
-from tradewind.redaction import redacted, refuse_signed, shown_host, shown_uri
+from tradewind.redaction import refuse_signed, shown_host, shown_uri
+from tradewind.systems.s3.connecting import connected
 from tradewind.systems.s3.errors import (
     ConditionError,
     GoneError,
@@ -146,41 +145,10 @@ class S3Store(Store):
         """The boto3 client, which threads share."""
         with self._lock:
             if self._client is None:
-                self._client = self._connect()
+                self._client = connected(
+                    self.bucket, self._session, self._client_options, self.connections
+                )
             return self._client
-
-    def _connect(self) -> Any:
-        try:
-            import boto3
-            from botocore.config import Config
-        except ImportError as error:
-            raise MissingExtraError("boto3", extra="s3", purpose="S3") from error
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
-            connect_timeout=10,
-            read_timeout=60,
-            tcp_keepalive=True,
-            max_pool_connections=self.connections + 4,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            user_agent_extra="tradewind",
-        )
-        options = dict(self._client_options)
-        if options.get("config") is not None:
-            config = config.merge(options["config"])
-        options["config"] = config
-        try:
-            with translated(f"s3://{self.bucket}", "connect"):
-                client = (self._session or boto3.Session()).client("s3", **options)
-        except ValueError as error:  # an endpoint that is no URL
-            told = redacted(str(error), uris=[str(options.get("endpoint_url") or "")])
-            raise SetupError(
-                f"s3://{self.bucket}: {told}. Correct endpoint_url or the region."
-            ) from None
-        s3 = dict(client.meta.config.s3 or {})
-        if "payload_signing_enabled" not in s3 and _is_safe(client.meta.endpoint_url):
-            client.meta.config.s3 = {**s3, "payload_signing_enabled": False}
-        return client
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
@@ -443,13 +411,3 @@ def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
 
 def _replaced(where: str) -> RetryError:
     return RetryError(f"{where}: the object was replaced while it was read. Try again.")
-
-
-def _is_safe(endpoint: str) -> bool:
-    """Whether nobody between here and there can change what is sent."""
-    parts = urlsplit(endpoint)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    return False
