@@ -83,6 +83,8 @@ def make_wheel(python: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         run(python, "-m", "venv", scratch)
         tools = Path(scratch, "bin", "python")
+        # maturin looks for zig by the first python3 on PATH.
+        os.environ["PATH"] = f"{tools.parent}{os.pathsep}{os.environ.get('PATH', '')}"
         run(tools, "-m", "pip", "install", "-q", maturin[1], "ziglang==0.15.2")
         build = (tools, "-m", "maturin", "build", "--release", "--zig")
         run(*build, "--compatibility", "manylinux2014", "--out", folder, folder=PACKAGE)
