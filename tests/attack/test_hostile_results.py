@@ -135,7 +135,9 @@ def kept(text: str) -> bool:
 
 def check(
     attendants: Workers, action: str, folder: Path, attack: Attack, count: int, **options: Any
-) -> None:
+) -> list[str]:
+    """Give the work that may leave its folder: what it has started writes while it is removed."""
+    turning: list[str] = []
     secret = f"secret-{uuid.uuid4().hex}"
     (folder / "secret").write_text(secret)
     specials = list(SPECIAL) if action != "rest" else []
@@ -153,15 +155,21 @@ def check(
             what, found = content(chance)
             make = f"echo {base64.b64encode(found).decode()} | base64 -d > $TRADEWIND_RESULT"
         make = make.replace("SECRET", str(folder / "secret"))
-        told = attendants.run(
-            action,
-            run=name,
-            script=f"echo x >> {folder / name / 'ran'}; {make}",
-            memory=str(folder / name / "memory"),
-            log=str(folder / name / "log"),
-            limit=LIMIT,
+        given = {
+            "run": name,
+            "script": f"echo x >> {folder / name / 'ran'}; {make}",
+            "memory": str(folder / name / "memory"),
+            "log": str(folder / name / "log"),
+            "limit": LIMIT,
             **options,
-        )
+        }
+        told = attendants.run(action, **given)
+        if make.startswith("( n=0"):
+            turning.append(name)
+            for _ in range(50):
+                # It was a link while it was read; the next attempt may find the file.
+                if told.get("error") == "RetryError":
+                    told = attendants.run(action, **given)
         attack.note(what)
         label = f"{number}: {what} ({found!r:.80}): {told!r:.300}"
         attack.check(secret not in json.dumps(told), f"{label}: it has read what is not its own")
@@ -183,13 +191,15 @@ def check(
             turns = what == "a link and a file in turns"
             reason = found is None or turns or may_be_refused(found)
             attack.check(reason, f"{label}: it was refused for no reason")
+    return turning
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_of_a_process(attendants: Workers, tmp_path: Path, count: int):
     attack = Attack(PROMISE, HOW, "a process of this machine")
-    check(attendants, "process", tmp_path, attack, count, root=str(tmp_path / "jobs"))
+    turning = check(attendants, "process", tmp_path, attack, count, root=str(tmp_path / "jobs"))
     left = [path.name for path in (tmp_path / "jobs").iterdir()]
+    left = [name for name in left if not any(one in name for one in turning)]
     attack.check(not left, f"left behind: {left}")
     attack.finish()
 
@@ -201,8 +211,9 @@ def test_over_ssh(attendants: Workers, tmp_path: Path, server: SSHServer, count:
     where = {"port": server.port, "username": server.username}
     files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
     root = str(tmp_path / "jobs")
-    check(attendants, "ssh", tmp_path, attack, count, root=root, **where, **files)
+    turning = check(attendants, "ssh", tmp_path, attack, count, root=root, **where, **files)
     left = [path.name for path in (tmp_path / "jobs").iterdir()]
+    left = [name for name in left if not any(one in name for one in turning)]
     attack.check(not left, f"left behind: {left}")
     attack.finish()
 
