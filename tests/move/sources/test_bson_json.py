@@ -173,6 +173,7 @@ EVERY_TYPE = {
     "double": 1.5,
     "negative zero": -0.0,
     "tiny": 5e-324,
+    "as near to two": 1.5000686645507812,
     "large": 1.7976931348623157e308,
     "nan": float("nan"),
     "infinity": float("inf"),

@@ -18,21 +18,51 @@ pub fn double(out: &mut Vec<u8>, number: f64) {
 
 /// A finite double as Python's `repr` writes it.
 pub fn double_repr(out: &mut Vec<u8>, number: f64) {
-    // Digits and exponent of the shortest form, taken out of `d.ddde-x`.
-    let shortest = format!("{number:e}");
-    let (mantissa, exponent) = shortest.split_once('e').expect("it was asked for");
-    let exponent: i32 = exponent.parse().expect("a number");
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{number}");
-        out.extend_from_slice(plain.as_bytes());
-        if !plain.contains('.') {
+    // The same shortest digits: where two are as near, ryu takes the even one, as Python does.
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(number);
+    let text = match text.strip_prefix('-') {
+        Some(rest) => {
+            out.push(b'-');
+            rest
+        }
+        None => text,
+    };
+    let (mantissa, power) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = [whole, fraction].concat();
+    let digits = all.trim_start_matches('0');
+    // Where the point stands, counted from the first digit.
+    let mut point = whole.len() as i32 - (all.len() - digits.len()) as i32;
+    point += power.parse::<i32>().expect("a number");
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        out.extend_from_slice(b"0.0");
+        return;
+    }
+    if (-3..=16).contains(&point) {
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', -point as usize));
+            out.extend_from_slice(digits.as_bytes());
+        } else if digits.len() <= point as usize {
+            out.extend_from_slice(digits.as_bytes());
+            out.extend(std::iter::repeat_n(b'0', point as usize - digits.len()));
             out.extend_from_slice(b".0");
+        } else {
+            out.extend_from_slice(digits[..point as usize].as_bytes());
+            out.push(b'.');
+            out.extend_from_slice(digits[point as usize..].as_bytes());
         }
         return;
     }
-    out.extend_from_slice(mantissa.as_bytes());
-    let sign = if exponent < 0 { '-' } else { '+' };
-    out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
+    out.push(digits.as_bytes()[0]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(digits[1..].as_bytes());
+    }
+    let sign = if point < 1 { '-' } else { '+' };
+    out.extend_from_slice(format!("e{sign}{:02}", (point - 1).abs()).as_bytes());
 }
 
 pub fn integer(out: &mut Vec<u8>, number: i64) {
