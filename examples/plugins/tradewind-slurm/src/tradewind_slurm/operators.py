@@ -1,0 +1,81 @@
+"""A Slurm job that runs once for a task run, however often workers die."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.work import WorkOperator
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tradewind_slurm.backend import SlurmJob
+
+__all__ = ["SlurmOperator"]
+
+
+class SlurmOperator(WorkOperator):
+    """Runs a command as a batch job of Slurm.
+
+    What the command writes into the file that ``TRADEWIND_RESULT`` names becomes the XCom: JSON, or
+    else text; when it writes none, the last line of its output.
+
+    Args:
+        command: What a shell runs on the node. (templated)
+        root: A folder that the worker and the nodes share. (templated)
+        environment: Variables of the command; never on a command line. (templated)
+        partition: Where to run; Slurm's default when not given. (templated)
+        sbatch_options: Further options of ``sbatch``, like ``["--mem=4G"]``. (templated)
+        kwargs: `WorkOperator`'s: ``deferrable``, ``poll_interval``, ``result_limit``.
+    """
+
+    template_fields: Sequence[str] = (
+        "command",
+        "root",
+        "environment",
+        "partition",
+        "sbatch_options",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "command": "bash",
+        "environment": "python",
+    }
+
+    last_line = True
+    look_seconds = 2.0
+
+    def __init__(
+        self,
+        *,
+        command: str,
+        root: str,
+        environment: dict[str, Any] | None = None,
+        partition: str | None = None,
+        sbatch_options: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.command = command
+        self.root = root
+        self.environment = environment
+        self.partition = partition
+        self.sbatch_options = list(sbatch_options)
+
+    def backend_spec(self) -> BackendSpec:
+        """Say which folder."""
+        return BackendSpec("tradewind_slurm.backend:SlurmBackend", {"root": self.root})
+
+    def make_work(self, context: Context) -> SlurmJob:
+        """Describe the job."""
+        from tradewind_slurm.backend import SlurmJob
+
+        if not self.command:
+            raise InputError("SlurmOperator: there is no command. Say what is to run.")
+        options = list(self.sbatch_options)
+        if self.partition:
+            options.append(f"--partition={self.partition}")
+        variables = {name: str(value) for name, value in (self.environment or {}).items()}
+        return SlurmJob(self.command, variables, tuple(options))

@@ -1,0 +1,101 @@
+"""The plugin passes the public suite against a real Slurm, and is found by sweep."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tradewind_slurm.backend import SlurmBackend, SlurmJob
+
+from tradewind.errors import InputError
+from tradewind.owner import Owner
+from tradewind.run.backend import Status
+from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
+
+pytestmark = pytest.mark.xdist_group("slurm")
+
+
+@pytest.fixture
+def backend(slurm: Path, tmp_path: Path) -> SlurmBackend:
+    return SlurmBackend(tmp_path / "jobs")
+
+
+class TestSlurm(BackendConformance):
+    def work(self, script: str, **environment: str) -> SlurmJob:
+        return SlurmJob(script, environment)
+
+    def test_a_job_that_was_claimed_and_not_submitted_is_submitted_once(
+        self, backend, owner, monkeypatch
+    ) -> None:
+        """The worker died between the claim and sbatch, or before it wrote the id down."""
+        name = backend.name_of(owner, 1)
+        with monkeypatch.context() as dying:
+            dying.setattr(backend, "resume", lambda name: None)
+            backend.start(owner, 1, self.work("echo once; sleep 60"), tell={})
+        assert backend.look(name).status is Status.PENDING
+        backend.resume(name)
+        until_logged(backend, name, "once")
+        folder = backend._folder(name)
+        (folder / "job").unlink()
+        backend.resume(name)
+        assert [line.text for line in backend.logs(name, None, wait=0)] == ["once"]
+        told = subprocess.run(
+            ["squeue", "--noheader", "--name", name, "--format=%A"], capture_output=True, text=True
+        )
+        assert told.stdout.split() == [(folder / "job").read_text()]
+        backend.remove(name)
+
+    def test_a_second_submission_runs_nothing(self, backend, owner) -> None:
+        name = backend.name_of(owner, 1)
+        backend.start(owner, 1, self.work("echo ran"), tell={})
+        until_ended(backend, name)
+        run = str(backend._folder(name) / "run")
+        subprocess.run(["sbatch", "--wait", "--output=/dev/null", run], check=True)
+        assert [line.text for line in backend.logs(name, None, wait=0)] == ["ran"]
+        backend.remove(name)
+
+    def test_the_environment_of_the_worker_does_not_arrive(self, backend, start, monkeypatch):
+        monkeypatch.setenv("SECRET_OF_THE_WORKER", "s3cr3t")
+        name = start('echo "${SECRET_OF_THE_WORKER-none}"')
+        until_ended(backend, name)
+        assert [line.text for line in backend.logs(name, None, wait=0)] == ["none"]
+
+    def test_a_time_limit_is_told_in_words(self, backend, owner) -> None:
+        with pytest.raises(InputError, match="Correct the options"):
+            backend.start(owner, 1, SlurmJob("true", {}, ("--partition=nowhere",)), tell={})
+        backend.remove(backend.name_of(owner, 1))
+
+
+def test_sweep_finds_what_a_task_has_left(backend: SlurmBackend, tmp_path: Path) -> None:
+    owner = Owner("gone", "run", "task")
+    backend.start(owner, 1, SlurmJob("sleep 60"), tell={})
+    sweep = [sys.executable, "-m", "tradewind.cli", "sweep", f"--system=slurm={tmp_path / 'jobs'}"]
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow")}
+    name = backend.name_of(owner, 1)
+    ended = subprocess.run([*sweep, "--json"], env=environment, capture_output=True, text=True)
+    assert name in ended.stdout, ended.stderr
+    ended = subprocess.run(
+        [*sweep, "--yes", "--older-than=0s"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert backend.look(name).status is Status.ABSENT, ended.stdout + ended.stderr
+
+
+def test_the_operator_describes_the_job() -> None:
+    from tradewind_slurm.operators import SlurmOperator
+
+    operator: Any = SlurmOperator(
+        task_id="t", command="echo 1", root="/shared", partition="batch", environment={"A": 1}
+    )
+    job = operator.make_work({})
+    assert (job.script, job.environment, job.options) == (
+        "echo 1",
+        {"A": "1"},
+        ("--partition=batch",),
+    )
