@@ -32,6 +32,9 @@ PACKAGES = {
     "maven": "mvn",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     "pgbouncer": "pgbouncer",
+    # For the example plugin of Slurm; munge is how its programs know each other.
+    "slurm-wlm": "slurmctld",
+    "munge": "munged",
     # The server's programs without the service that Debian's mariadb-server starts.
     "mariadb-server-core": "mariadbd",
     "mariadb-client-core": "mariadb",
@@ -87,6 +90,10 @@ def main() -> int:
         stop_service(prefix, "ssh.service", "ssh.socket")
     if "pgbouncer" in missing and shutil.which("systemctl"):
         stop_service(prefix, "pgbouncer.service")
+    if "munge" in missing and shutil.which("systemctl"):
+        stop_service(prefix, "munge.service")
+    if "slurm-wlm" in missing and shutil.which("systemctl"):
+        stop_service(prefix, "slurmctld.service", "slurmd.service")
     if "podman" in missing and shutil.which("systemctl"):
         stop_service(prefix, "podman.service", "podman.socket")
     return 0

@@ -179,7 +179,7 @@ def test_buckets_of_s3(connect: Any):
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("ftp://host/key", "no URI of an object store. Begin it with s3://"),
+        ("ftp://host/key", "no URI of an object store. Begin it with az://"),
         ("s3://bucket", "names no object"),
         ("/tmp/file.csv", "no URI of an object store"),
     ],
