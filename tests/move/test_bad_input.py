@@ -257,10 +257,10 @@ def test_an_api(fails: Fails):
             )
         # Columns of the first pages hold for all; the third has another one.
         source = RestSource(connection, "/paged", pagination=Page(), sample=1)
-        for ending in ("csv", "parquet"):
-            target = ObjectTarget(FileStore(fails.folder), f"out.{ending}")
-            fails._check(source, target, InputError, ("'b'", "id 3 of page 3", "unknown='extra'"))
-            assert list(fails.folder.iterdir()) == []
+        # CSV reads them again with it, a format with types refuses it.
+        target = ObjectTarget(FileStore(fails.folder), "out.parquet")
+        fails._check(source, target, InputError, ("'b'", "id 3 of page 3", "unknown='extra'"))
+        assert list(fails.folder.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------- stores
