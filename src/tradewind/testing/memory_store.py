@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tradewind.errors import InputError, RetryError
-from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
+from tradewind.move.store import OWNER, ObjectInfo, Store, Unfinished, Upload
 
 __all__ = ["MemoryStore"]
 
@@ -89,6 +89,8 @@ class MemoryStore(Store):
         replaces: str | None = None,
     ) -> Upload:
         """Begin to write an object."""
+        if not key:
+            raise InputError(f"{self.uri()}: an object needs a key. Name one.")
         info = ObjectInfo(
             key,
             0,
@@ -98,7 +100,8 @@ class MemoryStore(Store):
         )
         with self._lock:
             number = str(next(self._ids))
-            begun = _Begun(Unfinished(key, number, datetime.now(UTC)))
+            owner = info.metadata.get(OWNER)
+            begun = _Begun(Unfinished(key, number, datetime.now(UTC), owner))
             self._begun[number] = begun
         return _MemoryUpload(self, begun, info, create_only=create_only, replaces=replaces)
 
