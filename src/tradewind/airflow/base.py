@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from tradewind.airflow.lineage import Lineage
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.errors import InputError, RetryError
@@ -45,7 +43,7 @@ class Move:
     lineage: Lineage = field(default_factory=Lineage)
 
 
-class MoveOperator(NamedTemplateFiles, BaseOperator):
+class MoveOperator(NamedTemplateFiles):
     """An operator that moves data: subclasses say what, in `plan_move` (or move it in `act`).
 
     A task run takes effect once, whole or not at all, however often it is retried. Errors of the

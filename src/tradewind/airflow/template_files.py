@@ -11,21 +11,24 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import BaseOperator
+
 if TYPE_CHECKING:
     import jinja2
-    from airflow.sdk import BaseOperator, Context
-
-    _Base = BaseOperator
-else:
-    _Base = object
+    from airflow.sdk import Context
 
 __all__ = ["NamedTemplateFiles"]
 
 _allowed: ContextVar[bool] = ContextVar("tradewind_template_files", default=True)
 
 
-class NamedTemplateFiles(_Base):
-    """Lets only `template_file_fields` name files, in operators and their descriptions."""
+class NamedTemplateFiles(BaseOperator):
+    """Lets only `template_file_fields` name files, in operators and their descriptions.
+
+    An operator itself and no mixin beside one: Airflow takes the defaults of a mapped operator's
+    arguments from each class before ``BaseOperator`` that has another ``__init__`` than its first
+    base, and would take those of ``BaseOperator`` itself then, ``inlets=None`` among them.
+    """
 
     template_file_fields: ClassVar[tuple[str, ...]] = (
         "query",

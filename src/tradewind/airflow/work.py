@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 
 from tradewind.airflow.template_files import NamedTemplateFiles
@@ -42,7 +41,7 @@ class WorkTimeoutError(TradewindError):
     """The work ran longer than it may: it was stopped and removed."""
 
 
-class WorkOperator(NamedTemplateFiles, BaseOperator):
+class WorkOperator(NamedTemplateFiles):
     """An operator that runs work on another system: subclasses say which system and what work.
 
     Work of a task run runs once: a retry attends what is running or collects what has ended, and
