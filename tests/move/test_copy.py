@@ -421,8 +421,10 @@ def test_tags_go_with_ranges(s3, bucket, store, place) -> None:
         def get_object_tagging(self, **arguments: Any) -> dict[str, Any]:
             return {"TagSet": [{"Key": "team", "Value": "a&b"}]}
 
-        def create_multipart_upload(self, *, Tagging: str, **arguments: Any) -> Any:
-            asked.append(Tagging)
+        def create_multipart_upload(self, *, Tagging: str = "", **arguments: Any) -> Any:
+            # The record of an upload has no tags, and is never completed.
+            if Tagging:
+                asked.append(Tagging)
             return self._client.create_multipart_upload(**arguments)
 
     through = Through(store, Tagged(s3))
