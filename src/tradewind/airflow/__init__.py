@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tradewind.airflow.descriptions import Http, MongoCollection, Objects, Sql, Table
+    from tradewind.airflow.operators.azure_blob import (
+        AzureBlobStorageToGCSOperator,
+        AzureBlobStorageToS3Operator,
+        S3ToAzureBlobStorageOperator,
+    )
+    from tradewind.airflow.operators.gcs_to_gcs import GCSToGCSOperator
+    from tradewind.airflow.operators.gcs_to_s3 import GCSToS3Operator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
+    from tradewind.airflow.operators.local_to_stores import (
+        LocalFilesystemToGCSOperator,
+        LocalFilesystemToS3Operator,
+        LocalFilesystemToWasbOperator,
+    )
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
+    from tradewind.airflow.operators.s3_to_gcs import S3ToGCSOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
@@ -35,16 +48,25 @@ if TYPE_CHECKING:
     from tradewind.systems.ssh.operators import SSHOperator
 
 __all__ = [
+    "AzureBlobStorageToGCSOperator",
+    "AzureBlobStorageToS3Operator",
     "DockerOperator",
+    "GCSToGCSOperator",
+    "GCSToS3Operator",
     "Http",
     "HttpJobOperator",
     "HttpToS3Operator",
     "LivyOperator",
     "LivySessionOperator",
+    "LocalFilesystemToGCSOperator",
+    "LocalFilesystemToS3Operator",
+    "LocalFilesystemToWasbOperator",
     "MongoCollection",
     "MongoToS3Operator",
     "Objects",
     "S3CopyObjectOperator",
+    "S3ToAzureBlobStorageOperator",
+    "S3ToGCSOperator",
     "S3ToSqlOperator",
     "SSHOperator",
     "SageMakerEndpointOperator",
@@ -63,6 +85,25 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("Http", "MongoCollection", "Objects", "Sql", "Table"), "airflow.descriptions"),
+    **dict.fromkeys(
+        (
+            "AzureBlobStorageToGCSOperator",
+            "AzureBlobStorageToS3Operator",
+            "S3ToAzureBlobStorageOperator",
+        ),
+        "airflow.operators.azure_blob",
+    ),
+    "GCSToGCSOperator": "airflow.operators.gcs_to_gcs",
+    "GCSToS3Operator": "airflow.operators.gcs_to_s3",
+    **dict.fromkeys(
+        (
+            "LocalFilesystemToGCSOperator",
+            "LocalFilesystemToS3Operator",
+            "LocalFilesystemToWasbOperator",
+        ),
+        "airflow.operators.local_to_stores",
+    ),
+    "S3ToGCSOperator": "airflow.operators.s3_to_gcs",
     "DockerOperator": "systems.docker.operators",
     "HttpJobOperator": "systems.http.operators",
     "HttpToS3Operator": "airflow.operators.http_to_s3",

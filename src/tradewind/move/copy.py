@@ -118,7 +118,7 @@ def copy_object(
         if left.key == target_key and left.owner == owner.digest:
             target_store.discard(left)
     stored = copy(wish, source_key, target_key, found, version=source_version)
-    return _receipt(wish, *uris, [stored] if stored else [], [] if stored else [uris[1]])
+    return receipt_of(wish, *uris, [stored] if stored else [], [] if stored else [uris[1]])
 
 
 def copy_prefix(
@@ -217,13 +217,13 @@ def copy_prefix(
                     target_store.discard(unfinished)
             yield pair
 
-    copied, skipped = _copy_all(wish, cleared(), objects)
+    copied, skipped = copy_all(wish, cleared(), objects)
     if not copied and not skipped:
         raise InputError(f"There is no object {uris[0]}*. Correct the prefix.")
-    return _receipt(wish, *uris, copied, skipped)
+    return receipt_of(wish, *uris, copied, skipped)
 
 
-def _copy_all(
+def copy_all(
     wish: Wish, pairs: Iterable[tuple[str, str, ObjectInfo | None]], objects: int
 ) -> tuple[list[StoredObject], list[str]]:
     """Copy pairs of keys, `objects` at once, those that publish a set last."""
@@ -291,7 +291,7 @@ class _Ahead:
         return self._next if self._next is not None and self._next.key == key else None
 
 
-def _receipt(
+def receipt_of(
     wish: Wish, source: str, target: str, copied: list[StoredObject], skipped: list[str]
 ) -> CopyReceipt:
     wish.told.tell()

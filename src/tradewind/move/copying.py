@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,13 @@ class Wish:
     connections: int
     stop: threading.Event
     told: Told = field(repr=False)
+    gzip: bool = False
+    content_type: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether a copy is to differ from its source, which no server does by itself."""
+        return self.gzip or self.content_type is not None
 
 
 class Told:
@@ -90,31 +98,33 @@ def copy(
     metadata = dict(info.metadata if wish.metadata is None else wish.metadata)
     metadata[OWNER] = wish.owner.digest
     if info.etag:
-        metadata[ORIGIN] = info.etag
+        metadata[ORIGIN] = _origin(wish, info)
     ours = found is not None and not wish.replace  # a foreign one was refused before
     create_only = not wish.replace and not ours
-    etag = _copy_within(wish, described, target_key, metadata, create_only, version=version)
-    checksum = None
+    etag = None
+    if not wish.changes:
+        etag = _copy_within(wish, described, target_key, metadata, create_only, version=version)
+    checksum, size = None, info.size
     if etag is None:
         if version is not None or wish.acl is not None:
             raise InputError(
                 f"{uri} cannot be copied to {target_uri} by its server, and a stream keeps neither "
                 "version nor ACL. Give the target's credentials the right to read it."
             )
-        etag, checksum = _stream(wish, info, target_key, metadata, create_only)
+        etag, checksum, size = _stream(wish, info, target_key, metadata, create_only)
     after = _describe_target(wish, target_key)
-    if after is None or after.info.size != info.size or (etag and after.info.etag != etag):
+    if after is None or after.info.size != size or (etag and after.info.etag != etag):
         raise RetryError(
-            f"{target_uri} is not what was copied: {info.size} bytes, ETag {etag}; it has "
+            f"{target_uri} is not what was copied: {size} bytes, ETag {etag}; it has "
             f"{after.info.size if after else 'no'} bytes, ETag {after.info.etag if after else '-'}."
             " Another write came between, or the store is broken. Copy again."
         )
     sums = described.checksum, after.checksum
-    if sums[0] and sums[1] and sums[0][0] == sums[1][0]:
+    if not wish.gzip and sums[0] and sums[1] and sums[0][0] == sums[1][0]:
         if sums[0] != sums[1]:
             raise RetryError(f"{target_uri} has another checksum than {uri}. Copy again.")
         checksum = ":".join(sums[0])
-    return StoredObject(target_uri, bytes=info.size, etag=after.info.etag, checksum=checksum)
+    return StoredObject(target_uri, bytes=size, etag=after.info.etag, checksum=checksum)
 
 
 def _describe(wish: Wish, key: str, version: str | None) -> s3.Description:
@@ -143,14 +153,18 @@ def _plain(store: Store, key: str) -> s3.Description | None:
     return s3.Description(info, {}, None) if info else None
 
 
+def _origin(wish: Wish, info: ObjectInfo) -> str:
+    return f"gzip:{info.etag}" if wish.gzip else str(info.etag)
+
+
 def _equal(wish: Wish, info: ObjectInfo, key: str, found: ObjectInfo) -> bool:
-    if found.size != info.size or info.etag is None:
+    if info.etag is None or (found.size != info.size and not wish.gzip):
         return False
-    if found.etag == info.etag:
+    if found.etag == info.etag and not wish.changes:
         return True
     # Copies in ranges and from other stores have other ETags; they remember their source's.
     whole = wish.target.head(key)
-    return whole is not None and whole.metadata.get(ORIGIN) == info.etag
+    return whole is not None and whole.metadata.get(ORIGIN) == _origin(wish, info)
 
 
 def _copy_within(
@@ -212,8 +226,13 @@ def _stream(
     target_key: str,
     metadata: Mapping[str, str],
     create_only: bool,
-) -> tuple[str | None, str | None]:
+) -> tuple[str | None, str | None, int]:
     uri, target_uri = wish.source.uri(info.key), wish.target.uri(target_key)
+    if wish.gzip and info.content_encoding:
+        raise InputError(
+            f"{uri} has the content encoding {info.content_encoding!r} already. Copy it without "
+            "gzip."
+        )
     both = all(
         hasattr(getattr(store, "client", None), "put_object_tagging")
         for store in (wish.source, wish.target)
@@ -223,19 +242,30 @@ def _stream(
     digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in _HASHES else None
     upload = wish.target.upload(
         target_key,
-        content_type=info.content_type,
+        content_type=wish.content_type or (None if wish.gzip else info.content_type),
         content_encoding=info.content_encoding,
         metadata=metadata,
         create_only=create_only,
     )
-    size = 0
+    # With no time in its header, so that a retry writes the same.
+    packer = zlib.compressobj(wbits=31) if wish.gzip else None
+    size = sent = 0
+
+    def send(data: bytes) -> None:
+        nonlocal sent
+        if data:
+            sent += len(data)
+            upload.write(data)
+
     try:
         for piece in wish.source.read(info.key, etag=info.etag):
             wish.told.add(len(piece))
             size += len(piece)
             if digest is not None:
                 digest.update(piece)
-            upload.write(piece)
+            send(packer.compress(piece) if packer else piece)
+        if packer:
+            send(packer.flush())
         if size != info.size:
             raise RetryError(f"{uri} gave {size} bytes of {info.size}. Copy again.")
         if digest is not None and digest.hexdigest() != expected:
@@ -245,11 +275,11 @@ def _stream(
         with contextlib.suppress(TradewindError):
             upload.abort()
         raise
-    if stored.size != size:
-        raise RetryError(f"{target_uri} has {stored.size} bytes of {size}. Copy again.")
+    if stored.size != sent:
+        raise RetryError(f"{target_uri} has {stored.size} bytes of {sent}. Copy again.")
     if tags:
         s3.put_tags(wish.target, target_key, tags)
-    return stored.etag, stored.checksum
+    return stored.etag, stored.checksum, sent
 
 
 def check_acl(wish: Wish) -> None:

@@ -13,6 +13,7 @@ deletes it at once.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -263,6 +264,16 @@ class AzureStore(Store):
         with ThreadPoolExecutor(_DELETERS, thread_name_prefix="tradewind-delete") as pool:
             for _ in pool.map(one, keys):
                 pass
+
+    def create(self) -> None:
+        """Make the container; one that is there stays as it is."""
+        from azure.core.exceptions import ResourceExistsError
+
+        with (
+            translated(self.describe(), "make the container"),
+            contextlib.suppress(ResourceExistsError),
+        ):
+            self.client.create_container()
 
     def describe(self, key: str = "") -> str:
         """Name a blob and its account, for messages."""

@@ -1,0 +1,223 @@
+"""What operators that copy objects between stores have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradewind.airflow.base import MoveOperator, ProgressLog
+from tradewind.airflow.lineage import Lineage, dataset_of_uri
+from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from tradewind.move.copy_pairs import Existing
+    from tradewind.move.receipt import Receipt
+    from tradewind.move.store import Store
+    from tradewind.owner import Owner
+
+__all__ = [
+    "Copies",
+    "CopyOperator",
+    "folder_of",
+    "one_slash",
+    "refuse_others",
+    "s3_folder",
+    "without_folder_markers",
+]
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What is to be copied, by keys of the source and of the target.
+
+    Args:
+        source: Where from.
+        target: Where to.
+        pairs: Key of the source, key of the copy.
+        read: Prefix of what is read, for lineage.
+        written: Prefix of what is written.
+        existing: What happens where a target exists.
+        gzip: Compress on the way.
+        content_type: Media type of the copies; the sources' when not given.
+        metadata: User metadata instead of the sources'.
+    """
+
+    source: Store
+    target: Store
+    pairs: Pairs
+    read: str = ""
+    written: str = ""
+    existing: Existing = "replace"
+    gzip: bool = False
+    content_type: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+class CopyOperator(MoveOperator):
+    """An operator that copies objects between stores in a stream: subclasses say which.
+
+    The return value is the official operator's; the receipt is the XCom ``receipt``. Where the
+    official operator returns nothing, the receipt is the return value, as elsewhere.
+    """
+
+    _done: Pairs | None = None
+
+    def plan_copy(self, owner: Owner, *, resume: bool) -> Copies:
+        """Say what is to be copied, from the rendered fields.
+
+        Args:
+            owner: Whose effect it is.
+            resume: Whether it may have had earlier attempts.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it copies.")
+
+    def finish(self, copies: Copies, done: Pairs) -> None:
+        """Do what is to be done when all are copied."""
+
+    def returned(self, done: Pairs) -> Any:
+        """Tell what the official operator returns; None for the receipt.
+
+        Args:
+            done: What stands on the target by this task run, in the order of the plan.
+        """
+        return None
+
+    def act(self, context: Context, owner: Owner, stop: threading.Event) -> Receipt:
+        """Copy them, eight at once."""
+        from tradewind.move.copy_pairs import copy_pairs
+
+        ti = context.get("ti")
+        resume = ti is None or getattr(ti, "try_number", None) != 1
+        copies = self.plan_copy(owner, resume=resume)
+        read, written = copies.source.uri(copies.read), copies.target.uri(copies.written)
+        self._lineage = Lineage((dataset_of_uri(read),), (dataset_of_uri(written),))
+        self.log.info(
+            "Copying %d objects from %s to %s, for %s.", len(copies.pairs), read, written, owner
+        )
+        receipt = copy_pairs(
+            copies.source,
+            copies.target,
+            copies.pairs,
+            owner=owner,
+            existing=copies.existing,
+            resume=resume,
+            gzip=copies.gzip,
+            content_type=copies.content_type,
+            metadata=copies.metadata,
+            progress=ProgressLog(self.log.info),
+            stop=stop,
+        )
+        there = {one.uri for one in receipt.stored.objects} | set(receipt.skipped)
+        done = [pair for pair in copies.pairs if copies.target.uri(pair[1]) in there]
+        if len(done) < len(copies.pairs):
+            left = len(copies.pairs) - len(done)
+            self.log.info("%d objects were there already and replace=False: let be.", left)
+        self.finish(copies, done)
+        self._done = done
+        return receipt
+
+    def execute(self, context: Context) -> Any:
+        """Copy them; see `MoveOperator.execute`.
+
+        Returns:
+            What the official operator returns, or the receipt where that is nothing.
+        """
+        receipt = super().execute(context)
+        value = self.returned(self._done or [])
+        if value is None:
+            return receipt
+        ti = context.get("ti")
+        if ti is not None and self.do_xcom_push:
+            ti.xcom_push(key="receipt", value=receipt)
+        return value
+
+
+def one_slash(folder: str, name: str) -> str:
+    """Put a name under a folder, as ``os.path.join`` does but for names that begin with ``/``."""
+    return folder + name if not folder or folder.endswith("/") else f"{folder}/{name}"
+
+
+def without_folder_markers(keys: Iterable[str]) -> list[str]:
+    """Leave out keys that end in ``/`` and begin another key: they stand for folders.
+
+    Args:
+        keys: The keys.
+
+    Returns:
+        The others, in ascending order.
+    """
+    ordered = sorted(set(keys))
+    following = [*ordered[1:], ""]
+    return [
+        key
+        for key, after in zip(ordered, following, strict=True)
+        if not (key.endswith("/") and after.startswith(key))
+    ]
+
+
+def s3_folder(uri: str, conn_id: str | None, argument: str) -> tuple[str, str]:
+    """Tell bucket and prefix of ``s3://bucket/prefix``; of a prefix the connection's bucket.
+
+    Args:
+        uri: The URI or prefix.
+        conn_id: The AWS connection.
+        argument: What the user calls it, for messages.
+    """
+    from tradewind.systems.s3.airflow import split_s3
+
+    # Some object of the folder: a folder may be the whole bucket, an object has a key.
+    bucket, key = split_s3(
+        None,
+        one_slash(uri, "x"),
+        conn_id=conn_id,
+        bucket_argument="the connection's bucket",
+        key_argument=argument,
+    )
+    return bucket, key[:-1]
+
+
+def folder_of(uri: str | None, argument: str) -> tuple[str, str]:
+    """Tell bucket and prefix of ``gs://bucket/prefix/``.
+
+    Args:
+        uri: The URI.
+        argument: What the user calls it, for messages.
+    """
+    scheme, _, rest = (uri or "").partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "gs" or not bucket:
+        raise InputError(f"{argument}={uri!r} names no bucket. Write gs://bucket/folder/.")
+    if prefix and not prefix.endswith("/"):
+        raise InputError(
+            f"{argument}={uri!r}: the destination must end with a slash or be the bucket alone. "
+            f"Write {uri}/."
+        )
+    return bucket, prefix
+
+
+def refuse_others(
+    argument: str, given: Mapping[str, Any] | None, known: Iterable[str], remedy: str
+) -> dict[str, Any]:
+    """Refuse members of a dictionary of further arguments that have no meaning here.
+
+    Args:
+        argument: What the user calls it.
+        given: The dictionary.
+        known: Its members that have a meaning.
+        remedy: What to do instead.
+
+    Returns:
+        A copy of it.
+    """
+    others = sorted(set(given or {}) - set(known))
+    if others:
+        raise InputError(f"{argument}: {', '.join(others)} has no meaning here. {remedy}")
+    return dict(given or {})
