@@ -388,3 +388,19 @@ def test_globs_of_google():
     assert matches("in/*.{csv,tsv}")("in/a.tsv")
     assert not matches("in/*.{csv,tsv}")("in/sub/a.tsv")
     assert matches("**/*.csv")("in/sub/a.csv")
+
+
+@pytest.mark.usefixtures("gcs")
+def test_the_receipt_is_bounded(places: Places):
+    for number in range(25):
+        places.put("gs", f"many/{number:02}")
+    task = GCSToS3Operator(
+        task_id="t", gcs_bucket=places.name, prefix="many/", dest_s3_key=f"s3://{places.name}/"
+    )
+    assert len(run(task)) == 25
+    again = FirstAttempt()
+    again.try_number = 2
+    again.dag_id, again.run_id, again.task_id = "no dag", "no run", "no task"
+    assert len(task.execute({"ti": again})) == 25
+    receipt = again.pushed["receipt"]
+    assert (len(receipt["skipped"]), receipt["skipped_count"]) == (20, 25)

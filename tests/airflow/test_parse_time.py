@@ -40,7 +40,7 @@ def test_reading_a_dag_file_imports_next_to_nothing():
     # Of the standard library at most: nothing of any system, not even pyarrow.
     assert foreign <= set(sys.stdlib_module_names), foreign
     ours = [name for name in all_used if name.startswith("tradewind")]
-    assert len(ours) < 40, ours  # packages of nothing but a docstring among them
+    assert len(ours) < 50, ours  # packages of nothing but a docstring among them
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def receipt_xcom(receipt: Receipt) -> dict[str, Any]:
     Returns:
         The receipt. ``stored.objects`` and ``stored.removed`` hold the first 20;
         ``stored.object_count`` and ``stored.removed_count`` tell how many there are, and
-        ``stored.manifest`` where all are listed.
+        ``stored.manifest`` where all are listed. ``skipped`` of a copy is bounded likewise.
     """
     told = receipt.as_dict()
     stored = told["stored"]
@@ -31,6 +31,9 @@ def receipt_xcom(receipt: Receipt) -> dict[str, Any]:
         stored[name] = list(every[:MOST_OBJECTS])
         stored[count] = len(every)
     stored["notes"] = list(stored["notes"])
+    if "skipped" in told:  # by copies of objects
+        told["skipped_count"] = len(told["skipped"])
+        told["skipped"] = list(told["skipped"][:MOST_OBJECTS])
     return told
 
 
