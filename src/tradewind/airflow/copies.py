@@ -62,7 +62,7 @@ class Copies:
 
 
 class CopyOperator(MoveOperator):
-    """An operator that copies objects between stores in a stream: subclasses say which.
+    """An operator that copies objects between stores: subclasses say which.
 
     The return value is the official operator's; the receipt is the XCom ``receipt``. Where the
     official operator returns nothing, the receipt is the return value, as elsewhere.
@@ -78,6 +78,14 @@ class CopyOperator(MoveOperator):
             resume: Whether it may have had earlier attempts.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it copies.")
+
+    def names(self, keys: Iterable[str]) -> list[str]:
+        """Leave markers of folders out, and say so in the log; see `without_folder_markers`."""
+        found = list(keys)
+        kept = without_folder_markers(found)
+        if len(kept) < len(found):
+            self.log.info("%d markers of folders are left out.", len(found) - len(kept))
+        return kept
 
     def finish(self, copies: Copies, done: Pairs) -> None:
         """Do what is to be done when all are copied."""

@@ -58,9 +58,10 @@ def copy_object(
 
     Where both stores are on one S3 server the data never leave it: CopyObject up to `threshold`,
     above it ranges in parallel by UploadPartCopy, with content type and the other headers, user
-    metadata and tags. Between two stores, or where the target's credentials cannot read the source,
-    the data are streamed, which keeps content type, content encoding, user metadata and, from S3 to
-    S3, tags. To the metadata are added the owner's digest and the source's ETag.
+    metadata and tags. Within Google Cloud Storage they do not leave it either. Between two stores,
+    or where the target's credentials cannot read the source, the data are streamed, which keeps
+    content type, content encoding, user metadata and, from S3 to S3, tags. To the metadata
+    are added the owner's digest and the source's ETag.
 
     Memory: within S3 none for the data; in a stream what `Store.read` and `Store.upload` hold, some
     pieces of some megabytes.

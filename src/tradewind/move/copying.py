@@ -177,6 +177,17 @@ def _copy_within(
     version: str | None,
 ) -> str | None:
     """Let the server copy; None where it cannot."""
+    copy_from = getattr(wish.target, "copy_from", None)
+    if copy_from is not None and wish.acl is None and version is None:
+        etag: str | None = copy_from(
+            wish.source,
+            described.info,
+            target_key,
+            metadata=metadata,
+            create_only=create_only,
+            copied=wish.told.add,
+        )
+        return etag
     if not s3.reaches(wish.source, wish.target):
         return None
     if create_only and not described.info.size and version is None and wish.acl is None:

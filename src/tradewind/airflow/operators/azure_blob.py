@@ -11,7 +11,6 @@ from tradewind.airflow.copies import (
     Pairs,
     refuse_others,
     s3_folder,
-    without_folder_markers,
 )
 from tradewind.errors import InputError
 
@@ -101,7 +100,7 @@ class AzureBlobStorageToS3Operator(CopyOperator):
             extra["ACL"] = self.s3_acl_policy
         source = azure_store(self.container_name, self.wasb_conn_id)
         prefix = self.prefix or ""
-        names = without_folder_markers(
+        names = self.names(
             info.key for info in source.list(prefix) if info.key.endswith(self.delimiter or "")
         )
         return Copies(

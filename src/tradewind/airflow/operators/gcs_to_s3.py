@@ -11,7 +11,6 @@ from tradewind.airflow.copies import (
     Pairs,
     one_slash,
     s3_folder,
-    without_folder_markers,
 )
 from tradewind.errors import InputError
 
@@ -118,9 +117,7 @@ class GCSToS3Operator(CopyOperator):
         target = s3_store(bucket, self.dest_aws_conn_id, verify=self.dest_verify, extra_args=extra)
         chosen = matches(self.match_glob)
         pairs: Pairs = []
-        for name in without_folder_markers(
-            info.key for info in source.list(prefix) if chosen(info.key)
-        ):
+        for name in self.names(info.key for info in source.list(prefix) if chosen(info.key)):
             kept = name.rpartition("/")[2] if self.flatten_structure else name
             if kept:  # a folder's marker has no name of its own
                 pairs.append((name, folder + kept))

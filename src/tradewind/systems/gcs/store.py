@@ -240,6 +240,18 @@ class GCSStore(Store):
         answer = self._http.ask("DELETE", self._object(key), query)
         return answer.expect(204, 200, 404, 412).status != 412
 
+    def copy_from(self, source: Store, info: ObjectInfo, key: str, **how: Any) -> str | None:
+        """Have the store copy an object of it; see `tradewind.systems.gcs.rewrite.rewrite`.
+
+        Returns:
+            The copy's generation; None where the source is elsewhere or not to be read.
+        """
+        from tradewind.systems.gcs.rewrite import rewrite
+
+        if not isinstance(source, GCSStore) or source._endpoint != self._endpoint:
+            return None
+        return rewrite(source, info, self, key, **how)
+
     @property
     def _objects(self) -> str:
         return f"{self._endpoint}/storage/v1/b/{quote(self.bucket, safe='')}/o"
