@@ -69,7 +69,7 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  pyproject.toml --extra local-s3 --extra local-sagemaker --extra digits \
 	  --no-emit-package sagemaker-local --output-file requirements/demo.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
-	  pyproject.toml --extra local --extra digits --extra move --extra run --group dev \
+	  pyproject.toml --extra local --extra digits --extra move --extra run --extra adopt --group dev \
 	  --no-emit-package sagemaker-local --constraints requirements/demo.txt --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/mysql.in --constraints requirements/dev.txt --output-file requirements/mysql.txt

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, NoReturn
 
 from tradewind import __version__
+from tradewind.commands.adopt import register_adopt
 from tradewind.commands.move import register_move
 from tradewind.commands.show import register_show
 from tradewind.commands.sweep import register_sweep
@@ -30,6 +31,7 @@ COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], 
     register_move,
     register_show,
     register_sweep,
+    register_adopt,
     register_up,
     register_env,
 )

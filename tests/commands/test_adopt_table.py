@@ -1,0 +1,192 @@
+"""What ``tradewind adopt`` tells is what the pages say and the operators do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adopting import AMAZON, CALL, OURS, SQL, Adopt
+from tradewind.commands.adopt_names import BASE, OWN
+from tradewind.commands.adopt_operators import OFFICIAL
+from tradewind.commands.adopt_table import ROWS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# ------------------------------------------------------------------------------------ what differs
+
+
+def differs(adopt: Adopt, text: str) -> list[str]:
+    adopt.write(text)
+    _, told = adopt.told()
+    (switched,) = told["files"][0]["switched"]
+    return [one["what"] for one in switched["differs"]]
+
+
+def test_what_differs_is_told_for_parameters_in_use(adopt: Adopt):
+    assert differs(
+        adopt, f"{SQL}\n{CALL.format(', replace=True, pd_kwargs=dict(index=False)')}"
+    ) == ["`df_kwargs`, `pd_kwargs`"]
+    text = f"{SQL}\nDAG('d', default_args=D)\nD = {{'parameters': [1]}}\n{CALL.format('')}"
+    assert differs(adopt, text) == [
+        "CSV without `index=`",
+        "`parameters`",
+        "`replace=False`",
+        "`replace=False`",
+    ]
+    ssh = "from airflow.providers.ssh.operators.ssh import SSHOperator\n"
+    assert differs(adopt, ssh + "SSHOperator(task_id='t', command='c', get_pty=True)") == [
+        "`get_pty`",
+        "`command`",
+    ]
+
+
+def test_default_args_from_elsewhere_are_told(adopt: Adopt):
+    adopt.write(f"{SQL}\nfrom mine import D\nDAG('d', default_args=D)\n{CALL.format('')}")
+    _, told = adopt.told()
+    assert "default_args are not written out" in told["files"][0]["switched"][0]["notes"][0]
+
+
+# -------------------------------------------------------------------------------------------- table
+
+
+def pages() -> dict[str, set[tuple[str, str, str]]]:
+    """Read the rows of the pages about the operators."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for page, start, end, group in (
+        ("airflow-operators.md", "## What differs", "\n## Connections", "transfers"),
+        ("airflow-work.md", "## `DockerOperator`", "\n## `SSHOperator`", "DockerOperator"),
+        ("airflow-work.md", "## `SSHOperator`", "\n## `@task", "SSHOperator"),
+        ("airflow-rest-jobs.md", "## LivyOperator", None, "LivyOperator"),
+        ("airflow-spark.md", "## What differs", None, "SparkSubmitOperator"),
+        ("airflow-sagemaker.md", "## Jobs", "\n## `SageMakerE", "jobs of SageMaker"),
+        ("airflow-sagemaker.md", "## `SageMakerE", "\n## Perm", "SageMakerEndpointOperator"),
+    ):
+        text = (ROOT / "docs" / page).read_text()
+        text = text[text.index(start) :].partition(end)[0] if end else text[text.index(start) :]
+        for line in text.splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if not line.startswith("|") or set(cells[0]) == {"-"} or "here" in cells[2:3]:
+                continue
+            operator = re.match(r"\*\*(\w+)\*\* ?", cells[0])
+            if operator:
+                group, cells[0] = f"{operator[1]}Operator", cells[0][operator.end() :]
+            found.setdefault(group, set()).add((cells[0], cells[1], cells[2]))
+    return found
+
+
+def test_the_table_is_that_of_the_pages():
+    written = pages()
+    assert {group: set(rows) for group, rows in ROWS.items()} == written
+
+
+def test_what_is_refused_is_documented_as_it_is():
+    page = (ROOT / "docs" / "adopt.md").read_text()
+    for one in OFFICIAL:
+        assert f"`{one.name}`" in page, one.name
+
+
+@pytest.mark.airflow
+def test_the_names_are_those_of_the_operators():
+    from airflow.sdk import BaseOperator
+
+    import tradewind.airflow
+
+    for name, own in OWN.items():
+        known: set[str] = set()
+        for parent in getattr(tradewind.airflow, name).__mro__:
+            above = issubclass(BaseOperator, parent) or not issubclass(parent, BaseOperator)
+            if not above and "__init__" in vars(parent):
+                known |= set(inspect.signature(parent.__init__).parameters)
+        base = set(inspect.signature(BaseOperator.__init__).parameters)
+        assert own == known - base - {"args", "kwargs", "self"}, name
+        assert base - {"args", "kwargs", "self"} <= BASE  # that of an older Airflow has fewer
+
+
+@pytest.mark.airflow
+def test_every_official_operator_is_there():
+    import importlib
+
+    import tradewind.airflow
+
+    assert {one.ours for one in OFFICIAL} == set(OWN) <= set(tradewind.airflow.__all__)
+    recorded = json.loads((ROOT / "tests/airflow/official_parameters.json").read_text())
+    for name, told in recorded.items():
+        assert set(told["parameters"]) <= OWN[name] | BASE
+        assert any(one.name == name for one in OFFICIAL)
+    for one in OFFICIAL:
+        if one.module.startswith(AMAZON):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert hasattr(importlib.import_module(one.module), one.name)
+
+
+@pytest.mark.airflow
+@pytest.mark.filterwarnings("ignore:The 'pd_kwargs' parameter:DeprecationWarning")
+def test_the_official_examples_are_switched_and_are_what_the_tests_run(adopt: Adopt):
+    ours = (ROOT / "tests/airflow/dags/official_examples.py").read_text()
+    official = re.sub(
+        r"from tradewind.airflow import \([^)]*\)\n",
+        "".join(
+            f"from {one.module} import {one.name}\n"
+            for one in OFFICIAL
+            if f"{one.ours}(" in ours and not one.by_hand
+        ),
+        ours,
+    )
+    for name in ("get_data", "get_data_with_server_side_cursor"):
+        official = official.replace(f"{name} = SqlTo", f"{name} = PostgresTo")
+    official = official.replace("mysql_to_gcs = SqlTo", "mysql_to_gcs = MySQLTo")
+    assert official.count("airflow.providers") == 7
+    found, reasons = adopt.switch(official)
+    assert reasons == []
+    assert "airflow.providers" not in found
+    assert adopt.run("--check")[0] == 0
+    made: dict[str, Any] = {}
+    exec(compile(found, "examples.py", "exec"), made)
+    modules = {type(one).__module__ for one in made.values() if hasattr(one, "task_id")}
+    assert modules
+    assert all(one.startswith("tradewind.") for one in modules)
+
+
+@pytest.mark.airflow
+@pytest.mark.filterwarnings("ignore:The '.*pd_kwargs' parameter:DeprecationWarning")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"df_kwargs": {"index": True, "sep": ";", "header": False, "compression": "gzip"}},
+        {"df_kwargs": {"index": False, "orient": "records", "lines": True}, "file_format": "json"},
+        {"df_kwargs": {"compression": "lz4", "engine": "pyarrow"}, "file_format": "parquet"},
+        {"df_kwargs": {"index": True}, "file_format": "parquet"},
+        {"df_kwargs": {"orient": "split"}, "file_format": "json"},
+        {"df_kwargs": {"quoting": 1}},
+        {"df_kwargs": {"header": ["a"]}},
+        {"pd_kwargs": {"date_format": "%Y"}},
+        {"read_kwargs": {"coerce_float": False, "chunksize": 9}},
+        {"read_kwargs": {"coerce_float": True}},
+        {"groupby_kwargs": {"by": ["a", "b"], "sort": True}},
+        {"groupby_kwargs": {"level": 0}},
+        {"df_type": "dask"},
+        {"file_format": "PARQUET"},
+        {"file_format": "avro"},
+    ],
+)
+def test_left_alone_is_what_the_operator_refuses(adopt: Adopt, more: dict[str, Any]):
+    from tradewind.airflow import SqlToS3Operator
+    from tradewind.errors import InputError
+
+    arguments = "".join(f", {name}={value!r}" for name, value in more.items())
+    found, reasons = adopt.switch(f"{SQL}\n{CALL.format(arguments)}\n")
+    try:
+        SqlToS3Operator(task_id="t", query="q", s3_bucket="b", s3_key="k", sql_conn_id="c", **more)
+    except InputError:
+        assert found.startswith(SQL)
+        assert reasons
+    else:
+        assert found.startswith(OURS)
