@@ -86,6 +86,21 @@ def test_of_several_names_the_others_stay(adopt: Adopt, before: str, after: str 
     assert bool(reasons) == (after is None)
 
 
+def test_several_of_several_names_share_a_line_where_it_is_not_long(adopt: Adopt):
+    jobs = ["Processing", "Training", "Transform", "Tuning"]
+    names = [f"SageMaker{job}Operator" for job in jobs]
+    module = f"from {AMAZON}.operators.sagemaker import"
+    calls = "".join(f"    {name}(task_id='t', config=c)\n" for name in names)
+    lines = "".join(f"        {name},\n" for name in names)
+    found, reasons = adopt.switch(f"if x:\n    {module} (\n{lines}        Other,\n    )\n{calls}")
+    ours = "    from tradewind.airflow import "
+    assert reasons == []
+    assert found == (
+        f"if x:\n    {module} (\n        Other,\n    )\n"
+        f"{ours}{names[0]}, {names[1]}\n{ours}{names[2]}, {names[3]}\n{calls}"
+    )
+
+
 def test_bytes_stay_what_they_are(adopt: Adopt):
     rest = f'# caf\xe9\r\nx = "\xe9"  \r\n\f\r\n{CALL.format("")}'.encode("latin-1")
     path = adopt.write(b"# -*- coding: latin-1 -*-\r\n" + SQL.encode() + b"\r\n" + rest)

@@ -120,7 +120,7 @@ def _refusal(name: str, node: ast.expr, taken: Taken, says: str) -> Iterator[str
         return
     told = told_value(node)
     if told is None:
-        yield f"{name}=: {_UNTOLD}"
+        yield f"{name}=: {_UNTOLD}" + (f": {says}" if says else "")
     elif not taken(told.value):
         yield f"{name}={told.value!r} is refused" + (f": {says}" if says else "")
 
@@ -141,7 +141,7 @@ def _keys(name: str, known: Mapping[str, Taken], says: str, *, others: bool = Fa
             return
         entries = entries_of(arguments[name])
         if entries is None:
-            yield f"{name}=: {_UNTOLD}"
+            yield f"{name}=: {_UNTOLD}: {says}"
             return
         for key, value in entries.items():
             if key in known:

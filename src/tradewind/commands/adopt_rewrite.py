@@ -18,6 +18,7 @@ from tradewind.errors import InputError
 __all__ = ["rewritten"]
 
 _OURS = libcst.Attribute(libcst.Name("tradewind"), libcst.Name("airflow"))
+_WIDTH = 88  # of new lines, as formatters have it
 _LINE = "its import shares a line with other code: give it a line of its own"
 _COMMENTS = "comments stand between the names of its import: import it alone"
 
@@ -140,7 +141,7 @@ def _edit(node: ast.ImportFrom, lines: list[str], ours: dict[_Key, str]) -> _Edi
         if indent.strip() or (rest and not rest.startswith("#")):
             raise _AwkwardError(_LINE)
         new, added = _split(statement, ours)
-        below = [f"{indent}{one}" for one in added]
+        below = [f"{indent}{one}" for one in _import_lines(added, _WIDTH - len(indent))]
     code = module.with_changes(body=[line.with_changes(body=[new])]).code
     return _Edit(first, start, last, end, code, tuple(below))
 
@@ -182,8 +183,10 @@ def _renamed(
     return alias.with_changes(name=libcst.Name(ours[key]), asname=libcst.AsName(libcst.Name(local)))
 
 
-def _split(node: libcst.ImportFrom, ours: dict[_Key, str]) -> tuple[libcst.ImportFrom, list[str]]:
-    """Take names out of an import, and write one for each.
+def _split(
+    node: libcst.ImportFrom, ours: dict[_Key, str]
+) -> tuple[libcst.ImportFrom, list[tuple[str, str]]]:
+    """Take names out of an import, each with the comment that stands behind it.
 
     Raises:
         _AwkwardError: A comment would lose its place.
@@ -200,14 +203,29 @@ def _split(node: libcst.ImportFrom, ours: dict[_Key, str]) -> tuple[libcst.Impor
             if any(line.comment for line in space.empty_lines):
                 raise _AwkwardError(_COMMENTS)
             if space.first_line.comment:
-                comment = f"  {space.first_line.comment.value}"
+                comment = space.first_line.comment.value
         new = _renamed(node, alias, ours).with_changes(comma=libcst.MaybeSentinel.DEFAULT)
-        statement = libcst.ImportFrom(module=_OURS, names=[new])
-        added.append(libcst.Module([]).code_for_node(statement) + comment)
+        added.append((libcst.Module([]).code_for_node(new), comment))
     last = _names(node)[-1]
     if kept[-1] is not last:
         kept[-1] = _as_last(kept[-1], last, node)
     return node.with_changes(names=kept), added
+
+
+def _import_lines(names: list[tuple[str, str]], width: int) -> list[str]:
+    """Import names together as far as a line goes; one with a comment by itself."""
+    start = "from tradewind.airflow import "
+    found: list[str] = []
+    open_end = False
+    for name, comment in names:
+        if comment:
+            found.append(f"{start}{name}  {comment}")
+        elif open_end and len(f"{found[-1]}, {name}") <= width:
+            found[-1] += f", {name}"
+        else:
+            found.append(f"{start}{name}")
+        open_end = not comment
+    return found
 
 
 def _as_last(
