@@ -101,16 +101,19 @@ def test_several_of_several_names_share_a_line_where_it_is_not_long(adopt: Adopt
     )
 
 
-def test_bytes_stay_what_they_are(adopt: Adopt):
-    rest = f'# caf\xe9\r\nx = "\xe9"  \r\n\f\r\n{CALL.format("")}'.encode("latin-1")
-    path = adopt.write(b"# -*- coding: latin-1 -*-\r\n" + SQL.encode() + b"\r\n" + rest)
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_bytes_stay_what_they_are(adopt: Adopt, end: str):
+    text = f'# -*- coding: latin-1 -*-\n{SQL}\n# caf\xe9\nx = "\xe9"  \n\f\n{CALL.format("")}'
+    text = text.replace("\n", end)
+    path = adopt.write(text.encode("latin-1"))
     assert adopt.run("--write")[0] == 0
-    assert path.read_bytes() == b"# -*- coding: latin-1 -*-\r\n" + OURS.encode() + b"\r\n" + rest
+    assert path.read_bytes() == text.replace(SQL, OURS).encode("latin-1")
 
-    path = adopt.write(b"\xef\xbb\xbf" + f"{S3} A, S3CopyObjectOperator\r\n{COPY}".encode())
+    text = f"\ufeff{S3} A, S3CopyObjectOperator\n# \u2028 ends no line\n{COPY}".replace("\n", end)
+    path = adopt.write(text.encode())
     assert adopt.run("--write")[0] == 0
-    after = f"{S3} A\r\n{COPY_OURS}\r\n{COPY}".encode()
-    assert path.read_bytes() == b"\xef\xbb\xbf" + after
+    after = text.replace(", S3CopyObjectOperator", f"{end}{COPY_OURS}", 1)
+    assert path.read_bytes() == after.encode()
 
 
 def test_several_imports_of_one_line_and_a_file_without_a_last_line_end(adopt: Adopt):

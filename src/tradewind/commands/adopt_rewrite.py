@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import codecs
-import io
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,9 +59,10 @@ def rewritten(source: bytes, tree: ast.Module, uses: list[Use]) -> bytes:
     """
     mark = codecs.BOM_UTF8 if source.startswith(codecs.BOM_UTF8) else b""
     try:
-        encoding = "utf-8" if mark else tokenize.detect_encoding(io.BytesIO(source).readline)[0]
         # Bytes have the same ends of lines as Python's grammar; those of texts are more.
         pieces = source[len(mark) :].splitlines(keepends=True)
+        top = iter([piece.rstrip(b"\r\n") + b"\n" for piece in pieces[:2]])
+        encoding = "utf-8" if mark else tokenize.detect_encoding(lambda: next(top, b""))[0]
         lines = [piece.decode(encoding) for piece in pieces]
     except (SyntaxError, UnicodeError) as error:
         raise InputError(str(error)) from error
