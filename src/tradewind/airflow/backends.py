@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import SetupError
 
 if TYPE_CHECKING:
     import ssl
@@ -191,45 +191,11 @@ def open_ssh(
         root: Folder of the job folders there.
         conn_timeout: Of connecting, in seconds, instead of the connection's.
     """
-    from tradewind.airflow.connections import find_connection
-    from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
+    from tradewind.systems.ssh.airflow import ssh_connection
+    from tradewind.systems.ssh.backend import SSHBackend
 
-    connection = find_connection(ssh_conn_id)
-    extra = connection.extra_dejson
-    host = remote_host or connection.host
-    if not host:
-        raise SetupError(
-            f"The Airflow connection {ssh_conn_id!r} has no host, and remote_host is not given."
-        )
-    unchecked = extra.get("no_host_key_check", extra.get("ignore_hostkey_verification", False))
-    host_key = extra.get("host_key")
-    if host_key and _is_true(unchecked):
-        raise InputError(
-            f"The Airflow connection {ssh_conn_id!r} has a host_key and no_host_key_check: a key "
-            "that is given is checked. Take one of them away."
-        )
-    if host_key and len(host_key.split()) == 1:
-        host_key = f"ssh-rsa {host_key}"
-    options: dict[str, Any] = {}
-    if extra.get("ciphers"):
-        options["encryption_algs"] = list(extra["ciphers"])
-    timeout = conn_timeout or extra.get("conn_timeout") or 10
-    return SSHBackend(
-        SSHConnection(
-            host=host,
-            username=connection.login or None,
-            port=connection.port or 22,
-            password=connection.password or None,
-            key_file=_home(extra.get("key_file")),
-            private_key=extra.get("private_key"),
-            passphrase=extra.get("private_key_passphrase"),
-            host_key=" ".join(host_key.split()[:2]) if host_key else None,
-            check_host_key=not _is_true(unchecked),
-            connect_timeout=float(timeout),
-            options=options,
-        ),
-        root=root,
-    )
+    connection = ssh_connection(ssh_conn_id, host=remote_host, conn_timeout=conn_timeout)
+    return SSHBackend(connection, root=root)
 
 
 def _is_true(value: Any) -> bool:
