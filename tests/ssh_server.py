@@ -74,8 +74,16 @@ def find_sshd() -> str:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SSHServer]:
-    """Start an sshd, and end it at the end."""
+def ssh_server(
+    folder: Path, *, sftp: str = "internal-sftp", settings: str = ""
+) -> Iterator[SSHServer]:
+    """Start an sshd, and end it at the end.
+
+    Args:
+        folder: Keys and configuration go there.
+        sftp: Its SFTP server and the arguments of that; an empty one for none.
+        settings: Lines of its configuration, which come before those of this function.
+    """
     find_sshd()
     if os.getuid() == 0:
         # Where sshd of root puts itself away; anybody else's does not, and serves that account.
@@ -89,9 +97,10 @@ def ssh_server(folder: Path) -> Iterator[SSHServer]:
     known = folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {host_key}\n")
     (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nUsePAM no\n"
+        f"{settings}Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nUsePAM no\n"
         f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPidFile {folder}/pid\n"
-        "MaxStartups 100\nMaxSessions 100\nPasswordAuthentication no\n"
+        f"MaxStartups 100\nMaxSessions 100\nPasswordAuthentication no\n"
+        + (f"Subsystem sftp {sftp}\n" if sftp else "")
     )
     server = SSHServer(folder, port, getpass.getuser(), folder / "key", host_key, known)
     server.start()

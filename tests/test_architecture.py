@@ -83,6 +83,7 @@ EXCEPTIONS = {("tradewind.move.copying", "tradewind.systems.s3")}
 #: Systems that stand on another one: a system, and those it may import.
 STANDS_ON = {
     "livy": {"http"},
+    "sftp": {"ssh"},
     "spark": {"process", "yarn"},
     "yarn": {"http"},
 }
@@ -91,7 +92,7 @@ STANDS_ON = {
 CLIENT_LIBRARIES = {
     "MySQLdb": {"mysql"},
     "asyncpg": {"postgres"},
-    "asyncssh": {"ssh"},
+    "asyncssh": {"sftp", "ssh"},
     "azure": {"azure"},
     "boto3": {"s3", "sagemaker"},
     "botocore": {"s3", "sagemaker"},

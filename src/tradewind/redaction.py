@@ -56,7 +56,9 @@ HARMLESS = frozenset((
 _SECRET_NAME = re.compile(
     r"key|token|secret|passw|pwd|auth|sig|credential|session|cookie|jwt|bearer|conn_", re.IGNORECASE
 )
-_OBJECTS = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "az", "wasb", "wasbs", "abfs", "abfss"})
+_OBJECTS = frozenset(
+    {"s3", "s3a", "s3n", "gs", "gcs", "az", "wasb", "wasbs", "abfs", "abfss", "sftp"}
+)
 _WEB = frozenset({"http", "https"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30}):(?=//)")
 _HOST = re.compile(

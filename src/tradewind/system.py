@@ -38,6 +38,8 @@ class System:
         dialect: Of an SQL database, what OpenLineage's SQL parser calls its SQL. Only such a system
             is reached by ``Sql`` and ``Table`` in operators.
         in_file: Whether a database of it is a file of this machine.
+        host_in_connection: Whether URIs of its store may leave the host to the Airflow connection,
+            like ``sftp:///path``; `connection` is then told an empty bucket.
         backend: The `tradewind.run.backend.Backend`, as ``module:class``.
         sweep: A function ``(place)``, as ``module:function``: it yields a name and an iterator of
             `tradewind.sweep.leftover.Leftover` for each kind of leftover at a place, which is what
@@ -62,6 +64,7 @@ class System:
     connection: str | None = None
     dialect: str | None = None
     in_file: bool = False
+    host_in_connection: bool = False
     backend: str | None = None
     sweep: str | None = None
     sweep_help: str = ""

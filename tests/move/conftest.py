@@ -13,11 +13,14 @@ from azure.storage.blob import ContainerClient
 from google.auth.credentials import AnonymousCredentials
 
 from emulators import Emulator
+from ssh_server import SSHServer, ssh_server
 from tradewind.local import Systems
 from tradewind.systems.azure.store import AzureStore
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.gcs.store import GCSStore
 from tradewind.systems.s3.store import S3Store
+from tradewind.systems.sftp.store import SFTPStore
+from tradewind.systems.ssh.connection import SSHConnection
 
 SMALL = 256 << 10
 """The size of parts, so that small objects have several."""
@@ -86,6 +89,28 @@ def versity_store(versity: Emulator) -> S3Store:
         Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     return store
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    with ssh_server(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
+
+
+@pytest.fixture
+def sftp_connection(sftp_server: SSHServer) -> SSHConnection:
+    return SSHConnection(
+        "127.0.0.1",
+        sftp_server.username,
+        sftp_server.port,
+        key_file=str(sftp_server.key_file),
+        known_hosts=str(sftp_server.known_hosts),
+    )
+
+
+@pytest.fixture
+def sftp_store(sftp_connection: SSHConnection, tmp_path: Path) -> SFTPStore:
+    return SFTPStore(sftp_connection, f"{tmp_path}/objects", part_bytes=SMALL)
 
 
 @pytest.fixture

@@ -282,10 +282,11 @@ class Objects(Description):
     """Objects of a store: one, or with `parts` as many as it takes; to read also all of a prefix.
 
     Args:
-        uri: ``s3://``, ``gs://``, ``az://`` or ``file://``. To read: an object, a prefix that ends
-            in ``/``, or a glob. To publish: an object, or a prefix with `parts`. (templated)
-        conn_id: The Airflow connection; ``aws_default``, ``google_cloud_default`` or
-            ``wasb_default`` when not given. (templated)
+        uri: ``s3://``, ``gs://``, ``az://``, ``file://`` or ``sftp://``. To read: an object, a
+            prefix that ends in ``/``, or a glob. To publish: an object, or a prefix with `parts`.
+            (templated)
+        conn_id: The Airflow connection; ``aws_default``, ``google_cloud_default``,
+            ``wasb_default`` or ``sftp_default`` when not given. (templated)
         format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or one with options; by the name of
             the object when not given. (templated)
         compression: ``gzip``, ``zstd`` or ``none``; by the name when not given. (templated)

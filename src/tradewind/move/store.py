@@ -94,6 +94,9 @@ class Store(ABC):
     """Whether two writes of the same bytes have the same ETag, so that a condition on it does not
     tell them apart."""
 
+    keeps_metadata: ClassVar[bool] = True
+    """Whether it keeps what `ObjectInfo` says of an object's media type, encoding and metadata."""
+
     @abstractmethod
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself, without any secret."""
@@ -104,6 +107,14 @@ class Store(ABC):
         None where there is none, or where nobody looks: a bucket is in no other.
         """
         return None
+
+    def within(self, key: str) -> tuple[Store, str]:
+        """Narrow the store to the folder that a key is in, where folders are made and removed.
+
+        Returns:
+            The store of the folder, and the key in it; here this one, as a bucket has no folders.
+        """
+        return self, key
 
     def check_key(self, key: str, *, writing: bool = False) -> None:
         """Refuse a key or prefix that the store cannot have, or would take for another one.

@@ -34,6 +34,14 @@ class TestFiles(StoreConformance):
         return file_store
 
 
+class TestSFTP(StoreConformance):
+    tells_owners = True
+
+    @pytest.fixture
+    def store(self, sftp_store: Store) -> Store:
+        return sftp_store
+
+
 class TestMemoryStore(StoreConformance):
     tells_owners = True
 

@@ -27,7 +27,7 @@ from tradewind.systems.s3.airflow import split_s3
 from tradewind.systems.s3.store import S3Store
 
 OWNER = Owner("dag", "run", "task")
-STORES = ["s3_store", "versity_store", "file_store", "gcs_store", "azure_store"]
+STORES = ["s3_store", "versity_store", "file_store", "gcs_store", "azure_store", "sftp_store"]
 NAMES = {
     # A name, and another that somebody could take it for: by a pattern, or decoded once more.
     "a?b.csv": "axb.csv",

@@ -20,7 +20,8 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
     """Make the store of an object.
 
     Args:
-        uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key`` or ``file:///path``.
+        uri: ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``,
+            ``file:///path`` or ``sftp://host/path``, whose host may be left to the connection.
         conn_id: The connection; the usual one of the scheme when not given.
         options: Further arguments, as `tradewind.systems.s3.airflow.s3_store` and its like
             take them.
@@ -43,7 +44,7 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
     if system.connection is None:
         store, key = imported(system.store).from_uri(uri)
         return store, key
-    if not bucket or not key:
+    if not key or not (bucket or system.host_in_connection):
         raise InputError(f"{shown_uri(uri)!r} names no object. Write {scheme}://bucket/key.")
     refuse_signed(uri)
     conn_id = conn_id or system.default_connection
@@ -54,4 +55,4 @@ def store_of(uri: str, conn_id: str | None = None, **options: Any) -> tuple[Stor
             f"{shown_uri(uri)!r} is in the storage account {told['account']}, and the connection "
             f"{conn_id} leads to {account}. Name the connection of that account."
         )
-    return store, key
+    return store.within(key)

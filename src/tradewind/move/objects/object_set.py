@@ -243,14 +243,15 @@ def _literal(store: Store, glob: str) -> str:
 def _finished(store: Store, infos: list[ObjectInfo], left_out: list[str]) -> list[ObjectInfo]:
     """Leave out parts that Tradewind wrote and no manifest names: of a move that is not finished.
 
-    They are known by their names and, to be certain, by the metadata of one of them.
+    They are known by their names and, to be certain, by the metadata of one of them where the store
+    keeps any.
     """
     parts = {info.key for info in infos if PART_NAME.fullmatch(info.key.rpartition("/")[2])}
     for key in sorted(parts):
         described = store.head(key)
         if described is None:
             continue
-        if OWNER not in described.metadata:
+        if store.keeps_metadata and OWNER not in described.metadata:
             break
         left_out += sorted(parts)
         return [info for info in infos if info.key not in parts]
