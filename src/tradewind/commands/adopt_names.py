@@ -17,6 +17,43 @@ _BASE = """
 """
 
 _OWN = {
+    "AzureBlobStorageToGCSOperator": """
+        wasb_conn_id gcp_conn_id blob_name container_name bucket_name object_name filename gzip
+        impersonation_chain return_gcs_uris
+    """,
+    "AzureBlobStorageToS3Operator": """
+        wasb_conn_id container_name prefix delimiter aws_conn_id dest_s3_key dest_verify
+        dest_s3_extra_args replace s3_acl_policy wasb_extra_args s3_extra_args
+    """,
+    "GCSToGCSOperator": """
+        source_bucket source_object source_objects destination_bucket destination_object
+        delimiter move_object replace gcp_conn_id last_modified_time maximum_modified_time
+        is_older_than impersonation_chain source_object_required exact_match match_glob
+        retain_until_time retention_mode
+    """,
+    "GCSToS3Operator": """
+        gcs_bucket prefix gcp_conn_id dest_aws_conn_id dest_s3_key dest_verify replace
+        google_impersonation_chain dest_s3_extra_args s3_acl_policy keep_directory_structure
+        flatten_structure match_glob gcp_user_project
+    """,
+    "LocalFilesystemToGCSOperator": """
+        src dst bucket gcp_conn_id mime_type gzip chunk_size impersonation_chain
+    """,
+    "LocalFilesystemToS3Operator": """
+        filename dest_key dest_bucket aws_conn_id verify replace encrypt gzip acl_policy
+    """,
+    "LocalFilesystemToWasbOperator": """
+        file_path container_name blob_name wasb_conn_id create_container load_options
+    """,
+    "S3ToAzureBlobStorageOperator": """
+        aws_conn_id wasb_conn_id s3_bucket container_name s3_prefix s3_key blob_prefix blob_name
+        create_container replace s3_verify s3_extra_args wasb_extra_args
+    """,
+    "S3ToGCSOperator": """
+        bucket prefix apply_gcs_prefix delimiter aws_conn_id verify gcp_conn_id dest_gcs replace
+        gzip google_impersonation_chain deferrable poll_interval apply_wildcard region_name
+        botocore_config
+    """,
     "DockerOperator": """
         deferrable poll_interval result_limit skip_on_exit_code image api_version command
         container_name cpus docker_url environment private_environment env_file force_pull
