@@ -27,7 +27,11 @@ class Authority:
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def _made(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *extensions: x509.ExtensionType,
+        days: int = 2,
     ) -> x509.Certificate:
         now = dt.datetime.now(dt.UTC)
         builder = (
@@ -36,22 +40,22 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=2))
+            .not_valid_before(now - dt.timedelta(days=1 + max(0, -days)))
+            .not_valid_after(now + dt.timedelta(days=days))
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def certificate(self, name: str, address: str) -> tuple[Path, Path]:
-        """Make a server's certificate and key; give their files."""
+    def certificate(self, name: str, address: str, *, days: int = 2) -> tuple[Path, Path]:
+        """Make a server's certificate, which ends in so many days, and key; give their files."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName(
             [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))]
         )
         certificate, secret = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        made = self._made(subject, key, names)
+        made = self._made(subject, key, names, days=days)
         certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
         secret.write_bytes(
             key.private_bytes(

@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 SAGEMAKER = ROOT / "packages" / "sagemaker-local" / "src"
 
 _BASE = {
+    "tradewind.doctor",
     "tradewind.errors",
     "tradewind.json_path",
     "tradewind.owner",
@@ -28,6 +29,7 @@ MAY_IMPORT = {
     "tradewind": {"tradewind.former_names"},
     "tradewind.former_names": set(),
     "tradewind.errors": set(),
+    "tradewind.doctor": {"tradewind.errors", "tradewind.registry", "tradewind.system"},
     "tradewind.owner": {"tradewind.errors"},
     "tradewind.redaction": {"tradewind.errors"},
     "tradewind.json_path": {"tradewind.errors"},
@@ -48,6 +50,8 @@ MAY_IMPORT = {
     "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
     "tradewind.commands": {
         *_BASE,
+        "tradewind",
+        "tradewind.local",
         "tradewind.move",
         "tradewind.run",
         "tradewind.sweep",

@@ -14,6 +14,7 @@ from typing import ClassVar, NoReturn
 
 from tradewind import __version__
 from tradewind.commands.adopt import register_adopt
+from tradewind.commands.doctor import register_doctor
 from tradewind.commands.move import register_move
 from tradewind.commands.show import register_show
 from tradewind.commands.sweep import register_sweep
@@ -32,6 +33,7 @@ COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], 
     register_show,
     register_sweep,
     register_adopt,
+    register_doctor,
     register_up,
     register_env,
 )

@@ -48,6 +48,9 @@ class System:
         local: How it is started on this machine, as ``module:name`` of a
             `tradewind.local.system.System`.
         install: What installs its client library, like ``pip install 'tradewind[postgres]'``.
+        doctor: A function ``(settings, named, timeout)``, as ``module:function``, for ``tradewind
+            doctor``: it yields a `tradewind.doctor.Check` for each thing that it finds out, and
+            writes nothing. See `tradewind.doctor.checks_of`, also for systems without one.
     """
 
     name: str
@@ -70,3 +73,4 @@ class System:
     sweep_help: str = ""
     local: str | None = None
     install: str | None = None
+    doctor: str | None = None

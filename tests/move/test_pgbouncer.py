@@ -20,6 +20,7 @@ from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.doctor import checks
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
@@ -62,7 +63,10 @@ def pooled(
     direct: PostgresConnection,
     tmp_path: Path,
 ) -> Iterator[PostgresConnection]:
-    """A pooler with so many connections to the server."""
+    """A pooler with so many connections to the server, or of so short a mode."""
+    size, mode = (
+        request.param if isinstance(request.param, tuple) else (request.param, "transaction")
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -72,8 +76,8 @@ def pooled(
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={direct.host} port={direct.port}\n[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = plain\nauth_file = {folder}/users\npool_mode = transaction\n"
-        f"default_pool_size = {request.param}\nignore_startup_parameters = extra_float_digits\n"
+        f"auth_type = plain\nauth_file = {folder}/users\npool_mode = {mode}\n"
+        f"default_pool_size = {size}\nignore_startup_parameters = extra_float_digits\n"
     )
     folder.chmod(0o755)
     command = [str(PROGRAM), str(folder / "pgbouncer.ini")]
@@ -162,3 +166,17 @@ def test_two_moves_at_once_and_one_that_fails(
     assert len(failures) == 1
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert seen(pooled) == before
+
+
+def test_the_doctor_sees_the_pooler(pooled: PostgresConnection, direct: PostgresConnection) -> None:
+    found = {check.what: check for check in checks(pooled, "", 30)}
+    assert {check.status for check in found.values()} == {"ok"}
+    assert "is in between" in found["pooler"].said
+    assert "pooler" not in {check.what for check in checks(direct, "", 30)}
+
+
+@pytest.mark.parametrize("pooled", [(1, "statement")], indirect=True)
+def test_the_doctor_refuses_a_pooler_without_transactions(pooled: PostgresConnection) -> None:
+    found = {check.what: check for check in checks(pooled, "", 30)}
+    assert found["transaction"].status == "fail"
+    assert "pool_mode=transaction" in found["transaction"].remedy

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,19 @@ import pytest
 import postgres_server
 from certificates import Authority
 from mysql_client import need_mysql_client
+from tradewind.doctor import Check
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.postgres.doctor import checks as postgres_checks
 from tradewind.systems.postgres.session import Session as PostgresSession
 
 need_mysql_client()
 from tradewind.systems.files.store import FileStore  # noqa: E402
 from tradewind.systems.mysql.airflow import connection_of  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
+from tradewind.systems.mysql.doctor import checks as mysql_checks  # noqa: E402
 
 SERVER = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 INSTALL = shutil.which("mariadb-install-db", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -251,3 +255,38 @@ def test_postgres_verifies_who_it_is(
             encrypted(host, sslmode="verify-full", sslrootcert=str(root))
         assert str(postgres.connection.password) not in str(told.value)
         assert isinstance(told.value, SetupError)
+
+
+def test_the_doctor_reads_the_certificate_of_postgres(
+    postgres: postgres_server.Database, authority: Authority, stranger: Authority
+) -> None:
+    def found(**options: str) -> Check:
+        place = replace(postgres.connection, options=options)
+        return next(check for check in postgres_checks(place, "", 30) if check.what == "TLS")
+
+    end = time.monotonic() + 20
+    while "certificate" not in found().said:  # until the server has read its settings
+        assert time.monotonic() < end
+    assert "TLSv1." in found().said
+    assert "certificate for db.test, 127.0.0.1" in found().said
+    assert found().status == "warn"  # it ends in two days
+    assert "not checked by the client" in found(sslmode="require").said
+    trusting = {"sslmode": "verify-full", "sslrootcert": str(authority.file)}
+    assert "not checked" not in found(**trusting).said
+    assert "certificate for db.test, 127.0.0.1" in found(**trusting).said
+    assert found(**{**trusting, "sslrootcert": str(stranger.file)}).status == "fail"
+
+
+def test_the_doctor_reads_the_certificate_of_mysql(
+    mariadb: int, authority: Authority, stranger: Authority
+) -> None:
+    def found(**options: str) -> Check:
+        checks = mysql_checks(to(mariadb, **options), "", 30)
+        return next(check for check in checks if check.what == "TLS")
+
+    assert found().status == "warn"  # it ends in two days
+    assert "Renew" in found().remedy
+    assert "not checked by the client" in found().said
+    trusting = {"ssl_mode": "VERIFY_IDENTITY", "ssl_ca": str(authority.file)}
+    assert "not checked" not in found(**trusting).said
+    assert found(**{**trusting, "ssl_ca": str(stranger.file)}).status == "fail"

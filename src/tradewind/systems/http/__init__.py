@@ -14,4 +14,5 @@ SYSTEM = System(
     connection="tradewind.systems.http.airflow:connection_of",
     backend="tradewind.systems.http.backend:RestJobBackend",
     install="pip install 'tradewind[http]'",
+    doctor="tradewind.systems.http.doctor:checks",
 )

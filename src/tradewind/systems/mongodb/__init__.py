@@ -15,4 +15,5 @@ SYSTEM = System(
     connection="tradewind.systems.mongodb.airflow:connection_of",
     local="tradewind.systems.mongodb.local:SYSTEM",
     install="pip install 'tradewind[mongo]'",
+    doctor="tradewind.systems.mongodb.doctor:checks",
 )

@@ -17,5 +17,6 @@ SYSTEM = System(
     connection="tradewind.systems.mysql.airflow:connection_of",
     local="tradewind.systems.mysql.local:SYSTEM",
     install="pip install 'tradewind[mysql]'",
+    doctor="tradewind.systems.mysql.doctor:checks",
     dialect="mysql",
 )

@@ -17,5 +17,6 @@ SYSTEM = System(
     connection="tradewind.systems.postgres.airflow:connection_of",
     local="tradewind.systems.postgres.local:SYSTEM",
     install="pip install 'tradewind[postgres]'",
+    doctor="tradewind.systems.postgres.doctor:checks",
     dialect="postgres",
 )

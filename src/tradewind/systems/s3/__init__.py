@@ -15,4 +15,5 @@ SYSTEM = System(
     connection="tradewind.systems.s3.airflow:s3_store",
     local="tradewind.systems.s3.local:SYSTEM",
     install="pip install 'tradewind[s3]'",
+    doctor="tradewind.systems.s3.doctor:checks",
 )
