@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import importlib.util
 import json
 import os
 import socket
@@ -331,6 +332,15 @@ def test_a_connection_that_is_not_there(doctor: Doctor) -> None:
     found = doctor("nobody_made_it")
     assert doctor.status == 1
     assert "airflow connections add" in found["settings"].said
+
+
+def test_where_airflow_is_not_installed(doctor: Doctor) -> None:
+    known = importlib.util.find_spec
+    doctor.patch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "airflow" else known(name)
+    )
+    found = doctor("some_connection")
+    assert "pip install 'tradewind[airflow]'" in found["settings"].said
 
 
 def test_all_connections(doctor: Doctor, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tradewind.errors import InputError, TradewindError
+from tradewind.errors import InputError, MissingExtraError, TradewindError
 from tradewind.redaction import scheme_of, shown_uri
 
 if TYPE_CHECKING:
@@ -216,17 +217,12 @@ def _of_connection(conn_id: str, named: str, timeout: float) -> Subject:
 
 
 def _airflow() -> Any:
+    if importlib.util.find_spec("airflow") is None:
+        raise MissingExtraError("airflow", extra="airflow", purpose="Reading an Airflow connection")
     if "airflow" not in sys.modules:
         # It writes its log past `logging`, to stderr.
         os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
-    try:
-        return importlib.import_module("tradewind.airflow.connections.checks")
-    except ImportError as error:
-        from tradewind.errors import MissingExtraError
-
-        raise MissingExtraError(
-            error.name or "airflow", extra="airflow", purpose="Reading an Airflow connection"
-        ) from error
+    return importlib.import_module("tradewind.airflow.connections.checks")
 
 
 def _all(told: _Told, given: list[str], timeout: float) -> list[Subject]:
