@@ -75,15 +75,15 @@ def checks_of(system: System, settings: Any, named: str, timeout: float) -> Iter
     if system.doctor is not None:
         yield from imported(system.doctor)(settings, named, timeout)
     elif system.store is not None:
-        yield from _store(settings, named)
+        yield from _store(system, settings, named)
     elif system.dialect is not None and system.source is not None:
         yield from _query(imported(system.source), settings)
     else:
         yield Check("ok", "settings", "they can be read; more is not asked of this system")
 
 
-def _store(make: Any, named: str) -> Iterator[Check]:
-    if not named:
+def _store(system: System, make: Any, named: str) -> Iterator[Check]:
+    if not named and not system.host_in_connection:
         yield Check(
             "warn",
             "bucket",
@@ -96,7 +96,8 @@ def _store(make: Any, named: str) -> Iterator[Check]:
     except TradewindError as error:
         yield failed("bucket", error)
     else:
-        yield Check("ok", "bucket", f"{named} is there and may be listed; writing was not tried")
+        there = "it" if system.host_in_connection else named
+        yield Check("ok", "bucket", f"{there} is there and may be listed; writing was not tried")
 
 
 def _query(made: Any, settings: Any) -> Iterator[Check]:

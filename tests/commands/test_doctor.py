@@ -326,6 +326,8 @@ def test_a_system_without_questions_of_its_own(doctor: Doctor, tmp_path: Path) -
     assert doctor(name)["query"].status == "ok"
     found = doctor(doctor.connection("box", conn_type="ssh", host="127.0.0.1", port=closed_port()))
     assert found["reach"].status == "fail"
+    fields = {"conn_type": "sftp", "host": "127.0.0.1", "port": closed_port(), "login": "me"}
+    assert doctor(doctor.connection("store", **fields))["bucket"].status == "fail"
 
 
 def test_a_connection_that_is_not_there(doctor: Doctor) -> None:
