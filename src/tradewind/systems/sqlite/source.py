@@ -179,19 +179,19 @@ class SQLiteSource(Source):
                     raise InputError(f"{self._system}: the query gives no columns. Select some.")
                 rows = cursor.fetchmany(self.sample)
         except BaseException:
-            connection.close()
+            _end(connection)
             raise
         names = [item[0] for item in cursor.description]
         try:
             readings = self._readings(names, declared, rows)
         except BaseException:
-            connection.close()
+            _end(connection)
             raise
         schema = pa.schema([reading.field for reading in readings])
 
         def generate() -> Iterator[pa.RecordBatch]:
             nonlocal rows
-            with contextlib.closing(connection):
+            try:
                 while rows:
                     columns = [
                         self._column([row[at] for row in rows], reading, into)
@@ -206,8 +206,10 @@ class SQLiteSource(Source):
                     yield batch
                     with self._translating():
                         rows = cursor.fetchmany(max(1, min(_MOST, self.block // mean)))
+            finally:
+                _end(connection)
 
-        return Batches(schema, generate(), on_close=connection.close)
+        return Batches(schema, generate(), on_close=lambda: _end(connection))
 
     def _column(
         self, values: list[Any], reading: _Reading, into: Format | None
@@ -286,6 +288,13 @@ class SQLiteSource(Source):
             yield
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise sqlite_error(error, self._system) from error
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """End the reading: SQLite keeps a closed connection's lock while somebody has its cursor."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.rollback()
+    connection.close()
 
 
 def sqlite_path(uri: str) -> Path:

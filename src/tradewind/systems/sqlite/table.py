@@ -154,8 +154,14 @@ class SQLiteTable(SqlTable):
                     check_same_thread=False,
                 )
             with contextlib.closing(connection), self._translating():
-                load = _Load(self, connection, owner)
-                published = load.run(flow)
+                try:
+                    published = _Load(self, connection, owner).run(flow)
+                except BaseException:
+                    # SQLite keeps a closed connection, and its lock, while somebody refers to one
+                    # of its statements, as a traceback may do.
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.rollback()
+                    raise
                 made = False
         finally:
             if made and self.path.is_file() and not self.path.stat().st_size:
