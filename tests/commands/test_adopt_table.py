@@ -193,3 +193,71 @@ def test_left_alone_is_what_the_operator_refuses(adopt: Adopt, more: dict[str, A
         assert reasons
     else:
         assert found.startswith(OURS)
+
+
+GCS = {"sql": "q", "bucket": "b", "filename": "f"}
+S3_GCS = {"bucket": "b", "dest_gcs": "gs://b/"}
+GCS_GCS = {"source_bucket": "b", "destination_bucket": "c"}
+LOCAL_GCS = {"src": "a", "dst": "b", "bucket": "c"}
+WASB = {"file_path": "f", "container_name": "c", "blob_name": "b"}
+S3_WASB = {"s3_bucket": "b", "container_name": "c", "s3_key": "k", "blob_name": "n"}
+BLOB_S3 = {"container_name": "c", "dest_s3_key": "s3://b/"}
+COPY = {"source_bucket_key": "s3://b/k", "dest_bucket_key": "s3://b/l"}
+MONGO = {"mongo_collection": "c", "mongo_query": {}, "s3_bucket": "b", "s3_key": "k"}
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("PostgresToGCSOperator", {**GCS, "export_format": "CSV", "schema_filename": None}),
+        ("PostgresToGCSOperator", {**GCS, "export_format": "avro"}),
+        ("PostgresToGCSOperator", {**GCS, "export_format": "parquet", "gzip": True}),
+        ("PostgresToGCSOperator", {**GCS, "schema_filename": "s"}),
+        ("PostgresToGCSOperator", {**GCS, "schema": [{}]}),
+        ("PostgresToGCSOperator", {**GCS, "partition_columns": ["a"]}),
+        ("PostgresToGCSOperator", {**GCS, "stringify_dict": True}),
+        ("MongoToS3Operator", {**MONGO, "compression": "gzip"}),
+        ("MongoToS3Operator", {**MONGO, "compression": "xz"}),
+        ("HttpToS3Operator", {"s3_key": "s3://b/k", "log_response": True}),
+        ("HttpToS3Operator", {"s3_key": "s3://b/k", "extra_options": {"timeout": 3}}),
+        ("S3CopyObjectOperator", {**COPY, "meta_data_directive": "COPY"}),
+        ("S3CopyObjectOperator", {**COPY, "meta_data_directive": "REPLACE"}),
+        ("DockerOperator", {"image": "i", "auto_remove": "force", "host_tmp_dir": None}),
+        ("DockerOperator", {"image": "i", "auto_remove": True}),
+        ("DockerOperator", {"image": "i", "host_tmp_dir": "/tmp"}),
+        ("DockerOperator", {"image": "i", "retrieve_output": True}),
+        ("S3ToGCSOperator", {**S3_GCS, "deferrable": False, "apply_wildcard": True}),
+        ("S3ToGCSOperator", {**S3_GCS, "deferrable": True}),
+        ("S3ToGCSOperator", {**S3_GCS, "apply_gcs_prefix": True, "apply_wildcard": True}),
+        ("GCSToS3Operator", {"gcs_bucket": "b", "dest_s3_key": "s3://b/", "gcp_user_project": "p"}),
+        ("GCSToGCSOperator", {**GCS_GCS, "source_object": "a", "delimiter": ".csv"}),
+        ("GCSToGCSOperator", {**GCS_GCS, "source_object": "a", "delimiter": "/"}),
+        ("GCSToGCSOperator", {**GCS_GCS, "source_object": "a", "source_objects": ["b"]}),
+        ("GCSToGCSOperator", {**GCS_GCS, "source_object": "a", "retention_mode": "Locked"}),
+        ("LocalFilesystemToGCSOperator", {**LOCAL_GCS, "chunk_size": 262144}),
+        ("LocalFilesystemToGCSOperator", {**LOCAL_GCS, "chunk_size": 5}),
+        ("LocalFilesystemToWasbOperator", {**WASB, "load_options": {"overwrite": True}}),
+        ("LocalFilesystemToWasbOperator", {**WASB, "load_options": {"timeout": 1}}),
+        ("S3ToAzureBlobStorageOperator", {**S3_WASB, "s3_extra_args": {"region_name": "r"}}),
+        ("S3ToAzureBlobStorageOperator", {**S3_WASB, "s3_extra_args": {"config": 1}}),
+        ("AzureBlobStorageToS3Operator", {**BLOB_S3, "wasb_extra_args": {"x": 1}}),
+        ("AzureBlobStorageToGCSOperator", {"unheard_of": 1}),
+    ],
+)
+def test_left_alone_is_what_the_other_operators_refuse(
+    adopt: Adopt, name: str, given: dict[str, Any]
+):
+    import tradewind.airflow
+    from tradewind.errors import InputError
+
+    (one,) = [official for official in OFFICIAL if official.name == name]
+    arguments = "".join(f", {parameter}={value!r}" for parameter, value in given.items())
+    before = f"from {one.module} import {name}\n{name}(task_id='t'{arguments})\n"
+    found, _ = adopt.switch(before)
+    try:
+        getattr(tradewind.airflow, one.ours)(task_id="t", **given)
+    except (InputError, TypeError):
+        assert found == before
+    else:
+        assert found.startswith("from tradewind.airflow import")
