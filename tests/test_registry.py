@@ -116,6 +116,22 @@ def test_a_plugin_works_like_ours(plugins: Path, tmp_path: Path) -> None:
     assert "plugin broken of broken cannot be loaded" in ended.stderr
 
 
+def test_a_plugin_that_is_wrong_ends_no_command(plugins: Path) -> None:
+    with (plugins / "plugin.py").open("a") as module:
+        module.write(
+            "from dataclasses import replace\n"
+            "SYSTEM = replace(SYSTEM, name='postgres', local='plugin:nothing')\n"
+            "OTHER = replace(SYSTEM, name='letters')\n"
+        )
+    points = plugins / "good-1.0.dist-info/entry_points.txt"
+    points.write_text(f"{points.read_text()}letters = plugin:OTHER\n")
+    ended = run(plugins, "up", "--list")
+    assert ended.returncode == 0, ended.stderr
+    assert "postgres" in ended.stdout
+    assert "offers the system 'postgres', which is there already, and is left out" in ended.stderr
+    assert "The local system of the plugin letters cannot be loaded" in ended.stderr
+
+
 def test_a_plugin_is_swept(plugins: Path) -> None:
     with (plugins / "plugin.py").open("a") as module:
         module.write(SWEPT)

@@ -18,7 +18,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError
 from tradewind.system import System
 
 __all__ = [
@@ -56,10 +56,8 @@ def own_systems() -> Mapping[str, System]:
 def plugin_systems() -> Mapping[str, System]:
     """List the systems of other distributions by name.
 
-    A plugin that cannot be imported is left out, with a warning that names it.
-
-    Raises:
-        SetupError: Two distributions offer a system of one name, or one of Tradewind's.
+    A plugin that cannot be imported is left out, with a warning that names it; so is the second
+    one that offers a system of a name, and one that offers a system of Tradewind's.
     """
     found: dict[str, System] = {}
     for point in importlib.metadata.entry_points(group=SYSTEMS_GROUP):
@@ -81,10 +79,13 @@ def plugin_systems() -> Mapping[str, System]:
             _log.warning("The plugin %s of %s is no tradewind.system.System.", point.name, origin)
             continue
         if system.name in own_systems() or system.name in found:
-            raise SetupError(
-                f"The plugin {origin} offers the system {system.name!r}, which is there already. "
-                "Uninstall one of the two."
+            _log.warning(
+                "The plugin %s offers the system %r, which is there already, and is left out. "
+                "Uninstall one of the two.",
+                origin,
+                system.name,
             )
+            continue
         found[system.name] = system
     return found
 

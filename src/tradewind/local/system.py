@@ -9,6 +9,7 @@ and lock, ports, children, the order of stopping) is done for it in `tradewind.l
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from abc import ABC, abstractmethod
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import Children
-from tradewind.registry import all_systems, imported
+from tradewind.registry import all_systems, imported, own_systems
 
 __all__ = [
     "AWS_REGION",
@@ -31,6 +32,8 @@ __all__ = [
     "find_systems",
     "plan",
 ]
+
+_log = logging.getLogger(__name__)
 
 AWS_REGION = "eu-west-1"
 """The region that all local AWS systems say they are in."""
@@ -153,9 +156,22 @@ def find_systems() -> dict[str, System]:
     Returns:
         Systems by name, in alphabetical order.
     """
-    systems: list[System] = [
-        imported(system.local) for system in all_systems().values() if system.local
-    ]
+    systems: list[System] = []
+    for system in all_systems().values():
+        if not system.local:
+            continue
+        try:
+            systems.append(imported(system.local))
+        except Exception as error:
+            if system.name in own_systems():
+                raise
+            # Somebody else's fault must not end every command.
+            _log.warning(
+                "The local system of the plugin %s cannot be loaded (%s: %s).",
+                system.name,
+                type(error).__name__,
+                error,
+            )
     return {system.name: system for system in sorted(systems, key=lambda system: system.name)}
 
 
