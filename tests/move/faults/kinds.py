@@ -91,19 +91,7 @@ class OnS3(Kind):
     def left(self, name: str) -> list[str]:
         prefix = f"{self.action}/{name}/"
         told = self.s3.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
-        begun = told.get("Uploads", [])
-        records = " ".join(one["Key"] for one in begun)
-        # The window that docs/trust.md tells of: killed between the request that begins an upload
-        # and the one that records whose it is, before any part of it was sent.
-        uploads = [
-            f"upload of {one['Key']}"
-            for one in begun
-            if one["UploadId"] in records
-            or self.s3.list_parts(Bucket=self.bucket, Key=one["Key"], UploadId=one["UploadId"]).get(
-                "Parts"
-            )
-            or ".tradewind-" in one["Key"]
-        ]
+        uploads = [f"upload of {one['Key']}" for one in told.get("Uploads", [])]
         return uploads + [key for key in self.keys(name) if key not in self.needed(name)]
 
 
