@@ -33,6 +33,8 @@ pytestmark = [
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"
 DAGS = Path(__file__).parent / "airflow_dags"
 DATES = (f"2024-{number // 28 + 1:02}-{number % 28 + 1:02}" for number in itertools.count())
+#: The one task of the DAG under attack.
+TASK = "work"
 SECONDS = 240
 SETTINGS = {
     "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -174,8 +176,8 @@ def test_work_runs_once_whatever_part_is_killed(live: Live, part: str, count: in
         ran = live.ran(date)
         attack.check(len(ran) == 1, f"{number}: it ran {len(ran)} times")
         if found == "success":
-            entries = f"{path}/{run}/taskInstances/work/xcomEntries/return_value"
-            value = live.patiently("GET", entries)["value"]
+            task = f"{path}/{run}/taskInstances/{TASK}"
+            value = live.patiently("GET", f"{task}/xcomEntries/return_value")["value"]
             attack.check(value == ran[0], f"{number}: XCom {value!r} of {ran}")
         left = [one.name for one in (live.folder / "jobs").glob(f"*{date}*")]
         attack.check(left == [], f"{number}: left behind: {left}")
