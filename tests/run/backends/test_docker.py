@@ -76,18 +76,46 @@ def test_a_container_that_was_claimed_and_not_started_is_started_once(
     backend.remove(name)
 
 
-def test_what_died_before_its_claim_is_removed(
+def test_a_container_of_another_attempt_is_not_started_again(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(backend, "_delete", lambda name: None)
-    backend.start(owner, 1, shell("true"), tell={})
+    """An attempt stalls between its claim and the start; the next one resumes it, to its end."""
+    add_folder, name = backend._add_folder, backend.name_of(owner, 1)
+    other = DockerBackend(backend._engine)
+
+    def stall(name: str, *, needed: bool) -> None:
+        add_folder(name, needed=needed)
+        with pytest.raises(AlreadyStartedError):
+            other.start(owner, 1, shell("echo no"), tell={})
+        other.resume(name)
+        until_ended(other, name)
+
+    monkeypatch.setattr("tradewind.systems.docker.backend._SOON_SECONDS", 0.0)
+    monkeypatch.setattr(backend, "_add_folder", stall)
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, shell("true"), tell={})
-    monkeypatch.undo()
-    assert len(daemon.containers()) == 2
-    assert len(list(backend.list(owner))) == 1
-    until_ended(backend, backend.name_of(owner, 1))
-    backend.remove(backend.name_of(owner, 1))
+        backend.start(owner, 1, shell("echo ran"), tell={})
+    assert [line.text for line in other.logs(name, None, wait=0)] == ["ran"]
+
+    def stall_longer(name: str, *, needed: bool) -> None:
+        other.remove(name)
+        add_folder(name, needed=needed)
+
+    other.remove(name)
+    monkeypatch.setattr(backend, "_add_folder", stall_longer)
+    with pytest.raises(AlreadyStartedError):
+        backend.start(owner, 1, shell("echo ran"), tell={})
+    assert daemon.containers() == []
+
+
+def test_what_the_former_version_left_before_its_claim_goes_with_the_work(
+    backend: DockerBackend, owner: Owner, daemon: EngineOfTests
+):
+    name = backend.name_of(owner, 1)
+    backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
+    assert list(backend.list(owner)) == []
+    backend.start(owner, 1, shell("true"), tell={})
+    until_ended(backend, name)
+    backend.remove(name)
     assert daemon.containers() == []
 
 
@@ -417,4 +445,4 @@ def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTes
     )
     backend.close()
     print(f"{engine.calls} calls of the engine")
-    assert engine.calls <= 11
+    assert engine.calls <= 10

@@ -1,9 +1,12 @@
 """Containers of any engine with the Docker API.
 
-The claim is the container's name, which is unique on its engine. A container is prepared under a
-name of no account, with all that it needs, and then renamed to the name that it claims: that
+The claim is the container's name, which is unique on its engine: creating it under that name
 succeeds once. It is started after that; where the attempt dies in between, the next one finds a
 container that was created and not started, and starts it (`DockerBackend.resume`).
+
+Version 0.1 created containers under a name of no account first, and renamed them to claim theirs.
+What it created and never renamed is still found (`DockerBackend.unclaimed`), and goes with the
+work of its owner.
 """
 
 from __future__ import annotations
@@ -12,17 +15,17 @@ import base64
 import io
 import json
 import re
-import secrets
 import shlex
 import signal
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tradewind.errors import InputError, RetryError
+from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import (
     AlreadyStartedError,
@@ -49,6 +52,15 @@ _OWNER, _NUMBER, _TITLE = "tradewind.owner", "tradewind.number", "tradewind.titl
 _RESULT_FOLDER = "tradewind"
 _RESULT = f"/{_RESULT_FOLDER}/result"
 _STOP_SECONDS = 5
+#: How long after the engine has failed to start a container it is asked to once more.
+_AGAIN_SECONDS = 0.5
+#: What an engine answers that is being stopped: its parts go one after the other.
+_ENGINE_ENDS = r"failed to update store|context canceled|transport is closing|connection refused"
+#: How long creating a container may take until the engine shows it.
+_VISIBLE_SECONDS = 30.0
+#: How long after its claim a container is started without another look at it.
+_SOON_SECONDS = 1.0
+_NEW = ("created", "configured", "initialized")
 _UNMOUNT_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 
 
@@ -120,6 +132,7 @@ class DockerBackend(Backend[Container]):
         self._logs = ContainerLogs(engine, self._known)
         self._ended: dict[str, Sight] = {}
         self._seen: dict[str, dict[str, Any]] = {}
+        self._unclaimed: dict[str, list[str]] = {}
 
     def close(self) -> None:
         """Close its connections; containers go on."""
@@ -137,71 +150,106 @@ class DockerBackend(Backend[Container]):
     # ------------------------------------------------------------------------------------ start
 
     def start(self, owner: Owner, number: int, work: Container, *, tell: Mapping[str, str]) -> None:
-        """Pull, prepare, claim by renaming, start."""
+        """Pull where that is needed, claim by creating, start."""
         name = self.name_of(owner, number)
         for line in (work.command, work.entrypoint):
             _words_of(line)  # before anything is pulled
         if work.pull not in ("missing", "always", "never"):
             raise InputError(f"Docker: pull is {work.pull!r}; use missing, always or never.")
-        prepared = f"{name}-{secrets.token_hex(4)}"
         if work.pull == "always":
             self._pull(work)
         try:
-            self._create(prepared, owner, number, work, tell)
+            self._claim(name, owner, number, work, tell)
         except EngineRefusedError as error:
             # That the image is there is seen by the container.
             if error.status != 404 or work.pull == "always" or self._has_image(work):
                 raise
             self._pull(work)
-            self._create(prepared, owner, number, work, tell)
+            self._claim(name, owner, number, work, tell)
+        claimed = time.monotonic()
         try:
-            self._engine.ask(
-                "POST",
-                f"/containers/{prepared}/rename",
-                what=f"the container {name}",
-                params={"name": name},
-            )
-        except EngineRefusedError as error:
-            self._delete(prepared)
-            if error.status == 404:
-                raise RetryError(
-                    f"{error} Another attempt of the same task run has taken it for a leftover."
-                ) from error
-            if error.status == 409:
-                raise AlreadyStartedError(
-                    f"Docker at {self._engine.url}: the container {name} was started before."
-                ) from error
-            raise
-        except BaseException:
-            self._delete(prepared)
-            raise
-        try:
+            self._add_folder(name, needed=not work.host_config.get("ReadonlyRootfs"))
+            if time.monotonic() - claimed > _SOON_SECONDS and not self._is_new(name):
+                # Another attempt may have resumed it, and starting it again would run it again.
+                raise self._taken(name)
             self._begin(name)
-        except InputError:
-            # It can never run; a broken connection is another matter.
-            self._delete(name)
+        except (InputError, RetryError) as error:
+            if isinstance(error, EngineRefusedError) and error.status == 404:
+                self._see_taken(name, error)
+            # Where the engine is out of reach, the next attempt resumes it.
+            with suppress(TradewindError):
+                self._delete_new(name)
             raise
 
     def resume(self, name: str) -> None:
         """Start a container that was claimed and not started."""
         told = self._inspect(name)
         # Starting a container that has ended would run it a second time.
-        if told is not None and told["State"]["Status"] == "created":
+        if told is not None and _was_never_started(told):
+            read_only = told.get("HostConfig", {}).get("ReadonlyRootfs")
+            self._add_folder(name, needed=not read_only)
             self._begin(name)
 
-    def _begin(self, name: str) -> None:
+    def _claim(
+        self, name: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
+    ) -> None:
+        """Create the container; raises `AlreadyStartedError` where another attempt has."""
+        last = time.monotonic() + _VISIBLE_SECONDS
+        while True:
+            try:
+                self._create(name, owner, number, work, tell)
+                return
+            except (EngineRefusedError, RetryError) as error:
+                # podman answers 500.
+                if not (name in str(error) and "in use" in str(error)):
+                    raise
+                if self._there(name):
+                    raise self._taken(name) from error
+                if time.monotonic() > last:
+                    raise RetryError(
+                        f"{error} But it cannot be seen: another attempt is about to create it."
+                    ) from error
+            # An engine reserves a name before it shows the container; creating it may still fail.
+            time.sleep(_PAUSE_SECONDS)
+
+    def _taken(self, name: str) -> AlreadyStartedError:
+        return AlreadyStartedError(
+            f"Docker at {self._engine.url}: the container {name} was started before."
+        )
+
+    def _see_taken(self, name: str, error: TradewindError) -> None:
+        """Raise `AlreadyStartedError` where a container is gone that was claimed a moment ago."""
+        if not self._there(name):
+            # Another attempt has resumed it, to its end.
+            raise self._taken(name) from error
+
+    def _there(self, name: str) -> bool:
+        return self._inspect(name) is not None
+
+    def _is_new(self, name: str) -> bool:
+        told = self._inspect(name)
+        return told is not None and _was_never_started(told)
+
+    def _delete_new(self, name: str) -> None:
+        """Delete what was never started; not what another attempt has started."""
+        if self._is_new(name):
+            self._delete(name)
+
+    def _begin(self, name: str, *, again: bool = True) -> None:
         try:
             self._engine.ask(
                 "POST", f"/containers/{name}/start", what=f"the container {name}", fine=(304,)
             )
         except RetryError as error:
-            told = self._inspect(name)
-            if told is not None and told["State"]["Status"] == "created":
-                # The engine answers 500 to what its runtime refuses.
+            # The engine answers 500 to what its runtime refuses, and while it is being stopped.
+            if re.search(_ENGINE_ENDS, str(error)) or not self._is_new(name):
+                raise
+            if not again:
                 raise InputError(
                     f"{error} Check command, mounts, ports and limits of the container."
                 ) from error
-            raise
+            time.sleep(_AGAIN_SECONDS)
+            self._begin(name, again=False)
 
     def _has_image(self, work: Container) -> bool:
         path, what = f"/images/{work.image}/json", f"the image {work.image!r}"
@@ -217,7 +265,7 @@ class DockerBackend(Backend[Container]):
             self._say(line)
 
     def _create(
-        self, prepared: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
+        self, name: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
     ) -> None:
         environment = {
             **tell,
@@ -252,7 +300,7 @@ class DockerBackend(Backend[Container]):
                 config[key] = _words_of(value)
         texts = {"User": work.user, "WorkingDir": work.working_dir}
         config |= {key: text for key, text in texts.items() if text is not None}
-        params = {"name": prepared}
+        params = {"name": name}
         if work.platform:
             params["platform"] = work.platform
         self._engine.ask(
@@ -262,19 +310,20 @@ class DockerBackend(Backend[Container]):
             params=params,
             json=config,
         )
+
+    def _add_folder(self, name: str, *, needed: bool) -> None:
+        """Make the folder where any user of the container may hand back a result."""
         try:
-            # Where any user of the container may hand back a result.
             self._engine.ask(
                 "PUT",
-                f"/containers/{prepared}/archive",
-                what=f"the container {prepared}",
+                f"/containers/{name}/archive",
+                what=f"the container {name}",
                 params={"path": "/"},
                 content=_folder_archive(),
                 headers={"Content-Type": "application/x-tar"},
             )
         except (EngineRefusedError, RetryError):
-            if not work.host_config.get("ReadonlyRootfs"):
-                self._delete(prepared)
+            if needed:
                 raise
 
     # -------------------------------------------------------------------------------- look, list
@@ -301,7 +350,7 @@ class DockerBackend(Backend[Container]):
             return Sight(Status.ABSENT)
         state = told["State"]
         status = str(state["Status"]).lower()
-        if status in ("created", "configured", "initialized"):
+        if status in _NEW:
             return Sight(Status.PENDING, "it is created and not started")
         if status in ("running", "restarting", "paused", "stopping"):
             return Sight(Status.RUNNING)
@@ -335,6 +384,9 @@ class DockerBackend(Backend[Container]):
             labels = told["Labels"]
             name = _name_in(told)
             if not _is_claimed(told):
+                if owner is not None:
+                    claims = self.name_of(owner, int(labels[_NUMBER]))
+                    self._unclaimed.setdefault(claims, []).append(told["Id"])
                 continue  # see `unclaimed`
             running = str(told["State"]).lower() == "running"
             sight = Sight(Status.RUNNING)
@@ -487,17 +539,10 @@ class DockerBackend(Backend[Container]):
     def remove(self, name: str) -> None:
         """Kill and delete it, with its anonymous volumes, and what died before its claim."""
         self._logs.forget(name)
-        told = self._known(name)
         self._delete(name)
         self._seen.pop(name, None)
-        if told is not None:
-            self._delete_prepared(told["Config"]["Labels"])
-
-    def _delete_prepared(self, labels: Mapping[str, str]) -> None:
-        wanted = (f'"{_OWNER}={labels[_OWNER]}"', f'"{_NUMBER}={labels[_NUMBER]}"')
-        for other in self._labelled(*wanted):
-            if str(other["State"]).lower() == "created" and not _is_claimed(other):
-                self._delete(other["Id"])
+        for one in self._unclaimed.pop(name, ()):
+            self.remove_unclaimed(one)
 
     def _delete(self, name: str) -> None:
         last = time.monotonic() + _UNMOUNT_SECONDS
@@ -564,6 +609,12 @@ def _words_of(command: str | Sequence[str] | None) -> Sequence[str]:
             f"Docker: the command {command!r} cannot be split into words ({error}): it has a quote "
             "or a backslash too many. Give it as a list of words."
         ) from None
+
+
+def _was_never_started(told: Mapping[str, Any]) -> bool:
+    state = told["State"]
+    status = str(state["Status"]).lower()
+    return status in _NEW or str(state.get("StartedAt", "")).startswith("0001-")
 
 
 def _name_in(listed: Mapping[str, Any]) -> str:

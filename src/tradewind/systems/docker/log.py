@@ -23,6 +23,9 @@ _BATCHES_AHEAD = 64
 _REST = 0.001
 #: How long a connection may be silent whose end is waited for, in seconds.
 _SILENCE = 1.0
+#: How long after its end a log is not followed anew, in seconds: the engine ends the log of a
+#: container a moment before it says that the container has ended. One that restarts has more.
+_ENDED_SECONDS = 2.0
 #: The engine counts a long line as several messages, each of 16 KiB: 2 MiB at most.
 _LAST_MESSAGES = 128
 
@@ -39,6 +42,8 @@ class ContainerLogs:
         self._engine = engine
         self._inspect = inspect
         self._followers: dict[str, Follower] = {}
+        #: When a log ended whose container may not have: there is nothing to follow for a moment.
+        self._ended: dict[str, float] = {}
 
     def close(self) -> None:
         """End all connections."""
@@ -48,6 +53,7 @@ class ContainerLogs:
     def forget(self, name: str) -> None:
         """End the connection to a container's log, where there is one."""
         follower = self._followers.pop(name, None)
+        self._ended.pop(name, None)
         if follower is not None:
             follower.close()
 
@@ -63,6 +69,9 @@ class ContainerLogs:
         if follower is not None and follower.cursor != after:
             follower.close()
             follower = None
+        if wait and time.monotonic() - self._ended.get(name, -_ENDED_SECONDS) < _ENDED_SECONDS:
+            time.sleep(wait)
+            return
         told = self._inspect(name) if follower is None or wait == 0 else {}
         try:
             if told is None:
@@ -78,6 +87,7 @@ class ContainerLogs:
                     return
                 yield from lines
                 follower.cursor = lines[-1].cursor
+            self._ended[name] = time.monotonic()
         finally:
             # Whoever stops between two lines comes back with a cursor, over a new connection.
             if follower is not None:
