@@ -160,6 +160,8 @@ class MongoCollection(Description):
         sample: How many documents tell types.
         unknown: What to do with fields that those do not have: ``error``, or ``extra`` keeps them
             as JSON in a column ``_extra``.
+        snapshot: Whether to read from one snapshot; where it is offered when not given.
+        missing_ok: Whether a collection that is not there counts as an empty one.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -186,6 +188,8 @@ class MongoCollection(Description):
     transform: Callable[[Any], Any] | None = None
     sample: int = 1000
     unknown: Literal["error", "extra"] = "error"
+    snapshot: bool | None = None
+    missing_ok: bool = False
 
     def source(self) -> Source:
         """Make the source."""

@@ -39,7 +39,8 @@ def option(name: str, value: Any) -> str:
     Returns:
         Like ``--set-from 'schema={"zip": "string"}'`` or ``schema={"zip": "string"}``.
     """
-    word = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    as_json = isinstance(value, dict) or (isinstance(value, bool) and _current == "cli")
+    word = json.dumps(value, ensure_ascii=False) if as_json else value
     if _current == "cli":
         said = f"{name}={word}"
         return f"--set-from {said}" if said.replace("=", "").isalnum() else f"--set-from '{said}'"

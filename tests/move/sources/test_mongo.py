@@ -567,20 +567,59 @@ def test_late_types_and_fields_to_formats_without_types(
         table(make(sample=10, projection={"note": 1, "pad": 1, "_id": 0}))
 
 
-def test_capped_collections(
+def test_capped_collections_and_what_reads_them(
     make: Make, client: pymongo.MongoClient[dict[str, Any]], tmp_path: Path
 ) -> None:
-    name = f"capped{uuid.uuid4().hex[:8]}"
+    database = client[DATABASE]
+    capped, plain, view, nested, joined = (f"{uuid.uuid4().hex[:8]}_{n}" for n in range(5))
+    union = [{"$unionWith": {"coll": capped, "pipeline": []}}]
+    lookup = {"from": nested, "localField": "_id", "foreignField": "_id", "as": "c"}
+    made = [capped, plain, view, nested, joined]
+    try:
+        database.create_collection(capped, capped=True, size=1 << 20)
+        database[capped].insert_many([{"_id": n} for n in range(5)])
+        database[plain].insert_many([{"_id": n} for n in range(5)])
+        database.create_collection(view, viewOn=capped, pipeline=[])
+        database.create_collection(nested, viewOn=view, pipeline=[{"$match": {"_id": {"$gt": 1}}}])
+        database.create_collection(joined, viewOn=plain, pipeline=[{"$lookup": lookup}])
+        for name, pipeline, rows in (
+            (capped, None, 5),
+            (view, None, 5),
+            (nested, None, 3),
+            (joined, None, 5),
+            (plain, union, 10),
+            (plain, [{"$facet": {"all": [{"$lookup": lookup}]}}], 1),
+        ):
+            target = ObjectTarget(FileStore(tmp_path), "c.parquet")
+            source = make(collection=name, pipeline=pipeline)
+            receipt = transfer(source, target, Owner("d", "r", "t"))
+            assert (name, receipt.rows) == (name, rows)
+            assert "capped collection" in receipt.stored.notes[0]
+            with interface("cli"), pytest.raises(InputError, match="--set-from snapshot=false"):
+                lines(make(collection=name, pipeline=pipeline, snapshot=True))
+        source = make(collection=plain)
+        assert len(lines(source)) == 5
+        assert source.notes == ()
+    finally:
+        for name in made:
+            database.drop_collection(name)
+
+
+def test_a_capped_collection_that_may_not_be_listed(
+    make: Make, client: pymongo.MongoClient[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, view = (f"capped{uuid.uuid4().hex[:8]}{letter}" for letter in "cv")
     client[DATABASE].create_collection(name, capped=True, size=1 << 20)
+    client[DATABASE].create_collection(view, viewOn=name, pipeline=[])
+    # As for a user who may find, and neither list collections nor ask for their sizes.
+    monkeypatch.setattr("tradewind.systems.mongodb.source.capped_among", lambda *_: None)
     try:
         client[DATABASE][name].insert_many([{"_id": n} for n in range(5)])
-        target = ObjectTarget(FileStore(tmp_path), "c.parquet")
-        receipt = transfer(make(collection=name), target, Owner("d", "r", "t"))
-        assert receipt.rows == 5
-        assert "capped collection" in receipt.stored.notes[0]
-        with pytest.raises(InputError, match=r"capped.*snapshot=None"):
-            lines(make(collection=name, snapshot=True))
+        source = make(collection=view)
+        assert len(lines(source)) == 5
+        assert "capped collection" in source.notes[0]
     finally:
+        client[DATABASE].drop_collection(view)
         client[DATABASE].drop_collection(name)
 
 

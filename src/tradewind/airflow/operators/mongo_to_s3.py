@@ -31,6 +31,8 @@ class MongoToS3Operator(MoveOperator):
             reads anything; its own earlier attempt does not count.
         allow_disk_use: Whether a pipeline may use the server's disk.
         compression: ``gzip`` or ``zstd``; the key stays as it is.
+        snapshot: Whether to read from one snapshot; where it is offered when not given.
+        missing_ok: Whether a collection that is not there counts as an empty one.
         kwargs: Of `BaseOperator`.
     """
 
@@ -59,6 +61,8 @@ class MongoToS3Operator(MoveOperator):
         replace: bool = False,
         allow_disk_use: bool = False,
         compression: str | None = None,
+        snapshot: bool | None = None,
+        missing_ok: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,6 +77,8 @@ class MongoToS3Operator(MoveOperator):
         self.replace = replace
         self.allow_disk_use = allow_disk_use
         self.compression = compression
+        self.snapshot = snapshot
+        self.missing_ok = missing_ok
         if compression not in (None, "gzip", "zstd"):
             raise InputError(f"compression={compression!r}: choose 'gzip', 'zstd' or None.")
 
@@ -106,6 +112,8 @@ class MongoToS3Operator(MoveOperator):
             pipeline=self.mongo_query if isinstance(self.mongo_query, list) else None,
             projection=None if piped else self.mongo_projection,
             allow_disk_use=self.allow_disk_use,
+            snapshot=self.snapshot,
+            missing_ok=self.missing_ok,
             transform=self.transform if changed else None,
         )
         store = s3_store(self.s3_bucket, self.aws_conn_id)

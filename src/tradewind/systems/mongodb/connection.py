@@ -16,7 +16,9 @@ from tradewind.errors import (
     SetupError,
     TradewindError,
 )
+from tradewind.move.interface import option
 from tradewind.redaction import is_secret_name, redacted, scheme_of, shown_host, split_uri
+from tradewind.systems.mongodb.capped import refuses_capped
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -56,15 +58,15 @@ _REMEDIES = {
     "is killed. Try again.",
     237: "Somebody killed the cursor. Try again.",
     239: "The read took longer than the server keeps a snapshot. Raise the server's parameter "
-    "minSnapshotHistoryWindowInSeconds, or read with snapshot=False.",
-    246: "The server cannot give that snapshot. Try again, or read with snapshot=False.",
+    "minSnapshotHistoryWindowInSeconds, or read without a snapshot: {snapshot}.",
+    246: "The server cannot give that snapshot. Try again, or read without a snapshot: {snapshot}.",
     50: "It exceeded max_time. Raise it, or help the query with an index.",
-    292: "A stage needs more memory than the server grants. Pass allow_disk_use=True.",
-    16819: "A stage needs more memory than the server grants. Pass allow_disk_use=True.",
-    96: "A sort may need more memory than the server grants: pass allow_disk_use=True.",
-    20: "If the server cannot read from a snapshot, pass snapshot=False.",
+    292: "A stage needs more memory than the server grants. Give {disk}.",
+    16819: "A stage needs more memory than the server grants. Give {disk}.",
+    96: "A sort may need more memory than the server grants: give {disk}.",
+    20: "If the server cannot read from a snapshot, give {snapshot}.",
     72: "Correct the options of the query; where the collection cannot be read from a snapshot, "
-    "pass snapshot=False.",
+    "give {snapshot}.",
 }
 
 
@@ -190,12 +192,15 @@ def _wrong_settings(
 
 def _refusal(where: str, error: Any) -> TradewindError:
     code, text = error.code or 0, _short(error)
-    remedy = _REMEDIES.get(code)
+    snapshot, disk = option("snapshot", False), option("allow_disk_use", True)
+    remedy = _REMEDIES.get(code, "").format(snapshot=snapshot, disk=disk)
     if code in _REFUSED:
         return SetupError(
             f"{where}: {_REFUSED[code]} ({text}). Correct user and password, or grant the user "
             "the role 'read' on the database."
         )
+    if refuses_capped(error):
+        return InputError(f"{where}: {text}. Read it without a snapshot: {snapshot}.")
     if code in _PASSING or error.has_error_label("TransientTransactionError"):
         return RetryError(f"{where}: {text}. {remedy or 'Try again.'}")
     return InputError(f"{where}: {text}. {remedy or 'Correct the query.'}")

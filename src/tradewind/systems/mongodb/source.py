@@ -15,11 +15,13 @@ from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
 from tradewind.move.format import Format
+from tradewind.move.interface import option
 from tradewind.move.loose_documents import loose_batches
 from tradewind.move.native import core
 from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.mongodb.bson_lines import BsonLines, split
+from tradewind.systems.mongodb.capped import capped_among, refuses_capped
 from tradewind.systems.mongodb.connection import MongoConnection, named_errors
 from tradewind.systems.mongodb.extended_json import BsonValues
 from tradewind.systems.mongodb.raw_documents import RawDocuments, Starts
@@ -31,6 +33,7 @@ _LINES_BLOCK = 4 << 20
 _REPLY = 3 << 20
 _SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
 _WRITING_STAGES = {"$out", "$merge"}
+_SWITCHES = ("snapshot", "missing_ok", "allow_disk_use")
 _OPTIONS = (
     "database",
     "collection",
@@ -45,6 +48,7 @@ _OPTIONS = (
     "schema",
     "sample",
     "unknown",
+    *_SWITCHES,
 )
 
 
@@ -77,7 +81,8 @@ class MongoSource(Source):
         snapshot: Whether to read from one snapshot: True asks for it, False does without, None
             takes it where it is offered. A server keeps a snapshot for five minutes by default
             (``minSnapshotHistoryWindowInSeconds``); a longer read ends with an error. Capped
-            collections are read without one, as MongoDB has it; the receipt says so.
+            collections, and views and pipelines that read one, are read without a snapshot, as
+            MongoDB has it; the receipt says so.
         missing_ok: Whether a collection that is not there counts as an empty one.
         json: Extended JSON: ``relaxed`` for people and most programs, ``canonical`` keeps the exact
             BSON type of every number and date.
@@ -306,6 +311,8 @@ class MongoSource(Source):
         return ahead(self._replies(), name=self.describe())
 
     def _replies(self) -> Iterator[bytes]:
+        from pymongo.errors import OperationFailure
+
         where = self.describe()
         with ExitStack() as stack, named_errors(where):
             client = stack.enter_context(self.connection.open())
@@ -313,8 +320,24 @@ class MongoSource(Source):
             collection = client[self.database][self.collection]
             if not self.missing_ok:
                 self._look_for(collection.database)
+            met = capped_among(collection.database, self.collection, self.pipeline)
+            snapshot = self._takes_snapshot(hello) and not self._is_capped(met)
+            begun = False
+            try:
+                for data in self._read(client, collection, snapshot=snapshot):
+                    begun = True
+                    yield data
+            except OperationFailure as error:
+                # A user who may not list collections learns it from the server.
+                if begun or not snapshot or not refuses_capped(error):
+                    raise
+                self._is_capped(self.collection)
+                yield from self._read(client, collection, snapshot=False)
+
+    def _read(self, client: Any, collection: Any, *, snapshot: bool) -> Iterator[bytes]:
+        with ExitStack() as stack:
             options: dict[str, Any] = {}
-            if self._takes_snapshot(hello) and not self._is_capped(collection):
+            if snapshot:
                 from pymongo.read_concern import ReadConcern
 
                 options["session"] = stack.enter_context(client.start_session(snapshot=True))
@@ -370,29 +393,26 @@ class MongoSource(Source):
         if self.snapshot and not offered:
             raise SetupError(
                 f"{self.describe()}: the server offers no snapshot. Run it as a replica set of "
-                "MongoDB 5.0 or newer, or read with snapshot=None."
+                f"MongoDB 5.0 or newer, or read without one: {option('snapshot', False)}."
             )
         return offered and self.snapshot is not False
 
-    def _is_capped(self, collection: Any) -> bool:
-        """Whether the collection is capped: MongoDB reads none of those from a snapshot."""
-        from pymongo.errors import OperationFailure
-
-        try:
-            capped = bool(collection.database.command("collStats", collection.name).get("capped"))
-        except OperationFailure:  # a view, or no permission for it
+    def _is_capped(self, met: str | None) -> bool:
+        """Whether a capped collection is read: MongoDB gives none of those from a snapshot."""
+        if met is None:
             return False
-        if capped and self.snapshot:
+        what = "it is" if met == self.collection else f"it reads {met},"
+        if self.snapshot:
             raise InputError(
-                f"{self.describe()}: it is a capped collection, and MongoDB reads none of those "
-                "from a snapshot. Read it with snapshot=None."
+                f"{self.describe()}: {what} a capped collection, and MongoDB reads none of those "
+                f"from a snapshot. Read it without one: {option('snapshot', False)}."
             )
-        if capped:
-            self.notes = (
-                f"{self.describe()} is a capped collection: it was read without a snapshot, and "
-                "documents that were written or removed meanwhile may be among those read or not.",
-            )
-        return capped
+        what = "is" if met == self.collection else f"reads {met},"
+        self.notes = (
+            f"{self.describe()} {what} a capped collection: it was read without a snapshot, and "
+            "documents that were written or removed meanwhile may be among those read or not.",
+        )
+        return True
 
     def _look_for(self, database: Any) -> None:
         from pymongo.errors import OperationFailure
@@ -408,8 +428,8 @@ class MongoSource(Source):
         if not found:
             raise SetupError(
                 f"{self.describe()}: there is no such collection. Correct database and "
-                "collection, grant the user the role 'read', or pass missing_ok=True where it may "
-                "not be there yet."
+                "collection, grant the user the role 'read', or give "
+                f"{option('missing_ok', True)} where it may not be there yet."
             )
 
     @classmethod
@@ -419,8 +439,9 @@ class MongoSource(Source):
         Args:
             uri: A MongoDB URI with a database; its password comes from ``MONGODB_PASSWORD``.
             options: ``collection``, and as JSON ``query`` (a list is a pipeline), ``projection``,
-                ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``, ``max_time``;
-                ``database`` instead of the URI's; ``schema`` (types of some fields as JSON, or the
+                ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``,
+                ``max_time``; ``snapshot``, ``missing_ok`` and ``allow_disk_use`` (``true`` or
+                ``false``); ``database`` instead of the URI's; ``schema`` (types of some fields as JSON, or the
                 file that holds it), ``sample`` (documents), ``unknown``.
 
         Raises:
@@ -447,6 +468,11 @@ class MongoSource(Source):
         for name in ("json", "unknown"):
             if name in options:
                 parsed[name] = options[name]
+        for name in _SWITCHES:
+            if options.get(name):
+                if options[name].lower() not in ("true", "false"):
+                    raise InputError(f"{name} is {options[name]!r}. Give true or false.")
+                parsed[name] = options[name].lower() == "true"
         parsed["schema"] = declared(options.get("schema", ""))
         for name, kind in (
             ("batch_size", int),
