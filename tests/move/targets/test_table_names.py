@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import mysql_server
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
@@ -16,8 +17,11 @@ from tradewind.move.batches import Batches
 from tradewind.move.source import Source
 from tradewind.move.target import Target
 from tradewind.move.transfer import transfer
+from tradewind.systems.mysql.source import MySQLSource
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
+from tradewind.systems.sqlite.source import SQLiteSource
 from tradewind.systems.sqlite.table import SQLiteTable
 
 
@@ -113,3 +117,42 @@ def test_names_as_sqlite_reads_them(tmp_path: Path, given: str):
 def test_sqlite_has_one_schema(tmp_path: Path):
     with pytest.raises(InputError, match="one schema"):
         SQLiteTable(tmp_path / "a.db", "other.t")
+
+
+@pytest.mark.parametrize(
+    "given", ['"my t"', "[my t]", "`my t`", "my t", 'main."my t"', "MY T", "a.b"]
+)
+def test_a_source_in_sqlite_is_named_alike(tmp_path: Path, given: str):
+    connection = sqlite3.connect(tmp_path / "a.db")
+    connection.execute('CREATE TABLE "my t" (n INTEGER)')
+    connection.execute('CREATE TABLE "a.b" (n INTEGER)')
+    connection.close()
+    with SQLiteSource.from_uri(f"sqlite:///{tmp_path}/a.db", {"table": given}).batches() as found:
+        assert found.schema.names == ["n"]
+
+
+def test_sources_in_postgresql_and_mysql_are_named_alike(connection, db, local_mariadb):
+    schema, lower = fresh("My Schema"), fresh("fruits")
+    db.run(
+        f'CREATE SCHEMA "{schema}"; CREATE TABLE "{schema}"."Order Items" (n int);'
+        f'CREATE TABLE {lower} (n int); CREATE TABLE "{lower.title()}" (other int)'
+    )
+    uri = f"postgresql://{connection.user}:{connection.password}@{connection.host}:{connection.port}/{connection.database}"
+    for given, column in (
+        (f'"{schema}"."Order Items"', "n"),
+        (f"{schema}.Order Items", "n"),
+        (f"{connection.database}.public.{lower}", "n"),
+        (lower.upper(), "n"),
+        (f"PUBLIC.{lower.upper()}", "n"),
+        (f'"{lower}"', "n"),
+        (lower.title(), "other"),
+    ):
+        with PostgresSource.from_uri(uri, {"table": given}).batches() as found:
+            assert (given, found.schema.names) == (given, [column])
+    mariadb = mysql_server.connection_to(local_mariadb)
+    with mysql_server.database_on(mariadb) as database:
+        database.run(f"CREATE TABLE `Order {lower}` (n INT)")
+    uri = f"mysql://{mariadb.user}:{mariadb.password}@{mariadb.host}:{mariadb.port}/{mariadb.database}"
+    for given in (f"`Order {lower}`", f"Order {lower}", f"`{mariadb.database}`.`Order {lower}`"):
+        with MySQLSource.from_uri(uri, {"table": given}).batches() as found:
+            assert found.schema.names == ["n"]

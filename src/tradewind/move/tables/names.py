@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["spellings", "split_name", "unquoted"]
+__all__ = ["QUOTES", "spellings", "split_name", "unquoted"]
+
+QUOTES = '"`['
+"""What begins a quoted name in some system; SQLite takes them all."""
 
 _PART = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[^\W\d][\w$]*'
 _NAME = re.compile(rf"\s*({_PART})\s*(?:\.\s*({_PART})\s*)?(?:\.\s*({_PART})\s*)?")

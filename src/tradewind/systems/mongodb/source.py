@@ -439,9 +439,9 @@ class MongoSource(Source):
         Args:
             uri: A MongoDB URI with a database; its password comes from ``MONGODB_PASSWORD``.
             options: ``collection``, and as JSON ``query`` (a list is a pipeline), ``projection``,
-                ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``,
-                ``max_time``; ``snapshot``, ``missing_ok`` and ``allow_disk_use`` (``true`` or
-                ``false``); ``database`` instead of the URI's; ``schema`` (types of some fields as JSON, or the
+                ``sort``, ``pipeline``; ``json``; ``batch_size``, ``limit``, ``max_time``;
+                ``snapshot``, ``missing_ok`` and ``allow_disk_use`` (``true`` or ``false``);
+                ``database`` instead of the URI's; ``schema`` (types of some fields as JSON, or the
                 file that holds it), ``sample`` (documents), ``unknown``.
 
         Raises:

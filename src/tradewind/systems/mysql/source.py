@@ -14,6 +14,7 @@ from tradewind.errors import InputError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.source import Encoded, Source
+from tradewind.move.tables.names import split_name, unquoted
 from tradewind.systems.mysql.binary import BinaryRows
 from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
 from tradewind.systems.mysql.packets import PreparedRows
@@ -127,7 +128,9 @@ class MySQLSource(Source):
         if (query is None) == (table is None):
             raise InputError("MySQL: give either a query or a table.")
         if table is not None:
-            query = f"SELECT * FROM {quoted(*table.split('.'))}"  # noqa: S608
+            parts = split_name(table, "`") or table.split(".")
+            named = quoted(*(unquoted(part, "`") for part in parts))
+            query = f"SELECT * FROM {named}"  # noqa: S608
         keywords: dict[str, Any] = {
             name: given.pop(name) for name in ("zero_dates", "times", "split") if name in given
         }

@@ -18,6 +18,7 @@ from tradewind.move.native import core, decoders
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.postgres import binary
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.names import identifiers
 from tradewind.systems.postgres.session import Column, CopyOut, Session
 from tradewind.systems.postgres.split import (
     fair_connections,
@@ -113,6 +114,7 @@ class PostgresSource(Source):
         self.split = split
         self.connections = connections
         self._block = block
+        self._names: tuple[str, ...] = ()  # what the table may be called, where one was named
         self._settings = dict(settings or {})
         if statement_timeout is not None:
             self._settings["statement_timeout"] = f"{max(1, round(statement_timeout * 1000))}ms"
@@ -133,8 +135,10 @@ class PostgresSource(Source):
         query, table = given.pop("query", None), given.pop("table", None)
         if (query is None) == (table is None):
             raise InputError("PostgreSQL: give either a query or a table.")
-        if table is not None:
-            query = f"SELECT * FROM {quoted(*table.split('.'))}"
+        connection = PostgresConnection.from_uri(uri)
+        names = () if table is None else identifiers(table, connection.database)
+        if names:
+            query = f"SELECT * FROM {names[0]}"
         keywords: dict[str, Any] = {}
         try:
             if "parameters" in given:
@@ -153,7 +157,9 @@ class PostgresSource(Source):
                 f"PostgreSQL: there is no option {', '.join(sorted(given))}. Choose from: "
                 "query, table, parameters, statement_timeout, split, connections."
             )
-        return cls(PostgresConnection.from_uri(uri), query or "", **keywords)
+        made = cls(connection, query or "", **keywords)
+        made._names = names
+        return made
 
     def describe(self) -> str:
         """Name server, database and query."""
@@ -259,19 +265,27 @@ class _Reading:
 
     def __init__(self, source: PostgresSource) -> None:
         self._source = source
-        self._query = statement(bind(source.query, source.parameters))
         self._sessions: list[Session] = []
         self._copies: deque[CopyOut] = deque()
         self.rows = 0
         self._complete = False
         try:
             self.session = self._open()
+            self._query = statement(bind(self._asked(), source.parameters))
             self.columns: tuple[Column, ...] = self.session.describe(self._query)
             if not self.columns:
                 raise InputError(f"{self.session.system}: the query gives no columns. Select some.")
         except BaseException:
             self.close()
             raise
+
+    def _asked(self) -> str:
+        """Give the query; of a table that was named, by the name that it has."""
+        source = self._source
+        for name in source._names[1:] and source._names:
+            if self.session.fetch("SELECT to_regclass($1) IS NOT NULL", name)[0][0]:
+                return f"SELECT * FROM {name}"
+        return source.query
 
     def _open(self, snapshot: str | None = None) -> Session:
         source = self._source

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError
-from tradewind.move.tables.names import spellings, split_name
 from tradewind.move.tables.staging import said_of_cascade, table_options
 from tradewind.move.target import Target
 from tradewind.systems.postgres.catalog import LEDGER
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.load import Load
+from tradewind.systems.postgres.names import split_table
 from tradewind.systems.postgres.session import Session
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class PostgresTable(Target):
         if not table:
             raise InputError("PostgreSQL: the target needs the name of a table.")
         if schema is None:
-            schema, table = self._split(connection, table)
+            schema, table = split_table(table, connection.database)
         self.connection = connection
         self.table = table
         self.schema = schema
@@ -126,23 +126,6 @@ class PostgresTable(Target):
     def adds(self) -> bool:
         """Whether publishing once more adds rows: an append."""
         return self.mode == "append"
-
-    @staticmethod
-    def _split(connection: PostgresConnection, table: str) -> tuple[str | None, str]:
-        """Tell a schema from a table's name, each still quoted as it was."""
-        parts = split_name(table, '"')
-        if parts is None:
-            # What is no name in SQL, like order-items, may be one all the same.
-            schema, dot, name = table.partition(".")
-            return (schema, name) if dot and "." not in name else (None, table)
-        if len(parts) == 3:
-            if connection.database not in spellings(parts[0]):
-                raise InputError(
-                    f"PostgreSQL: the table {table} is in another database than the connection, "
-                    f"{connection.database}. Connect to that database."
-                )
-            parts = parts[1:]
-        return (parts[0] if len(parts) == 2 else None), parts[-1]
 
     def describe(self) -> str:
         """Name server, database and table."""

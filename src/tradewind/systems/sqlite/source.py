@@ -27,6 +27,7 @@ from tradewind.move.format import Format
 from tradewind.move.interface import option
 from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.source import Source
+from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.move.values import column, guessed, loose_column
 
@@ -132,7 +133,11 @@ class SQLiteSource(Source):
         if (query is None) == (table is None):
             raise InputError("SQLite: give either a query or a table.")
         if table is not None:
-            query = 'SELECT * FROM "{}"'.format(table.replace('"', '""'))  # noqa: S608
+            parts = split_name(table, QUOTES) or (table,)
+            if len(parts) == 2 and unquoted(parts[0], QUOTES).lower() == "main":
+                parts = parts[1:]
+            name = unquoted(parts[0], QUOTES) if len(parts) == 1 else table
+            query = 'SELECT * FROM "{}"'.format(name.replace('"', '""'))  # noqa: S608
         keywords: dict[str, Any] = {}
         try:
             if "parameters" in given:

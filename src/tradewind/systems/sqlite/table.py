@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.tables.names import split_name, unquoted
+from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.tables.staging import (
     LEDGER,
     Slice,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteTable"]
 
-_QUOTES = '"`['
 _TRANSIENT = "temp.tradewind_rows"
 
 
@@ -104,12 +103,12 @@ class SQLiteTable(SqlTable):
             cascade=cascade,
             skip_generated=skip_generated,
         )
-        parts = split_name(table, _QUOTES)
+        parts = split_name(table, QUOTES)
         if parts is not None and len(parts) == 2 and schema is None:
             schema, table = parts
-        if schema is not None and unquoted(schema, _QUOTES).lower() != "main":
+        if schema is not None and unquoted(schema, QUOTES).lower() != "main":
             raise InputError("SQLite: a file has one schema, main. Leave schema out.")
-        self.table = unquoted(table, _QUOTES)
+        self.table = unquoted(table, QUOTES)
         self.path = Path(path)
         self.lock_timeout = lock_timeout
 
