@@ -7,10 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tradewind.local import Systems, up
+
+LONGEST_ID = 60  # characters of a parameter in a test's name
+
+
+def pytest_make_parametrize_id(val: Any) -> str | None:
+    """Cut long parameters short in the names of tests.
+
+    A running test's name stands in the environment, which each process that it starts inherits,
+    and the system refuses to start one with a variable of more than 128 KiB.
+    """
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        start = val[:LONGEST_ID]
+        start = start if isinstance(start, str) else start.decode("ascii", "backslashreplace")
+        return f"{start.encode('unicode_escape').decode()[:LONGEST_ID]}...{len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")
