@@ -19,6 +19,7 @@ from tradewind.errors import InputError
 from tradewind.redaction import (
     environment_secrets,
     redacted,
+    refuse_signed,
     secrets_of,
     shown_uri,
     split_uri,
@@ -217,12 +218,23 @@ def test_a_librarys_text_is_redacted_in_every_spelling(secret):
         "https://registry.example/@scope/package?page=2&per_page=100",
         "file:///data/a@b:c.csv",
         "gs://bucket/12:30/x.csv",
+        "s3://bucket/export?code=DE.csv",
+        "az://bucket/a?tokens=2026.parquet&code=7",
+        "gs://bucket/what?code=DE/part-00000-of-00004.csv.gz",
         "unix:///var/run/docker.sock",
     ],
 )
 def test_what_is_harmless_is_shown_whole(uri):
     assert shown_uri(uri).split("#")[0] == uri.split("#")[0]
     assert secrets_of(uri) == set()
+
+
+def test_a_key_that_looks_signed_is_refused_with_a_way_to_read_it():
+    for query in ("sig=ab.csv", "code=Xz81KpQ0aLmN42wv", "sv=1&session_token=FwoGZXIvYXdzEBY.aZ9"):
+        with pytest.raises(InputError, match=r"write \[\?\]"):
+            refuse_signed(f"s3://bucket/key?{query}")
+        refuse_signed(f"s3://bucket/key[?]{query.replace('&', '[&]')}")
+        assert query.rpartition("=")[2] not in shown_uri(f"s3://bucket/key?{query}")
 
 
 def test_unknown_parameters_are_named_and_not_shown():

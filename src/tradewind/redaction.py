@@ -68,9 +68,11 @@ _NAME = re.compile(r"[$\w][\w.\-\[\]]{0,40}")
 _VALUE = re.compile(r"[\w.,:+\-]{0,64}")
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://[^\s'\"<>()]+")
 _DELIMITERS = re.compile(r"[/?#\[\]@:%&=\s]+")
+# A code or token that is short, or ends like a file's name, is part of a key: export?code=DE.csv.
 _SIGNED = re.compile(
-    r"[?&](?:sig|signature|x-(?:amz|goog)-\w[\w\-]*|\w*(?:token|secret|password|apikey|access_?key)"
-    r"\w*|code)=",
+    r"[?&](?:(?:sig|signature|x-(?:amz|goog)-\w[\w\-]*|\w*(?:secret|password|apikey|access_?key)"
+    r"\w*)=|(?:code|\w*token\w*)=(?![^&]{0,15}(?:&|$)|[^&]*\.(?:csv|tsv|txt|log|jsonl?|ndjson|xml|"
+    r"parquet|avro|orc|xlsx?|zip|gz|zst|bz2)$))",
     re.IGNORECASE,
 )
 _SHORTEST = 4
@@ -220,7 +222,8 @@ def refuse_signed(uri: str) -> None:
         raise InputError(
             f"{scheme_of(uri)}: the URI has a signature or a token behind its key, which is "
             "not shown. Name the object alone, and give credentials in the connection or the "
-            "environment; a signed address is moved as https://."
+            "environment; a signed address is moved as https://. To read objects whose names have "
+            "it, write [?] and [&] for ? and & in them."
         )
 
 

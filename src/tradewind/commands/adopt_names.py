@@ -67,7 +67,7 @@ _OWN = {
     "HttpToS3Operator": """
         endpoint method data headers extra_options http_conn_id log_response auth_type
         tcp_keep_alive tcp_keep_alive_idle tcp_keep_alive_count tcp_keep_alive_interval
-        s3_bucket s3_key replace encrypt acl_policy aws_conn_id verify pagination records
+        s3_bucket s3_key replace encrypt acl_policy aws_conn_id verify pagination records options
     """,
     "LivyOperator": """
         deferrable poll_interval result_limit skip_on_exit_code file class_name conf jars

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
 from typing import Any, Literal
 
-__all__ = ["Interface", "format_option", "interface", "option"]
+__all__ = ["Interface", "format_option", "further_option", "interface", "option"]
 
 Interface = Literal["cli", "airflow", "python"]
 
@@ -42,10 +43,22 @@ def option(name: str, value: Any) -> str:
     as_json = isinstance(value, dict) or (isinstance(value, bool) and _current == "cli")
     word = json.dumps(value, ensure_ascii=False) if as_json else value
     if _current == "cli":
-        said = f"{name}={word}"
+        said = f"{name}={str(word).lower() if isinstance(word, bool) else word}"
+        if "'" in said:
+            return f"--set-from {shlex.quote(said)}"
         return f"--set-from {said}" if said.replace("=", "").isalnum() else f"--set-from '{said}'"
     shown = word if isinstance(value, dict) else repr(value)
     return f"{name}={shown}"
+
+
+def further_option(name: str, value: Any) -> str:
+    """Spell an option of a source that Airflow's operators take among ``options``.
+
+    Args:
+        name: Like ``page_bytes``.
+        value: What to give.
+    """
+    return f"options={{{name!r}: {value!r}}}" if _current == "airflow" else option(name, value)
 
 
 def format_option(name: str, value: str) -> str:

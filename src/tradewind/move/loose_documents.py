@@ -122,7 +122,8 @@ class _LooseTable:
     def batches(self, blocks: list[Block]) -> Iterator[pa.RecordBatch]:
         """Make one batch of the blocks; several where they would have too many cells."""
         for part in cut(blocks, len(self.names)):
-            yield self._batch(part)
+            if any(block.documents for block in part):
+                yield self._batch(part)
 
     def _batch(self, blocks: list[Block]) -> pa.RecordBatch:
         documents = [document for block in blocks for document in block.documents]

@@ -252,7 +252,7 @@ def test_too_many_pages() -> None:
         (Reply(raw=b"surprise"), "begins with: surprise"),
         (Reply({"data": []}), "has the members 'data'"),
         (Reply(["text"]), "which is a list"),
-        (Reply({"items": [1]}), "a int where an object should be"),
+        (Reply({"items": [1]}), "a number where an object should be"),
         (Reply(raw='{"items": "ü"}'.encode("latin-1")), "the text is not UTF-8"),
         (
             Reply(raw=b'{"items": "\xfc"}', kind="application/json; charset=utf-8"),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import json
 import logging
+import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rest_server import Asked, Reply, Server, serving
+from tradewind.cli import main
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import JsonPath
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.systems.http.connection import HttpConnection, Retries
+from tradewind.systems.http.error_objects import is_error_object
 from tradewind.systems.http.source import Cursor, NextLink, Page, RestSource, SinglePage
 
 QUICK = Retries(attempts=3, backoff=0.001)
@@ -25,8 +30,6 @@ def ids(server: Server, path: str = "/users", **arguments: Any) -> list[int]:
     rest = RestSource(HttpConnection(server.url, retries=QUICK), path, **arguments)
     encoded = rest.encoded(JsonLinesFormat())
     assert encoded is not None
-    import json
-
     return [json.loads(line)["id"] for line in b"".join(encoded.chunks).splitlines()]
 
 
@@ -284,3 +287,104 @@ def test_an_error_with_status_200(items: Any) -> None:
         pytest.raises(InputError, match=r"reports an error.*quota"),
     ):
         ids(server, records="$.data.items")
+
+
+ERRORS = [
+    {"error": "quota"},
+    {"error": {"code": 5, "message": "quota"}, "data": None},
+    {"errors": [{"message": "quota"}], "results": []},
+    {"success": False, "message": "quota"},
+    {"status": "error", "message": "quota"},
+    {"code": 401, "msg": "quota"},
+    {"status": 429, "title": "quota", "type": "about:blank", "detail": "wait"},
+    {"fault": {"faultstring": "quota"}},
+    {"Error Message": "quota"},
+    {"odata.error": {"code": "", "message": {"value": "quota"}}},
+    {"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "quota"}},
+]
+RECORDS: list[dict[str, Any]] = [
+    {"id": 1, "error": "timeout", "state": "failed"},
+    {"id": 1, "error": None, "message": "quota"},
+    {"id": 1, "success": False},
+    {"code": 401, "name": "Unauthorized"},
+    {"message": "hello"},
+    {"error": None},
+    {},
+]
+
+
+def test_an_error_object_is_no_record_and_a_record_is_no_error() -> None:
+    assert [body for body in ERRORS if not is_error_object(body)] == []
+    assert [body for body in RECORDS if is_error_object(body)] == []
+    told: list[Any] = []
+    with serving(lambda asked: Reply(told[-1])) as server:
+        for body in ERRORS[:1], ERRORS[3:4]:
+            told += body
+            with pytest.raises(InputError, match=r"answers with an error.*quota.*error_objects"):
+                records(server, pagination=Page())
+            assert records(server, error_objects="record") == body
+        logs = [{"time": 1, "error": "quota"}, {"time": 2, "error": "none"}]
+        for kept in ([RECORDS[0]], logs):
+            told.append(kept)
+            assert records(server) == kept
+        told.append([{"id": 1}, *ERRORS[:1]])
+        with pytest.raises(InputError, match=r"behind its records.*quota"):
+            records(server)
+        for page in (
+            {"data": [{"id": 1}], "errors": [{"message": "quota"}]},
+            {"data": [], "success": False, "message": "quota"},
+        ):
+            told.append(page)
+            with pytest.raises(InputError, match=r"reports an error.*quota"):
+                records(server, records="$.data")
+        told.append({"data": [{"id": 1, "error": "own"}], "errors": [], "error": None})
+        assert ids(server, records="$.data") == [1]
+
+
+def records(server: Server, **arguments: Any) -> list[Any]:
+    rest = RestSource(HttpConnection(server.url, retries=QUICK), "/users", **arguments)
+    encoded = rest.encoded(JsonLinesFormat())
+    assert encoded is not None
+    return [json.loads(line) for line in b"".join(encoded.chunks).splitlines()]
+
+
+def test_lines_of_json_that_end_in_an_error_or_have_another_content_type() -> None:
+    raw = b'{"id":1}\n{"id":2}\n'
+    kind = "application/x-ndjson"
+    broken = Reply(raw=raw + b'{"error":"shard failed"}\n', kind=kind)
+    with serving(lambda asked: broken) as server, pytest.raises(InputError, match="shard failed"):
+        ids(server)
+    with serving(lambda asked: Reply(raw=raw)) as server:
+        with pytest.raises(InputError, match=r"several JSON values.*lines=True"):
+            ids(server)
+        assert ids(server, lines=True) == [1, 2]
+        made = RestSource.from_uri(f"{server.url}/users", {"lines": "true", "page_bytes": "9999"})
+        assert (made.lines, made.page_bytes) == (True, 9999)
+        with pytest.raises(InputError, match="neither true nor false"):
+            RestSource.from_uri(f"{server.url}/users", {"lines": "maybe"})
+
+
+@pytest.mark.parametrize("pagination", [NextLink(), Cursor(header="X-Next")])
+def test_a_header_that_is_not_sent_while_the_page_names_a_next_one(pagination: Any) -> None:
+    with serving(odata) as server, pytest.raises(InputError, match=r"no header .*odata.nextLink"):
+        ids(server, records="$.value", pagination=pagination)
+
+
+def test_an_empty_answer_is_a_file_without_records(tmp_path: Path) -> None:
+    replies = {"/a": Reply(None), "/b": Reply([]), "/c": Reply(raw=b"", status=204)}
+    with serving(lambda asked: replies[asked.path]) as server:
+        for path, name in zip(replies, ("a.csv", "b.jsonl", "c.csv"), strict=True):
+            assert main(["move", "--from", server.url + path, "--to", str(tmp_path / name)]) == 0
+            assert (tmp_path / name).read_bytes() == b""
+
+
+def test_what_an_error_advises_can_be_typed_into_a_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(odata) as server:
+        line = ["move", "--quiet", "--from", server.url, "--to", str(tmp_path / "a.jsonl")]
+        line += ["--set-from", "records=$.value"]
+        assert main([*line, "--set-from", "pagination=link:$.next"]) == 2
+        advice = capsys.readouterr().err.rpartition("Give ")[2].strip().removesuffix(".")
+        assert main([*line, *shlex.split(advice)]) == 0
+    assert (tmp_path / "a.jsonl").read_bytes().count(b"\n") == 3

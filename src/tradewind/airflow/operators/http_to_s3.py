@@ -47,6 +47,8 @@ class HttpToS3Operator(MoveOperator):
         pagination: How to come to the next page, see `tradewind.systems.http.source`: then the
             records of all pages are written as JSON lines. Not in the official operator.
         records: JSON path of the records in a page, with `pagination`.
+        options: Further arguments of `tradewind.systems.http.source.RestSource`, with `pagination`,
+            like ``{"error_objects": "record"}``.
         kwargs: Of `BaseOperator`.
     """
 
@@ -87,6 +89,7 @@ class HttpToS3Operator(MoveOperator):
         verify: str | bool | None = None,
         pagination: Any = None,
         records: str | None = None,
+        options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -111,6 +114,7 @@ class HttpToS3Operator(MoveOperator):
         self.verify = verify
         self.pagination = pagination
         self.records = records
+        self.options = options
         if log_response:
             raise InputError(
                 "log_response=True: the answer is streamed and never whole. Leave it out; rows and "
@@ -178,6 +182,7 @@ class HttpToS3Operator(MoveOperator):
             body=self._json() if sends else None,
             pagination=self.pagination,
             records=self.records or "$",
+            **(self.options or {}),
         )
 
     def _json(self) -> Any:

@@ -11,15 +11,18 @@ from typing import Any
 from tradewind.errors import InputError
 from tradewind.move.document_columns import Kind, Values
 from tradewind.move.documents import Block, load_orjson
+from tradewind.move.interface import further_option, option
 from tradewind.systems.http.calls import Answer, TryAgainError
+from tradewind.systems.http.paging import list_of_objects
 
-__all__ = ["JsonValues", "parsed", "record_blocks"]
+__all__ = ["JsonValues", "kind", "parsed", "record_blocks", "records_advice", "shape"]
 
 _BLOCK = 1 << 20
 
 # What orjson would change on its way through a double: more than 15 digits, large exponents.
 _RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_RECORDS = re.compile(rb"[^\n]*\}\s*\n\s*\{")
 _UTF8 = {None, "utf-8", "utf8", "us-ascii", "ascii"}
 
 
@@ -154,15 +157,21 @@ def parsed(answer: Answer, values: JsonValues, where: str, excerpt: Callable[[by
         start = text.lstrip()[:1]
         if start in (b"{", b"[") and values.is_cut(text):
             raise TryAgainError(f"the JSON ends in the middle, after {len(text):,} bytes") from None
-        what = "HTML" if start == b"<" else "something else"
-        if start in (b"{", b"["):
+        what = "something else"
+        advice = "Correct the path, or the credentials if it is a page to log in."
+        if start == b"<":
+            what = "XML" if text.lstrip().startswith(b"<?xml") else "HTML"
+        elif start == b"{" and _RECORDS.match(text):
+            what = "several JSON values"
+            advice = f"If it is an object a line, give {further_option('lines', True)}."
+        elif start in (b"{", b"["):
             what = f"broken JSON ({error})"
+            advice = "Have the server send JSON (RFC 8259)."
         elif not text.strip():
             what = "an empty body"
         raise InputError(
             f"{where}: status {answer.status} with {what} instead of JSON (content type {kind}). "
-            f"It begins with: {excerpt(text) or 'nothing'}. Correct the path, or the credentials "
-            "if it is a page to log in."
+            f"It begins with: {excerpt(text) or 'nothing'}. {advice}"
         ) from None
 
 
@@ -215,7 +224,8 @@ def record_blocks(
         if not isinstance(record, dict):
             raise InputError(
                 f"{where}: line {number} is a {type(record).__name__} where an object should be. "
-                "Have the server send an object a line, or pass lines=False."
+                "Have the server send an object a line, or give "
+                f"{further_option('lines', False)}."
             )
         records.append(record)
         size += len(line)
@@ -235,8 +245,9 @@ def _lines(chunks: Iterable[bytes], limit: int, where: str) -> Iterator[bytes]:
         length += len(first)
         if length > limit:
             raise InputError(
-                f"{where}: a line is longer than {limit:,} bytes. Raise page_bytes, or correct "
-                "lines= if these are no lines."
+                f"{where}: a line is longer than {limit:,} bytes. Give "
+                f"{further_option('page_bytes', 4 * limit)}, or "
+                f"{further_option('lines', False)} if these are no lines."
             )
         if others:
             yield b"".join(rest)
@@ -244,3 +255,24 @@ def _lines(chunks: Iterable[bytes], limit: int, where: str) -> Iterator[bytes]:
             rest, length = [others[-1]], len(others[-1])
     if length:
         yield b"".join(rest)
+
+
+_KINDS = {str: "a string", bool: "a boolean", list: "a list", dict: "an object"}
+
+
+def kind(value: Any) -> str:
+    """Name the kind of a JSON value."""
+    return "null" if value is None else _KINDS.get(type(value), "a number")
+
+
+def shape(document: Any) -> str:
+    """Tell what a page is, for messages: its members, or its kind."""
+    if isinstance(document, dict):
+        return f"has the members {', '.join(map(repr, list(document)[:10])) or 'none'}"
+    return f"is {kind(document)}"
+
+
+def records_advice(document: Any) -> str:
+    """Say where in a page the records may stand."""
+    found = list_of_objects(document)
+    return f"Give {option('records', found)}." if found else "Correct the path, or records=."

@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "Turn",
     "links",
+    "list_of_objects",
     "next_address",
 ]
 
@@ -274,13 +275,35 @@ def next_address(document: Any) -> str | None:
         if not isinstance(part, dict) or depth > 3:
             return None
         for name, one in part.items():
-            plain = re.fullmatch(r"[A-Za-z_]\w*", name)
-            place = f"{path}.{name}" if plain else f"{path}[{name!r}]"
+            place = _place(path, name)
             if found := below(one, place, is_next or "next" in name.lower(), depth + 1):
                 return found
         return None
 
     return below(document, "$", False, 0)
+
+
+def list_of_objects(document: Any) -> str | None:
+    """Find the path of the first list of objects, which may be the records.
+
+    Args:
+        document: A page.
+    """
+
+    def below(part: Any, path: str, depth: int) -> str | None:
+        if isinstance(part, list):
+            return path if part and all(isinstance(one, dict) for one in part) else None
+        if not isinstance(part, dict) or depth > 3:
+            return None
+        found = (below(one, _place(path, name), depth + 1) for name, one in part.items())
+        return next(filter(None, found), None)
+
+    return below(document, "$", 0)
+
+
+def _place(path: str, name: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name)
+    return f"{path}.{name}" if plain else f"{path}[{name!r}]"
 
 
 def _found(path: str, document: Any) -> Any:

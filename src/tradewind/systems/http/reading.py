@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import InputError, RetryError
 from tradewind.json_path import MISSING, JsonPath
 from tradewind.move.documents import Block
+from tradewind.move.interface import further_option, option
 from tradewind.systems.http.calls import Answer, Call, Streamed
 from tradewind.systems.http.connection import masked
-from tradewind.systems.http.json_records import JsonValues, parsed, record_blocks
+from tradewind.systems.http.error_objects import is_error_object, is_foreign, reported
+from tradewind.systems.http.json_records import (
+    JsonValues,
+    kind,
+    parsed,
+    record_blocks,
+    records_advice,
+    shape,
+)
 from tradewind.systems.http.paging import (
     NextLink,
     Pagination,
@@ -52,6 +61,7 @@ class Request:
     max_pages: int
     page_bytes: int
     allow_repeats: bool
+    error_objects: str = "error"
 
 
 @dataclass
@@ -104,8 +114,9 @@ class Reading:
             number += 1
             if number > request.max_pages:
                 raise InputError(
-                    f"{request.describe}: there are more than {request.max_pages:,} pages. Raise "
-                    "max_pages if that is right, or correct the pagination."
+                    f"{request.describe}: there are more than {request.max_pages:,} pages. Correct "
+                    "the pagination, or give "
+                    f"{further_option('max_pages', 10 * request.max_pages)}."
                 )
             turn = yield from self._page(self._call(step), number)
             if turn is not None and number == 1:
@@ -140,29 +151,33 @@ class Reading:
             self._pagination = NextLink()
             return
         path = getattr(self._pagination, "path", None)
-        if not turn.records or (self._pagination is not None and path is None):
+        in_header = _header_of(self._pagination)
+        if not turn.records or (self._pagination is not None and not path and not in_header):
             return
         if path is not None and JsonPath(path).find(turn.document) is not MISSING:
             return
+        if in_header and (named or turn.headers.get(in_header)):
+            return
         where = self._where(turn.url, 1)
         found = next_address(turn.document)
-        if path is None:
+        if self._pagination is None:
             if found:
                 _log.warning(
                     "%s: %s names a next page, and no pagination was given: only this page is "
-                    "read. Give pagination=link:%s for all.",
+                    "read. Give %s for all.",
                     where,
                     found,
-                    found,
+                    option("pagination", f"link:{found}"),
                 )
             return
         if found or named:
+            sought = f"at {path} there is nothing" if path else f"there is no header {in_header}"
             raise InputError(
-                f"{where}: at {path} there is nothing, and "
-                f"{found or 'the header Link'} names a next page. Give pagination="
-                f"{f'link:{found}' if found else 'link'} (in Python "
-                f"{f'NextLink({found!r})' if found else 'NextLink()'})."
+                f"{where}: {sought}, and {found or 'the header Link'} names a next page. Give "
+                f"{option('pagination', f'link:{found}' if found else 'link')}."
             )
+        if path is None:
+            return
         _log.warning(
             "%s: it has records, and nothing stands at %s: it is taken for the only page. If "
             "there are more, correct the path of the pagination.",
@@ -221,17 +236,18 @@ class Reading:
         if records is None:
             raise InputError(
                 f"{where}: there are no records at {request.records.text} of the page, which "
-                f"{_shape(document)}. It begins with: {self._http.excerpt(answer.body)}. Correct "
-                "records=."
+                f"{shape(document)}. It begins with: {self._http.excerpt(answer.body)}. "
+                f"{records_advice(document)}"
             )
-        self._look_for_errors(document, records, where)
+        if request.error_objects == "error":
+            self._look_for_errors(document, records, where)
         if isinstance(document, dict):
             self._members |= document.keys()
         for record in records:
             if not isinstance(record, dict):
                 raise InputError(
-                    f"{where}: at {request.records.text} there is a {type(record).__name__} where "
-                    "an object should be. Correct records=."
+                    f"{where}: at {request.records.text} there is {kind(record)} where an object "
+                    f"should be. {records_advice(document)}"
                 )
         total: Any = _MISSING_TOTAL
         if request.total is not None:
@@ -250,13 +266,23 @@ class Reading:
                 f"before had a list. It begins with: {self._values.dumps(document)[:200].decode()}."
             )
         self._lists = self._lists or lists
-        if isinstance(document, dict) and found is not document and not records:
-            said = document.get("errors") or document.get("error")
-            if said and isinstance(said, list | dict | str):
-                raise InputError(
-                    f"{where}: it has no records and reports an error: "
-                    f"{self._values.dumps(said)[:200].decode()}. Correct the request."
-                )
+        if found is document and isinstance(document, dict):
+            if is_error_object(document):
+                raise self._error(where, document, "it answers with an error and no record")
+            return
+        if (said := reported(document, records=bool(records))) is not None:
+            beside = "beside its records" if records else "and has no records"
+            raise self._error(where, said, f"it reports an error {beside}")
+        for record in records[1:]:
+            if is_foreign(record, records[0]):
+                raise self._error(where, record, "behind its records it reports an error")
+
+    def _error(self, where: str, said: Any, what: str) -> InputError:
+        shown = self._http.excerpt(self._values.dumps(said))
+        return InputError(
+            f"{where}: {what}: {shown}. Correct the request; if that is what should be read, give "
+            f"{further_option('error_objects', 'record')}."
+        )
 
     def _is_an_end(self, document: Any) -> bool:
         """Whether a later page just leaves its records out, and says nothing else than others."""
@@ -272,6 +298,8 @@ class Reading:
         digest = hashlib.blake2b(digest_size=16)
         watched = self._pagination is not None and not request.allow_repeats
         count = 0
+        first: Any = None
+        strict = request.error_objects == "error"
         chunks = page.chunks
         try:
             for block in record_blocks(
@@ -283,6 +311,10 @@ class Reading:
                 excerpt=self._http.excerpt,
             ):
                 count += len(block.documents)
+                first = first or block.documents[0]
+                for record in block.documents if strict else ():
+                    if is_foreign(record, first):
+                        raise self._error(where, record, "behind its records it reports an error")
                 if watched:
                     digest.update(self._values.dumps(block.documents))
                 yield Block(block.documents, block.size, f"page {number}")
@@ -311,7 +343,8 @@ class Reading:
             raise InputError(
                 f"{self._request.describe}: page {number} has the same {records:,} records as page "
                 f"{before}. Perhaps the pages go in a circle, or the API does not know the "
-                "parameter: correct the pagination, or pass allow_repeats=True if that is right."
+                "parameter: correct the pagination, or give "
+                f"{further_option('allow_repeats', True)} if that is right."
             )
 
     def _declare(self, total: int | None, number: int) -> None:
@@ -356,7 +389,9 @@ class Reading:
 _MISSING_TOTAL = object()
 
 
-def _shape(document: Any) -> str:
-    if isinstance(document, dict):
-        return f"has the members {', '.join(map(repr, list(document)[:10])) or 'none'}"
-    return f"is a {type(document).__name__}"
+def _header_of(pagination: Pagination | None) -> str | None:
+    """Tell the header in which a next page would be named; None where it would not."""
+    if isinstance(pagination, NextLink) and pagination.path is None:
+        return "link"
+    header = getattr(pagination, "header", None)
+    return None if header is None else header.lower()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote_plus, urlencode
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.interface import further_option
 from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
 from tradewind.systems.http.connection import (
     BearerAuth,
@@ -115,7 +116,7 @@ class HttpSession:
                 if size > limit:
                     raise InputError(
                         f"{self.named(response)}: the answer is longer than {limit:,} bytes. Ask "
-                        "for smaller pages, or raise the limit."
+                        f"for smaller pages, or give {further_option('page_bytes', 4 * limit)}."
                     )
             return check(self.answer(response, b"".join(pieces)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 
@@ -81,6 +81,8 @@ class RestSource(Source):
         sample: How many records to look at where no schema is given.
         unknown: What to do with fields that the schema does not have: ``error``, or ``extra`` keeps
             them as JSON in a column ``_extra``.
+        error_objects: What to do with a page that reports an error with a status of success, like
+            ``{"error": "quota"}``: ``error``, or ``record`` reads it as any other.
     """
 
     decides = (
@@ -101,6 +103,7 @@ class RestSource(Source):
         "types",
         "sample",
         "unknown",
+        "error_objects",
     )
 
     def __init__(
@@ -123,7 +126,10 @@ class RestSource(Source):
         schema: pa.Schema | Mapping[str, str] | str | None = None,
         sample: int = 1000,
         unknown: Unknown = "error",
+        error_objects: Literal["error", "record"] = "error",
     ) -> None:
+        if error_objects not in ("error", "record"):
+            raise InputError(f"error_objects={error_objects!r}: choose error or record.")
         self.connection = connection
         self.path = path
         self.method = method
@@ -142,6 +148,7 @@ class RestSource(Source):
         self.schema = schema if isinstance(schema, pa.Schema) else None
         self.sample = sample
         self.unknown = unknown
+        self.error_objects = error_objects
         self._declared = declared_fields(self.types)
         self._late: list[str] = []  # members that a reading before has met behind the first ones
         self._records = JsonPath(records)
@@ -250,6 +257,7 @@ class RestSource(Source):
             max_pages=self.max_pages,
             page_bytes=self.page_bytes,
             allow_repeats=self.allow_repeats,
+            error_objects=self.error_objects,
         )
 
     @classmethod
@@ -258,8 +266,9 @@ class RestSource(Source):
 
         Args:
             uri: The whole address of the first page.
-            options: ``records``, ``total``, ``total_header``, ``max_pages``; ``schema`` (types of
-                some members as JSON, or the file that holds it), ``sample`` (records),
+            options: ``records``, ``total``, ``total_header``, ``max_pages``, ``page_bytes``,
+                ``lines`` and ``allow_repeats`` (true or false), ``error_objects``; ``schema``
+                (types of some members as JSON, or the file that holds it), ``sample`` (records),
                 ``unknown``; and ``pagination``: ``none`` for the first page alone,
                 ``link``, ``page``, ``offset``, or ``link:$.next``, ``page:PARAM``,
                 ``offset:PARAM:LIMIT_PARAM:LIMIT``, ``cursor:$.next_cursor:PARAM``.
@@ -267,9 +276,10 @@ class RestSource(Source):
         Raises:
             InputError: An option is wrong.
         """
-        numbers = ("max_pages", "sample")
-        words = ("records", "total", "total_header", "unknown")
-        known = (*words, *numbers, "pagination", "schema")
+        numbers = ("max_pages", "sample", "page_bytes")
+        words = ("records", "total", "total_header", "unknown", "error_objects")
+        flags = ("lines", "allow_repeats")
+        known = (*words, *numbers, *flags, "pagination", "schema")
         if unknown := sorted(options.keys() - set(known)):
             raise InputError(
                 f"HTTP API at {masked(uri)}: there is no option {', '.join(unknown)}. Choose from: "
@@ -282,6 +292,11 @@ class RestSource(Source):
                     arguments[name] = int(options[name])
                 except ValueError:
                     raise InputError(f"{name}={options[name]!r} is no number.") from None
+        for name in flags:
+            if name in options:
+                if (word := options[name].lower()) not in ("true", "false"):
+                    raise InputError(f"{name}={options[name]!r} is neither true nor false.")
+                arguments[name] = word == "true"
         arguments["schema"] = declared(options.get("schema", ""))
         if options.get("pagination"):
             arguments["pagination"] = _pagination(options["pagination"])
