@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tradewind.local import Systems, up
+
+# A busy machine takes seconds to draw the first text; how long anything takes is no test's matter.
+settings.register_profile("tradewind", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tradewind")
 
 LONGEST_ID = 60  # characters of a parameter in a test's name
 
