@@ -53,6 +53,7 @@ class App:
     """
 
     def __init__(self, service: Service, *, loopback: bool = True) -> None:
+        registry.load()  # an operation that cannot be imported stops the start, not a request
         self._service = service
         self._loopback = loopback
 

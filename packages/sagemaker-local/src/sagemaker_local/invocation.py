@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Invocation", "InvocationResult"]
+__all__ = ["Answer", "Invocation", "InvocationResult"]
 
 
 @dataclass(slots=True)
@@ -51,3 +51,20 @@ class InvocationResult:
     content_type: str
     variant: str
     headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered.
+
+    Args:
+        status: The HTTP status; 400 and up when it refuses the request or fails on it.
+        body: The payload, or the refusal's text.
+        content_type: Of the payload.
+        custom_attributes: What a container hands back in X-Amzn-SageMaker-Custom-Attributes.
+    """
+
+    status: int
+    body: bytes
+    content_type: str
+    custom_attributes: str | None = None

@@ -13,7 +13,7 @@ from sagemaker_local.store import Body
 from sagemaker_local.trainer_process import Event
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["LOG_GROUP", "Recorder"]
 
@@ -24,7 +24,7 @@ class Recorder:
     """Takes a job's events: lines to the log, all else to the job's body.
 
     Args:
-        service: Where both are kept.
+        context: Where both are kept.
         name: The job's.
         body: The job's, when it began to run.
 
@@ -34,11 +34,11 @@ class Recorder:
         failure: Why it failed, when that was told.
     """
 
-    def __init__(self, service: Service, name: str, body: Body) -> None:
+    def __init__(self, context: Context, name: str, body: Body) -> None:
         self.done = False
         self.artifacts: str | None = None
         self.failure: str | None = None
-        self._service = service
+        self._context = context
         self._name = name
         self._epoch = int(body["TrainingStartTime"])
         self._metrics = MetricFinder(body["AlgorithmSpecification"].get("MetricDefinitions"))
@@ -61,7 +61,7 @@ class Recorder:
         """Write the lines that have come in."""
         for host, lines in self._lines.items():
             stream = f"{self._name}/{host}-{self._epoch}"
-            self._service.logs.put(LOG_GROUP, stream, lines)
+            self._context.logs.put(LOG_GROUP, stream, lines)
         self._lines.clear()
         for name, value in self._metrics.take().items():
             self._change({"event": "metric", "name": name, "value": value})
@@ -69,12 +69,12 @@ class Recorder:
     def _change(self, event: Event) -> None:
         kind = event["event"]
         if kind == "status":
-            self._service.store.update(KIND, self._name, lambda body: _move(body, event))
+            self._context.store.update(KIND, self._name, lambda body: _move(body, event))
         elif kind == "metric":
             name, value = str(event["name"]), float(event["value"])
             if not math.isfinite(value):
                 return  # JSON has no word for it
-            self._service.store.update(
+            self._context.store.update(
                 KIND, self._name, lambda body: job_state.add_metric(body, name, value)
             )
         elif kind == "done":

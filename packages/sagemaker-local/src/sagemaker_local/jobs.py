@@ -23,7 +23,7 @@ from sagemaker_local.store import Body, Missing
 from sagemaker_local.trainer_process import TrainerProcess, end_leftover
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["Jobs"]
 
@@ -53,22 +53,22 @@ class Jobs:
     """All training jobs of the service.
 
     Args:
-        service: Where their state and logs are kept.
+        context: Where their state and logs are kept.
         command: Gives the command that trains in a job's folder; the built-in trainer when None.
     """
 
     def __init__(
-        self, service: Service, command: Callable[[Path], list[str]] | None = None
+        self, context: Context, command: Callable[[Path], list[str]] | None = None
     ) -> None:
-        self._service = service
+        self._context = context
         self._command = command
         self._jobs: dict[str, _Job] = {}
-        self._cores = asyncio.Semaphore(service.settings.trainers)
+        self._cores = asyncio.Semaphore(context.settings.trainers)
         self._closing = False
 
     async def start(self) -> None:
         """Take up the jobs that were going on when the service ended."""
-        bodies = [b for b in self._service.store.list(KIND) if _is_going_on(b)]
+        bodies = [b for b in self._context.store.list(KIND) if _is_going_on(b)]
         for body in sorted(bodies, key=lambda body: body["CreationTime"]):
             await self._recover(body)
 
@@ -101,13 +101,13 @@ class Jobs:
                 )
             job_state.begin_stop(body)
 
-        self._service.store.update(KIND, name, change)
+        self._context.store.update(KIND, name, change)
         if name in self._jobs:
             self._jobs[name].end("Stopped")
 
     def folder(self, name: str) -> Path:
         """Return a job's working folder."""
-        return self._service.settings.data / "training" / name
+        return self._context.settings.data / "training" / name
 
     # After a restart ------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Jobs:
             if "TrainingStartTime" in body:
                 job_state.enter(body, "Restarting")
 
-        self._service.store.update(KIND, name, change)
+        self._context.store.update(KIND, name, change)
         self.submit(name)
 
     # Running --------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class Jobs:
             if job.stop.is_set():
                 self._finish(job.name, "Stopped", secondary=job.stopped_as)
                 return
-            body = self._service.store.update(KIND, job.name, _start_clock)
+            body = self._context.store.update(KIND, job.name, _start_clock)
             # The clock goes on from the first start, through restarts of the service.
             limit = body["StoppingCondition"]["MaxRuntimeInSeconds"]
             left = body["TrainingStartTime"] + limit - time.time()
@@ -185,7 +185,7 @@ class Jobs:
 
     def _expire(self, job: _Job) -> None:
         with contextlib.suppress(Missing):
-            self._service.store.update(KIND, job.name, job_state.begin_stop)
+            self._context.store.update(KIND, job.name, job_state.begin_stop)
         job.end("MaxRuntimeExceeded")
 
     async def _train(self, job: _Job, body: Body) -> None:
@@ -193,7 +193,7 @@ class Jobs:
         image = body["AlgorithmSpecification"]["TrainingImage"]
         algorithm = algorithms.find(image)
         await asyncio.to_thread(_prepare, folder, self._description(body, algorithm))
-        recorder = Recorder(self._service, job.name, body)
+        recorder = Recorder(self._context, job.name, body)
         if algorithm is None:
             reason = await self._train_in_container(job, body, folder, recorder)
         else:
@@ -216,7 +216,7 @@ class Jobs:
         await process.start(dict(os.environ))
         stopper = asyncio.create_task(_stop_gently(job.stop, process))
         try:
-            self._service.store.update(KIND, job.name, _pid=process.pid)
+            self._context.store.update(KIND, job.name, _pid=process.pid)
             async for events in process.events():
                 recorder.record(events)
             code = await process.wait()
@@ -237,12 +237,12 @@ class Jobs:
         from sagemaker_local.containers import training
 
         await training.train(
-            self._service, folder, body, emit=lambda event: recorder.record([event]), stop=job.stop
+            self._context, folder, body, emit=lambda event: recorder.record([event]), stop=job.stop
         )
         return None if recorder.done else "InternalServerError: the container's end was not seen."
 
     def _description(self, body: Body, algorithm: Any) -> dict[str, Any]:
-        settings = self._service.settings
+        settings = self._context.settings
         return {
             "request": {key: value for key, value in body.items() if not key.startswith("_")},
             "algorithm": None if algorithm is None else algorithm.name,
@@ -252,7 +252,7 @@ class Jobs:
     # Changes of state -----------------------------------------------------------------------
 
     def _enter(self, name: str, status: str, message: str | None = None) -> None:
-        self._service.store.update(KIND, name, lambda b: job_state.enter(b, status, message))
+        self._context.store.update(KIND, name, lambda b: job_state.enter(b, status, message))
 
     def _finish(
         self,
@@ -268,7 +268,7 @@ class Jobs:
                 body["ModelArtifacts"] = {"S3ModelArtifacts": artifacts}
             job_state.finish(body, status, secondary=secondary, reason=reason)
 
-        self._service.store.update(KIND, name, change)
+        self._context.store.update(KIND, name, change)
         _log.info("Training job %s: %s%s", name, status, f" ({reason})" if reason else "")
 
 

@@ -1,11 +1,13 @@
 """Which operations are offered, and by what function.
 
 A module in ``operations/`` registers its functions when it is imported; all of them are imported
-by `load`, so adding an operation is adding a function.
+by `load`, so adding an operation is adding a function. The names of the modules are looked up, so
+that this table imports none of them.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
@@ -73,21 +75,23 @@ def operation(service: str, name: str, *, threaded: bool = False) -> Callable[[H
     return register
 
 
+@functools.cache
 def load() -> None:
-    """Import every module of ``operations/``; may be called again at no cost."""
-    from sagemaker_local import operations
-
+    """Import every module of ``operations/``, once."""
+    operations = importlib.import_module(f"{__package__}.operations")
     for module in pkgutil.iter_modules(operations.__path__):
         importlib.import_module(f"{operations.__name__}.{module.name}")
 
 
 def find(service: str, name: str) -> Operation | None:
     """Return the operation, or None if it is not offered."""
+    load()
     return _operations.get((service, name))
 
 
 def offered(service: str | None = None) -> list[Operation]:
     """Return the operations offered, of one service or of all, ordered by service and name."""
+    load()
     return [
         found for key, found in sorted(_operations.items()) if service is None or key[0] == service
     ]

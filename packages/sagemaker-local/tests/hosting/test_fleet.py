@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_local.hosting.fleet import Fleet, NoSuchVariantError, Variant
-from sagemaker_local.hosting.servers import Answer
-from sagemaker_local.invocation import Invocation
+from sagemaker_local.invocation import Answer, Invocation
 
 
 class Server:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sagemaker_local.containers.engine import EngineError, NoEngineError, find_engine
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["SERVICE", "WHAT", "labels", "remove_leftovers"]
 
@@ -20,28 +20,28 @@ WHAT = "tradewind.local.sagemaker.what"
 _log = logging.getLogger(__name__)
 
 
-def labels(service: Service, what: str) -> dict[str, str]:
+def labels(context: Context, what: str) -> dict[str, str]:
     """The labels of a container of this service.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         what: The kind and name of what it is for, such as "endpoint/digits".
     """
-    return {SERVICE: str(service.settings.data.resolve()), WHAT: what}
+    return {SERVICE: str(context.settings.data.resolve()), WHAT: what}
 
 
-async def remove_leftovers(service: Service) -> None:
+async def remove_leftovers(context: Context) -> None:
     """Remove the containers that an earlier, killed process of this service left.
 
     Args:
-        service: The service, before it starts any container of its own.
+        context: What the parts of the service share, before it starts any container of its own.
     """
     try:
-        engine = await find_engine(service.settings.engine)
+        engine = await find_engine(context.settings.engine)
     except NoEngineError:
         return
     try:
-        for container in await engine.list(f"{SERVICE}={service.settings.data.resolve()}"):
+        for container in await engine.list(f"{SERVICE}={context.settings.data.resolve()}"):
             _log.info("Removing a leftover container of %s", container["Labels"].get(WHAT))
             await engine.remove(container["Id"])
     except EngineError as error:

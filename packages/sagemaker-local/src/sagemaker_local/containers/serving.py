@@ -24,11 +24,11 @@ from sagemaker_local.containers.engine import (
     require_image,
 )
 from sagemaker_local.containers.labels import labels
-from sagemaker_local.hosting.servers import Answer, LoadError, ModelTimeoutError
-from sagemaker_local.invocation import Invocation
+from sagemaker_local.hosting.servers import LoadError, ModelTimeoutError
+from sagemaker_local.invocation import Answer, Invocation
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["ContainerServer"]
 
@@ -47,7 +47,7 @@ class ContainerServer:
 
     def __init__(
         self,
-        service: Service,
+        context: Context,
         engine: Engine,
         image: str,
         *,
@@ -55,7 +55,7 @@ class ContainerServer:
         startup_timeout: float,
         role: str,
     ) -> None:
-        self._service = service
+        self._context = context
         self._engine = engine
         self._image = image
         self._resolved = image
@@ -73,7 +73,7 @@ class ContainerServer:
     @classmethod
     async def start(
         cls,
-        service: Service,
+        context: Context,
         image: str,
         artifact: Path | None,
         *,
@@ -86,7 +86,7 @@ class ContainerServer:
         """Start a container and wait until it is healthy.
 
         Args:
-            service: The service.
+            context: What the parts of the service share.
             image: Its name in the container engine.
             artifact: The model.tar.gz to unpack into /opt/ml/model, if any.
             environment: Variables of the model.
@@ -100,10 +100,10 @@ class ContainerServer:
                 nothing of it stays.
         """
         try:
-            engine = await find_engine(service.settings.engine)
+            engine = await find_engine(context.settings.engine)
         except NoEngineError as error:
             raise LoadError(str(error)) from error
-        server = cls(service, engine, image, log=log, startup_timeout=startup_timeout, role=role)
+        server = cls(context, engine, image, log=log, startup_timeout=startup_timeout, role=role)
         try:
             await server._start(artifact, environment, label)
         except EngineError as error:
@@ -118,14 +118,14 @@ class ContainerServer:
         found = await require_image(self._engine, self._image)
         digests = found.get("RepoDigests") or []
         self._resolved = digests[0] if digests else f"{self._image.split('@')[0]}@{found['Id']}"
-        region = self._service.settings.region
+        region = self._context.settings.region
         variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region} | environment
         self._container = await self._engine.create(
             {
                 "Image": self._image,
                 "Cmd": ["serve"],
                 "Env": [f"{key}={value}" for key, value in variables.items()],
-                "Labels": labels(self._service, label),
+                "Labels": labels(self._context, label),
                 "ExposedPorts": {PORT: {}},
                 "HostConfig": {
                     # Any free port, and of the loopback interface only.
@@ -204,7 +204,7 @@ class ContainerServer:
             async for moment, line in self._engine.logs(self._container, since):
                 text = line.decode("utf-8", "replace")
                 self._last_lines.append(text)
-                self._service.logs.put(self._group, self._stream, [(int(moment * 1000), text)])
+                self._context.logs.put(self._group, self._stream, [(int(moment * 1000), text)])
         except EngineError as error:
             if not self._closed:
                 _log.warning("The log of the container of %s broke off: %s", self._group, error)

@@ -31,7 +31,7 @@ from sagemaker_local.objects import S3Uri
 from sagemaker_local.transform.storage import TransformObjects
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["GRACE_SECONDS", "train"]
 
@@ -46,12 +46,12 @@ _Emit = Callable[[_Event], None]
 
 
 async def train(
-    service: Service, folder: Path, body: dict[str, Any], *, emit: _Emit, stop: asyncio.Event
+    context: Context, folder: Path, body: dict[str, Any], *, emit: _Emit, stop: asyncio.Event
 ) -> None:
     """Run a training job in a container to its end; ends with one "done" or "failed" event.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         folder: The job's working folder.
         body: The job, as DescribeTrainingJob shows it.
         emit: Takes the events.
@@ -59,11 +59,11 @@ async def train(
             /opt/ml/model by then is uploaded.
     """
     try:
-        engine = await find_engine(service.settings.engine)
+        engine = await find_engine(context.settings.engine)
     except NoEngineError as error:
         emit({"event": "failed", "reason": f"ClientError: {error}"})
         return
-    job = _Training(service, folder, body, engine, emit, stop)
+    job = _Training(context, folder, body, engine, emit, stop)
     try:
         await job.run()
     except InputError as error:
@@ -79,14 +79,14 @@ class _Training:
 
     def __init__(
         self,
-        service: Service,
+        context: Context,
         folder: Path,
         body: dict[str, Any],
         engine: Engine,
         emit: _Emit,
         stop: asyncio.Event,
     ) -> None:
-        self._service = service
+        self._context = context
         self._folder = folder
         self._body = body
         self._engine = engine
@@ -97,7 +97,7 @@ class _Training:
         self._pipes: list[Pipe] = []
         self._stopper: asyncio.Task[None] | None = None
         self._last_lines: deque[str] = deque(maxlen=5)
-        settings = service.settings
+        settings = context.settings
         self._objects = TransformObjects(endpoint=settings.s3_endpoint, region=settings.region)
 
     async def run(self) -> None:
@@ -165,7 +165,7 @@ class _Training:
 
     def _config(self, image: str) -> dict[str, Any]:
         algorithm = self._body["AlgorithmSpecification"]
-        region = self._service.settings.region
+        region = self._context.settings.region
         variables = {
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
@@ -178,7 +178,7 @@ class _Training:
             "Hostname": _HOST,
             "Cmd": algorithm.get("ContainerArguments") or ["train"],
             "Env": [f"{key}={value}" for key, value in variables.items()],
-            "Labels": labels(self._service, f"training-job/{self._name}"),
+            "Labels": labels(self._context, f"training-job/{self._name}"),
             "HostConfig": {
                 "Binds": [f"{self._folder.resolve()}/input/data:/opt/ml/input/data"],
                 # Docker's 64 MB are too few for data loaders with worker processes.

@@ -13,18 +13,18 @@ from sagemaker_local.hosting.servers import LoadError
 from sagemaker_local.objects import Objects, S3Uri
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["fetch"]
 
 
-async def fetch(service: Service, url: str, path: Path) -> Path:
+async def fetch(context: Context, url: str, path: Path) -> Path:
     """Bring a model artefact to this machine, unless it is there already.
 
     A kept copy serves on when the object in S3 is gone, as an instance on AWS does.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         url: The artefact, `s3://bucket/key`.
         path: Where it is kept.
 
@@ -35,7 +35,7 @@ async def fetch(service: Service, url: str, path: Path) -> Path:
         LoadError: There is no such object, or S3 cannot be reached; in AWS's words.
     """
     if not path.exists():
-        settings = service.settings
+        settings = context.settings
         objects = Objects(endpoint=settings.s3_endpoint, region=settings.region)
         await asyncio.to_thread(_download, objects, url, path)
     return path

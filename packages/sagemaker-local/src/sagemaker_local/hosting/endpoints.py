@@ -19,12 +19,11 @@ from sagemaker_local.hosting.loader import discard, load_fleet, tidy
 from sagemaker_local.hosting.plan import describe_variants, find_config, make_plan
 from sagemaker_local.hosting.runtime import MODEL_TIMEOUT, invoke, not_found
 from sagemaker_local.hosting.servers import LoadError
-from sagemaker_local.hosting.workers import Workers
 from sagemaker_local.invocation import Invocation, InvocationResult
 from sagemaker_local.store import Exists
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["Hosting"]
 
@@ -40,12 +39,11 @@ class Hosting:
     """All endpoints of the service.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
     """
 
-    def __init__(self, service: Service) -> None:
-        self.workers = Workers()
-        self._service = service
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._fleets: dict[str, Fleet] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -55,9 +53,9 @@ class Hosting:
         from sagemaker_local.containers import remove_leftovers
 
         # Hosting starts first: what containers there are now, nobody attends any more.
-        await remove_leftovers(self._service)
-        endpoints = self._service.store.list(_KIND)
-        tidy(self._service, endpoints)
+        await remove_leftovers(self._context)
+        endpoints = self._context.store.list(_KIND)
+        tidy(self._context, endpoints)
         for body in endpoints:
             if body["EndpointStatus"] != "Failed":
                 self._begin(body["EndpointName"], self._recover(body))
@@ -72,20 +70,20 @@ class Hosting:
         await asyncio.gather(*work, return_exceptions=True)
         fleets, self._fleets = list(self._fleets.values()), {}
         await asyncio.gather(*(fleet.close(drain=2.0, grace=2.0) for fleet in fleets))
-        await self.workers.close()
+        await self._context.workers.close()
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         """Answer one InvokeEndpoint request, or raise one of the runtime's errors."""
         fleet = self._fleets.get(invocation.endpoint)
         if fleet is None:
-            body = self._service.store.get(_KIND, invocation.endpoint)
+            body = self._context.store.get(_KIND, invocation.endpoint)
             # Loading again after a restart of the service; on AWS there is no such moment.
             if body is not None and body["EndpointStatus"] in ("InService", "Updating"):
                 raise ModelNotReady(
                     f"The model of endpoint {invocation.endpoint} is being loaded. Try again."
                 )
-            raise not_found(self._service, invocation.endpoint)
-        return await invoke(self._service, fleet, invocation)
+            raise not_found(self._context, invocation.endpoint)
+        return await invoke(self._context, fleet, invocation)
 
     def create(self, request: dict[str, Any]) -> str:
         """Carry out CreateEndpoint; returns the endpoint's ARN.
@@ -93,17 +91,17 @@ class Hosting:
         Raises:
             ValidationException: The name is taken, or the configuration cannot be deployed.
         """
-        name, store = request["EndpointName"], self._service.store
-        arn = self._service.arn(_KIND, name)
+        name, store = request["EndpointName"], self._context.store
+        arn = self._context.arn(_KIND, name)
         if store.get(_KIND, name) is not None:
             raise ValidationException(f'Cannot create already existing endpoint "{arn}".')
-        config = find_config(self._service, request["EndpointConfigName"])
+        config = find_config(self._context, request["EndpointConfigName"])
         body = {
             "EndpointName": name,
             "EndpointArn": arn,
             "EndpointConfigName": request["EndpointConfigName"],
             "EndpointStatus": "Creating",
-            "_pending": make_plan(self._service, config, 1),
+            "_pending": make_plan(self._context, config, 1),
         }
         if request.get("DeploymentConfig"):
             body["LastDeploymentConfig"] = request["DeploymentConfig"]
@@ -112,7 +110,7 @@ class Hosting:
         except Exists:
             raise ValidationException(f'Cannot create already existing endpoint "{arn}".') from None
         # Files of an endpoint of that name that was deleted while the service was killed.
-        discard(self._service, name, None)
+        discard(self._context, name, None)
         self._begin(name, self._deploy(name))
         return arn
 
@@ -122,10 +120,10 @@ class Hosting:
         Raises:
             ValidationException: There is none, in AWS's words.
         """
-        body = self._service.store.get(_KIND, name)
+        body = self._context.store.get(_KIND, name)
         if body is None:
             raise ValidationException(
-                f'Could not find endpoint "{self._service.arn(_KIND, name)}".'
+                f'Could not find endpoint "{self._context.arn(_KIND, name)}".'
             )
         return body
 
@@ -138,8 +136,8 @@ class Hosting:
         """
         name = request["EndpointName"]
         body = self._in_service(name)
-        config = find_config(self._service, request["EndpointConfigName"])
-        plan = make_plan(self._service, config, body["_active"]["generation"] + 1)
+        config = find_config(self._context, request["EndpointConfigName"])
+        plan = make_plan(self._context, config, body["_active"]["generation"] + 1)
         if request.get("RetainAllVariantProperties"):
             excluded = {
                 item["VariantPropertyType"]
@@ -152,7 +150,7 @@ class Hosting:
         elif not request.get("RetainDeploymentConfig"):
             changes["LastDeploymentConfig"] = None
         changes["_updating_since"] = round(time.time(), 3)
-        self._service.store.update(_KIND, name, **changes)
+        self._context.store.update(_KIND, name, **changes)
         self._begin(name, self._deploy(name))
         return str(body["EndpointArn"])
 
@@ -168,7 +166,7 @@ class Hosting:
         plan = body["_active"]
         unknown = sorted(set(wanted) - {v["VariantName"] for v in plan["variants"]})
         if unknown:
-            config = self._service.arn("endpoint-config", plan["EndpointConfigName"])
+            config = self._context.arn("endpoint-config", plan["EndpointConfigName"])
             raise ValidationException(
                 f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint '
                 f'configuration "{config}".'
@@ -179,7 +177,7 @@ class Hosting:
                 variant["Weight"] = float(change["DesiredWeight"])
             if change.get("DesiredInstanceCount") is not None:
                 variant["InstanceCount"] = change["DesiredInstanceCount"]
-        self._service.store.update(
+        self._context.store.update(
             _KIND, name, _active=plan, ProductionVariants=describe_variants(plan)
         )
         fleet = self._fleets.get(name)
@@ -196,7 +194,7 @@ class Hosting:
         body = self.find(name)
         if body["EndpointStatus"] not in ("InService", "Failed", "OutOfService"):
             raise self._in_progress(body)
-        self._service.store.update(_KIND, name, EndpointStatus="Deleting")
+        self._context.store.update(_KIND, name, EndpointStatus="Deleting")
         self._begin(name, self._remove(name))
 
     def _in_service(self, name: str) -> dict[str, Any]:
@@ -240,7 +238,7 @@ class Hosting:
             return await self._remove(name)
         if active is not None:
             try:
-                fleet = await load_fleet(self._service, name, active)
+                fleet = await load_fleet(self._context, name, active)
             except LoadError as error:
                 return self._fail(name, f"After a restart of the service: {error}")
             weights = self.find(name)["_active"]["variants"]  # They may have changed meanwhile.
@@ -249,20 +247,20 @@ class Hosting:
         if body.get("_pending") is not None:
             await self._deploy(name)
         elif status != "InService":
-            self._service.store.update(_KIND, name, EndpointStatus="InService")
+            self._context.store.update(_KIND, name, EndpointStatus="InService")
         return None
 
     async def _deploy(self, name: str) -> None:
         """Load the pending plan, switch the traffic to it, let the old fleet go."""
-        store = self._service.store
+        store = self._context.store
         body = self.find(name)
         plan, active = body.get("_pending"), body.get("_active")
         if plan is None:  # The endpoint failed before its update's turn came.
             return None
         try:
-            fleet = await load_fleet(self._service, name, plan)
+            fleet = await load_fleet(self._context, name, plan)
         except LoadError as error:
-            discard(self._service, name, plan)
+            discard(self._context, name, plan)
             if active is None:
                 return self._fail(name, str(error))
             store.update(_KIND, name, EndpointStatus="RollingBack", _pending=None)
@@ -300,19 +298,19 @@ class Hosting:
             await fleet.close(drain=MODEL_TIMEOUT)
         finally:
             if plan is not None:
-                discard(self._service, name, plan)
+                discard(self._context, name, plan)
 
     async def _remove(self, name: str) -> None:
         fleet = self._fleets.pop(name, None)
         if fleet is not None:
             await fleet.close(drain=MODEL_TIMEOUT)
-        discard(self._service, name, None)
-        self._service.store.delete(_KIND, name)
+        discard(self._context, name, None)
+        self._context.store.delete(_KIND, name)
 
     def _fail(self, name: str, reason: str) -> None:
-        if self._service.store.get(_KIND, name) is None:
+        if self._context.store.get(_KIND, name) is None:
             return
-        self._service.store.update(
+        self._context.store.update(
             _KIND,
             name,
             EndpointStatus="Failed",

@@ -15,25 +15,25 @@ from sagemaker_local.hosting.fleet import Fleet, Variant
 from sagemaker_local.hosting.servers import BuiltinServer, LoadError, ModelServer
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["discard", "load_fleet", "load_server", "tidy"]
 
 
-async def load_fleet(service: Service, endpoint: str, plan: dict[str, Any]) -> Fleet:
+async def load_fleet(context: Context, endpoint: str, plan: dict[str, Any]) -> Fleet:
     """Load every variant of a plan; the fleet is healthy when this returns.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         endpoint: The endpoint's name.
         plan: What to run (`plan.make_plan`); the images resolved are noted in it.
 
     Raises:
         LoadError: A variant cannot be brought to service; nothing of the others stays.
     """
-    folder = _folder(service, endpoint, plan)
+    folder = _folder(context, endpoint, plan)
     loads = [
-        asyncio.create_task(_load_variant(service, endpoint, variant, folder))
+        asyncio.create_task(_load_variant(context, endpoint, variant, folder))
         for variant in plan["variants"]
     ]
     try:
@@ -48,13 +48,13 @@ async def load_fleet(service: Service, endpoint: str, plan: dict[str, Any]) -> F
 
 
 async def _load_variant(
-    service: Service, endpoint: str, plan: dict[str, Any], folder: Path
+    context: Context, endpoint: str, plan: dict[str, Any], folder: Path
 ) -> Variant:
     name = plan["VariantName"]
     stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
     group = f"/aws/sagemaker/Endpoints/{endpoint}"
     server = await load_server(
-        service,
+        context,
         plan,
         folder / name / "model.tar.gz",
         label=f"endpoint/{endpoint}",
@@ -67,7 +67,7 @@ async def _load_variant(
 
 
 async def load_server(
-    service: Service,
+    context: Context,
     container: dict[str, Any],
     artifact: Path,
     *,
@@ -78,7 +78,7 @@ async def load_server(
     """Load one model: built-in algorithms in this process, other images in a container.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         container: `Image`, `ModelDataUrl`, `Environment` and perhaps `StartupTimeout` in seconds.
         artifact: Where the artefact is kept on this machine.
         label: What the container is for, to find it again.
@@ -95,9 +95,9 @@ async def load_server(
         from sagemaker_local.containers.serving import ContainerServer
 
         if url:
-            await fetch(service, url, artifact)
+            await fetch(context, url, artifact)
         return await ContainerServer.start(
-            service,
+            context,
             image,
             artifact if url else None,
             environment=container["Environment"],
@@ -111,20 +111,20 @@ async def load_server(
             f"The model has no ModelDataUrl, and the built-in algorithm {algorithm.name!r} needs "
             "one: the model.tar.gz that its training job wrote."
         )
-    await fetch(service, url, artifact)
-    server = await BuiltinServer.load(algorithm, image, artifact, service.hosting.workers)
+    await fetch(context, url, artifact)
+    server = await BuiltinServer.load(algorithm, image, artifact, context.workers)
     line = f"Loaded the model of the built-in algorithm {algorithm.name} from {url}"
-    service.logs.put(group, stream, [(int(time.time() * 1000), line)])
+    context.logs.put(group, stream, [(int(time.time() * 1000), line)])
     return server
 
 
-def discard(service: Service, endpoint: str, plan: dict[str, Any] | None) -> None:
+def discard(context: Context, endpoint: str, plan: dict[str, Any] | None) -> None:
     """Remove the kept artefacts of a plan, or (without one) all of an endpoint's."""
-    folder = _folder(service, endpoint, plan)
+    folder = _folder(context, endpoint, plan)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def tidy(service: Service, endpoints: list[dict[str, Any]]) -> None:
+def tidy(context: Context, endpoints: list[dict[str, Any]]) -> None:
     """Remove artefacts that a killed service left: of endpoints or deployments that are gone."""
     kept = {
         body["EndpointName"]: {
@@ -132,11 +132,11 @@ def tidy(service: Service, endpoints: list[dict[str, Any]]) -> None:
         }
         for body in endpoints
     }
-    for folder in (service.settings.data / "endpoints").glob("*/*"):
+    for folder in (context.settings.data / "endpoints").glob("*/*"):
         if folder.name not in kept.get(folder.parent.name, ()):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder(service: Service, endpoint: str, plan: dict[str, Any] | None) -> Path:
-    folder = service.settings.data / "endpoints" / endpoint
+def _folder(context: Context, endpoint: str, plan: dict[str, Any] | None) -> Path:
+    folder = context.settings.data / "endpoints" / endpoint
     return folder if plan is None else folder / str(plan["generation"])

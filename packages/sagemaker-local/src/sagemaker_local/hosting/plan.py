@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING, Any
 from sagemaker_local.api_errors import ValidationException
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["container_of", "describe_pending", "describe_variants", "find_config", "make_plan"]
 
 _OFFERED = "This local service"
 
 
-def find_config(service: Service, name: str) -> dict[str, Any]:
+def find_config(context: Context, name: str) -> dict[str, Any]:
     """The endpoint configuration of this name.
 
     Raises:
         ValidationException: There is none, in AWS's words.
     """
-    config = service.store.get("endpoint-config", name)
+    config = context.store.get("endpoint-config", name)
     if config is None:
-        arn = service.arn("endpoint-config", name)
+        arn = context.arn("endpoint-config", name)
         raise ValidationException(f'Could not find endpoint configuration "{arn}".')
     return config
 
 
-def container_of(service: Service, model_name: str) -> dict[str, Any]:
+def container_of(context: Context, model_name: str) -> dict[str, Any]:
     """The one container of a model, as a plan keeps it.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         model_name: The model's name.
 
     Returns:
@@ -46,9 +46,9 @@ def container_of(service: Service, model_name: str) -> dict[str, Any]:
         ValidationException: There is no such model, or it asks for more than one container or
             for a kind of model data that is not offered here.
     """
-    model = service.store.get("model", model_name)
+    model = context.store.get("model", model_name)
     if model is None:
-        raise ValidationException(f'Could not find model "{service.arn("model", model_name)}".')
+        raise ValidationException(f'Could not find model "{context.arn("model", model_name)}".')
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else []
     containers += model.get("Containers") or []
     if len(containers) != 1:
@@ -91,11 +91,11 @@ def _model_data(container: dict[str, Any], model_name: str) -> str | None:
     )
 
 
-def make_plan(service: Service, config: dict[str, Any], generation: int) -> dict[str, Any]:
+def make_plan(context: Context, config: dict[str, Any], generation: int) -> dict[str, Any]:
     """Resolve an endpoint configuration into what is to run.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         config: The endpoint configuration.
         generation: Tells the deployments of one endpoint apart.
 
@@ -124,7 +124,7 @@ def make_plan(service: Service, config: dict[str, Any], generation: int) -> dict
                 "InstanceCount": variant.get("InitialInstanceCount"),
                 "ServerlessConfig": variant.get("ServerlessConfig"),
                 "StartupTimeout": variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 240),
-                **container_of(service, variant["ModelName"]),
+                **container_of(context, variant["ModelName"]),
             }
         )
     plan = {"EndpointConfigName": name, "generation": generation, "variants": variants}

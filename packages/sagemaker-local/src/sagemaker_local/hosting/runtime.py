@@ -12,11 +12,11 @@ from sagemaker_local.api_errors import (
     ValidationError,
 )
 from sagemaker_local.hosting.fleet import Fleet, NoSuchVariantError, Variant
-from sagemaker_local.hosting.servers import Answer, ModelTimeoutError
-from sagemaker_local.invocation import Invocation, InvocationResult
+from sagemaker_local.hosting.servers import ModelTimeoutError
+from sagemaker_local.invocation import Answer, Invocation, InvocationResult
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["MAX_BODY_BYTES", "MODEL_TIMEOUT", "invoke", "not_found"]
 
@@ -28,16 +28,16 @@ MODEL_TIMEOUT = 60.0
 _log = logging.getLogger(__name__)
 
 
-def not_found(service: Service, endpoint: str) -> ValidationError:
+def not_found(context: Context, endpoint: str) -> ValidationError:
     """The error for an endpoint that is not there, or not yet, or no longer, in service."""
-    return ValidationError(f"Endpoint {endpoint} of account {service.settings.account} not found.")
+    return ValidationError(f"Endpoint {endpoint} of account {context.settings.account} not found.")
 
 
-async def invoke(service: Service, fleet: Fleet, invocation: Invocation) -> InvocationResult:
+async def invoke(context: Context, fleet: Fleet, invocation: Invocation) -> InvocationResult:
     """Answer one InvokeEndpoint request.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         fleet: What serves the endpoint.
         invocation: The request.
 
@@ -64,7 +64,7 @@ async def invoke(service: Service, fleet: Fleet, invocation: Invocation) -> Invo
             answer = await variant.server.invoke(invocation, MODEL_TIMEOUT)
         except ModelTimeoutError:
             raise _refusal(
-                service,
+                context,
                 invocation.endpoint,
                 variant,
                 0,
@@ -75,11 +75,11 @@ async def invoke(service: Service, fleet: Fleet, invocation: Invocation) -> Invo
         except Exception as error:
             _log.exception("The model behind endpoint %s failed", invocation.endpoint)
             raise _refusal(
-                service, invocation.endpoint, variant, 500, f"{type(error).__name__}: {error}"
+                context, invocation.endpoint, variant, 500, f"{type(error).__name__}: {error}"
             ) from error
     if answer.status >= 400:
         raise _refusal(
-            service,
+            context,
             invocation.endpoint,
             variant,
             answer.status,
@@ -96,12 +96,12 @@ def _result(answer: Answer, variant: Variant) -> InvocationResult:
 
 
 def _refusal(
-    service: Service, endpoint: str, variant: Variant, status: int, message: str
+    context: Context, endpoint: str, variant: Variant, status: int, message: str
 ) -> ModelError:
-    settings = service.settings
+    settings = context.settings
     group = f"/aws/sagemaker/Endpoints/{endpoint}"
     now = int(time.time() * 1000)
-    service.logs.put(group, variant.stream, [(now, f"{status} {message}"[:10_000])])
+    context.logs.put(group, variant.stream, [(now, f"{status} {message}"[:10_000])])
     side = "client" if 400 <= status < 500 else "server"
     console = f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home"
     return ModelError(

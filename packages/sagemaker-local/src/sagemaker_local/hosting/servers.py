@@ -7,18 +7,15 @@ container that speaks the serving contract (`sagemaker_local.containers.serving`
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sagemaker_local.algorithms import Algorithm, InvocationError, ServedModel
 from sagemaker_local.errors import InputError
-from sagemaker_local.invocation import Invocation
+from sagemaker_local.hosting.workers import Workers
+from sagemaker_local.invocation import Answer, Invocation
 
-if TYPE_CHECKING:
-    from sagemaker_local.hosting.workers import Workers
-
-__all__ = ["Answer", "BuiltinServer", "LoadError", "ModelServer", "ModelTimeoutError"]
+__all__ = ["BuiltinServer", "LoadError", "ModelServer", "ModelTimeoutError"]
 
 # A body up to this size is answered on the event loop, in a millisecond or so (one digit is 8 to
 # 15 KB as JSON); a larger one would hold up all other requests, and goes to another process.
@@ -31,23 +28,6 @@ class LoadError(Exception):
 
 class ModelTimeoutError(Exception):
     """The model did not answer in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered.
-
-    Args:
-        status: The HTTP status; 400 and up when it refuses the request or fails on it.
-        body: The payload, or the refusal's text.
-        content_type: Of the payload.
-        custom_attributes: What a container hands back in X-Amzn-SageMaker-Custom-Attributes.
-    """
-
-    status: int
-    body: bytes
-    content_type: str
-    custom_attributes: str | None = None
 
 
 class ModelServer(Protocol):

@@ -9,8 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from sagemaker_local.hosting.servers import Answer
-from sagemaker_local.invocation import Invocation
+from sagemaker_local.invocation import Answer, Invocation
 
 __all__ = ["WorkerError", "Workers"]
 

@@ -22,7 +22,7 @@ from sagemaker_local.transform.processing import Processing
 from sagemaker_local.transform.run import StoppedError, TransformError, run, unless
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["KIND", "Transforms"]
 
@@ -38,11 +38,11 @@ class Transforms:
     """All transform jobs of the service.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -50,7 +50,7 @@ class Transforms:
 
     async def start(self) -> None:
         """Begin again the jobs that were going on when the service ended."""
-        for body in self._service.store.list(KIND):
+        for body in self._context.store.list(KIND):
             name, status = body["TransformJobName"], body["TransformJobStatus"]
             if status == "Stopping":
                 self._finish(name, "Stopped")
@@ -63,7 +63,7 @@ class Transforms:
                     )
                     self._finish(name, "Failed", reason)
                 else:
-                    self._service.store.update(KIND, name, _restarts=restarts)
+                    self._context.store.update(KIND, name, _restarts=restarts)
                     self._submit(name)
 
     async def stop(self) -> None:
@@ -82,8 +82,8 @@ class Transforms:
                 offered.
         """
         name = request["TransformJobName"]
-        arn = self._service.arn(KIND, name)
-        container = container_of(self._service, request["ModelName"])
+        arn = self._context.arn(KIND, name)
+        container = container_of(self._context, request["ModelName"])
         _check(request)
         body = {
             **{key: value for key, value in request.items() if key != "Tags"},
@@ -92,7 +92,7 @@ class Transforms:
             "_container": container,
         }
         try:
-            self._service.store.create(KIND, name, body)
+            self._context.store.create(KIND, name, body)
         except Exists:
             raise ResourceInUse(
                 "Job name must be unique within an AWS account and region, and a job with this "
@@ -107,7 +107,7 @@ class Transforms:
         Raises:
             ValidationException: There is none.
         """
-        body = self._service.store.get(KIND, name)
+        body = self._context.store.get(KIND, name)
         if body is None:
             raise ValidationException(f"Could not find requested job with name: {name}")
         return body
@@ -125,7 +125,7 @@ class Transforms:
             raise ValidationException(
                 f"The request was rejected because the transform job is in status {status}."
             )
-        self._service.store.update(KIND, name, TransformJobStatus="Stopping")
+        self._context.store.update(KIND, name, TransformJobStatus="Stopping")
         self._stops[name].set()
 
     def _submit(self, name: str) -> None:
@@ -134,12 +134,12 @@ class Transforms:
         self._tasks[name] = asyncio.create_task(attend, name=f"transform job {name}")
 
     async def _attend(self, name: str, stop: asyncio.Event) -> None:
-        folder = self._service.settings.data / "transform" / name
+        folder = self._context.settings.data / "transform" / name
         try:
             await unless(stop, self._slots.acquire())
             try:
-                body = self._service.store.update(KIND, name, _start_clock)
-                await run(self._service, body, folder, stop)
+                body = self._context.store.update(KIND, name, _start_clock)
+                await run(self._context, body, folder, stop)
             finally:
                 self._slots.release()
             self._finish(name, "Completed")
@@ -166,7 +166,7 @@ class Transforms:
                 body["FailureReason"] = reason if len(reason) <= 1024 else reason[:1021] + "..."
 
         with suppress(Missing):
-            self._service.store.update(KIND, name, change)
+            self._context.store.update(KIND, name, change)
         _log.info("Transform job %s: %s%s", name, status, f" ({reason})" if reason else "")
 
 

@@ -22,7 +22,7 @@ from sagemaker_local.transform.split import gunzip, payloads, splitter
 from sagemaker_local.transform.storage import Item, TransformObjects
 
 if TYPE_CHECKING:
-    from sagemaker_local.service import Service
+    from sagemaker_local.context import Context
 
 __all__ = ["LOG_GROUP", "StoppedError", "TransformError", "run", "unless"]
 
@@ -65,11 +65,11 @@ async def unless(stop: asyncio.Event, work: Awaitable[T]) -> T:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def run(service: Service, body: dict[str, Any], folder: Path, stop: asyncio.Event) -> None:
+async def run(context: Context, body: dict[str, Any], folder: Path, stop: asyncio.Event) -> None:
     """Run a job to its end.
 
     Args:
-        service: The service.
+        context: What the parts of the service share.
         body: The job.
         folder: Its working folder.
         stop: Set to end it early.
@@ -86,7 +86,7 @@ async def run(service: Service, body: dict[str, Any], folder: Path, stop: asynci
         "Environment": container["Environment"] | {"SAGEMAKER_BATCH": "true"} | _settings(body)
     }
     load = load_server(
-        service,
+        context,
         container,
         folder / "model.tar.gz",
         label=f"transform-job/{name}",
@@ -95,7 +95,7 @@ async def run(service: Service, body: dict[str, Any], folder: Path, stop: asynci
     )
     server = await unless(stop, load)
     try:
-        await _Run(service, body, server, stream, stop).all()
+        await _Run(context, body, server, stream, stop).all()
     finally:
         await asyncio.shield(server.close(grace=2.0 if stop.is_set() else 30.0))
 
@@ -115,19 +115,19 @@ class _Run:
 
     def __init__(
         self,
-        service: Service,
+        context: Context,
         body: dict[str, Any],
         server: ModelServer,
         stream: str,
         stop: asyncio.Event,
     ) -> None:
-        self._service = service
+        self._context = context
         self._body = body
         self._server = server
         self._stream = stream
         self._stop = stop
         self._processing = Processing.of(body)
-        settings = service.settings
+        settings = context.settings
         self._objects = TransformObjects(endpoint=settings.s3_endpoint, region=settings.region)
         self._input = body["TransformInput"]
         self._output = body["TransformOutput"]
@@ -155,7 +155,7 @@ class _Run:
             raise TransformError(
                 f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" given in '
                 "input data source. Please ensure that the bucket exists in the selected AWS "
-                f"region ({self._service.settings.region}) and that objects exist under that "
+                f"region ({self._context.settings.region}) and that objects exist under that "
                 "S3 prefix."
             )
 
@@ -230,7 +230,7 @@ class _Run:
     def _say(self, line: str) -> None:
         now = int(time.time() * 1000)
         with suppress(Exception):
-            self._service.logs.put(LOG_GROUP, f"{self._stream}/data-log", [(now, line)])
+            self._context.logs.put(LOG_GROUP, f"{self._stream}/data-log", [(now, line)])
 
 
 def _assembled(answer: bytes, *, lines: bool) -> bytes:
