@@ -463,7 +463,7 @@ def test_a_target_whose_credentials_do_not_see_the_source_gets_a_stream(
 
     target = Through(store, Blind(s3))
     monkeypatch.setattr(_s3_copy.Seen, "uri", lambda self, key="": key)
-    monkeypatch.setattr("tradewind.move.copying._readable", lambda *_: False)
+    monkeypatch.setattr("tradewind.systems.s3.copy._readable", lambda *_: False)
     copy_object(store, place + "a", target, place + "b", owner=OURS)
     assert get(s3, bucket, place + "b") == LARGE
 

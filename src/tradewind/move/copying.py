@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.flow import CancelledError, Progress
 from tradewind.move.receipt import StoredObject
-from tradewind.move.store import ObjectInfo, Store
+from tradewind.move.store import OWNER, Described, ObjectInfo, ServerCopy, Store
 from tradewind.owner import Owner
-from tradewind.systems.s3 import copy as s3
 
-__all__ = ["Told", "Wish", "check_acl", "copy", "refuse_foreign"]
+__all__ = ["OWNER", "Told", "Wish", "check_acl", "copy", "refuse_foreign"]
 
-OWNER = "tradewind-owner"
 ORIGIN = "tradewind-copy-of"
-"""Metadata of a copy: its owner's digest, and the ETag of what it is a copy of."""
+"""Metadata of a copy: the ETag of what it is a copy of."""
 
 _HASHES = ("md5", "sha1", "sha256", "sha512")
 
@@ -103,7 +101,21 @@ def copy(
     create_only = not wish.replace and not ours
     etag = None
     if not wish.changes:
-        etag = _copy_within(wish, described, target_key, metadata, create_only, version=version)
+        order = ServerCopy(
+            source=wish.source,
+            described=described,
+            version=version,
+            key=target_key,
+            metadata=metadata,
+            create_only=create_only,
+            acl=wish.acl,
+            threshold=wish.threshold,
+            part_size=wish.part_size,
+            connections=wish.connections,
+            copied=wish.told.add,
+            stop=wish.stop,
+        )
+        etag = wish.target.copy_within(order)
     checksum, size = None, info.size
     if etag is None:
         if version is not None or wish.acl is not None:
@@ -112,7 +124,7 @@ def copy(
                 "version nor ACL. Give the target's credentials the right to read it."
             )
         etag, checksum, size = _stream(wish, info, target_key, metadata, create_only)
-    after = _describe_target(wish, target_key)
+    after = wish.target.described(target_key)
     if after is None or after.info.size != size or (etag and after.info.etag != etag):
         raise RetryError(
             f"{target_uri} is not what was copied: {size} bytes, ETag {etag}; it has "
@@ -127,30 +139,14 @@ def copy(
     return StoredObject(target_uri, bytes=size, etag=after.info.etag, checksum=checksum)
 
 
-def _describe(wish: Wish, key: str, version: str | None) -> s3.Description:
-    uri = wish.source.uri(key)
-    if hasattr(getattr(wish.source, "client", None), "upload_part_copy"):
-        described = s3.describe(wish.source, key, version)
-    elif version is not None:
-        raise InputError(f"{uri} has no versions to choose from: only S3 does.")
-    else:
-        described = _plain(wish.source, key)
+def _describe(wish: Wish, key: str, version: str | None) -> Described:
+    described = wish.source.described(key, version)
     if described is None:
         wish.source.check()
         named = f" in version {version}" if version else ""
+        uri = wish.source.uri(key)
         raise InputError(f"There is no object {uri}{named}. Correct bucket, key or version.")
     return described
-
-
-def _describe_target(wish: Wish, key: str) -> s3.Description | None:
-    if hasattr(getattr(wish.target, "client", None), "upload_part_copy"):
-        return s3.describe(wish.target, key)
-    return _plain(wish.target, key)
-
-
-def _plain(store: Store, key: str) -> s3.Description | None:
-    info = store.head(key)
-    return s3.Description(info, {}, None) if info else None
 
 
 def _origin(wish: Wish, info: ObjectInfo) -> str:
@@ -167,70 +163,6 @@ def _equal(wish: Wish, info: ObjectInfo, key: str, found: ObjectInfo) -> bool:
     return whole is not None and whole.metadata.get(ORIGIN) == _origin(wish, info)
 
 
-def _copy_within(
-    wish: Wish,
-    described: s3.Description,
-    target_key: str,
-    metadata: Mapping[str, str],
-    create_only: bool,
-    *,
-    version: str | None,
-) -> str | None:
-    """Let the server copy; None where it cannot."""
-    copy_from = getattr(wish.target, "copy_from", None)
-    if copy_from is not None and wish.acl is None and version is None:
-        etag: str | None = copy_from(
-            wish.source,
-            described.info,
-            target_key,
-            metadata=metadata,
-            create_only=create_only,
-            copied=wish.told.add,
-        )
-        return etag
-    if not s3.reaches(wish.source, wish.target):
-        return None
-    if create_only and not described.info.size and version is None and wish.acl is None:
-        return None  # nothing can be copied in ranges; an empty put knows the condition
-    source, target = wish.source, wish.target
-    key = described.info.key
-    large = described.info.size > wish.threshold
-    order = s3.Order(
-        bucket=source.bucket,  # type: ignore[attr-defined]
-        key=key,
-        version=version,
-        target_bucket=target.bucket,  # type: ignore[attr-defined]
-        target_key=target_key,
-        metadata=metadata,
-        tags=s3.tags_of(source, key, version) if large or create_only else None,
-        acl=wish.acl,
-        options=s3.options_of(target),
-        create_only=create_only,
-        threshold=wish.threshold,
-        part_size=wish.part_size,
-        connections=wish.connections,
-    )
-    try:
-        return s3.copy_within(target, order, described, copied=wish.told.add, stop=wish.stop)
-    except CancelledError:
-        raise
-    except TradewindError:
-        # Other credentials may not see the source, or see another bucket of this name.
-        if source.client is target.client or _readable(target, order, described):  # type: ignore[attr-defined]
-            raise
-        return None
-
-
-def _readable(target: Store, order: s3.Order, described: s3.Description) -> bool:
-    """Tell whether the target's credentials see the very source."""
-    seen = s3.Seen(target, order.bucket)
-    try:
-        found = s3.describe(seen, order.key, order.version)
-    except TradewindError:
-        return False
-    return found is not None and found.info.etag == described.info.etag
-
-
 def _stream(
     wish: Wish,
     info: ObjectInfo,
@@ -244,11 +176,8 @@ def _stream(
             f"{uri} has the content encoding {info.content_encoding!r} already. Copy it without "
             "gzip."
         )
-    both = all(
-        hasattr(getattr(store, "client", None), "put_object_tagging")
-        for store in (wish.source, wish.target)
-    )
-    tags = s3.tags_of(wish.source, info.key) if both else {}
+    both = wish.source.keeps_tags and wish.target.keeps_tags
+    tags = wish.source.tags(info.key) if both else {}
     algorithm, _, expected = (info.checksum or "").partition(":")
     digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in _HASHES else None
     upload = wish.target.upload(
@@ -289,13 +218,13 @@ def _stream(
     if stored.size != sent:
         raise RetryError(f"{target_uri} has {stored.size} bytes of {sent}. Copy again.")
     if tags:
-        s3.put_tags(wish.target, target_key, tags)
+        wish.target.put_tags(target_key, tags)
     return stored.etag, stored.checksum, sent
 
 
 def check_acl(wish: Wish) -> None:
     """Refuse an ACL where the store cannot set one."""
-    if wish.acl is not None and not s3.reaches(wish.source, wish.target):
+    if wish.acl is not None and not wish.target.takes_acl(wish.source):
         raise InputError(
             f"{wish.target.uri()}: an ACL can be set only within one S3 server. Leave it away."
         )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tradewind.errors import InputError
 
-__all__ = ["OWNER", "ObjectInfo", "Store", "Unfinished", "Upload"]
+__all__ = [
+    "OWNER",
+    "Described",
+    "ObjectInfo",
+    "ServerCopy",
+    "Store",
+    "Unfinished",
+    "Upload",
+]
 
 OWNER = "tradewind-owner"
 """Metadata of each object: the digest of the owner whose effect it is."""
@@ -57,6 +66,54 @@ class Unfinished:
     id: str
     started: datetime | None = None
     owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Described:
+    """One object, with what only its own kind of store understands of it.
+
+    Args:
+        info: The object.
+        headers: What a client sees with it besides, as its store calls it.
+        checksum: Algorithm and value over the whole object; None where the store keeps none.
+    """
+
+    info: ObjectInfo
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    checksum: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ServerCopy:
+    """A copy that a store's server is asked to make by itself.
+
+    Args:
+        source: Where from.
+        described: The object, as `Store.described` gave it; another version of it is not copied.
+        version: Which version of it; None for the newest.
+        key: The copy's.
+        metadata: Its user metadata.
+        create_only: Fail where it exists.
+        acl: Canned ACL; None for the bucket's default.
+        threshold: Most bytes to copy in one request.
+        part_size: Bytes of a range above that.
+        connections: Ranges on their way at once.
+        copied: Is told the bytes of each step that is done; may raise.
+        stop: Ends it between two steps.
+    """
+
+    source: Store
+    described: Described
+    version: str | None
+    key: str
+    metadata: Mapping[str, str]
+    create_only: bool
+    acl: str | None
+    threshold: int
+    part_size: int
+    connections: int
+    copied: Callable[[int], None]
+    stop: threading.Event
 
 
 class Upload(ABC):
@@ -195,6 +252,49 @@ class Store(ABC):
             there: The object, as `head` describes it.
         """
         return True
+
+    # ------------------------------------------------------------------------- copies by the server
+
+    keeps_tags: ClassVar[bool] = False
+    """Whether objects have tags, which `tags` reads and `put_tags` writes."""
+
+    def described(self, key: str, version: str | None = None) -> Described | None:
+        """Describe an object for a copy; None where there is none.
+
+        Raises:
+            InputError: A version is asked for, and the store has none.
+        """
+        if version is not None:
+            raise InputError(f"{self.uri(key)} has no versions to choose from: only S3 does.")
+        info = self.head(key)
+        return None if info is None else Described(info)
+
+    def takes_acl(self, source: Store) -> bool:
+        """Whether a copy that its server makes of an object of that store can be given an ACL."""
+        return False
+
+    def copy_within(self, order: ServerCopy) -> str | None:
+        """Have the server copy an object, so that the data never leave it.
+
+        Returns:
+            The copy's ETag; None where it cannot, so that the data have to be streamed.
+
+        Raises:
+            InputError: The copy exists (`create_only`), or the source is missing.
+            RetryError: The source has changed, or another attempt took over.
+            SetupError: A bucket or a permission is missing.
+        """
+        return None
+
+    def tags(self, key: str) -> dict[str, str]:
+        """Read an object's tags."""
+        return {}
+
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object its tags; asked only of stores with `keeps_tags`."""
+        raise NotImplementedError(f"{self.uri()} has no tags.")
+
+    # ------------------------------------------------------------------------------ what is left
 
     @abstractmethod
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:

@@ -18,7 +18,7 @@ from tradewind.move.receipt import Receipt  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
-from tradewind.systems.mysql.load import Load  # noqa: E402
+from tradewind.systems.mysql.load import Load, open_session  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 
@@ -95,8 +95,8 @@ def test_a_zombie_leaves_the_staging_table_of_the_retry(connection, db) -> None:
 
         load(connection, Rows(ids(1), ids(2), before=wake), table, owner, create=True)
 
-    session = target.session()
-    zombie = Load(target, session, owner)
+    session = open_session(connection)
+    zombie = Load(target, session, owner, schema=target.schema, how=target.load)
     try:
         assert zombie.begin() is None
         zombie._make(pa.schema([("id", pa.int32())]))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.connections import find_connection
+from tradewind.airflow.connections.find import find_connection
 from tradewind.doctor import Check, checks_of, reach
 from tradewind.errors import SetupError
 from tradewind.redaction import is_secret_name, secrets_of

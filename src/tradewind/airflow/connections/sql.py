@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.connections import find_connection
+from tradewind.airflow.connections.find import find_connection
 from tradewind.airflow.connections.hooks import HookParams, hook_of
 from tradewind.airflow.lineage import Dataset
 from tradewind.errors import InputError, SetupError

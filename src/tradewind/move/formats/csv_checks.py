@@ -9,7 +9,7 @@ from tradewind.errors import InputError
 from tradewind.move.interface import format_option, option
 
 if TYPE_CHECKING:
-    from tradewind.move.formats.csv import CsvFormat
+    from tradewind.move.formats.csv_dialect import CsvDialect
 
 __all__ = ["LINES", "check_delimiter", "check_names"]
 
@@ -37,7 +37,7 @@ def check_names(names: Sequence[str]) -> None:
         )
 
 
-def check_delimiter(format: CsvFormat, first: bytes) -> None:
+def check_delimiter(format: CsvDialect, first: bytes) -> None:
     """Refuse a file of one column whose lines all have another delimiter.
 
     Args:

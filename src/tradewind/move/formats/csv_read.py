@@ -18,14 +18,14 @@ from tradewind.move.formats import json_values
 from tradewind.move.formats.csv_checks import check_delimiter, check_names
 from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED, infer, parse_told
-from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 from tradewind.move.formats.loose_text import as_json, becomes_json
 from tradewind.move.formats.parse import parse
 from tradewind.move.types import LOGICAL_TYPE
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
-    from tradewind.move.formats.csv import CsvFormat
+    from tradewind.move.formats.csv_dialect import CsvDialect
 
 __all__ = ["read"]
 
@@ -36,7 +36,7 @@ _TOLD = b"tradewind.told"
 
 
 def read(
-    format: CsvFormat,
+    format: CsvDialect,
     chunks: Iterable[bytes],
     schema: pa.Schema | None,
     *,
@@ -70,7 +70,7 @@ def read(
 class _Reader:
     def __init__(
         self,
-        format: CsvFormat,
+        format: CsvDialect,
         chunks: Iterable[bytes],
         schema: pa.Schema | None,
         places: Sequence[int] | None = None,
@@ -158,7 +158,7 @@ class _Reader:
         """Tell a column's type; where each value is kept as it is written, text."""
         if self._into is None:
             return infer(name, strings)
-        if not isinstance(self._into, JsonLinesFormat):
+        if not isinstance(self._into, JsonLinesDialect):
             return pa.field(name, pa.string())
         kind = infer(name, strings).type
         if not becomes_json(kind):
@@ -313,7 +313,7 @@ class _Reader:
 
     def _kept(self, strings: pa.Array, field: pa.Field) -> pa.Array:
         kind = (field.metadata or {}).get(_TOLD)
-        if kind is None or not isinstance(self._into, JsonLinesFormat):
+        if kind is None or not isinstance(self._into, JsonLinesDialect):
             return strings
         like = pa.field(field.name, pa.type_for_alias(kind.decode()))
         return as_json(strings, like, self._into.style)

@@ -13,7 +13,7 @@ from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
 from tradewind.move.formats.json_read import JsonLinesReader, keeps
 from tradewind.move.formats.json_values import Digits
-from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -22,7 +22,7 @@ __all__ = ["read_loose"]
 
 
 def read_loose(
-    format: JsonLinesFormat,
+    format: JsonLinesDialect,
     chunks: Iterable[bytes],
     into: Format,
     schema: pa.Schema | None,
@@ -45,7 +45,7 @@ def read_loose(
 class _LooseReader(JsonLinesReader):
     def __init__(
         self,
-        format: JsonLinesFormat,
+        format: JsonLinesDialect,
         chunks: Iterable[bytes],
         into: Format,
         schema: pa.Schema | None,
@@ -59,7 +59,7 @@ class _LooseReader(JsonLinesReader):
         self._known.update(dict.fromkeys([*self._declared, *late]))
         self.schema = pa.schema([self._field(name) for name in self._known])
         self._write: Callable[[Any], str] = _csv_text
-        if isinstance(into, JsonLinesFormat):
+        if isinstance(into, JsonLinesDialect):
             self._write = _long_as_strings if into.decimals == "string" else json_values.dump
 
     def _field(self, name: str) -> pa.Field:

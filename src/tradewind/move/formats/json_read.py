@@ -27,7 +27,7 @@ from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.move.types import field as make_field
 
 if TYPE_CHECKING:
-    from tradewind.move.formats.jsonl import JsonLinesFormat
+    from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 
 __all__ = ["JsonLinesReader", "keeps", "read"]
 
@@ -36,7 +36,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
-def read(format: JsonLinesFormat, chunks: Iterable[bytes], schema: pa.Schema | None) -> Batches:
+def read(format: JsonLinesDialect, chunks: Iterable[bytes], schema: pa.Schema | None) -> Batches:
     """Read records; see `JsonLinesFormat.decode`."""
 
     def close() -> None:
@@ -55,7 +55,7 @@ class JsonLinesReader:
     """Reads one stream of JSON lines, block by block."""
 
     def __init__(
-        self, format: JsonLinesFormat, chunks: Iterable[bytes], schema: pa.Schema | None
+        self, format: JsonLinesDialect, chunks: Iterable[bytes], schema: pa.Schema | None
     ) -> None:
         self._format = format
         self._at = 0  # bytes of the stream before the block at hand

@@ -18,8 +18,9 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.format import Format
 from tradewind.move.formats import text
-from tradewind.move.formats.encodings import as_utf8, checked_encoding, written_in
-from tradewind.move.formats.json_text import SPELLED, JsonStyle, json_strings, row_strings
+from tradewind.move.formats.encodings import as_utf8, written_in
+from tradewind.move.formats.json_text import SPELLED, json_strings, row_strings
+from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
@@ -30,7 +31,7 @@ _GATHER = 4 << 20
 
 
 @dataclass(frozen=True)
-class JsonLinesFormat(Format):
+class JsonLinesFormat(JsonLinesDialect, Format):
     """JSON lines.
 
     Args:
@@ -47,33 +48,11 @@ class JsonLinesFormat(Format):
         InputError: An option has a value that it cannot have.
     """
 
-    decimals: str = "number"
-    nan: str = "error"
-    omit_null: bool = False
-    max_record_bytes: int = 64 << 20
-    types: tuple[pa.Field, ...] = ()
-    encoding: str | None = None
-
     name: ClassVar[str] = "jsonl"
     extensions: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     content_type: ClassVar[str] = "application/x-ndjson"
     loose: ClassVar[bool] = True
     spelling: ClassVar[str | None] = SPELLED
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", checked_encoding(self.encoding))
-        choices = {"decimals": ("number", "string"), "nan": ("error", "null")}
-        for option, allowed in choices.items():
-            if getattr(self, option) not in allowed:
-                raise InputError(
-                    f"JSON lines: {option} is {getattr(self, option)!r}; choose from "
-                    f"{', '.join(map(repr, allowed))}."
-                )
-
-    @property
-    def style(self) -> JsonStyle:
-        """How values are written."""
-        return JsonStyle("JSON lines", self.decimals, self.nan, self.omit_null)
 
     def spelled(self, array: pa.Array, field: pa.Field) -> pa.Array:
         """Write values as JSON; see `Format.spelled`."""

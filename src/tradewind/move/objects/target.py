@@ -6,14 +6,15 @@ import contextlib
 import json
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
 from tradewind.move.objects.uris import options_of, store_of
+from tradewind.move.publish.destination import Parts
 from tradewind.move.publish.manifest import MANIFEST, folder_of
+from tradewind.move.publish.parts import publish_parts
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.store import OWNER, ObjectInfo, Store
@@ -45,55 +46,6 @@ _OPTIONS = (
     "content_type",
     "metadata",
 )
-
-
-@dataclass(frozen=True)
-class Parts:
-    """How data are cut into several objects.
-
-    Args:
-        rows: The most rows of an object.
-        bytes: An object ends once it has this many bytes, as written. Formats and compressions
-            hand on pieces of some megabytes (Parquet: row groups), so it may have those more.
-        by: Partition columns: ``PREFIX/column=value/part-...``, escaped as Hive does.
-        keep: Whether the files have the partition columns too, which their folders tell.
-        open: The most partitions that are written at once. When rows of one more come, one of them
-            is closed: a large one, or one that the rows have passed by. If it comes again it gets
-            a further object. Data that are sorted by the partition columns make the fewest objects.
-        memory: The most bytes of rows, about, that the partitions written at once hold; where they
-            have more, one is closed in the same way. None closes none.
-        overwrite: What a publication with partitions does to those that stand there already, as
-            Spark's ``partitionOverwriteMode`` has it: ``partitions`` replaces the ones that the
-            data contain, and those that this very run wrote before, and leaves the others
-            published (Spark: dynamic); ``all`` replaces the whole publication (Spark: static).
-            Without partition columns the whole is replaced.
-
-    Raises:
-        InputError: A number is too small, or nothing is given.
-    """
-
-    rows: int | None = None
-    bytes: int | None = None
-    by: tuple[str, ...] = ()
-    keep: bool = False
-    open: int = 64
-    memory: int | None = 32 << 20
-    overwrite: Literal["partitions", "all"] = "partitions"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
-        if self.rows is None and self.bytes is None and not self.by:
-            raise InputError("Parts: say what ends an object: rows, bytes or by=(column, ...).")
-        for name in ("rows", "bytes", "open", "memory"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"Parts: {name} is {number}; give 1 or more.")
-        if self.overwrite not in ("partitions", "all"):
-            raise InputError(
-                f"Parts: overwrite is {self.overwrite!r}. Choose from: partitions, all."
-            )
-        if len(set(self.by)) != len(self.by):
-            raise InputError(f"Parts: a column stands twice in by={self.by!r}.")
 
 
 class ObjectTarget(Target):
@@ -288,8 +240,6 @@ class ObjectTarget(Target):
         """Publish all that flows; see `Target.publish`."""
         self.store.check()
         if self.parts is not None:
-            from tradewind.move.publish.parts import publish_parts
-
             return publish_parts(self, self.parts, flow, owner)
         return self._publish_one(flow, owner.digest)
 

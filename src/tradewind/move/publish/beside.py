@@ -11,7 +11,7 @@ from tradewind.move.publish.manifest import MANIFEST, Manifest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.move.objects.target import ObjectTarget, Parts
+    from tradewind.move.publish.destination import Destination, Parts
     from tradewind.move.store import ObjectInfo
 
 __all__ = ["adds", "check_alike", "merged"]
@@ -38,10 +38,10 @@ def merged(written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: P
     return replace(written, parts=(*kept, *own))
 
 
-def check_alike(target: ObjectTarget, seen: Manifest, schema: pa.Schema, prefix: str) -> None:
+def check_alike(
+    target: Destination, parts: Parts, seen: Manifest, schema: pa.Schema, prefix: str
+) -> None:
     """Refuse to publish partitions beside others that a reader could not read with them."""
-    parts = target.parts
-    assert parts is not None  # noqa: S101 - only parts have manifests
     if not any(part.rows for part in seen.parts):
         return
     where = target.store.uri(prefix + MANIFEST)

@@ -18,11 +18,11 @@ from tradewind.move.publish.manifest import (
 )
 from tradewind.move.publish.writing import Writing
 from tradewind.move.receipt import Stored, StoredObject
-from tradewind.move.store import ObjectInfo
+from tradewind.move.store import OWNER, ObjectInfo
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
-    from tradewind.move.objects.target import ObjectTarget, Parts
+    from tradewind.move.publish.destination import Destination, Parts
     from tradewind.owner import Owner
 
 __all__ = ["publish_parts"]
@@ -32,7 +32,7 @@ _REBASES = 20
 """How often partitions are published beside those of other runs that publish at the same time."""
 
 
-def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) -> Stored:
+def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -> Stored:
     """Write parts, publish them by the manifest, remove what it replaces.
 
     Removed is only what the manifest that was replaced named, and what attempts of the same owner
@@ -68,7 +68,7 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
     try:
         with contextlib.closing(flow.batches()) as batches:
             if adds(parts) and seen is not None:
-                check_alike(target, seen[0], batches.schema, prefix)
+                check_alike(target, parts, seen[0], batches.schema, prefix)
             written = writing.write(batches.schema, iter(batches))
         if flow.rows != written.rows:
             raise RetryError(
@@ -89,7 +89,7 @@ def publish_parts(target: ObjectTarget, parts: Parts, flow: Flow, owner: Owner) 
                 raise overtaken.told from overtaken
             # Another run has published other partitions: they stay, and these come beside them.
             try:
-                check_alike(target, seen[0], written.schema, prefix)
+                check_alike(target, parts, seen[0], written.schema, prefix)
             except InputError:
                 writing.remove()
                 raise
@@ -117,7 +117,7 @@ class _OvertakenError(RetryError):
         self.found = found
 
 
-def overtaken_error(target: ObjectTarget, prefix: str) -> RetryError:
+def overtaken_error(target: Destination, prefix: str) -> RetryError:
     """Make the error of who was overtaken by another run."""
     return RetryError(
         f"{target.store.uri(prefix + MANIFEST)}: another run has published here meanwhile. Look at "
@@ -126,7 +126,7 @@ def overtaken_error(target: ObjectTarget, prefix: str) -> RetryError:
 
 
 def _unnamed(
-    target: ObjectTarget, prefix: str, seen: tuple[Manifest, ObjectInfo] | None, owner: str
+    target: Destination, prefix: str, seen: tuple[Manifest, ObjectInfo] | None, owner: str
 ) -> tuple[list[str], tuple[str, ...]]:
     """List what earlier attempts of this owner have left below the prefix.
 
@@ -159,7 +159,7 @@ def _unnamed(
     return before, tuple(nested)
 
 
-def _stands(target: ObjectTarget, manifest: Manifest, prefix: str) -> bool:
+def _stands(target: Destination, manifest: Manifest, prefix: str) -> bool:
     """Whether a manifest is still the one that is published, and cannot be replaced unseen.
 
     A server that knows no conditions lets an attempt that was overtaken publish all the same. It is
@@ -172,15 +172,13 @@ def _stands(target: ObjectTarget, manifest: Manifest, prefix: str) -> bool:
     return store.keeps_conditions(prefix + MANIFEST, manifest.encode(), found[1])
 
 
-def _owned(target: ObjectTarget, key: str, owner: str) -> bool:
-    from tradewind.move.objects.target import OWNER
-
+def _owned(target: Destination, key: str, owner: str) -> bool:
     info = target.store.head(key)
     return info is not None and info.metadata.get(OWNER) == owner
 
 
 def _stored(
-    target: ObjectTarget,
+    target: Destination,
     written: tuple[Part, ...],
     manifest: Manifest,
     prefix: str,
@@ -200,7 +198,7 @@ def _stored(
 
 
 def _write_manifest(
-    target: ObjectTarget,
+    target: Destination,
     manifest: Manifest,
     seen: tuple[Manifest, ObjectInfo] | None,
     prefix: str,
@@ -214,8 +212,6 @@ def _write_manifest(
     Raises:
         _OvertakenError: Another owner has published meanwhile.
     """
-    from tradewind.move.objects.target import OWNER
-
     store = target.store
     upload = store.upload(
         prefix + MANIFEST,

@@ -14,12 +14,12 @@ from tradewind.errors import TradewindError
 from tradewind.move.publish.manifest import Manifest, Part
 from tradewind.move.publish.part_writer import PartWriter
 from tradewind.move.publish.partitions import Partition, files_schema, folder, partitions
-from tradewind.move.store import ObjectInfo
+from tradewind.move.store import OWNER, ObjectInfo
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.move.objects.target import ObjectTarget, Parts
+    from tradewind.move.publish.destination import Destination, Parts
     from tradewind.owner import Owner
 
 __all__ = ["Writing"]
@@ -45,9 +45,7 @@ class _Open:
 class Writing:
     """All parts of one attempt."""
 
-    def __init__(self, target: ObjectTarget, parts: Parts, prefix: str, owner: Owner) -> None:
-        from tradewind.move.objects.target import OWNER
-
+    def __init__(self, target: Destination, parts: Parts, prefix: str, owner: Owner) -> None:
         self._target = target
         self._parts = parts
         self._prefix = prefix

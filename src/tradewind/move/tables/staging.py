@@ -72,6 +72,8 @@ class SqlTable(Target):
     """The arguments that all tables take; see `tradewind.systems.mysql.table.MySQLTable`."""
 
     system_name: ClassVar[str] = "SQL"
+    writes: ClassVar[str] = "write"
+    """The verb of its plan for rows: ``copy`` where they go by COPY."""
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class SqlTable(Target):
         create: bool = False,
         cascade: bool = False,
         skip_generated: bool = False,
+        lock_timeout: float = 600.0,
     ) -> None:
         name = self.system_name
         if mode not in MODES:
@@ -104,11 +107,17 @@ class SqlTable(Target):
         self.create = create
         self.cascade = cascade
         self.skip_generated = skip_generated
+        self.lock_timeout = lock_timeout
 
     @property
     def adds(self) -> bool:
         """Whether publishing once more adds rows: an append."""
         return self.mode == "append"
+
+    @property
+    def full_name(self) -> str:
+        """The table's name as a plan shows it."""
+        return self.table
 
     @property
     @abstractmethod
@@ -117,14 +126,15 @@ class SqlTable(Target):
 
     def plan(self, schema: pa.Schema | None) -> list[str]:
         """Say what `publish` would do; see `Target.plan`."""
+        table, verb = self.full_name, self.writes
         what = {
-            "append": f"write the rows into {self.table}, once",
-            "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of "
-            f"{self.table} and write the rows in{said_of_cascade(self.cascade)}",
-            "upsert": f"write the rows over those of {self.table} with the same "
+            "append": f"{verb} the rows into {table}, once",
+            "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of {table} "
+            f"and {verb} the rows in{said_of_cascade(self.cascade)}",
+            "upsert": f"write the rows over those of {table} with the same "
             f"{', '.join(self.keys) or 'primary key'}",
         }
-        made = [f"create the table {self.table} if there is none"] if self.create else []
+        made = [f"create the table {table} if there is none"] if self.create else []
         return [*made, what[self.mode], f"commit, with a line in {LEDGER}"]
 
     def stored(

@@ -12,11 +12,11 @@ from tradewind.move.store import ObjectInfo
 from tradewind.systems.azure.errors import code_of, translated
 
 if TYPE_CHECKING:
-    from azure.storage.blob import BlobClient, BlobProperties
+    from azure.storage.blob import BlobClient
 
-    from tradewind.systems.azure.store import AzureStore
+    from tradewind.systems.azure.container import Container
 
-__all__ = ["AzureUpload", "info_of", "spelled"]
+__all__ = ["AzureUpload"]
 
 _MOST_BLOCKS = 50_000
 _GONE = {"InvalidBlockList", "InvalidBlobOrBlock", "BlobNotFound"}
@@ -28,7 +28,7 @@ class AzureUpload(PartedUpload):
 
     def __init__(
         self,
-        store: AzureStore,
+        store: Container,
         key: str,
         settings: Any,
         metadata: dict[str, str],
@@ -150,28 +150,3 @@ class AzureUpload(PartedUpload):
         return InputError(
             f"{self._where} is not the version {self._replaces} any more: somebody has replaced it."
         )
-
-
-def info_of(blob: BlobProperties) -> ObjectInfo:
-    """Read what Azure's client says of a blob."""
-    settings = blob.content_settings
-    return ObjectInfo(
-        key=str(blob.name),
-        size=int(blob.size or 0),
-        etag=str(blob.etag).strip('"') if blob.etag else None,
-        modified=blob.last_modified,
-        content_type=settings.content_type,
-        content_encoding=settings.content_encoding or None,
-        metadata={_as_given(name.lower()): text for name, text in (blob.metadata or {}).items()},
-        checksum=f"md5:{settings.content_md5.hex()}" if settings.content_md5 else None,
-    )
-
-
-def spelled(name: str) -> str:
-    """A name of metadata as Azure takes it, which wants identifiers of C#: no hyphens."""
-    return name.replace("-", "_")
-
-
-def _as_given(name: str) -> str:
-    """Such a name as it was given, where it is one of ours."""
-    return name.replace("_", "-") if name.startswith("tradewind_") else name

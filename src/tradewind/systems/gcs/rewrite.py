@@ -14,7 +14,7 @@ from tradewind.errors import InputError, RetryError
 
 if TYPE_CHECKING:
     from tradewind.move.store import ObjectInfo
-    from tradewind.systems.gcs.store import GCSStore
+    from tradewind.systems.gcs.bucket import Bucket
 
 __all__ = ["rewrite"]
 
@@ -30,9 +30,9 @@ _KEPT = (
 
 
 def rewrite(
-    source: GCSStore,
+    source: Bucket,
     info: ObjectInfo,
-    target: GCSStore,
+    target: Bucket,
     target_key: str,
     *,
     metadata: Mapping[str, str],
@@ -61,11 +61,11 @@ def rewrite(
     """
     target.check_key(target_key, writing=True)
     address = (
-        f"{source._objects}/{quote(info.key, safe='')}/rewriteTo/"
+        f"{source.objects}/{quote(info.key, safe='')}/rewriteTo/"
         f"b/{quote(target.bucket, safe='')}/o/{quote(target_key, safe='')}"
     )
     fields = ",".join((*_KEPT, "generation"))
-    answer = target._http.ask("GET", source._object(info.key), {"fields": fields})
+    answer = target.http.ask("GET", source.object(info.key), {"fields": fields})
     if answer.status in (401, 403, 404):
         return None
     described = answer.expect(200).json()
@@ -80,7 +80,7 @@ def rewrite(
     }
     so_far = 0
     while True:
-        answer = target._http.ask(
+        answer = target.http.ask(
             "POST",
             address,
             query,

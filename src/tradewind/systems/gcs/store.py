@@ -12,35 +12,24 @@ two attempts at once the first to complete wins, and the other is told.
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
+from typing import Any, Self
 
 from tradewind.errors import InputError, RetryError
-from tradewind.move.objects.parted_upload import PartedUpload
-from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
+from tradewind.move.store import ObjectInfo, ServerCopy, Store, Unfinished, Upload
 from tradewind.redaction import refuse_signed, shown_uri
-from tradewind.systems.gcs.http import Answer, Http
-
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
+from tradewind.systems.gcs.bucket import FIELDS, Bucket, info_of
+from tradewind.systems.gcs.rewrite import rewrite
+from tradewind.systems.gcs.upload import GCSUpload
 
 __all__ = ["GCSStore"]
 
-_ENDPOINT = "https://storage.googleapis.com"
-_FIELDS = "name,size,generation,updated,contentType,contentEncoding,metadata,md5Hash,crc32c"
 _READ_BYTES = 4 << 20
 _DELETERS = 8
-# A chunk's length has to be a multiple of this, the last one's excepted.
-_CHUNK_UNIT = 256 << 10
 
 
-class GCSStore(Store):
+class GCSStore(Bucket):
     """A bucket of Google Cloud Storage.
 
     `ObjectInfo.etag` is the object's generation here: what preconditions go by.
@@ -59,41 +48,6 @@ class GCSStore(Store):
         timeout: Seconds without an answer after which one attempt has failed.
     """
 
-    decides = ("bucket", "_endpoint")
-
-    def __init__(
-        self,
-        bucket: str,
-        *,
-        credentials: Credentials | Callable[[], Credentials] | None = None,
-        endpoint: str | None = None,
-        part_bytes: int = 8 << 20,
-        attempts: int = 5,
-        timeout: float = 60,
-    ) -> None:
-        if not bucket or "/" in bucket:
-            raise InputError(f"{bucket!r} is not the name of a bucket of Google Cloud Storage.")
-        if part_bytes <= 0 or part_bytes % _CHUNK_UNIT:
-            raise InputError(
-                f"part_bytes is {part_bytes}; Google Cloud Storage wants a multiple of 262144."
-            )
-        self.bucket = bucket
-        self._part_bytes = part_bytes
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
-        if endpoint is None and emulator:
-            endpoint = emulator if "//" in emulator else f"http://{emulator}"
-        self._endpoint = (endpoint or _ENDPOINT).rstrip("/")
-        self._http = Http(
-            f"Google Cloud Storage, bucket {bucket}",
-            credentials,
-            anonymous=bool(emulator) and credentials is None,
-            attempts=attempts,
-            timeout=timeout,
-        )
-
-    def __repr__(self) -> str:
-        return f"GCSStore({self.bucket!r})"
-
     @classmethod
     def from_uri(cls, uri: str, **options: Any) -> tuple[Self, str]:
         """Make the store of a URI ``gs://BUCKET/KEY``, with application default credentials.
@@ -111,45 +65,13 @@ class GCSStore(Store):
         refuse_signed(uri)
         return cls(bucket, **options), key
 
-    def uri(self, key: str = "") -> str:
-        """Name an object, or the bucket itself."""
-        return f"gs://{self.bucket}/{key}" if key else f"gs://{self.bucket}"
-
-    def check_key(self, key: str, *, writing: bool = False) -> None:
-        """Refuse names that Google refuses or clients resolve; see `Store.check_key`."""
-        super().check_key(key, writing=writing)
-        if key in (".", ".."):
-            raise InputError(
-                f"{self.uri(key)}: no object is called . or .. there. Correct the name."
-            )
-        if writing and ("\r" in key or "\n" in key):
-            raise InputError(
-                f"{self.uri(key)!a}: Google Cloud Storage takes no line ends in a name. Choose "
-                "another one."
-            )
-
-    def check(self) -> None:
-        """Look whether the bucket is there and may be used."""
-        query = {"maxResults": "1", "fields": "kind"}
-        self._http.ask("GET", self._objects, query).expect(200)
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """Describe one object; None where there is none."""
-        self.check_key(key)
-        answer = self._http.ask("GET", self._object(key), {"fields": _FIELDS})
-        if answer.status == 404:
-            # Nothing tells a missing object from a missing bucket but a question for the latter.
-            self.check()
-            return None
-        return _info(answer.expect(200).json())
-
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
         self.check_key(prefix)
-        query = {"prefix": prefix, "fields": f"items({_FIELDS}),nextPageToken"}
+        query = {"prefix": prefix, "fields": f"items({FIELDS}),nextPageToken"}
         while True:
-            page = self._http.ask("GET", self._objects, query).expect(200).json()
-            yield from map(_info, page.get("items", ()))
+            page = self.http.ask("GET", self.objects, query).expect(200).json()
+            yield from map(info_of, page.get("items", ()))
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
@@ -170,7 +92,7 @@ class GCSStore(Store):
             )
         query = {"alt": "media", "generation": str(found.etag)}
         at = 0
-        for piece in self._http.stream(self._object(key), query, found.size, _READ_BYTES):
+        for piece in self.http.stream(self.object(key), query, found.size, _READ_BYTES):
             at += len(piece)
             yield piece
         if at != found.size:
@@ -204,7 +126,7 @@ class GCSStore(Store):
             described["contentType"] = content_type
         if content_encoding:
             described["contentEncoding"] = content_encoding
-        return _GCSUpload(self, described, generation, expected)
+        return GCSUpload(self, described, generation, expected)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List nothing: an upload that was left is invisible, free, and forgotten by the store."""
@@ -218,7 +140,7 @@ class GCSStore(Store):
 
         def one(key: str) -> None:
             self.check_key(key)
-            self._http.ask("DELETE", self._object(key)).expect(204, 200, 404)
+            self.http.ask("DELETE", self.object(key)).expect(204, 200, 404)
 
         with ThreadPoolExecutor(_DELETERS, thread_name_prefix="tradewind-delete") as pool:
             for _ in pool.map(one, keys):
@@ -237,8 +159,21 @@ class GCSStore(Store):
         if found is None or found.etag != etag:
             return found is None
         query = {"ifGenerationMatch": etag}
-        answer = self._http.ask("DELETE", self._object(key), query)
+        answer = self.http.ask("DELETE", self.object(key), query)
         return answer.expect(204, 200, 404, 412).status != 412
+
+    def copy_within(self, order: ServerCopy) -> str | None:
+        """Copy by rewriting, where no ACL or version is asked for; see `Store.copy_within`."""
+        if order.acl is not None or order.version is not None:
+            return None
+        return self.copy_from(
+            order.source,
+            order.described.info,
+            order.key,
+            metadata=order.metadata,
+            create_only=order.create_only,
+            copied=order.copied,
+        )
 
     def copy_from(self, source: Store, info: ObjectInfo, key: str, **how: Any) -> str | None:
         """Have the store copy an object of it; see `tradewind.systems.gcs.rewrite.rewrite`.
@@ -246,143 +181,6 @@ class GCSStore(Store):
         Returns:
             The copy's generation; None where the source is elsewhere or not to be read.
         """
-        from tradewind.systems.gcs.rewrite import rewrite
-
         if not isinstance(source, GCSStore) or source._endpoint != self._endpoint:
             return None
         return rewrite(source, info, self, key, **how)
-
-    @property
-    def _objects(self) -> str:
-        return f"{self._endpoint}/storage/v1/b/{quote(self.bucket, safe='')}/o"
-
-    @property
-    def _uploads(self) -> str:
-        return f"{self._endpoint}/upload/storage/v1/b/{quote(self.bucket, safe='')}/o"
-
-    def _object(self, key: str) -> str:
-        return f"{self._objects}/{quote(key, safe='')}"
-
-
-class _GCSUpload(PartedUpload):
-    """One object of one request, or of a resumable upload whose pieces go one after the other."""
-
-    def __init__(
-        self, store: GCSStore, described: dict[str, Any], generation: str, expected: bool
-    ) -> None:
-        super().__init__(store._part_bytes, senders=1)
-        self._store = store
-        self._http = store._http
-        self._described = described
-        self._key: str = described["name"]
-        self._generation = generation
-        self._expected = expected
-        self._session = ""
-
-    @property
-    def _condition(self) -> dict[str, str]:
-        return {"ifGenerationMatch": self._generation}
-
-    def _put(self, data: bytes, md5: bytes) -> ObjectInfo:
-        # The store compares the MD5 before the object becomes visible.
-        described = {**self._described, "md5Hash": base64.b64encode(md5).decode()}
-        boundary = f"tradewind-{os.urandom(16).hex()}"
-        kind = self._described.get("contentType", "application/octet-stream")
-        body = b"".join(
-            (
-                f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode(),
-                json.dumps(described).encode(),
-                f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode(),
-                data,
-                f"\r\n--{boundary}--\r\n".encode(),
-            )
-        )
-        query = {"uploadType": "multipart", "name": self._key, **self._condition}
-        headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-        answer = self._http.ask("POST", self._store._uploads, query, body, headers)
-        return self._stored(answer, len(data), md5)
-
-    def _begin(self) -> None:
-        query = {"uploadType": "resumable", "name": self._key, **self._condition}
-        headers = {"Content-Type": "application/json; charset=UTF-8"}
-        body = json.dumps(self._described).encode()
-        answer = self._http.ask("POST", self._store._uploads, query, body, headers)
-        if answer.status == 412:
-            raise self._lost()
-        self._session = answer.expect(200, 201).headers["Location"]
-
-    def _send(self, number: int, offset: int, data: bytes) -> None:
-        answer = self._http.resume(self._session, data, offset, total=None)
-        if answer.status != 308:
-            self._check_session(answer).expect(308)
-
-    def _finish(self, number: int, offset: int, data: bytes, md5: bytes) -> ObjectInfo:
-        size = offset + len(data)
-        answer = self._http.resume(self._session, data, offset, total=size)
-        return self._stored(self._check_session(answer), size, md5)
-
-    def _cancel(self) -> None:
-        # Answered with 499. Whatever comes of it: the session is no object and will be forgotten.
-        self._http.try_once("DELETE", self._session)
-
-    def _check_session(self, answer: Answer) -> Answer:
-        if answer.status in (404, 410):
-            raise RetryError(
-                f"{self._store.uri(self._key)}: the store has given up the upload. Try again."
-            )
-        return answer
-
-    def _stored(self, answer: Answer, size: int, md5: bytes) -> ObjectInfo:
-        """Compare what the store says it has with what was sent."""
-        if answer.status == 412:
-            # Also the answer to a request that was repeated because its first answer got lost.
-            found = self._store.head(self._key) if answer.repeated else None
-            if found is None or found.checksum != f"md5:{md5.hex()}":
-                raise self._lost()
-            return found
-        stored = answer.expect(200, 201).json()
-        info = _info(stored)
-        if info.size != size or info.checksum != f"md5:{md5.hex()}":
-            query = {"ifGenerationMatch": str(info.etag)}
-            self._http.try_once("DELETE", self._store._object(self._key), query)
-            raise RetryError(
-                f"{self._store.uri(self._key)}: the store has {info.size} bytes with "
-                f"{info.checksum} and not the {size} with md5:{md5.hex()} that were sent. The "
-                "object was removed. Try again."
-            )
-        return info
-
-    def _lost(self) -> Exception:
-        if not self._expected:
-            return RetryError(
-                f"{self._store.uri(self._key)} was replaced by another writer meanwhile, and this "
-                "upload was given up. Try again."
-            )
-        if self._generation == "0":
-            return InputError(
-                f"{self._store.uri(self._key)} exists already. Choose another name, or allow that "
-                "it is replaced."
-            )
-        return InputError(
-            f"{self._store.uri(self._key)} is not generation {self._generation} any more: somebody "
-            "has replaced it."
-        )
-
-
-def _info(described: Mapping[str, Any]) -> ObjectInfo:
-    """Read what the API calls an Object resource."""
-    checksum = None
-    for name, algorithm in (("md5Hash", "md5"), ("crc32c", "crc32c")):
-        if described.get(name):
-            checksum = f"{algorithm}:{base64.b64decode(described[name]).hex()}"
-            break
-    return ObjectInfo(
-        key=described["name"],
-        size=int(described.get("size", 0)),
-        etag=str(described["generation"]),
-        modified=datetime.fromisoformat(described["updated"]) if "updated" in described else None,
-        content_type=described.get("contentType"),
-        content_encoding=described.get("contentEncoding"),
-        metadata={name.lower(): text for name, text in (described.get("metadata") or {}).items()},
-        checksum=checksum,
-    )

@@ -91,7 +91,7 @@ class HttpBodySource(Source):
         )
 
     def _chunks(self) -> Iterator[bytes]:
-        with self.connection.open() as http:
+        with HttpSession(self.connection) as http:
             pieces = http.stream(self._call()) if self.check is None else self._checked(http)
             try:
                 gathered: list[bytes] = []

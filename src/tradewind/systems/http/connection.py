@@ -23,8 +23,6 @@ from tradewind.redaction import (
 if TYPE_CHECKING:
     import httpx
 
-    from tradewind.systems.http.session import HttpSession
-
 __all__ = ["BearerAuth", "HeaderAuth", "HttpConnection", "Retries", "load_httpx", "masked"]
 
 
@@ -180,12 +178,6 @@ class HttpConnection:
         elif isinstance(self.auth, HeaderAuth):
             secrets.append(self.auth.value)
         return secrets
-
-    def open(self) -> HttpSession:
-        """Make a session of requests; a context manager."""
-        from tradewind.systems.http.session import HttpSession
-
-        return HttpSession(self)
 
 
 def load_httpx() -> Any:

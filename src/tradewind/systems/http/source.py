@@ -28,6 +28,7 @@ from tradewind.systems.http.paging import (
     SinglePage,
 )
 from tradewind.systems.http.reading import Reading, Request
+from tradewind.systems.http.session import HttpSession
 
 __all__ = [
     "Cursor",
@@ -238,7 +239,7 @@ class RestSource(Source):
         )
 
     def _blocks(self, values: JsonValues) -> Generator[Block, None, None]:
-        with self.connection.open() as http:
+        with HttpSession(self.connection) as http:
             yield from Reading(self._request(), http, values).blocks()
 
     def _request(self) -> Request:

@@ -16,6 +16,7 @@ from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import (
     LEDGER,
+    SqlTable,
     TableColumn,
     check_claim,
     matched,
@@ -34,7 +35,7 @@ from tradewind.systems.mysql.catalog import (
     references,
     unique_keys,
 )
-from tradewind.systems.mysql.connection import Session, bound, quoted
+from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
 from tradewind.systems.mysql.insert import insert_statements
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
     from tradewind.owner import Owner
-    from tradewind.systems.mysql.table import MySQLTable
 
 __all__ = ["Load"]
 
@@ -53,22 +53,50 @@ _RESOLVE = 120.0
 """Seconds to wait for a server that went away while it committed."""
 _COUNTS = re.compile(r"Records: (\d+)\s+Deleted: (\d+)\s+Skipped: (\d+)\s+Warnings: (\d+)")
 _TRANSIENT = "`tradewind_rows`"
+_MODE = (
+    "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,"
+    "NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO"
+)
+
+
+def open_session(connection: MySQLConnection) -> Session:
+    """Open a session that changes nothing silently."""
+    session = Session(connection, local_infile=True)
+    try:
+        session.execute(f"SET SESSION sql_mode = '{_MODE}', autocommit = 0")
+        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 class Load:
-    """One attempt to publish."""
+    """One attempt to publish.
 
-    def __init__(self, target: MySQLTable, session: Session, owner: Owner) -> None:
+    Args:
+        target: What is asked for; `tradewind.systems.mysql.table.MySQLTable` explains it.
+        session: On the server.
+        owner: Whose rows they are.
+        schema: The database that the table is in.
+        how: ``auto``, ``infile`` or ``insert``.
+    """
+
+    def __init__(
+        self, target: SqlTable, session: Session, owner: Owner, *, schema: str, how: str
+    ) -> None:
         self._target = target
+        self._schema = schema
+        self._how = how
         self._session = session
         self._owner = owner
         self._attempt = uuid.uuid4().hex
         self._system = session.system
-        self._name = f"{target.schema}.{target.table}"
-        self._sql = quoted(target.schema, target.table)
+        self._name = f"{schema}.{target.table}"
+        self._sql = quoted(schema, target.table)
         # While a table is being made, it has a name of its owner's.
         # Names that begin alike are told apart by a digest; the version before had none.
-        refuse_names(self._system, [target.schema, target.table], 64, "characters")
+        refuse_names(self._system, [schema, target.table], 64, "characters")
         told = hashlib.sha256(target.table.encode()).hexdigest()[:8]
         self._staging = f"{target.table[:40]}__{told}_{owner.digest}"
         self._former_staging = f"{target.table[:40]}__{owner.digest}"
@@ -96,12 +124,12 @@ class Load:
         self._session.execute("COMMIT")
         published = self._published(self._session)
         if (
-            has_table(self._session, self._target.schema, self._former_staging)
-            and comment_of(self._session, self._target.schema, self._former_staging) == ""
-            and not has_table(self._session, self._target.schema, self._staging)
+            has_table(self._session, self._schema, self._former_staging)
+            and comment_of(self._session, self._schema, self._former_staging) == ""
+            and not has_table(self._session, self._schema, self._staging)
         ):
             self._staging = self._former_staging
-        if has_table(self._session, self._target.schema, self._staging):
+        if has_table(self._session, self._schema, self._staging):
             if published is not None and published[3] == "staged":
                 # All was committed, but for the table's own name.
                 self._rename()
@@ -120,7 +148,7 @@ class Load:
 
     @property
     def _staging_sql(self) -> str:
-        return quoted(self._target.schema, self._staging)
+        return quoted(self._schema, self._staging)
 
     def _missing(self) -> SetupError:
         return SetupError(
@@ -130,15 +158,15 @@ class Load:
 
     def _look(self) -> None:
         """Learn what the table is."""
-        columns = find_columns(self._session, self._target.schema, self._target.table)
+        columns = find_columns(self._session, self._schema, self._target.table)
         self._exists = columns is not None
         self._columns = columns or self._columns
 
     def _make_ledger(self) -> None:
         target = self._target
-        if has_table(self._session, target.schema, LEDGER):
+        if has_table(self._session, self._schema, LEDGER):
             return
-        statement = ledger_sql(target.schema)
+        statement = ledger_sql(self._schema)
         try:
             self._session.execute(statement)
         except SetupError as error:
@@ -185,7 +213,7 @@ class Load:
             return None
         rows = session.fetch(
             "SELECT `rows`, bytes, attempt, state, UNIX_TIMESTAMP(at) "
-            f"FROM {quoted(self._target.schema, LEDGER)} "
+            f"FROM {quoted(self._schema, LEDGER)} "
             "WHERE owner = %s AND target = %s",
             self._owner.digest,
             self._target.table,
@@ -199,10 +227,10 @@ class Load:
         target, session = self._target, self._session
         self._choose_slice(self._sql)
         if target.mode == "upsert":
-            self._keys = unique_keys(session, target.schema, target.table, target.keys)
+            self._keys = unique_keys(session, self._schema, target.table, target.keys)
         if target.mode == "replace" and not target.cascade:
             whole = target.slice is None
-            found = references(session, target.schema, target.table, whole=whole)
+            found = references(session, self._schema, target.table, whole=whole)
             refuse_cascade(self._system, self._name, found)
         for name in target.columns or ():
             if name.lower() not in {c.name.lower() for c in self._columns if not c.generated}:
@@ -272,7 +300,7 @@ class Load:
             self._check_slice(into, rows)
         if self._ledger:
             self._session.execute(
-                f"REPLACE INTO {quoted(self._target.schema, LEDGER)} "
+                f"REPLACE INTO {quoted(self._schema, LEDGER)} "
                 "(owner, target, attempt, state, `rows`, bytes) VALUES (%s, %s, %s, %s, %s, %s)",
                 self._owner.digest,
                 self._target.table,
@@ -300,8 +328,7 @@ class Load:
         if self._ledger:
             # Of a table that somebody has dropped since: it would vouch for rows yet to come.
             self._session.execute(
-                f"DELETE FROM {quoted(self._target.schema, LEDGER)} "
-                "WHERE owner = %s AND target = %s",
+                f"DELETE FROM {quoted(self._schema, LEDGER)} WHERE owner = %s AND target = %s",
                 self._owner.digest,
                 self._target.table,
             )
@@ -309,7 +336,7 @@ class Load:
             f"CREATE TABLE {self._staging_sql} ({', '.join(parts)}) ENGINE=InnoDB "
             f"DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{self._mark}'"
         )
-        found = find_columns(self._session, self._target.schema, self._staging)
+        found = find_columns(self._session, self._schema, self._staging)
         self._columns = found or ()
         self._choose_slice(self._staging_sql)
         self._session.execute("START TRANSACTION")
@@ -331,7 +358,7 @@ class Load:
     def _write(
         self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
     ) -> tuple[int, int]:
-        if self._target.load == "insert" or not self._takes_infile():
+        if self._how == "insert" or not self._takes_infile():
             return self._insert(into, batches, columns)
         listed, assigned = assignments(batches.schema, columns)
         chunks = load_rows(batches, columns)
@@ -367,7 +394,7 @@ class Load:
 
     def _takes_infile(self) -> bool:
         allowed = bool(self._session.fetch("SELECT @@local_infile")[0][0] == "1")
-        if not allowed and self._target.load == "infile":
+        if not allowed and self._how == "infile":
             raise SetupError(
                 f"{self._system}: the server's local_infile is OFF. Set local_infile=ON there, or "
                 "give load='insert'."
@@ -436,13 +463,13 @@ class Load:
 
     def _rename(self) -> None:
         """Give a new table its name: at once, and only if nobody else has made one."""
-        if comment_of(self._session, self._target.schema, self._staging):
+        if comment_of(self._session, self._schema, self._staging):
             self._session.execute(f"ALTER TABLE {self._staging_sql} COMMENT = ''")
         self._session.execute(f"RENAME TABLE {self._staging_sql} TO {self._sql}")
         self._made = False
         with contextlib.suppress(TradewindError):  # It stands there, whatever the ledger calls it.
             self._session.execute(
-                f"UPDATE {quoted(self._target.schema, LEDGER)} SET state = 'visible' "
+                f"UPDATE {quoted(self._schema, LEDGER)} SET state = 'visible' "
                 "WHERE owner = %s AND target = %s",
                 self._owner.digest,
                 self._target.table,
@@ -453,7 +480,7 @@ class Load:
         """Remove what this attempt has begun; the server itself rolls the rows back."""
         if self._made:
             with contextlib.suppress(TradewindError):
-                session = self._target.session()
+                session = open_session(self._session.connection)
                 try:
                     # As long as the dead session lives, it locks the table.
                     session.execute("SET SESSION lock_wait_timeout = 10")
@@ -473,7 +500,7 @@ class Load:
 
     def _is_own_staging(self, session: Session) -> bool:
         """Tell whether the staging table is this attempt's, not that of a retry."""
-        return comment_of(session, self._target.schema, self._staging) == self._mark
+        return comment_of(session, self._schema, self._staging) == self._mark
 
     def _is_committed(self) -> bool:
         """Ask the ledger, on a new connection, once the old one's transaction has ended."""
@@ -482,7 +509,7 @@ class Load:
         pause = 0.1
         while True:
             try:
-                session = self._target.session()
+                session = open_session(self._session.connection)
                 try:
                     self._take_lock(session, self._lock_name(""))
                     session.execute("COMMIT")

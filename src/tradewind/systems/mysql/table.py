@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from tradewind.errors import InputError
 from tradewind.move.tables.names import split_name, unquoted
 from tradewind.move.tables.staging import Slice, SqlTable, table_options
-from tradewind.systems.mysql.connection import MySQLConnection, Session
-from tradewind.systems.mysql.load import Load
+from tradewind.systems.mysql.connection import MySQLConnection
+from tradewind.systems.mysql.load import Load, open_session
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from tradewind.owner import Owner
 
 __all__ = ["MySQLTable"]
-
-_MODE = (
-    "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,"
-    "NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO"
-)
 
 
 class MySQLTable(SqlTable):
@@ -94,6 +89,7 @@ class MySQLTable(SqlTable):
             create=create,
             cascade=cascade,
             skip_generated=skip_generated,
+            lock_timeout=lock_timeout,
         )
         if load not in ("auto", "infile", "insert"):
             raise InputError(f"MySQL: load is {load!r}. Choose from: auto, infile, insert.")
@@ -111,7 +107,6 @@ class MySQLTable(SqlTable):
             )
         self.connection = connection
         self.schema = schema or connection.database or ""
-        self.lock_timeout = lock_timeout
         self.load = load
 
     @classmethod
@@ -144,10 +139,10 @@ class MySQLTable(SqlTable):
 
     def publish(self, flow: Flow, owner: Owner) -> Stored:
         """Load all that flows into the table and commit; see `Target.publish`."""
-        session = self.session()
+        session = open_session(self.connection)
         load = None
         try:
-            load = Load(self, session, owner)
+            load = Load(self, session, owner, schema=self.schema, how=self.load)
             published = load.begin()
             if published is None:
                 rows, size = load.read(flow)
@@ -162,14 +157,3 @@ class MySQLTable(SqlTable):
         finally:
             session.close()
         return published
-
-    def session(self) -> Session:
-        """Open a session that changes nothing silently."""
-        session = Session(self.connection, local_infile=True)
-        try:
-            session.execute(f"SET SESSION sql_mode = '{_MODE}', autocommit = 0")
-            session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        except BaseException:
-            session.close()
-            raise
-        return session

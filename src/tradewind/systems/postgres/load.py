@@ -16,6 +16,7 @@ from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
 from tradewind.move.tables.names import spellings
 from tradewind.move.tables.staging import (
+    SqlTable,
     check_claim,
     refuse_generated,
     refused_by_triggers,
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     from tradewind.move.flow import Flow
     from tradewind.move.formats.csv import CsvFormat
     from tradewind.owner import Owner
-    from tradewind.systems.postgres.table import PostgresTable
+    from tradewind.systems.postgres.connection import PostgresConnection
 
-__all__ = ["Load"]
+__all__ = ["Load", "open_session"]
 
 _RESOLVE = 120.0
 """Seconds to wait for a server that went away while it committed."""
@@ -69,18 +70,48 @@ class _Published(NamedTuple):
     at: str
 
 
-class Load:
-    """One attempt to publish."""
+def open_session(connection: PostgresConnection, owner: Owner, lock_timeout: float) -> Session:
+    """Open a session in the name of an owner.
 
-    def __init__(self, target: PostgresTable, session: Session, owner: Owner) -> None:
+    Args:
+        connection: Where to.
+        owner: Whose; a later attempt finds the session by it.
+        lock_timeout: Seconds that a statement waits for a lock.
+    """
+    return Session(
+        connection,
+        name=f"tradewind:{owner.digest}",
+        settings={"lock_timeout": f"{round(lock_timeout * 1000)}ms"},
+    )
+
+
+class Load:
+    """One attempt to publish.
+
+    Args:
+        target: What is asked for; `tradewind.systems.postgres.table.PostgresTable` explains it.
+        session: On the server.
+        owner: Whose rows they are.
+        schema: Where the table is; by the search path when None.
+    """
+
+    def __init__(
+        self,
+        target: SqlTable,
+        session: Session,
+        owner: Owner,
+        *,
+        schema: str | None,
+    ) -> None:
         self._target = target
+        self._connection = session.connection
         self._session = session
         self._owner = owner
         self._attempt = uuid.uuid4().hex
         self._system = session.system
-        names = [*spellings(target.schema or ""), *spellings(target.table)]
+        names = [*spellings(schema or ""), *spellings(target.table)]
         check_lengths(session, names)
-        self._table = named_table(session, target.schema, target.table)
+        self._table = named_table(session, schema, target.table)
         self._slice: str | None = None
         self._keys: tuple[str, ...] = target.keys
         self._ledger = True
@@ -115,7 +146,7 @@ class Load:
 
     def _missing(self) -> SetupError:
         return SetupError(
-            f"{self._system}, database {self._target.connection.database}: there is no table "
+            f"{self._system}, database {self._connection.database}: there is no table "
             f"{self._table}. Create it, name it with its schema, or give create=True."
         )
 
@@ -203,7 +234,7 @@ class Load:
             asked = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
             if not self._session.fetch(f"SELECT {asked}($1::text, '{right}')", table.sql)[0][0]:
                 raise SetupError(
-                    f"{self._system}: the user {target.connection.user} has no permission to "
+                    f"{self._system}: the user {self._connection.user} has no permission to "
                     f"{right} on {table}. GRANT {right} ON {table.sql} to it."
                 )
         if target.slice is not None:
@@ -475,7 +506,9 @@ class Load:
         pause = 0.1
         while True:
             try:
-                with self._target.session(self._owner) as session:
+                with open_session(
+                    self._connection, self._owner, self._target.lock_timeout
+                ) as session:
                     session.begin()
                     first, second = lock_keys(self._table)
                     session.fetch("SELECT pg_advisory_xact_lock($1, $2)", first, second)
@@ -493,7 +526,7 @@ class Load:
 
     def stored(self, rows: int, size: int, at: str | None = None) -> Stored:
         """Say what stands there now."""
-        uri = f"{self._target.connection.uri}/{self._table}"
+        uri = f"{self._connection.uri}/{self._table}"
         by = None if at is None else str(self._owner)
         return Stored((StoredObject(uri, bytes=size, rows=rows),), rows=rows, at=at, by=by)
 

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from tradewind.errors import InputError
-from tradewind.move.tables.staging import said_of_cascade, table_options
-from tradewind.move.target import Target
-from tradewind.systems.postgres.catalog import LEDGER
+from tradewind.move.tables.staging import Slice, SqlTable, table_options
 from tradewind.systems.postgres.connection import PostgresConnection
-from tradewind.systems.postgres.load import Load
+from tradewind.systems.postgres.load import Load, open_session
 from tradewind.systems.postgres.names import split_table
-from tradewind.systems.postgres.session import Session
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tradewind.move.flow import Flow
     from tradewind.move.receipt import Stored
     from tradewind.owner import Owner
 
 __all__ = ["PostgresTable"]
 
-_MODES = ("append", "replace", "upsert")
 
-
-class PostgresTable(Target):
+class PostgresTable(SqlTable):
     """Rows of a table, visible at once with the end of one transaction.
 
     All is copied into the table itself (upsert: into a temporary table first) and commits together
@@ -64,6 +56,9 @@ class PostgresTable(Target):
         InputError: An argument is wrong.
     """
 
+    system_name: ClassVar[str] = "PostgreSQL"
+    writes: ClassVar[str] = "copy"
+
     decides = ("connection", "schema", "table", "mode", "slice", "keys", "columns")
 
     def __init__(
@@ -73,7 +68,7 @@ class PostgresTable(Target):
         *,
         schema: str | None = None,
         mode: str = "append",
-        slice: Mapping[str, Any] | str | tuple[str, Any] | None = None,
+        slice: Slice | None = None,
         keys: Sequence[str] = (),
         columns: Sequence[str] | None = None,
         create: bool = False,
@@ -81,29 +76,22 @@ class PostgresTable(Target):
         cascade: bool = False,
         skip_generated: bool = False,
     ) -> None:
-        if mode not in _MODES:
-            raise InputError(f"PostgreSQL: there is no mode {mode!r}. Choose {', '.join(_MODES)}.")
-        if slice is not None and mode != "replace":
-            raise InputError("PostgreSQL: a slice goes with mode='replace' only.")
-        if keys and mode != "upsert":
-            raise InputError("PostgreSQL: keys go with mode='upsert' only.")
-        if isinstance(keys, str) or isinstance(columns, str):
-            raise InputError("PostgreSQL: keys and columns are lists of names, not one string.")
-        if not table:
-            raise InputError("PostgreSQL: the target needs the name of a table.")
+        super().__init__(
+            table,
+            mode=mode,
+            slice=slice,
+            keys=keys,
+            columns=columns,
+            create=create,
+            cascade=cascade,
+            skip_generated=skip_generated,
+            lock_timeout=lock_timeout,
+        )
         if schema is None:
             schema, table = split_table(table, connection.database)
         self.connection = connection
         self.table = table
         self.schema = schema
-        self.mode = mode
-        self.slice = slice
-        self.keys = tuple(keys)
-        self.columns = None if columns is None else tuple(columns)
-        self.create = create
-        self.lock_timeout = lock_timeout
-        self.cascade = cascade
-        self.skip_generated = skip_generated
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -123,42 +111,25 @@ class PostgresTable(Target):
         return cls(PostgresConnection.from_uri(uri), **keywords)
 
     @property
-    def adds(self) -> bool:
-        """Whether publishing once more adds rows: an append."""
-        return self.mode == "append"
+    def full_name(self) -> str:
+        """The table's name, with its schema where one was given."""
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
+    @property
+    def uri(self) -> str:
+        """Server, database and table."""
+        return f"{self.connection.uri}/{self.full_name}"
 
     def describe(self) -> str:
         """Name server, database and table."""
-        name = f"{self.schema}.{self.table}" if self.schema else self.table
-        return f"{self.connection.uri}: table {name}"
-
-    def plan(self, schema: pa.Schema | None) -> list[str]:
-        """Say what `publish` would do; see `Target.plan`."""
-        name = f"{self.schema}.{self.table}" if self.schema else self.table
-        what = {
-            "append": f"copy the rows into {name}, once",
-            "replace": f"delete {'all rows' if self.slice is None else 'the slice'} of {name} and "
-            f"copy the rows in{said_of_cascade(self.cascade)}",
-            "upsert": f"write the rows over those of {name} with the same "
-            f"{', '.join(self.keys) or 'primary key'}",
-        }
-        made = [f"create the table {name} if there is none"] if self.create else []
-        return [*made, what[self.mode], f"commit, with a line in {LEDGER}"]
+        return f"{self.connection.uri}: table {self.full_name}"
 
     def publish(self, flow: Flow, owner: Owner) -> Stored:
         """Copy all that flows into the table and commit; see `Target.publish`."""
-        with self.session(owner) as session:
-            load = Load(self, session, owner)
+        with open_session(self.connection, owner, self.lock_timeout) as session:
+            load = Load(self, session, owner, schema=self.schema)
             if (published := load.begin()) is not None:
                 return published
             rows, size = load.read(flow)
             load.commit()
         return load.stored(rows, size)
-
-    def session(self, owner: Owner) -> Session:
-        """Open a session in the name of an owner."""
-        return Session(
-            self.connection,
-            name=f"tradewind:{owner.digest}",
-            settings={"lock_timeout": f"{round(self.lock_timeout * 1000)}ms"},
-        )

@@ -19,7 +19,7 @@ from tradewind.redaction import shown_host
 from tradewind.systems.s3.errors import code_of
 
 if TYPE_CHECKING:
-    from tradewind.systems.s3.store import S3Store
+    from tradewind.systems.s3.bucket import Bucket
 
 __all__ = ["keeps_conditions"]
 
@@ -29,7 +29,7 @@ _known: dict[str, bool] = {}
 _REFUSED = ("PreconditionFailed", "412", "NoSuchKey", "404", "ConditionalRequestConflict", "409")
 
 
-def keeps_conditions(store: S3Store, key: str) -> bool:
+def keeps_conditions(store: Bucket, key: str) -> bool:
     """Find out whether the server refuses what is written under a condition that does not hold.
 
     Args:
@@ -56,7 +56,7 @@ def keeps_conditions(store: S3Store, key: str) -> bool:
         return _known[endpoint]
 
 
-def _asked(store: S3Store, key: str) -> bool:
+def _asked(store: Bucket, key: str) -> bool:
     folder = key.rpartition("/")[0]
     name = f".tradewind-probe-{secrets.token_hex(8)}"
     where = {"Bucket": store.bucket, "Key": f"{folder}/{name}" if folder else name}
@@ -82,7 +82,7 @@ def _asked(store: S3Store, key: str) -> bool:
     return all(_refused(store, where, write) for write in (put, complete))
 
 
-def _refused(store: S3Store, where: dict[str, str], write: Any) -> bool:
+def _refused(store: Bucket, where: dict[str, str], write: Any) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

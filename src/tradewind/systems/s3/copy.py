@@ -15,53 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.move.store import ObjectInfo
-from tradewind.systems.s3.errors import code_of, told
+from tradewind.errors import RetryError, TradewindError
+from tradewind.move.flow import CancelledError
+from tradewind.move.store import Described, ServerCopy
+from tradewind.systems.s3.objects import describe, problem, tags_of
 from tradewind.systems.s3.records import record_key
 
-__all__ = [
-    "Description",
-    "Order",
-    "Seen",
-    "copy_within",
-    "describe",
-    "options_of",
-    "problem",
-    "put_tags",
-    "reaches",
-    "tags_of",
-]
+__all__ = ["Order", "Seen", "copy_from", "copy_within", "reaches"]
 
-_HEADERS = (
-    "ContentType",
-    "ContentEncoding",
-    "CacheControl",
-    "ContentDisposition",
-    "ContentLanguage",
-    "Expires",
-    "WebsiteRedirectLocation",
-)
 _OPTIONS = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled", "StorageClass")
-_CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32")
-_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _PARTS = 10_000  # the most that an upload may have
-_UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "501", "405")
-
-
-@dataclass(frozen=True)
-class Description:
-    """What S3 says of one version of an object.
-
-    Args:
-        info: The object.
-        headers: What a client sees with it, by the names of the API's parameters.
-        checksum: Algorithm and value over the whole object, None where S3 keeps none.
-    """
-
-    info: ObjectInfo
-    headers: Mapping[str, Any]
-    checksum: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +73,7 @@ class Order:
         return {"Bucket": self.target_bucket, "Key": self.target_key}
 
 
-def options_of(store: Any) -> dict[str, Any]:
+def _options_of(store: Any) -> dict[str, Any]:
     """Tell which of a store's options for new objects hold for copies too."""
     extra: Mapping[str, Any] = getattr(store, "_extra_args", {})
     return {name: extra[name] for name in _OPTIONS if name in extra}
@@ -125,73 +88,55 @@ def reaches(source: Any, target: Any) -> bool:
     return one == other or all(".amazonaws.com" in endpoint for endpoint in (one, other))
 
 
-def describe(store: Any, key: str, version: str | None = None) -> Description | None:
-    """Describe one version of an object; None where there is none.
-
-    Raises:
-        InputError: It is archived, or the version is not one.
-        SetupError: The bucket is missing, or it may not be read.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    chosen = {"VersionId": version} if version else {}
-    try:
-        answer = store.client.head_object(
-            Bucket=store.bucket, Key=key, ChecksumMode="ENABLED", **chosen
-        )
-    except (ClientError, BotoCoreError) as error:
-        if code_of(error) in ("404", "NoSuchKey", "NoSuchVersion"):
-            store.check()  # a HEAD has no body that would tell a bucket from a key
-            return None
-        if code_of(error) == "403":
-            store.check()  # nor one that would tell a wrong secret from a missing permission
-        raise problem(error, store.uri(key), doing="look at it") from error
-    if answer.get("StorageClass") in _ARCHIVES and 'ongoing-request="false"' not in answer.get(
-        "Restore", ""
-    ):
-        raise InputError(_archived(store.uri(key), answer["StorageClass"]))
-    info = ObjectInfo(
+def copy_from(target: Any, wanted: ServerCopy) -> str | None:
+    """Copy an object of another store, if one server has both; see `Store.copy_within`."""
+    source, described = wanted.source, wanted.described
+    if not reaches(source, target):
+        return None
+    key, version = described.info.key, wanted.version
+    if wanted.create_only and not described.info.size and version is None and wanted.acl is None:
+        return None  # nothing can be copied in ranges; an empty put knows the condition
+    tagged = described.info.size > wanted.threshold or wanted.create_only
+    order = Order(
+        bucket=source.bucket,  # type: ignore[attr-defined]
         key=key,
-        size=answer["ContentLength"],
-        etag=answer["ETag"].strip('"'),
-        modified=answer.get("LastModified"),
-        content_type=answer.get("ContentType"),
-        content_encoding=answer.get("ContentEncoding"),
-        metadata={name.lower(): text for name, text in answer.get("Metadata", {}).items()},
+        version=version,
+        target_bucket=target.bucket,
+        target_key=wanted.key,
+        metadata=wanted.metadata,
+        tags=tags_of(source, key, version) if tagged else None,
+        acl=wanted.acl,
+        options=_options_of(target),
+        create_only=wanted.create_only,
+        threshold=wanted.threshold,
+        part_size=wanted.part_size,
+        connections=wanted.connections,
     )
-    headers = {name: answer[name] for name in _HEADERS if answer.get(name)}
-    return Description(info, headers, _whole_checksum(answer))
-
-
-def tags_of(store: Any, key: str, version: str | None = None) -> dict[str, str]:
-    """Read an object's tags; none where the server knows no tags."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    chosen = {"VersionId": version} if version else {}
     try:
-        answer = store.client.get_object_tagging(Bucket=store.bucket, Key=key, **chosen)
-    except (ClientError, BotoCoreError) as error:
-        if code_of(error) in _UNSUPPORTED:
-            return {}
-        raise problem(error, store.uri(key), doing="read its tags") from error
-    return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        return copy_within(target, order, described, copied=wanted.copied, stop=wanted.stop)
+    except CancelledError:
+        raise
+    except TradewindError:
+        # Other credentials may not see the source, or see another bucket of this name.
+        if source.client is target.client or _readable(target, order, described):  # type: ignore[attr-defined]
+            raise
+        return None
 
 
-def put_tags(store: Any, key: str, tags: Mapping[str, str]) -> None:
-    """Give an object its tags."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    tag_set = [{"Key": name, "Value": value} for name, value in sorted(tags.items())]
+def _readable(target: Any, order: Order, described: Described) -> bool:
+    """Tell whether the target's credentials see the very source."""
+    seen = Seen(target, order.bucket)
     try:
-        store.client.put_object_tagging(Bucket=store.bucket, Key=key, Tagging={"TagSet": tag_set})
-    except (ClientError, BotoCoreError) as error:
-        raise problem(error, store.uri(key), doing="write its tags") from error
+        found = describe(seen, order.key, order.version)
+    except TradewindError:
+        return False
+    return found is not None and found.info.etag == described.info.etag
 
 
 def copy_within(
     store: Any,
     order: Order,
-    described: Description,
+    described: Described,
     *,
     copied: Callable[[int], None],
     stop: threading.Event,
@@ -229,7 +174,7 @@ def copy_within(
         raise problem(error, objects, create_only=order.create_only) from error
 
 
-def _in_one(client: Any, order: Order, described: Description) -> str:
+def _in_one(client: Any, order: Order, described: Described) -> str:
     answer = client.copy_object(
         **order.target,
         CopySource=order.source,
@@ -245,7 +190,7 @@ def _in_one(client: Any, order: Order, described: Description) -> str:
 def _in_ranges(
     client: Any,
     order: Order,
-    described: Description,
+    described: Described,
     *,
     copied: Callable[[int], None],
     stop: threading.Event,
@@ -260,7 +205,7 @@ def _in_ranges(
 def _put_together(
     client: Any,
     order: Order,
-    described: Description,
+    described: Described,
     whole: tuple[str, str] | None,
     copied: Callable[[int], None],
     stop: threading.Event,
@@ -369,61 +314,6 @@ def _optional(order: Order) -> dict[str, Any]:
 
 def _quoted(etag: str | None) -> str:
     return f'"{etag}"'
-
-
-def _whole_checksum(answer: Mapping[str, Any]) -> tuple[str, str] | None:
-    if answer.get("ChecksumType") != "FULL_OBJECT":
-        return None
-    for algorithm in _CHECKSUMS:
-        if value := answer.get(f"Checksum{algorithm}"):
-            return algorithm, value
-    return None
-
-
-def _archived(uri: str, storage_class: str) -> str:
-    return (
-        f"{uri} is archived ({storage_class}) and cannot be read. Restore it first (aws s3api "
-        "restore-object), which takes minutes to hours, and copy then."
-    )
-
-
-def problem(
-    error: Exception, objects: str, *, doing: str = "copy", create_only: bool = False
-) -> TradewindError:
-    """Say what an error of S3 means for a copy.
-
-    Args:
-        error: Of botocore.
-        objects: What was copied where.
-        doing: What was done.
-        create_only: The target was not to be replaced.
-    """
-    response: dict[str, Any] = getattr(error, "response", {})
-    said = response.get("Error", {})
-    code = code_of(error)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == "NoSuchBucket" and said.get("BucketName"):
-        return SetupError(
-            f"{objects}: there is no bucket {said['BucketName']}. Create it, or correct its name."
-        )
-    if code in ("NoSuchKey", "NoSuchVersion", "404"):
-        return InputError(f"{objects}: the source is not there. Correct its key or version.")
-    if code == "InvalidObjectState":
-        return InputError(_archived(objects, "its storage class says so"))
-    if status == 412 and create_only:
-        return InputError(
-            f"{objects}: the target exists by now, or the source has changed. Choose another key, "
-            "or allow it to be replaced."
-        )
-    if status == 412:
-        return RetryError(f"{objects}: the source has changed while it was copied. Copy again.")
-    if status == 403 and code in ("AccessDenied", "403", "Forbidden"):
-        return SetupError(
-            f"{objects}: cannot {doing}: refused ({code}). Grant them s3:GetObject and "
-            "s3:GetObjectTagging on the source, s3:PutObject and s3:PutObjectTagging on the target "
-            "(s3:PutObjectAcl for an ACL)."
-        )
-    return told(error, objects, doing)
 
 
 class Seen:

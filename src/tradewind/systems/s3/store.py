@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from itertools import islice
 from random import uniform
 from typing import Any, Self
 
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.store import ObjectInfo, Store, Unfinished
-from tradewind.redaction import refuse_signed, shown_host, shown_uri
-from tradewind.systems.s3.connecting import connected
+from tradewind.move.store import Described, ObjectInfo, ServerCopy, Store, Unfinished
+from tradewind.redaction import refuse_signed, shown_uri
+from tradewind.systems.s3.bucket import Bucket
+from tradewind.systems.s3.copy import copy_from, reaches
 from tradewind.systems.s3.errors import (
     ConditionError,
     GoneError,
@@ -25,23 +21,19 @@ from tradewind.systems.s3.errors import (
     told,
     translated,
 )
-from tradewind.systems.s3.records import Record, owned
+from tradewind.systems.s3.objects import describe, put_tags, tags_of
+from tradewind.systems.s3.records import owned
 from tradewind.systems.s3.upload import S3Upload
 
 __all__ = ["S3Store"]
 
-MIB = 1 << 20
-_LEAST_PART = 5 * MIB
-_PIECE = 4 * MIB
+_PIECE = 4 << 20
 _READ_ATTEMPTS = 6
 _LONGEST_PAUSE = 8.0
 _DELETED_AT_ONCE = 1_000
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""What XML cannot hold, so that no listing and no request to delete tells it."""
-_ENCRYPTION = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
 
-class S3Store(Store):
+class S3Store(Bucket):
     """One bucket of S3.
 
     It needs the permissions s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject,
@@ -49,7 +41,7 @@ class S3Store(Store):
 
     Memory: (`connections` + uploads at once) x `part_bytes`: 40 MiB by default. Parts grow once
     an object passes 1,000 of them, because S3 takes 10,000: beyond 8 GB with the default they have
-    16 MiB, beyond 25 GB 32 MiB, and so on to 8 TiB (see `_s3_upload.part_size`); larger
+    16 MiB, beyond 25 GB 32 MiB, and so on to 8 TiB (see `part_size` in ``upload.py``); larger
     `part_bytes` put that off. Reading holds one piece of 4 MiB.
 
     Bodies are not hashed for the signature over TLS or loopback, where the CRC32 that each carries
@@ -71,41 +63,7 @@ class S3Store(Store):
         InputError: An argument is wrong.
     """
 
-    decides = ("bucket", "_client_options")
-
-    etag_tells_content = True
-
-    def __init__(
-        self,
-        bucket: str,
-        *,
-        session: Any = None,
-        client_options: Mapping[str, Any] | None = None,
-        part_bytes: int = 8 * MIB,
-        connections: int = 4,
-        extra_args: Mapping[str, Any] | None = None,
-    ) -> None:
-        if not bucket or "/" in bucket:
-            raise InputError(f"S3: {bucket!r} is no name of a bucket. Write s3://bucket/key.")
-        if part_bytes < _LEAST_PART:
-            raise InputError(f"S3: part_bytes is {part_bytes}; S3 takes {_LEAST_PART} or more.")
-        if connections < 1:
-            raise InputError(f"S3: {connections} connections cannot write. Give 1 or more.")
-        self.bucket = bucket
-        self.part_bytes = part_bytes
-        self.connections = connections
-        self._session = session
-        self._client_options = dict(client_options or {})
-        self._extra_args = dict(extra_args or {})
-        self._lock = threading.Lock()
-        self.slots = threading.BoundedSemaphore(connections)
-        """One for each part on its way, over all uploads: what bounds the memory."""
-        self._buffers: deque[bytearray] = deque()
-        self._buffers_made = 0
-        self._client: Any = None
-
-    def __repr__(self) -> str:
-        return f"S3Store({self.bucket!r})"
+    keeps_tags = True
 
     @classmethod
     def from_uri(
@@ -137,106 +95,6 @@ class S3Store(Store):
         given = {"endpoint_url": endpoint_url, "region_name": region_name}
         options = {name: value for name, value in given.items() if value is not None}
         return cls(bucket, client_options=options), key
-
-    # -------------------------------------------------------------------------------- what S3 needs
-
-    @property
-    def client(self) -> Any:
-        """The boto3 client, which threads share."""
-        with self._lock:
-            if self._client is None:
-                self._client = connected(
-                    self.bucket, self._session, self._client_options, self.connections
-                )
-            return self._client
-
-    @cached_property
-    def pool(self) -> ThreadPoolExecutor:
-        """The threads that send parts."""
-        return ThreadPoolExecutor(self.connections, thread_name_prefix="tradewind writes to S3")
-
-    def buffer(self, size: int) -> bytearray:
-        """Give whoever holds a slot a buffer for its part.
-
-        There are as many as slots, and all are used in turn: so the memory is at its most after a
-        few parts, and does not grow at some later time when the server is slow.
-
-        Args:
-            size: Bytes it has to have.
-        """
-        with self._lock:
-            if self._buffers_made < self.connections:
-                self._buffers_made += 1
-                found = bytearray()
-            else:
-                found = self._buffers.popleft()
-        return found if len(found) == size else bytearray(size)
-
-    def give_back(self, buffer: bytearray | None) -> None:
-        """Take a slot and its buffer back; None where the buffer is lost."""
-        with self._lock:
-            if buffer is None:
-                self._buffers_made -= 1
-            else:
-                self._buffers.append(buffer)
-        self.slots.release()
-
-    @property
-    def part_arguments(self) -> dict[str, Any]:
-        """Those of the extra arguments that each request to an object wants again."""
-        return {name: self._extra_args[name] for name in _ENCRYPTION if name in self._extra_args}
-
-    def describe(self, key: str = "") -> str:
-        """Name an object and its server, for messages."""
-        endpoint = str(self._client_options.get("endpoint_url") or "")
-        if self._client is not None:
-            endpoint = self._client.meta.endpoint_url
-        return self.uri(key) + (f" at {shown_host(endpoint)}" if endpoint else "")
-
-    # ---------------------------------------------------------------------------- the store's verbs
-
-    def uri(self, key: str = "") -> str:
-        """Name an object: ``s3://bucket/key``."""
-        return f"s3://{self.bucket}/{key}" if key else f"s3://{self.bucket}"
-
-    def check_key(self, key: str, *, writing: bool = False) -> None:
-        """Refuse keys of which listings, servers or clients make others; see `Store.check_key`."""
-        super().check_key(key, writing=writing)
-        if not writing:
-            return
-        if _CONTROLS.search(key):
-            raise InputError(
-                f"{self.uri(key)!a}: the key has control characters, which S3 can neither "
-                "list nor delete by name. Choose another key."
-            )
-        if {".", ".."} & set(key.split("/")):
-            raise InputError(
-                f"{self.uri(key)}: the key has a step . or .., which some servers and clients "
-                "take for a path, so that another object is meant. Write the key without it."
-            )
-
-    def check(self) -> None:
-        """Look whether the bucket is there and may be listed."""
-        with translated(self.describe(), "look at the bucket"):
-            # Not HEAD, whose refusals come without a reason.
-            self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """Describe one object; None where there is none."""
-        from botocore.exceptions import ClientError
-
-        self.check_key(key)
-        with translated(self.describe(key), "look at the object"):
-            try:
-                answer = self.client.head_object(Bucket=self.bucket, Key=key, **self.part_arguments)
-            except ClientError as error:
-                if code_of(error) in ("404", "NoSuchKey", "NotFound"):
-                    return None
-                if code_of(error) in ("403", "Forbidden"):
-                    # A refusal of HEAD has no reason; that of another request may have one.
-                    self.check()
-                raise
-        return _info(key, answer)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all objects whose keys begin with `prefix`, in the order of their keys."""
@@ -351,6 +209,26 @@ class S3Store(Store):
             return False
         return False
 
+    def described(self, key: str, version: str | None = None) -> Described | None:
+        """Describe one version of an object, with all that a copy keeps; see `Store.described`."""
+        return describe(self, key, version)
+
+    def takes_acl(self, source: Store) -> bool:
+        """Whether one server has both; see `Store.takes_acl`."""
+        return reaches(source, self)
+
+    def copy_within(self, order: ServerCopy) -> str | None:
+        """Copy by CopyObject or UploadPartCopy; see `Store.copy_within`."""
+        return copy_from(self, order)
+
+    def tags(self, key: str) -> dict[str, str]:
+        """Read an object's tags; none where the server knows no tags."""
+        return tags_of(self, key)
+
+    def put_tags(self, key: str, tags: Mapping[str, str]) -> None:
+        """Give an object its tags."""
+        put_tags(self, key, tags)
+
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List multipart uploads to keys that begin with `prefix`."""
         return owned(self._uploads(prefix))
@@ -363,19 +241,6 @@ class S3Store(Store):
                     # Not every server minds the prefix.
                     if entry["Key"].startswith(prefix):
                         yield Unfinished(entry["Key"], entry["UploadId"], entry.get("Initiated"))
-
-    def discard(self, left: Unfinished) -> None:
-        """Abort a multipart upload; one that is not there is aborted already."""
-        from botocore.exceptions import ClientError
-
-        key = left.place if isinstance(left, Record) else left.key
-        where = {"Bucket": self.bucket, "Key": key, "UploadId": left.id}
-        with translated(self.describe(left.key), "abort an upload"):
-            try:
-                self.client.abort_multipart_upload(**where)
-            except ClientError as error:
-                if code_of(error) not in ("NoSuchUpload", "NoSuchKey", "404"):
-                    raise
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a request."""
@@ -395,18 +260,6 @@ class S3Store(Store):
                     f"{failed.get('Code')} ({failed.get('Message')}). Allow s3:DeleteObject there, "
                     "or try again."
                 )
-
-
-def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
-    return ObjectInfo(
-        key=key,
-        size=int(answer["ContentLength"]),
-        etag=answer.get("ETag", "").strip('"') or None,
-        modified=answer.get("LastModified"),
-        content_type=answer.get("ContentType"),
-        content_encoding=answer.get("ContentEncoding") or None,
-        metadata={name.lower(): text for name, text in answer.get("Metadata", {}).items()},
-    )
 
 
 def _replaced(where: str) -> RetryError:

@@ -19,7 +19,7 @@ from tradewind.systems.s3.errors import ConditionError, GoneError, code_of, told
 from tradewind.systems.s3.records import Record, record_key
 
 if TYPE_CHECKING:
-    from tradewind.systems.s3.store import S3Store
+    from tradewind.systems.s3.bucket import Bucket
 
 __all__ = ["S3Upload", "part_size"]
 
@@ -58,7 +58,7 @@ class S3Upload(Upload):
 
     def __init__(
         self,
-        store: S3Store,
+        store: Bucket,
         key: str,
         *,
         arguments: Mapping[str, Any],

@@ -26,7 +26,7 @@ from tradewind.systems.process.backend import Command
 from tradewind.systems.spark import submitter as _standalone_submitter
 
 if TYPE_CHECKING:
-    from tradewind.systems.spark.backend import SparkSubmit
+    from tradewind.systems.spark.call import SparkCall
 
 __all__ = ["cluster_command", "read_properties"]
 
@@ -69,7 +69,7 @@ exit 127
 )"""
 
 
-def cluster_command(submit: SparkSubmit) -> Command:
+def cluster_command(submit: SparkCall) -> Command:
     """Make the work that runs and attends a driver in a standalone cluster.
 
     Args:
@@ -111,7 +111,7 @@ def _host(address: str) -> str:
     return address.strip().rpartition(":")[0] or address.strip()
 
 
-def _create(submit: SparkSubmit) -> dict[str, Any]:
+def _create(submit: SparkCall) -> dict[str, Any]:
     options = {name: value for name, value in submit.options.items() if value not in (None, "")}
     if options.get("proxy-user"):
         raise InputError(
@@ -151,7 +151,7 @@ def _create(submit: SparkSubmit) -> dict[str, Any]:
 
 
 def _python(
-    submit: SparkSubmit, properties: Mapping[str, str], environment: Mapping[str, str]
+    submit: SparkCall, properties: Mapping[str, str], environment: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
     interpreter = (
         properties.get("spark.pyspark.driver.python")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tradewind.errors import InputError, RetryError, SetupError
 
 if TYPE_CHECKING:
-    from tradewind.systems.spark.backend import SparkSubmit
+    from tradewind.systems.spark.call import SparkCall
 
 __all__ = ["SparkOnYarn"]
 
@@ -77,7 +77,7 @@ class SparkOnYarn:
         call: What to submit.
     """
 
-    def __init__(self, call: SparkSubmit) -> None:
+    def __init__(self, call: SparkCall) -> None:
         self._call = call
 
     def __repr__(self) -> str:

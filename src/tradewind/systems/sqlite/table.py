@@ -102,6 +102,7 @@ class SQLiteTable(SqlTable):
             create=create,
             cascade=cascade,
             skip_generated=skip_generated,
+            lock_timeout=lock_timeout,
         )
         parts = split_name(table, QUOTES)
         if parts is not None and len(parts) == 2 and schema is None:
@@ -110,7 +111,6 @@ class SQLiteTable(SqlTable):
             raise InputError("SQLite: a file has one schema, main. Leave schema out.")
         self.table = unquoted(table, QUOTES)
         self.path = Path(path)
-        self.lock_timeout = lock_timeout
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
