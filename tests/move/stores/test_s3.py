@@ -292,6 +292,25 @@ def test_it_finds_out_whether_a_server_keeps_conditions(
     assert list(store.list()) == list(store.unfinished()) == []
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_next_attempt_removes_the_probe_of_a_killed_one(
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    """And lets be what another owner is asking at this moment."""
+    mine, other = (Owner("dag", run, "task").digest for run in ("mine", "other"))
+    for owner in (mine, other):
+        key = f"dir/.tradewind-probe-{owner}-0123456789abcdef"
+        s3_store.client.create_multipart_upload(Bucket=s3_store.bucket, Key=key)
+        if not keeps:
+            s3_store.client.put_object(Bucket=s3_store.bucket, Key=key, Body=b"")
+    assert sorted(left.owner or "" for left in s3_store.unfinished("dir/")) == sorted([mine, other])
+    monkeypatch.setattr(conditions, "_known", {})
+    store = s3_store if keeps else IgnoringStore(s3_store)
+    assert conditions.keeps_conditions(store, "dir/key", mine) == keeps
+    assert [left.owner for left in s3_store.unfinished("dir/")] == [other]
+    assert [other in info.key for info in s3_store.list()] == ([] if keeps else [True])
+
+
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("rows", [10, 12_000])
 def test_a_retry_keeps_an_overtaken_attempt_out_without_conditions(

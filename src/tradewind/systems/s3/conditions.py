@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from tradewind.redaction import shown_host
 from tradewind.systems.s3.errors import code_of
+from tradewind.systems.s3.records import probe_prefix
 
 if TYPE_CHECKING:
     from tradewind.systems.s3.bucket import Bucket
@@ -29,12 +30,14 @@ _known: dict[str, bool] = {}
 _REFUSED = ("PreconditionFailed", "412", "NoSuchKey", "404", "ConditionalRequestConflict", "409")
 
 
-def keeps_conditions(store: Bucket, key: str) -> bool:
+def keeps_conditions(store: Bucket, key: str, owner: str = "") -> bool:
     """Find out whether the server refuses what is written under a condition that does not hold.
 
     Args:
-        store: The bucket. Nothing is left in it.
+        store: The bucket. Nothing is left in it. What an attempt leaves that is killed meanwhile,
+            the owner's next one removes when it asks.
         key: An object that is to be written.
+        owner: The digest of whose it is to be.
 
     Returns:
         Whether it does; known for Amazon S3, asked once in each process for any other server.
@@ -45,7 +48,7 @@ def keeps_conditions(store: Bucket, key: str) -> bool:
         return True
     with _lock:
         if endpoint not in _known:
-            _known[endpoint] = _asked(store, key)
+            _known[endpoint] = _asked(store, key, owner)
             if not _known[endpoint]:
                 _log.warning(
                     "The S3 server %s does not keep conditions on writes. Uploads are begun before "
@@ -56,10 +59,13 @@ def keeps_conditions(store: Bucket, key: str) -> bool:
         return _known[endpoint]
 
 
-def _asked(store: Bucket, key: str) -> bool:
-    folder = key.rpartition("/")[0]
-    name = f".tradewind-probe-{secrets.token_hex(8)}"
-    where = {"Bucket": store.bucket, "Key": f"{folder}/{name}" if folder else name}
+def _asked(store: Bucket, key: str, owner: str) -> bool:
+    folder, slash, _ = key.rpartition("/")
+    name = probe_prefix(owner)
+    if owner:
+        for left in store.unfinished(f"{folder}{slash}{name}"):
+            store.discard(left)
+    where = {"Bucket": store.bucket, "Key": f"{folder}{slash}{name}{secrets.token_hex(8)}"}
     condition = {"IfMatch": '"tradewind-none"'}
     client = store.client
 
@@ -79,7 +85,11 @@ def _asked(store: Bucket, key: str) -> bool:
                 client.abort_multipart_upload(**where, UploadId=upload)
             raise
 
-    return all(_refused(store, where, write) for write in (put, complete))
+    kept = all(_refused(store, where, write) for write in (put, complete))
+    if owner and not kept:
+        # Here a probe becomes an object, and an attempt may have been killed before it removed it.
+        store.delete([found.key for found in store.list(f"{folder}{slash}{name}")])
+    return kept
 
 
 def _refused(store: Bucket, where: dict[str, str], write: Any) -> bool:

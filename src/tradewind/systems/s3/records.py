@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from tradewind.move.publish.manifest import PART_NAME
 from tradewind.move.store import OWNER, Unfinished
 
-__all__ = ["Record", "owned", "record_key"]
+__all__ = ["Record", "owned", "probe_prefix", "record_key"]
 
 _LONGEST_KEY = 1024
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 _RECORD = re.compile(
     r"(?P<key>.+)\.tradewind-(?P<owner>[0-9a-f]{12})-(?P<upload>[0-9a-f]{16})", re.DOTALL
 )
+_PROBE = re.compile(r"(?:.*/)?\.tradewind-probe-(?P<owner>[0-9a-f]{12})-[0-9a-f]{16}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ def record_key(key: str, upload: str, metadata: Mapping[str, str]) -> str | None
     return recorded if len(recorded.encode()) <= _LONGEST_KEY else None
 
 
+def probe_prefix(owner: str) -> str:
+    """Tell how the names of an owner's probes begin; see `conditions.keeps_conditions`.
+
+    Args:
+        owner: Its digest; empty where there is none.
+
+    Returns:
+        What is to be followed by 16 hexadecimal digits. Readers pass over it for its dot.
+    """
+    return f".tradewind-probe-{owner}-" if _DIGEST.fullmatch(owner) else ".tradewind-probe-"
+
+
 def owned(listed: Iterable[Unfinished]) -> Iterator[Unfinished]:
     """Tell of uploads whose they are, and of records what they are.
 
@@ -74,7 +87,8 @@ def owned(listed: Iterable[Unfinished]) -> Iterator[Unfinished]:
         if record is not None:
             yield Record(record["key"], entry.id, entry.started, record["owner"], place=entry.key)
         else:
-            owner = owners.get((entry.key, _short(entry.id)))
+            probe = _PROBE.fullmatch(entry.key)
+            owner = probe["owner"] if probe else owners.get((entry.key, _short(entry.id)))
             yield Unfinished(entry.key, entry.id, entry.started, owner)
 
 

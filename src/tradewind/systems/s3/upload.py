@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.objects.crc32 import combined
-from tradewind.move.store import ObjectInfo, Unfinished, Upload
+from tradewind.move.store import OWNER, ObjectInfo, Unfinished, Upload
 from tradewind.systems.s3.conditions import keeps_conditions
 from tradewind.systems.s3.errors import ConditionError, GoneError, code_of, told, translated
 from tradewind.systems.s3.records import Record, record_key
@@ -81,7 +81,8 @@ class S3Upload(Upload):
         self._failed: BaseException | None = None
         self._closed = False
         self._size = 0
-        if (create_only or replaces is not None) and not keeps_conditions(store, key):
+        owner = str(self._arguments.get("Metadata", {}).get(OWNER, ""))
+        if (create_only or replaces is not None) and not keeps_conditions(store, key, owner):
             # Then a later attempt of the same owner can abort it, however small it is.
             self._begin()
 
