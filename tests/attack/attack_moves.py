@@ -24,6 +24,7 @@ from tradewind.move.store import Store, Upload
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
+from tradewind.systems.s3 import conditions
 
 __all__ = ["ACTIONS", "Versioned", "store_of", "warm"]
 
@@ -38,7 +39,18 @@ def warm() -> None:
     """Import what the moves need, and parse botocore's models."""
     moves.warm()
     where = {"bucket": "b", "endpoint": "http://127.0.0.1:1", "account": "a", "secret": "s"}
-    store_of({"store": "s3", **where})
+    # A client opens no connection before its first request.
+    assert store_of({"store": "s3", **where}).client  # type: ignore[attr-defined]
+
+
+def learn(place: dict[str, Any]) -> bool:
+    """Ask an S3 server once whether it keeps conditions, as each process does of its own."""
+    if place.get("store") != "s3":
+        return True
+    store: Any = store_of(place)
+    kept = conditions.keeps_conditions(store, "learn/key")
+    store.client.close()
+    return kept
 
 
 class Versioned(Source):
@@ -177,5 +189,5 @@ def replace_until(place: dict[str, Any], rows: int, stop: str, pause: float = 0.
     return count
 
 
-ACTIONS |= {"publish": publish, "replace_until": replace_until}
+ACTIONS |= {"learn": learn, "publish": publish, "replace_until": replace_until}
 ACTIONS["loudly"] = loudly(ACTIONS)

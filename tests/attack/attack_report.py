@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ UNTIL = float(os.environ.get("TRADEWIND_ATTACK_UNTIL", "inf"))
 SLICE = float(os.environ.get("TRADEWIND_ATTACK_SLICE", "inf"))
 #: How often the file is written, in seconds. What a killed run has not written is tried again.
 KEEP_SECONDS = 2.0
+
+Try = tuple[int, random.Random]
+"""The number of a try, and the chance that it has."""
 
 
 class AttackSucceeded(AssertionError):
@@ -56,10 +61,11 @@ class Attack:
         self.chance = random.Random(f"{SEED}/{self.promise}/{self.how}/{self.on}")
         self._kept = time.monotonic()
         self._ended = False
+        self._turn = threading.RLock()
         if STATE:
             units = attack_state.load(Path(STATE), SEED)["units"]
             for name, value in units.get(self.name, {}).items():
-                if name != "file":
+                if name in self.__dataclass_fields__:
                     setattr(self, name, value)
 
     @property
@@ -73,26 +79,65 @@ class Attack:
             wanted: How many tries there shall be, those of former slices among them.
             more: Whether there shall be another one all the same.
         """
+        for number, chance in self._tries(wanted, more):
+            self.chance = chance
+            yield number
+            self._tried()
+
+    def in_lanes(self, wanted: int, lanes: int, lane: Callable[[Iterator[Try]], None]) -> None:
+        """Make tries side by side.
+
+        Args:
+            wanted: How many there shall be, those of former slices among them.
+            lanes: How many are made at once.
+            lane: Makes those that it is given, one after the other, in a thread of its own.
+
+        Raises:
+            Exception: What a lane has raised.
+        """
+        turn, all_tries = threading.Lock(), self._tries(wanted, lambda: False)
+
+        def tries() -> Iterator[Try]:
+            while True:
+                with turn:
+                    given = next(all_tries, None)
+                if given is None:
+                    return
+                yield given
+                self._tried()
+
+        lanes = min(lanes, max(wanted - self.tries, 1))
+        with ThreadPoolExecutor(lanes) as pool:
+            for ended in [pool.submit(lane, tries()) for _ in range(lanes)]:
+                ended.result()
+
+    def _tries(self, wanted: int, more: Callable[[], bool]) -> Iterator[Try]:
         self.wanted = wanted
         until = min(UNTIL, time.time() + SLICE)
-        while self.tries < wanted or more():
+        number = self.tries
+        while number < wanted or more():
             if time.time() >= until:
                 return
-            number = self.tries
-            self.chance = random.Random(f"{SEED}/{self.name}/{number}")
-            yield number
+            yield number, random.Random(f"{SEED}/{self.name}/{number}")
+            number += 1
+        self._ended = True
+
+    def _tried(self) -> None:
+        """Count a try that is made."""
+        with self._turn:
             self.tries += 1
             if time.monotonic() - self._kept > KEEP_SECONDS:
                 self.keep()
-        self._ended = True
 
     def note(self, what: str, count: int = 1) -> None:
-        self.notes[what] = self.notes.get(what, 0) + count
+        with self._turn:
+            self.notes[what] = self.notes.get(what, 0) + count
 
     def fail(self, what: str) -> None:
-        self.failures += 1
-        if len(self.first) < 10:
-            self.first.append(what)
+        with self._turn:
+            self.failures += 1
+            if len(self.first) < 10:
+                self.first.append(what)
 
     def check(self, good: bool, what: str) -> None:
         if not good:

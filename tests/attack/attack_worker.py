@@ -5,7 +5,8 @@
 FILE has functions by name in ``ACTIONS``, and ``warm()``, which imports what they need. A child is
 a mover of its own with nothing open yet; only the seconds that imports take are saved. ``start``
 tells its process id at once, so that whoever ordered it can stop it, let it go on and kill it;
-``wait`` tells how it ended. See `attack_workers.Workers` for the other end.
+``wait`` tells how it ended, once it has. ``here`` is carried out by the process itself, so that
+its children know what came of it. See `attack_workers.Workers` for the other end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import resource
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -52,16 +52,8 @@ def start(actions: ModuleType, order: dict[str, Any]) -> int:
 
 
 def wait(order: dict[str, Any]) -> dict[str, Any]:
-    deadline = time.monotonic() + SECONDS + 30
-    while True:
-        child, status = os.waitpid(order["pid"], os.WNOHANG)
-        if child:
-            break
-        if time.monotonic() > deadline:
-            os.kill(order["pid"], signal.SIGKILL)
-            os.waitpid(order["pid"], 0)
-            return {"error": "Hung", "message": f"it did not end within {SECONDS + 30} s"}
-        time.sleep(0.002)
+    """Tell of a child that has ended."""
+    _, status = os.waitpid(order["pid"], 0)
     if os.WIFSIGNALED(status):
         return {"signal": os.WTERMSIG(status)}
     with open(order["told"]) as file:
@@ -70,13 +62,19 @@ def wait(order: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def answer(actions: ModuleType, order: dict[str, Any]) -> dict[str, Any]:
+    if "pid" in order:
+        return wait(order)
+    if "here" in order:
+        return {"answer": actions.ACTIONS[order["here"]](**order["arguments"])}
+    return {"pid": start(actions, order)}
+
+
 def main() -> None:
     actions = load(sys.argv[1])
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
-        order = json.loads(line)
-        answer = wait(order) if "pid" in order else {"pid": start(actions, order)}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer(actions, json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import select
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from typing import Any
 from killing import Orders
 from tradewind.local.processes import wait_until
 
+#: A child ends itself after two minutes; one that does not is killed.
+SECONDS = 150
 WORKER = Path(__file__).with_name("attack_worker.py")
 Told = dict[str, Any]
 
@@ -42,7 +46,19 @@ class Child:
 
     def wait(self) -> Told:
         """Wait for its end: ``answer``; ``error`` and ``message``; or ``signal``."""
-        return self.workers.ask({"pid": self.pid, "told": str(self.told)})
+        # Here and not in its parent, which goes on taking orders.
+        process = os.pidfd_open(self.pid)
+        try:
+            poll = select.poll()
+            poll.register(process, select.POLLIN)
+            hung = not poll.poll(SECONDS * 1_000)
+        finally:
+            os.close(process)
+        if hung:
+            self.send(signal.SIGKILL)
+        told = self.workers.ask({"pid": self.pid, "told": str(self.told)})
+        hung_told = {"error": "Hung", "message": f"it did not end within {SECONDS} s"}
+        return hung_told if hung else told
 
     def kill(self) -> Told:
         self.send(signal.SIGKILL)
@@ -50,7 +66,7 @@ class Child:
 
 
 class Workers(Orders):
-    """A warm process.
+    """A warm process; several threads may give it orders.
 
     Args:
         actions: File with the functions it carries out.
@@ -63,7 +79,16 @@ class Workers(Orders):
     ) -> None:
         self._folder = folder
         self._numbers = itertools.count()
+        self._turn = threading.Lock()
         super().__init__([WORKER, actions], environment)
+
+    def ask(self, order: dict[str, Any]) -> Told:
+        with self._turn:
+            return super().ask(order)
+
+    def here(self, action: str, **arguments: Any) -> Any:
+        """Let the warm process itself carry something out, for all that it forks from now on."""
+        return self.ask({"here": action, "arguments": arguments})["answer"]
 
     def start(self, action: str, **arguments: Any) -> Child:
         told = self._folder / f"told-{next(self._numbers)}.json"

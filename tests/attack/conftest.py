@@ -11,7 +11,7 @@ import attack_report
 import attack_state
 import boto3
 import pytest
-from attack_places import STORES
+from attack_places import STORES, Tables
 from attack_workers import Workers
 from fault_systems import *  # noqa: F403
 
@@ -81,6 +81,27 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str
     else:
         found = request.getfixturevalue("versity_place")
     return STORES[name], found
+
+
+@pytest.fixture
+def tables(request: pytest.FixtureRequest) -> Tables:
+    """A database, by its name: PostgreSQL or MariaDB."""
+    if request.param == "PostgreSQL":
+        postgres = request.getfixturevalue("postgres")
+        return Tables(
+            request.param,
+            "postgres",
+            postgres.execute,
+            lambda query: postgres.execute(query).fetchall(),
+        )
+    mysql = request.getfixturevalue("mysql")
+
+    def ask(query: str) -> list[Any]:
+        with mysql.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    return Tables(request.param, "mysql", mysql.query, ask)
 
 
 @pytest.fixture(scope="module")

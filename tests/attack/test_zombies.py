@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_places import STORES, Seen, in_store, in_table
-from attack_report import Attack
+from attack_places import STORES, Spot, Tables, objects
+from attack_report import Attack, Try
 from attack_workers import Gate, Workers
 
 pytestmark = pytest.mark.xdist_group("attack-moves")
@@ -28,50 +28,51 @@ SMALL, LARGE = 1_000, 7_000
 
 
 def check(
-    workers: Workers,
-    attack: Attack,
-    made: Callable[[str], dict[str, Any]],
-    seen: Callable[[dict[str, Any]], Seen],
-    folder: Path,
-    *,
-    rows: int,
-    moments: tuple[str, ...],
-    count: int,
+    workers: Workers, spot: Spot, folder: Path, *, rows: int, moments: tuple[str, ...], count: int
 ) -> None:
-    """Make so many zombies, each at the next moment and in a place of its own."""
+    """Make so many zombies, each at the next moment, over what the retry before has published."""
+    attack = Attack(PROMISE, HOW, spot.on)
     # The short form takes every other moment.
     taken = moments if count else moments[1::2]
-    for number in attack.rounds(count or len(taken)):
-        at = taken[number % len(taken)]
-        name = f"z{number}{at}{os.urandom(3).hex()}"
-        place = made(name)
-        first = workers.run("publish", place=place, who=f"first{name}", rows=rows, version=1)
+
+    def lane(tries: Iterator[Try]) -> None:
+        where = f"z{os.urandom(6).hex()}"
+        place = spot.made(where)
+        workers.here("learn", place=place)
+        first = workers.run("publish", place=place, who=f"first{where}", rows=rows, version=0)
         assert "answer" in first, first
-        gate = Gate(folder / name, at)
-        given = {"place": place, "who": name, "rows": rows}
-        zombie = workers.start("publish", **given, version=2, gate=gate.order)
-        if not gate.wait(zombie):
+        for number, _ in tries:
+            at = taken[number % len(taken)]
+            name = f"{where}x{number}"
+            gate = Gate(folder / name, at)
+            given = {"place": place, "who": name, "rows": rows}
+            old, new = 2 * number + 1, 2 * number + 2
+            zombie = workers.start("publish", **given, version=old, gate=gate.order)
+            if not gate.wait(zombie):
+                told = zombie.wait()
+                raise AssertionError(f"it did not come to {at!r}: {told}")
+            zombie.send(signal.SIGSTOP)
+            retry = workers.run("publish", **given, version=new)
+            gate.open()
+            zombie.send(signal.SIGCONT)
             told = zombie.wait()
-            raise AssertionError(f"it did not come to {at!r}: {told}")
-        zombie.send(signal.SIGSTOP)
-        retry = workers.run("publish", **given, version=3)
-        gate.open()
-        zombie.send(signal.SIGCONT)
-        told = zombie.wait()
-        attack.check("answer" in retry, f"{number}, {at}: the retry: {retry.get('message')}")
-        found = seen(place)
-        attack.check(found == {3: rows}, f"{number}, {at}: rows by version: {found}")
-        if "answer" in told:
-            attack.note("that found the retry's rows" if found == {3: rows} else "OK")
-            attack.check(
-                told["answer"]["earlier"] or claims_what_stands(told, retry),
-                f"{number}, {at}: it claims that its rows stand there",
-            )
-        else:
-            attack.note("told to end")
-            attack.check(
-                "RetryError" in told.get("kinds", []), f"{number}, {at}: {told.get('message')}"
-            )
+            attack.check("answer" in retry, f"{number}, {at}: the retry: {retry.get('message')}")
+            found = spot.seen(place)
+            good = found == {new: rows}
+            attack.check(good, f"{number}, {at}: rows by version, {new} is right: {found}")
+            if "answer" in told:
+                attack.note("that found the retry's rows" if good else "OK")
+                attack.check(
+                    told["answer"]["earlier"] or claims_what_stands(told, retry),
+                    f"{number}, {at}: it claims that its rows stand there",
+                )
+            else:
+                attack.note("told to end")
+                kinds = told.get("kinds", [])
+                attack.check("RetryError" in kinds, f"{number}, {at}: {told.get('message')}")
+
+    attack.in_lanes(count or len(taken), spot.lanes if count else 1, lane)
+    attack.finish()
 
 
 def claims_what_stands(told: dict[str, Any], retry: dict[str, Any]) -> bool:
@@ -84,7 +85,7 @@ def claims_what_stands(told: dict[str, Any], retry: dict[str, Any]) -> bool:
     return len(etags) == 2 and etags[0] == etags[1] and None not in etags[0]
 
 
-SHAPES = {
+SHAPES: dict[str, tuple[int, str, Any]] = {
     "one object": (SMALL, "data.csv", None),
     "one large object": (LARGE, "data.csv", None),
     "parts": (SMALL, "", {"rows": 400}),
@@ -98,55 +99,14 @@ MOMENTS = ("begin", "middle", "end", "publish")
 def test_on_a_store(
     workers: Workers, place: tuple[str, dict[str, Any]], tmp_path: Path, shape: str, count: int
 ):
-    rows, name, parts = SHAPES[shape]
-    system, where = place
-    attack = Attack(PROMISE, HOW, f"{system}, {shape}")
-
-    def made(key: str) -> dict[str, Any]:
-        return {**where, "key": f"zombies/{key}/{name}", "parts": parts}
-
-    given = {"rows": rows, "moments": MOMENTS, "count": count}
-    check(workers, attack, made, in_store, tmp_path / "gates", **given)
-    attack.finish()
-
-
-MODES: dict[str, dict[str, Any]] = {
-    "replace": {"mode": "replace"},
-    "upsert": {"mode": "upsert", "keys": ["id"]},
-}
-IN_TABLES = ("begin", "middle", "end")
-COLUMNS = "id bigint primary key, version bigint, text text"
+    rows, *where = SHAPES[shape]
+    spot = objects(place, shape, *where)
+    check(workers, spot, tmp_path / "gates", rows=rows, moments=MOMENTS, count=count)
 
 
 @pytest.mark.parametrize("count", TABLES)
-@pytest.mark.parametrize("mode", MODES)
-def test_on_postgres(workers: Workers, postgres: Any, tmp_path: Path, mode: str, count: int):
-    attack = Attack(PROMISE, HOW, f"PostgreSQL, {mode}")
-    seen = in_table(lambda query: postgres.execute(query).fetchall())
-
-    def made(name: str) -> dict[str, Any]:
-        postgres.execute(f"CREATE TABLE {name} ({COLUMNS})")
-        return {"system": "postgres", "table": name, **MODES[mode]}
-
-    given = {"rows": SMALL, "moments": IN_TABLES, "count": count}
-    check(workers, attack, made, seen, tmp_path, **given)
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", TABLES)
-@pytest.mark.parametrize("mode", MODES)
-def test_on_mariadb(workers: Workers, mysql: Any, tmp_path: Path, mode: str, count: int):
-    attack = Attack(PROMISE, HOW, f"MariaDB, {mode}")
-
-    def made(name: str) -> dict[str, Any]:
-        mysql.query(f"CREATE TABLE {name} ({COLUMNS})")
-        return {"system": "mysql", "table": name, **MODES[mode]}
-
-    def ask(query: str) -> list[Any]:
-        with mysql.cursor() as cursor:
-            cursor.execute(query)
-            return list(cursor.fetchall())
-
-    given = {"rows": SMALL, "moments": IN_TABLES, "count": count}
-    check(workers, attack, made, in_table(ask), tmp_path, **given)
-    attack.finish()
+@pytest.mark.parametrize("mode", ["replace", "upsert"])
+@pytest.mark.parametrize("tables", ["PostgreSQL", "MariaDB"], indirect=True)
+def test_in_a_table(workers: Workers, tables: Tables, tmp_path: Path, mode: str, count: int):
+    moments = ("begin", "middle", "end")
+    check(workers, tables.spot(mode), tmp_path, rows=SMALL, moments=moments, count=count)
