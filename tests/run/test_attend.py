@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,10 @@ from processes import gone
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend, end
-from tradewind.run.backend import LogLine, Sight, Status, WorkFailedError
+from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend, end, recall_begun
+from tradewind.run.backend import History, LogLine, Sight, Status, WorkFailedError
 from tradewind.systems.process.backend import Command, ProcessBackend
+from tradewind.testing.function_backend import FunctionBackend
 
 OWNER = Owner("dag", "run", "task")
 
@@ -237,3 +240,49 @@ def test_trouble_that_stays_leaves_the_work_to_the_next_attempt(tmp_path, memory
     backend.failures = 0
     Attempt(backend, memory).run(script)
     assert ran.read_text() == "x\n"
+
+
+class Queued(FunctionBackend):
+    """Work that has to be begun by whoever finds it pending, on a system that forgets nothing."""
+
+    class Called(History):
+        def __init__(self) -> None:
+            self.name = ""
+
+        def note(self) -> str:
+            return self.name
+
+        def recall(self, note: str) -> None:
+            self.name = note
+
+    def __init__(self, called: str) -> None:
+        super().__init__()
+        self.history = self.Called()
+        self.history.name = called
+        self.waiting: set[str] = set()
+
+    def name_of(self, owner: Owner, number: int) -> str:
+        return f"{self.history.name}-{number}"
+
+    def start(self, owner: Owner, number: int, work: Any, *, tell: Mapping[str, str]) -> None:
+        self.waiting.add(self.name_of(owner, number))
+        self.begun = lambda: super(Queued, self).start(owner, number, work, tell=tell)
+
+    def look(self, name: str) -> Sight:
+        return Sight(Status.PENDING) if name in self.waiting else super().look(name)
+
+    def resume(self, name: str) -> None:
+        if name in self.waiting:
+            self.waiting.remove(name)
+            self.begun()
+
+
+def test_work_that_waits_its_turn_is_begun_and_known_by_what_its_attempt_recorded(memory):
+    first = Queued("written-at-noon")
+    done = attend(first, OWNER, lambda job: 7, log=print, memory=memory)
+    assert (done.name, done.result) == ("written-at-noon-1", "7")
+    assert memory[f"tradewind.{OWNER.digest}.begun"] == '"written-at-noon"'  # as in version 0.1
+    del memory[f"tradewind.{OWNER.digest}.done"]
+    retry = Queued("written-at-one")
+    recall_begun(retry, OWNER, memory)
+    assert retry.name_of(OWNER, 1) == "written-at-noon-1"

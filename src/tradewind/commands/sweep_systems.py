@@ -40,7 +40,7 @@ def listings(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[Left
     for name in arguments.sagemaker:
         for kind in _SAGEMAKER_KINDS:
             system = f"sagemaker {name} {kind.lower()}"
-            yield system, _work(system, lambda name=name, kind=kind: _sagemaker(name, kind))
+            yield system, _sagemaker(system, name, kind)
         yield f"sagemaker {name} deployments", _deployments(name)
     for uri in arguments.objects:
         yield _safe(uri), _objects(uri)
@@ -202,14 +202,16 @@ def _tables(uri: str) -> Iterator[Leftover]:
     yield from leftovers_of_tables(_safe(uri), connection)
 
 
-def _sagemaker(name: str, kind: str) -> Backend[Any]:
-    if name != "boto3":
-        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
-        opened: Backend[Any] = module.open_sagemaker(kind, name)
-        return opened
+def _sagemaker(system: str, name: str, kind: str) -> Iterator[Leftover]:
+    from tradewind.sweep.work import leftovers_of_work
     from tradewind.systems.sagemaker import backend as sagemaker
 
-    return sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
+    if name != "boto3":
+        module = importlib.import_module("tradewind.systems.sagemaker.airflow")
+        backend: sagemaker.SageMakerBackend = module.open_sagemaker(kind, name)
+    else:
+        backend = sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
+    yield from leftovers_of_work(system, backend, confirm=backend.confirm)
 
 
 def _deployments(name: str) -> Iterator[Leftover]:

@@ -144,6 +144,11 @@ class Flow:
             rows=lambda: self._rows,
         )
 
+    @property
+    def own_format(self) -> Format | None:
+        """The format that the data are in already; see `Source.own_format`."""
+        return self.source.own_format
+
     def passed_through(self, format: Format) -> Encoded | None:
         """Read bytes that the source's own system writes; None where it cannot.
 

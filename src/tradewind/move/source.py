@@ -47,6 +47,14 @@ class Source(ABC):
     """Which decoder gave what it has given last, for receipts: see `tradewind.move.native`. None
     where there is no choice of one."""
 
+    @property
+    def own_format(self) -> Format | None:
+        """The format that the data are in already, in which `encoded` passes them through.
+
+        None where their system has none, or writes any.
+        """
+        return None
+
     @abstractmethod
     def describe(self) -> str:
         """Name system and object in one line, without any secret: for messages and receipts."""

@@ -393,7 +393,7 @@ def _claim(
     failed = int(notes.get("failed") or 0)
     notes.recall_begun(backend)
     there = {piece.number: piece for piece in backend.list(owner)}
-    if backend.keeps_history and since is not None and notes.get("begun") is None:
+    if backend.history is not None and since is not None and notes.get("begun") is None:
         failed = max((failed, *(n for n, piece in there.items() if _is_older(piece, since))))
     last = max((failed, *there))
     if last > failed and there[last].sight.status is not Status.FAILED:
@@ -405,8 +405,7 @@ def _claim(
         if piece.sight.status is Status.FAILED or number <= failed:
             backend.remove(piece.name)
     number = last + 1
-    if backend.keeps_history:
-        notes.set("begun", json.dumps(backend.note()))
+    notes.begin(backend)
     try:
         backend.start(owner, number, work, tell=tell)
     except AlreadyStartedError:
@@ -461,7 +460,7 @@ class _Life:
             self._obey()
             try:
                 sight = self._backend.look(self._name)
-                if sight.status is Status.PENDING and self._backend.waits_its_turn:
+                if sight.status is Status.PENDING:
                     self._backend.resume(self._name)
                 self._read(wait=0 if sight.status.ended else min(wait, _ASK_SECONDS))
             except (RetryError, UnreachableError) as error:

@@ -21,6 +21,7 @@ __all__ = [
     "AlreadyStartedError",
     "Backend",
     "GoneError",
+    "History",
     "LogLine",
     "Piece",
     "Sight",
@@ -143,6 +144,23 @@ class Piece:
     task_run: str = ""
 
 
+class History:
+    """What a backend needs whose system lists work that has ended for good.
+
+    There an owner's work is not always this run's: a run may have been deleted, and made again
+    under its id. So an attempt records before it submits that it is about to, and the next attempt
+    reads the record. Where there is none, work that ended before the run began is not the run's.
+    This class records the mere fact; a subclass also what it has to know to find the work.
+    """
+
+    def note(self) -> str:
+        """Tell what the next attempt must know to find what this one is about to start."""
+        return ""
+
+    def recall(self, note: str) -> None:
+        """Take what an earlier attempt has recorded by `note`."""
+
+
 class Backend(ABC, Generic[WorkT]):
     """An outside system that runs work.
 
@@ -154,10 +172,9 @@ class Backend(ABC, Generic[WorkT]):
 
     name: str
     """What the system is called in messages, like ``docker``."""
-    keeps_history = False
-    """Whether work that has ended is listed for good: `remove` does not take it away."""
-    waits_its_turn = False
-    """Whether work that is pending has to be begun by `resume`, when nothing is in its way."""
+    history: History | None = None
+    """For a system that lists ended work for good, so that `remove` does not take it away; else
+    None."""
 
     log_is_exact = False
     """Whether `logs` gives every line once, so that who has read to its end knows the last one."""
@@ -197,7 +214,10 @@ class Backend(ABC, Generic[WorkT]):
         return f"on {self.name}"
 
     def resume(self, name: str) -> None:
-        """Begin what was claimed and not begun, as after a death in between; may be repeated.
+        """Begin what was claimed and not begun, unless something is in its way; may be repeated.
+
+        Called each time that work is found to be pending: its attempt may have died in between, or
+        it may have had to wait for its turn.
 
         Args:
             name: A piece of work that is pending. Systems where claim and start are one step have
@@ -288,27 +308,6 @@ class Backend(ABC, Generic[WorkT]):
             owner: Who is about to start.
         """
         return self.list()
-
-    def note(self) -> str:
-        """Tell what the next attempt must know to find what this one is about to start.
-
-        Asked where `keeps_history`; `list` of another backend knows it by `recall`.
-        """
-        return ""
-
-    def recall(self, note: str) -> None:
-        """Take what an earlier attempt has told by `note`."""
-
-    def confirm(self, piece: Piece) -> Piece | None:
-        """Make sure whose a piece of work is, where `list` tells by its name alone.
-
-        Args:
-            piece: As `list` tells it.
-
-        Returns:
-            It, with its title; None where Tradewind has not made it.
-        """
-        return piece
 
 
 def join_last(lines: Iterable[LogLine], *, where: str) -> str | None:

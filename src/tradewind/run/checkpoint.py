@@ -90,9 +90,14 @@ class Notes:
         self._memory.set(self._prefix + key, value)
 
     def recall_begun(self, backend: Backend[WorkT]) -> None:
-        """Hand a backend that keeps history what an earlier attempt has begun."""
-        if backend.keeps_history and (begun := self.get("begun")) is not None:
-            backend.recall(json.loads(begun))
+        """Hand a backend with a history what an earlier attempt has recorded before it began."""
+        if backend.history is not None and (begun := self.get("begun")) is not None:
+            backend.history.recall(json.loads(begun))
+
+    def begin(self, backend: Backend[WorkT]) -> None:
+        """Record, for a backend with a history, that this attempt is about to start work."""
+        if backend.history is not None:
+            self.set("begun", json.dumps(backend.history.note()))
 
     def outcome(self) -> Outcome | None:
         """Give what an earlier attempt has collected."""

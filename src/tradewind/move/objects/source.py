@@ -144,6 +144,11 @@ class ObjectSource(Source):
             )
         return cls(store, key, **keywords)
 
+    @property
+    def own_format(self) -> Format | None:
+        """The format that was given, with its options."""
+        return self.format
+
     def describe(self) -> str:
         """Name the key, prefix or glob."""
         return self.store.uri(self.key)

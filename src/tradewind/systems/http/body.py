@@ -63,6 +63,11 @@ class HttpBodySource(Source):
         self.check_bytes = check_bytes
         self.format = format
 
+    @property
+    def own_format(self) -> Format | None:
+        """The format of the body, with its options."""
+        return self.format
+
     def describe(self) -> str:
         """Name the API and the path."""
         return f"HTTP API at {masked(self.connection.url(self.path))}"

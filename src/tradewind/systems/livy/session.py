@@ -60,8 +60,6 @@ class LivySessionBackend(RestJobBackend):
         kind: Of the sessions, one of `KINDS`.
     """
 
-    waits_its_turn = True
-
     def __init__(
         self, connection: RestConnection, *, code: str | None = None, kind: str = "pyspark"
     ) -> None:

@@ -331,7 +331,7 @@ class Load:
         from tradewind.move.formats.csv import CsvFormat
 
         asked = [CsvFormat()]
-        own = getattr(flow.source, "format", None)
+        own = flow.own_format
         if isinstance(own, CsvFormat) and own not in asked:
             asked.append(own)
         for format in asked:

@@ -23,7 +23,15 @@ from typing import Any
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    History,
+    LogLine,
+    Piece,
+    Sight,
+    Status,
+)
 from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
@@ -90,6 +98,19 @@ PROCESSING = JobKind("ProcessingJob", "/aws/sagemaker/ProcessingJobs", variables
 TUNING = JobKind("HyperParameterTuningJob", None, name_limit=32)
 
 
+class _Called(History):
+    """What the job is called: a template that tells the time would call it otherwise."""
+
+    def __init__(self, backend: SageMakerBackend) -> None:
+        self._backend = backend
+
+    def note(self) -> str:
+        return self._backend.called
+
+    def recall(self, note: str) -> None:
+        self._backend.called = note
+
+
 class SageMakerBackend(Backend[Work]):
     """Runs jobs of one kind; the work is the request that creates one, without its name.
 
@@ -112,7 +133,6 @@ class SageMakerBackend(Backend[Work]):
     """
 
     name = "sagemaker"
-    keeps_history = True
 
     def __init__(
         self,
@@ -130,7 +150,8 @@ class SageMakerBackend(Backend[Work]):
             session, noun="job", client_options=client_options, clients=clients
         )
         self.kind = kind
-        self._called = called
+        self.called = called
+        self.history = _Called(self)
         self._rename = rename
         self._model = {"rename": rename_model, "keep": keep_model}
         self._seen: dict[tuple[str, int], str] = {}
@@ -138,15 +159,7 @@ class SageMakerBackend(Backend[Work]):
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell a name: letters, digits and hyphens."""
         there = self._seen.get((owner.digest, number))
-        return there or spelled(self._called, owner, number, limit=self.kind.name_limit)
-
-    def note(self) -> str:
-        """Tell what the job is called: a template that tells the time would call it otherwise."""
-        return self._called
-
-    def recall(self, note: str) -> None:
-        """Call the job as an earlier attempt has called it."""
-        self._called = note
+        return there or spelled(self.called, owner, number, limit=self.kind.name_limit)
 
     def about(self, work: Work) -> str:
         """Name kind and region."""
@@ -169,7 +182,7 @@ class SageMakerBackend(Backend[Work]):
         if told := {name: text[: kind.variable_length] for name, text in [*tell.items()][:room]}:
             request["Environment"] = {**told, **given}
         name = self.name_of(owner, number)
-        if self._called and number == 1 and self._create(self._called, request, owner, number):
+        if self.called and number == 1 and self._create(self.called, request, owner, number):
             return
         if not self._create(name, request, owner, number):
             raise AlreadyStartedError(f"{api.where}: the job {name} was created before.")
@@ -343,20 +356,20 @@ class SageMakerBackend(Backend[Work]):
                 digest, number = (match[1], int(match[2])) if match else ("", 0)
                 yield self._piece(one, digest, "", number)
             return
-        if self._called and (told := self._describe(self._called)) is not None:
+        if self.called and (told := self._describe(self.called)) is not None:
             tags = self._api.tags(told[f"{word}Arn"])
             if tags.get(OWNER) == owner.digest:
                 yield self._own(told, owner, int(tags[NUMBER]))
         which = {"NameContains": owner.digest}
         for one in self._api.pages("its jobs", operation, self.kind.summaries, **which):
             match = NAME.search(one[f"{word}Name"])
-            if match and match[1] == owner.digest and one[f"{word}Name"] != self._called:
+            if match and match[1] == owner.digest and one[f"{word}Name"] != self.called:
                 yield self._own(one, owner, int(match[2]))
 
     def former(self, owner: Owner) -> Iterator[Piece]:
         """List what is in progress under names that begin as this owner's do; tags say whose."""
         which = {"StatusEquals": "InProgress"}
-        begin = self._called or self.name_of(owner, 1).rpartition(owner.digest)[0]
+        begin = self.called or self.name_of(owner, 1).rpartition(owner.digest)[0]
         if begin:
             which["NameContains"] = begin[: self.kind.name_limit]
         pages = self._api.pages(

@@ -27,7 +27,15 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    History,
+    LogLine,
+    Piece,
+    Sight,
+    Status,
+)
 from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
@@ -96,8 +104,7 @@ class DeploymentBackend(Backend[Deployment]):
     """
 
     name = "sagemaker"
-    keeps_history = True
-    waits_its_turn = True
+    history = History()
 
     def __init__(
         self,

@@ -28,7 +28,15 @@ from typing import Any, Protocol
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    History,
+    LogLine,
+    Piece,
+    Sight,
+    Status,
+)
 from tradewind.run.words import in_words
 from tradewind.systems.http.job_server import RestConnection
 from tradewind.systems.yarn.logs import YarnLogs
@@ -101,7 +109,7 @@ class YarnBackend(Backend[YarnWork]):
     """
 
     name = "yarn"
-    keeps_history = True
+    history = History()
 
     def __init__(
         self,

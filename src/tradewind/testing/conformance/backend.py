@@ -111,9 +111,13 @@ class BackendConformance:
     def test_a_name_stays_taken_when_its_work_has_ended(
         self, backend: Backend[Any], start: Any
     ) -> None:
-        until_ended(backend, start("true"))
+        name = start("echo once")
+        until_ended(backend, name)
         with pytest.raises(AlreadyStartedError):
             start("true")
+        backend.resume(name)  # it is for what was claimed and never begun
+        assert backend.look(name).status is Status.SUCCEEDED
+        assert [line.text for line in backend.logs(name, None, wait=0)] == ["once"]
 
     def test_of_many_that_start_at_the_same_instant_one_does(
         self, backend: Backend[Any], owner: Owner, start: Any
