@@ -1,7 +1,7 @@
 """Count the lines of Python by folder, of the work tree or of two commits side by side.
 
-    python scripts/lines.py                    # src/ as it is now
-    python scripts/lines.py f7f0281~1 HEAD     # before the systems got folders of their own, and now
+python scripts/lines.py                    # src/ as it is now
+python scripts/lines.py f7f0281~1 HEAD     # before each system got a folder, and now
 """
 
 from __future__ import annotations
