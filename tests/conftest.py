@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("tradewind.testing")
 
 import emulators
 from mysql_client import need_mysql_client
+from tls_cases import Pki
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
 from tradewind.local.system import find_systems
@@ -66,3 +67,9 @@ def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emul
     """A running S3 server that knows more of S3 than the local one does."""
     with emulators.versity(tmp_path_factory.mktemp("versity")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Authorities of the tests' own, and certificates."""
+    return Pki.made(tmp_path_factory.mktemp("pki"))

@@ -22,6 +22,7 @@ _BASE = {
     "tradewind.redaction",
     "tradewind.registry",
     "tradewind.system",
+    "tradewind.tls",
 }
 
 #: Who may import whom: a room, and the rooms it may use besides itself. Longest name wins.
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "tradewind.redaction": {"tradewind.errors"},
     "tradewind.json_path": {"tradewind.errors"},
     "tradewind.system": set(),
+    "tradewind.tls": {"tradewind.errors"},
     "tradewind.registry": {"tradewind.errors", "tradewind.system"},
     "tradewind.move": _BASE,
     "tradewind.run": _BASE,

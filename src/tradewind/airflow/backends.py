@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import SetupError
 
 if TYPE_CHECKING:
-    import ssl
-
     from tradewind.run.backend import Backend
     from tradewind.systems.docker.engine import RegistryLogin
 
@@ -91,28 +89,41 @@ def open_docker(
     """Make the backend of a Docker engine, the first one that answers.
 
     Args:
-        docker_url: Its address, or several; ``DOCKER_HOST`` or the usual socket when not given.
+        docker_url: Its address, or several; ``DOCKER_HOST``, with ``DOCKER_TLS_VERIFY`` and
+            ``DOCKER_CERT_PATH``, or the usual socket when not given.
         api_version: Of the engine's API; ``auto`` or None for its own.
         timeout: Of an answer, in seconds.
         tls_ca_cert: File with the certificate authority of the engine.
         tls_client_cert: File with this client's certificate.
         tls_client_key: File with its key.
         tls_verify: Whether the engine's certificate is checked.
-        tls_hostname: False does not compare its name.
+        tls_hostname: The name that it must have instead of the host's; False does not compare it.
         say: Takes a line for each step of a pull.
 
     Raises:
         SetupError: None of them answers.
     """
     from tradewind.systems.docker.backend import DockerBackend, Engine
+    from tradewind.systems.docker.tls import context_of_environment, engine_context
 
     urls = docker_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    tls = _tls(tls_ca_cert, tls_client_cert, tls_client_key, tls_verify, tls_hostname)
+    tls = engine_context(
+        tls_ca_cert,
+        tls_client_cert,
+        tls_client_key,
+        verify=tls_verify,
+        check_hostname=tls_hostname is not False,
+    )
+    if tls is None and not docker_url and isinstance(urls, str):
+        tls = context_of_environment(urls)
+    server_name = tls_hostname if isinstance(tls_hostname, str) else None
     refused: list[str] = []
     for url in [urls] if isinstance(urls, str) else urls:
         # "unix://var/run/docker.sock", with two slashes, is how the official operator spells it.
         address = url.replace("unix://var/", "unix:///var/")
-        engine = Engine(address, tls=tls, api_version=api_version, timeout=timeout)
+        engine = Engine(
+            address, tls=tls, api_version=api_version, timeout=timeout, server_name=server_name
+        )
         try:
             engine.ask("GET", "/_ping", what="a sign of life")
         except SetupError as error:
@@ -121,27 +132,6 @@ def open_docker(
             continue
         return DockerBackend(engine, say=say)
     raise SetupError(" ".join(refused))
-
-
-def _tls(
-    ca: str | None, certificate: str | None, key: str | None, verify: bool, hostname: Any
-) -> ssl.SSLContext | None:
-    if not (ca and certificate and key):
-        return None
-    import ssl
-
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SetupError(
-            f"Docker: the TLS files {ca}, {certificate}, {key} cannot be used: {error}."
-        ) from error
-    if hostname is False or not verify:
-        context.check_hostname = False
-    if not verify:
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def registry_login(docker_conn_id: str | None) -> RegistryLogin | None:

@@ -36,6 +36,7 @@ class SparkConnection:
         managers: Addresses of YARN's ResourceManagers.
         log_server: Address of the server of YARN's aggregated logs.
         verify: Whether, or by which file, certificates of YARN are checked.
+        cert: File of the client's certificate for YARN, or that and the file of its key.
         login: Whom an unsecured YARN takes this client for, or who logs in.
         password: With it, YARN is asked with HTTP's basic authentication.
     """
@@ -53,6 +54,7 @@ class SparkConnection:
     managers: tuple[str, ...]
     log_server: str | None
     verify: bool | str
+    cert: str | tuple[str, str] | None
     login: str | None
     password: str | None
 
@@ -69,6 +71,7 @@ def read_spark_connection(conn_id: str, *, has_keytab: bool = False) -> SparkCon
         InputError: It says what cannot be.
     """
     from tradewind.airflow.connections import find_connection
+    from tradewind.systems.http.airflow import as_cert, as_verify
 
     connection = find_connection(conn_id)
     extra = connection.extra_dejson
@@ -107,7 +110,8 @@ def read_spark_connection(conn_id: str, *, has_keytab: bool = False) -> SparkCon
         ui_port=_port(conn_id, extra, "ui-port", 8080),
         managers=tuple(_url(address) for address in addresses if address.strip()),
         log_server=extra.get("yarn_log_server_address") or None,
-        verify=extra.get("yarn_rm_verify", True),
+        verify=as_verify(extra.get("yarn_rm_verify", True)),
+        cert=as_cert(extra.get("yarn_rm_cert")),
         login=connection.login or None,
         password=connection.password or None,
     )
@@ -166,7 +170,8 @@ def open_yarn(
     elif kerberos:
         given = _http_auth(_kerberos())
     managers = [
-        RestConnection(address, auth=given, verify=found.verify) for address in found.managers
+        RestConnection(address, auth=given, verify=found.verify, cert=found.cert)
+        for address in found.managers
     ]
     user = None if given is not None else found.login
     return YarnBackend(managers, user=user, log_server=found.log_server, say=say, give_up=give_up)

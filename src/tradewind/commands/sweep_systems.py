@@ -71,8 +71,9 @@ def _work(system: str, open_backend: Any) -> Iterator[Leftover]:
 
 def _docker(uri: str) -> Backend[Any]:
     from tradewind.systems.docker.backend import DockerBackend, Engine
+    from tradewind.systems.docker.tls import context_of_environment
 
-    return DockerBackend(Engine(uri))
+    return DockerBackend(Engine(uri, tls=context_of_environment(uri)))
 
 
 def _ssh(name: str) -> Backend[Any]:
@@ -130,6 +131,7 @@ def _livy(name: str, kind: str) -> Backend[Any]:
 
 def _rest_connection(uri: str) -> RestConnection:
     from tradewind.systems.http.backend import RestConnection
+    from tradewind.systems.http.tls import tls_files
 
     if split_uri(uri, "sweep", "http://host:port").password:
         raise InputError(
@@ -137,7 +139,7 @@ def _rest_connection(uri: str) -> RestConnection:
             "connection for it and name that."
         )
     # What a Livy with protection against forged requests asks for.
-    return RestConnection(uri, headers={"X-Requested-By": "tradewind"})
+    return RestConnection(uri, headers={"X-Requested-By": "tradewind"}, **tls_files())
 
 
 def _http_jobs(name: str, api: str) -> Backend[Any]:

@@ -14,17 +14,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
 import postgres_server
 from certificates import Authority
 from mysql_client import need_mysql_client
+from tls_cases import Files, Pki, check_tls
+from tls_front import reach
 from tradewind.doctor import Check
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.doctor import checks as postgres_checks
 from tradewind.systems.postgres.session import Session as PostgresSession
 
@@ -255,6 +259,49 @@ def test_postgres_verifies_who_it_is(
             encrypted(host, sslmode="verify-full", sslrootcert=str(root))
         assert str(postgres.connection.password) not in str(told.value)
         assert isinstance(told.value, SetupError)
+
+
+def test_postgres_by_every_interface(
+    local_postgres: Systems, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a URI, by the environment, by a connection of Airflow: wrong files send nothing."""
+    from airflow.sdk import Connection
+
+    from tradewind.systems.postgres.airflow import connection_of
+
+    place = postgres_server.connection_to(local_postgres)
+
+    def asks_for_tls(link: socket.socket) -> None:
+        assert link.recv(8) == b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # SSLRequest
+        link.sendall(b"S")
+
+    def answers(place: PostgresConnection) -> bool:
+        with PostgresSession(place, name="tls") as session:
+            return session.fetch("SELECT 1")[0][0] == 1
+
+    def options(authority: Path, own: Files | None) -> dict[str, str]:
+        given = zip(("sslcert", "sslkey"), map(str, own or ()), strict=False)
+        return {"sslmode": "verify-full", "sslrootcert": str(authority), **dict(given)}
+
+    def by_uri(host: str, port: int, authority: Path, own: Files | None) -> object:
+        given = urlencode(options(authority, own))
+        login = f"{place.user}:{quote(place.password or '', safe='')}"
+        uri = f"postgresql://{login}@{host}:{port}/{place.database}?{given}"
+        return answers(PostgresConnection.from_uri(uri))
+
+    def by_environment(host: str, port: int, authority: Path, own: Files | None) -> object:
+        with monkeypatch.context() as patch:
+            for name, value in options(authority, own).items():
+                patch.setenv(f"PG{name.upper()}", value)
+            return answers(replace(place, host=host, port=port))
+
+    def by_airflow(host: str, port: int, authority: Path, own: Files | None) -> object:
+        given = {"login": place.user, "password": place.password, "schema": place.database}
+        given |= {"host": host, "port": port, "extra": json.dumps(options(authority, own))}
+        return answers(connection_of(Connection(conn_id="p", conn_type="postgres", **given)))
+
+    for use in (by_uri, by_environment, by_airflow):
+        check_tls(pki, reach(place.port), use, trust="as sslrootcert", greet=asks_for_tls)
 
 
 def test_the_doctor_reads_the_certificate_of_postgres(

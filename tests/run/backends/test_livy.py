@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from livy_server import LivyServer, livy_server
 from spark_cluster import needs_spark, spark_home
+from tls_cases import Files, Pki, check_tls, http_environment, nothing_swept
+from tls_front import reach
+from tradewind.airflow.rest_backends import open_livy
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
@@ -216,3 +221,33 @@ def test_a_wrong_prefix_and_a_wrong_port_are_told(livy):
         with pytest.raises(SetupError, match=message):
             list(backend.list(OWNER))
         backend.close()
+
+
+def test_over_tls(
+    livy: LivyServer, batch, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By a URI and the environment as by a connection of Airflow; wrong files send nothing."""
+
+    def done(backend) -> bool:
+        outcome = attend(
+            backend, Owner("d", "r", "tls"), batch("echo hello"), log=lambda _: None,
+            memory=Notebook(),
+        )  # fmt: skip
+        backend.close()
+        return outcome is not None
+
+    def by_airflow(host: str, port: int, authority: Path, own: Files | None) -> object:
+        extra = {"verify": str(authority), "cert": list(map(str, own or ()))}
+        given = {"conn_type": "livy", "host": f"https://{host}", "port": port, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_OVER_TLS", json.dumps(given))
+        return done(open_livy("over_tls"))
+
+    def by_uri(host: str, port: int, authority: Path, own: Files | None) -> object:
+        with monkeypatch.context() as patch:
+            http_environment(patch, authority, own)
+            return nothing_swept("livy", f"https://{host}:{port}")
+
+    port = urlsplit(livy.url).port
+    assert port is not None
+    for use in (by_airflow, by_uri):
+        check_tls(pki, reach(port), use, trust="certificate as verify")

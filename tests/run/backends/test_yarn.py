@@ -16,12 +16,16 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from killing import Worker, spread
 from processes import gone
 from spark_cluster import PYTHON, QUICK, needs_spark, spark_environment, spark_home
+from tls_cases import Files, Pki, check_tls, http_environment, nothing_swept
+from tls_front import reach
+from tradewind.airflow.spark_backends import open_yarn
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
@@ -606,3 +610,32 @@ def test_names_are_tags():
     assert name.startswith("tradewind-d")
     assert name.endswith(f"-{long.digest}-12")
     backend.close()
+
+
+def test_over_tls(cluster: YarnCluster, pki: Pki, monkeypatch: pytest.MonkeyPatch):
+    """By a URI and the environment as by a connection of Airflow; wrong files send nothing."""
+
+    def by_airflow(host: str, port: int, authority: Path, own: Files | None) -> object:
+        extra = {
+            "yarn_resourcemanager_webapp_address": f"https://{host}:{port}",
+            "yarn_rm_verify": str(authority),
+            "yarn_rm_cert": list(map(str, own or ())),
+        }
+        given = {"conn_type": "spark", "host": "yarn", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_OVER_TLS", json.dumps(given))
+        backend = open_yarn("over_tls")
+        try:
+            return list(backend.list(Owner("nobody's", "run", "task"))) == []
+        finally:
+            backend.close()
+
+    def by_uri(host: str, port: int, authority: Path, own: Files | None) -> object:
+        with monkeypatch.context() as patch:
+            http_environment(patch, authority, own)
+            nothing_swept("yarn", f"https://{host}:{port}")  # but what other tests may have left
+            return True
+
+    port = urlsplit(cluster.url).port
+    assert port is not None
+    for use in (by_airflow, by_uri):
+        check_tls(pki, reach(port), use, trust="certificate as verify")

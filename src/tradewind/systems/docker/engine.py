@@ -21,6 +21,8 @@ from tradewind.errors import InputError, MissingExtraError, RetryError, SetupErr
 from tradewind.redaction import keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
 from tradewind.run.backend import UnreachableError
 from tradewind.systems.docker.tail import Connection, Tail
+from tradewind.systems.docker.tls import OWN, TRUST
+from tradewind.tls import refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -92,6 +94,7 @@ class Engine:
         tls: For TLS, what `ssl.create_default_context` gives, with the client's certificate.
         api_version: Like ``1.41``; the engine's own when not given.
         timeout: How long an answer may take, in seconds.
+        server_name: The name that the engine's certificate must have, instead of the host's.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Engine:
         tls: ssl.SSLContext | None = None,
         api_version: str | None = None,
         timeout: float = 60.0,
+        server_name: str | None = None,
     ) -> None:
         try:
             import httpx
@@ -113,7 +117,6 @@ class Engine:
         """The engine's address, for messages."""
         self.is_podman = False
         """Whether its last answer was podman's."""
-        self._tls = tls
         if scheme_of(url) not in ("unix", "tcp", "http", "https"):
             raise SetupError(
                 f"Docker: {self.url!r} is no address of an engine. Use "
@@ -123,6 +126,10 @@ class Engine:
         prefix = f"/v{api_version.removeprefix('v')}" if api_version not in (None, "auto") else ""
         self._prefix = prefix
         transport = None
+        if tls is None and parts.scheme == "https":
+            tls = ssl.create_default_context()
+        self._tls = tls
+        self._extensions = {"sni_hostname": server_name} if server_name and tls else {}
         if parts.scheme == "unix":
             transport = httpx.HTTPTransport(uds=parts.path, retries=1)
             base = f"http://engine{prefix}"
@@ -174,7 +181,9 @@ class Engine:
         tries = _TRIES if method in ("GET", "PUT") else 1
         for attempt in range(1, tries + 1):
             with self._named(what):
-                response = self._client.request(method, path, **request)
+                response = self._client.request(
+                    method, path, extensions=self._extensions, **request
+                )
             if response.status_code < 500 or attempt == tries:
                 break
             time.sleep(0.1 * attempt)
@@ -188,7 +197,10 @@ class Engine:
         self, method: str, path: str, *, what: str, **request: Any
     ) -> Iterator[httpx.Response]:
         """Send a request whose answer is read in pieces; see `ask`."""
-        with self._named(what), self._client.stream(method, path, **request) as response:
+        with (
+            self._named(what),
+            self._client.stream(method, path, extensions=self._extensions, **request) as response,
+        ):
             if response.status_code >= 300:
                 self._raise(response.status_code, response.read(), what, response.headers)
             yield response
@@ -206,9 +218,8 @@ class Engine:
             parts.hostname or "engine",
             parts.port,
             unix=parts.path if parts.scheme == "unix" else None,
-            tls=ssl.create_default_context()
-            if parts.scheme == "https" and self._tls is None
-            else self._tls,
+            tls=self._tls,
+            server_name=self._extensions.get("sni_hostname"),
         )
 
         def refuse(status: int, body: bytes) -> None:
@@ -285,15 +296,22 @@ class Engine:
         try:
             yield
         except httpx.ConnectError as error:
+            self._refuse_tls(error, what)
             raise UnreachableError(
                 f"Docker at {self.url}: it cannot be reached for {what} ({error}). Start the "
                 "engine, check the address, and let this account use its socket."
             ) from error
         except httpx.HTTPError as error:
+            # An engine that wants a certificate of the client says so when it is asked.
+            self._refuse_tls(error, what)
             raise RetryError(
                 f"Docker at {self.url}: the connection broke at {what} "
                 f"({type(error).__name__}: {error})."
             ) from error
+
+    def _refuse_tls(self, error: Exception, what: str) -> None:
+        if (text := refusal(error, trust=TRUST, own=OWN)) is not None:
+            raise SetupError(f"Docker at {self.url}: TLS failed for {what}: {text}.") from error
 
     def _raise(
         self,

@@ -55,7 +55,7 @@ class DockerOperator(WorkOperator):
         tls_client_cert: File with this client's certificate.
         tls_client_key: File with its key.
         tls_verify: Whether the engine's certificate is checked.
-        tls_hostname: False does not compare its name.
+        tls_hostname: The name that it must have instead of the host's; False does not compare it.
         tls_ssl_version: Has no effect: client and engine agree on the best they have.
         mount_tmp_dir: Gives the container a volume of its own at `tmp_dir`, named by
             ``AIRFLOW_TMP_DIR``, which is removed with it. It belongs to the engine, not to the

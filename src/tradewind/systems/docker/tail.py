@@ -25,11 +25,18 @@ class Connection(http.client.HTTPConnection):
     """A connection for one request, to a socket or a port, with or without TLS."""
 
     def __init__(
-        self, host: str, port: int | None, *, unix: str | None, tls: ssl.SSLContext | None
+        self,
+        host: str,
+        port: int | None,
+        *,
+        unix: str | None,
+        tls: ssl.SSLContext | None,
+        server_name: str | None = None,
     ) -> None:
         super().__init__(host, port, timeout=_CONNECT_SECONDS)
         self._unix = unix
         self._context = tls
+        self._server_name = server_name or host
 
     def connect(self) -> None:
         """Connect to the socket or the port."""
@@ -40,7 +47,7 @@ class Connection(http.client.HTTPConnection):
         else:
             super().connect()
             if self._context is not None:
-                self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+                self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server_name)
         self.sock.settimeout(None)
 
 

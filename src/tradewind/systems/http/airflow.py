@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tradewind.systems.http.connection import HttpConnection
 
-__all__ = ["connection_of", "http_connection"]
+__all__ = ["as_cert", "as_verify", "connection_of", "http_connection"]
 
 
 def connection_of(
@@ -80,10 +80,9 @@ def http_connection(
         options.setdefault("read_timeout", float(read))
     verify = asked.get("verify", asked.get("verify_ssl"))
     if verify is not None:
-        options["verify"] = verify
-    if asked.get("cert") is not None:
-        cert = asked["cert"]
-        options["cert"] = tuple(cert) if isinstance(cert, list) else cert
+        options["verify"] = as_verify(verify)
+    if (cert := as_cert(asked.get("cert"))) is not None:
+        options["cert"] = cert
     redirects = asked.get("max_redirects")
     if asked.get("allow_redirects") is False:
         redirects = 0
@@ -114,6 +113,27 @@ _OPTIONS = _IGNORED | {
     "verify",
     "verify_ssl",
 }
+
+
+def as_verify(verify: Any) -> bool | str:
+    """Read a ``verify`` of an extra, where ``"false"`` is a word as often as it is a value."""
+    if isinstance(verify, str) and verify.strip().lower() in ("true", "false"):
+        return verify.strip().lower() == "true"
+    return verify if isinstance(verify, str) else bool(verify)
+
+
+def as_cert(cert: Any) -> str | tuple[str, str] | None:
+    """Read a ``cert`` of an extra: a file, or a list of that and the file of the key."""
+    if not cert:
+        return None
+    if isinstance(cert, str):
+        return cert
+    files = tuple(map(str, cert))
+    if len(files) != 2:
+        raise InputError(
+            f"cert names {len(files)} files. Give one with certificate and key, or a list of both."
+        )
+    return files[0], files[1]
 
 
 def _base_url(connection: Any) -> str:

@@ -85,8 +85,8 @@ class HttpConnection:
         headers: Sent with each request.
         params: Query parameters sent with each request.
         auth: User and password, `BearerAuth`, `HeaderAuth`, or any `httpx.Auth`.
-        verify: Whether and by what to check the server's certificate: a bool, the path of a bundle,
-            or a context.
+        verify: Whether and by what to check the server's certificate: a bool, the path of a bundle
+            or of a folder of certificates, or a context.
         cert: Path of a client certificate, or that and the path of its key.
         proxy: Address of a proxy; the environment's when not given.
         connect_timeout: Seconds until a connection stands.
@@ -130,6 +130,7 @@ class HttpConnection:
 
         ``TRADEWIND_HTTP_TOKEN`` is a bearer token; ``TRADEWIND_HTTP_USER`` and
         ``TRADEWIND_HTTP_PASSWORD`` are those of basic authentication, the user may be in the URI.
+        Files of TLS come from there too, see `tradewind.systems.http.tls.tls_files`.
 
         Raises:
             InputError: It is no address.
@@ -137,14 +138,17 @@ class HttpConnection:
         parts = split_uri(uri, "HTTP API", "https://host/path")
         host = parts.netloc.rpartition("@")[2]
         base = urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+        from tradewind.systems.http.tls import tls_files
+
+        tls = tls_files()
         token = os.environ.get("TRADEWIND_HTTP_TOKEN")
         if token:
-            return cls(base, auth=BearerAuth(token))
+            return cls(base, auth=BearerAuth(token), **tls)
         user = os.environ.get("TRADEWIND_HTTP_USER") or urllib.parse.unquote(parts.username or "")
         password = os.environ.get("TRADEWIND_HTTP_PASSWORD") or urllib.parse.unquote(
             parts.password or ""
         )
-        return cls(base, auth=(user, password) if user else None)
+        return cls(base, auth=(user, password) if user else None, **tls)
 
     @property
     def origin(self) -> tuple[str, str, int]:

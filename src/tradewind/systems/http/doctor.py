@@ -13,7 +13,8 @@ from tradewind.doctor import Check, clock, failed, is_local, reach, tls
 from tradewind.errors import TradewindError
 from tradewind.systems.http.calls import Call, Streamed
 from tradewind.systems.http.connection import HttpConnection, Retries, masked
-from tradewind.systems.http.session import HttpSession, _context
+from tradewind.systems.http.session import HttpSession
+from tradewind.systems.http.tls import tls_context
 
 __all__ = ["checks"]
 
@@ -60,7 +61,7 @@ def checks(settings: HttpConnection | str, named: str, timeout: float) -> Iterat
 
 
 def _trusted(given: HttpConnection) -> ssl.SSLContext:
-    context = _context(given)
+    context = tls_context(given, "HTTP API")
     if isinstance(context, ssl.SSLContext):
         return context
     # As httpx does for a bool.

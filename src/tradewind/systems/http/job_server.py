@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.redaction import HIDDEN, keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
+from tradewind.systems.http.tls import OWN, TRUST, tls_context
+from tradewind.tls import refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -87,7 +89,7 @@ class JobServer:
         self._client = httpx.Client(
             headers=dict(connection.headers),
             auth=connection.auth,
-            verify=_tls(connection, self.where),
+            verify=tls_context(connection, self.where),
             proxy=connection.proxy,
             timeout=httpx.Timeout(connection.read_timeout, connect=connection.connect_timeout),
         )
@@ -207,6 +209,7 @@ class JobServer:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            self._refuse_tls(error, what)
             text = f"{self.where}: it cannot be reached for {what} ({error or 'no answer'})."
             if self._reached:
                 # It was there a moment ago: it is being started anew, say.
@@ -215,6 +218,8 @@ class JobServer:
                 f"{text} Start it, and check host, port, scheme and TLS of the connection."
             ) from error
         except httpx.HTTPError as error:
+            # A server that wants a certificate of the client says so when it is asked.
+            self._refuse_tls(error, what)
             raise LostAnswerError(
                 f"{self.where}: the connection broke at {what} ({type(error).__name__}: {error})."
             ) from error
@@ -223,6 +228,10 @@ class JobServer:
             raise SetupError(
                 f"{self.where}: {what}: it is no HTTP address ({type(error).__name__}). Correct it."
             ) from None
+
+    def _refuse_tls(self, error: Exception, what: str) -> None:
+        if (text := refusal(error, trust=TRUST, own=OWN)) is not None:
+            raise SetupError(f"{self.where}: TLS failed for {what}: {text}.") from error
 
     @contextmanager
     def stream(
@@ -312,19 +321,3 @@ def _seconds_asked(text: str | None) -> float | None:
 def _plain(url: str) -> str:
     """Show a URL without user, password and query."""
     return shown_uri(url).partition("?")[0].replace(f"{HIDDEN}@", "")
-
-
-def _tls(connection: RestConnection, where: str) -> bool | ssl.SSLContext:
-    verify, cert = connection.verify, connection.cert
-    if isinstance(verify, ssl.SSLContext) or (isinstance(verify, bool) and cert is None):
-        return verify
-    try:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-        if verify is False:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if cert is not None:
-            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
-    except (OSError, ssl.SSLError) as error:
-        raise SetupError(f"{where}: the TLS files cannot be used: {error}.") from error
-    return context

@@ -23,6 +23,8 @@ from tradewind.systems.http.connection import (
     masked,
     origin,
 )
+from tradewind.systems.http.tls import OWN, TRUST, tls_context
+from tradewind.tls import refusal
 
 if TYPE_CHECKING:
     import httpx
@@ -52,7 +54,7 @@ class HttpSession:
         self._next = 0.0
         try:
             self._client = httpx.Client(
-                verify=_context(connection),
+                verify=tls_context(connection, f"HTTP API at {masked(connection.base_url)}"),
                 proxy=connection.proxy,
                 timeout=httpx.Timeout(
                     connection.read_timeout,
@@ -63,7 +65,7 @@ class HttpSession:
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             raise SetupError(
                 f"HTTP API at {masked(connection.base_url)}: the connection's settings are wrong "
-                f"({connection.conceal(str(error))}). Correct verify, cert or proxy."
+                f"({connection.conceal(str(error))}). Correct the proxy or the address."
             ) from None
 
     def __enter__(self) -> Self:
@@ -222,11 +224,7 @@ class HttpSession:
             done = True  # read to its end, or a stream's to close
             return result
         except (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout) as error:
-            if "CERTIFICATE" in str(error).upper() or "SSL" in str(error):
-                raise SetupError(
-                    f"HTTP API at {masked(call.url)}: TLS failed ({error}). Correct the address, "
-                    "or say with verify= which certificates to trust."
-                ) from error
+            self._refuse_tls(call, error)
             raise TryAgainError(f"it cannot be reached ({_reason(error)})", unsent=True) from error
         except (errors.UnsupportedProtocol, errors.InvalidURL) as error:
             # Without its text: it repeats the address.
@@ -234,12 +232,18 @@ class HttpSession:
                 f"{masked(call.url)!r} is not an HTTP address ({type(error).__name__}). Correct it."
             ) from None
         except errors.HTTPError as error:
+            # A server that wants a certificate of the client says so when it is asked.
+            self._refuse_tls(call, error)
             # Without its cause: the library repeats headers that it cannot send.
             reason = self.connection.conceal(_reason(error))
             raise TryAgainError(f"the connection broke ({reason})") from None
         finally:
             if response is not None and not done:
                 response.close()
+
+    def _refuse_tls(self, call: Call, error: Exception) -> None:
+        if (text := refusal(error, trust=TRUST, own=OWN)) is not None:
+            raise SetupError(f"HTTP API at {masked(call.url)}: TLS failed: {text}.") from error
 
     def _send(self, call: Call) -> httpx.Response:
         """Send a request and follow redirects by hand: httpx would take headers elsewhere."""
@@ -355,26 +359,6 @@ def _query(own: str, params: Mapping[str, Any]) -> str:
         if one is not None
     ]
     return "&".join(part for part in (*kept, urlencode(pairs)) if part)
-
-
-def _context(connection: HttpConnection) -> Any:
-    import ssl
-
-    verify = connection.verify
-    if connection.cert is None and not isinstance(verify, str):
-        return verify
-    if isinstance(verify, ssl.SSLContext):
-        context = verify
-    elif verify is False:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    if connection.cert is not None:
-        files = (connection.cert,) if isinstance(connection.cert, str) else connection.cert
-        context.load_cert_chain(*files)
-    return context
 
 
 def _is_limited(response: httpx.Response, said: str) -> bool:

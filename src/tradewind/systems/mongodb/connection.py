@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl
 
 from tradewind.errors import (
     InputError,
@@ -19,6 +20,7 @@ from tradewind.errors import (
 from tradewind.move.interface import option
 from tradewind.redaction import is_secret_name, redacted, scheme_of, shown_host, split_uri
 from tradewind.systems.mongodb.capped import refuses_capped
+from tradewind.tls import refusal, see_files
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["MongoConnection", "named_errors"]
 
 _SERVER_SELECTION_MS = 10_000
+_TRUST = "tlsCAFile in the URI or the connection's extra"
+_OWN = "tlsCertificateKeyFile in the URI or the connection's extra"
+_FILES = ("tlsCAFile", "tlsCertificateKeyFile", "tlsCRLFile")
 
 # Codes of the server: https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
 _REFUSED = {13: "no permission", 18: "credentials refused", 8000: "credentials refused"}
@@ -77,7 +82,8 @@ class MongoConnection:
     Args:
         uri: Its connection string, with read preference, TLS and the like as MongoDB defines them
             (https://www.mongodb.com/docs/manual/reference/connection-string/).
-        options: Further arguments of `pymongo.MongoClient`, like ``tlsCAFile`` or ``password``.
+        options: Further arguments of `pymongo.MongoClient`, like ``tlsCAFile``, ``password`` or
+            ``tlsCertificateKeyFile``, which holds the client's certificate and its key.
     """
 
     uri: str = field(repr=False)
@@ -126,6 +132,7 @@ class MongoConnection:
             raise MissingExtraError(
                 "pymongo", extra="mongo", purpose="Reading from MongoDB"
             ) from error
+        self._see_files()
         options = {
             "appname": "tradewind",
             "serverSelectionTimeoutMS": _SERVER_SELECTION_MS,
@@ -135,9 +142,19 @@ class MongoConnection:
             options.pop("serverSelectionTimeoutMS")
         try:
             return MongoClient(self.uri, **options)
-        except (PyMongoError, ValueError, TypeError) as error:
-            # Without its cause: PyMongo's errors repeat what it was given.
+        except (PyMongoError, OSError, ValueError, TypeError) as error:
+            # A file is none, say. Without its cause: PyMongo's errors repeat what it was given.
             raise _wrong_settings(f"MongoDB at {self.address}", error, self) from None
+
+    def _see_files(self) -> None:
+        """Name what is missing: PyMongo's error repeats parts of the URI, so it is not shown."""
+        given = {name.lower(): value for name, value in parse_qsl(self.uri.partition("?")[2])}
+        given |= {name.lower(): value for name, value in self.options.items()}
+        files = [(given.get(name.lower()), name) for name in _FILES]
+        see_files(
+            f"MongoDB at {self.address}",
+            *((str(path), name) for path, name in files if path is not None),
+        )
 
 
 @contextmanager
@@ -164,6 +181,7 @@ def named_errors(where: str) -> Iterator[None]:
     except errors.ServerSelectionTimeoutError as error:
         raise _unreached(where, error) from error
     except (errors.AutoReconnect, errors.WaitQueueTimeoutError, errors.NetworkTimeout) as error:
+        _refuse_tls(where, error)
         raise RetryError(
             f"{where}: the connection broke ({_short(error)}). Nothing of it was published; "
             "try again."
@@ -207,16 +225,20 @@ def _refusal(where: str, error: Any) -> TradewindError:
 
 
 def _unreached(where: str, error: Exception) -> TradewindError:
-    text = str(error)
-    if "SSL" in text or "certificate" in text.lower():
-        return SetupError(
-            f"{where}: TLS failed ({_short(error)}). Correct tls, tlsCAFile or the host name in "
-            "the URI."
-        )
+    _refuse_tls(where, error)
+    hint = ""
+    if "connection closed" in str(error):
+        # All that a server says that misses a certificate of the client.
+        hint = f" If it wants TLS, set tls=true; if a certificate of the client, {_OWN}."
     return RetryError(
         f"{where}: no server answers ({_short(error)}). Look whether it runs and whether host, "
-        "port and replica set in the URI are right, and try again."
+        f"port and replica set in the URI are right, and try again.{hint}"
     )
+
+
+def _refuse_tls(where: str, error: Exception) -> None:
+    if (text := refusal(error, trust=_TRUST, own=_OWN)) is not None:
+        raise SetupError(f"{where}: TLS failed: {text}.") from error
 
 
 def _short(error: Exception) -> str:

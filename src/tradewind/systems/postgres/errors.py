@@ -11,6 +11,7 @@ import ssl
 from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.tls import refusal
 
 __all__ = ["translated"]
 
@@ -115,9 +116,15 @@ def _of_client(error: BaseException, system: str) -> TradewindError:
         if error.errno == socket.EAI_AGAIN:
             return RetryError(f"{system}: the name cannot be looked up right now. Try again.")
         return SetupError(f"{system}: there is no host of this name. Check the host.")
-    if isinstance(error, ssl.SSLError | ssl.CertificateError):
+    text = refusal(error, trust="sslrootcert", own="sslcert and sslkey")
+    if text is not None:
+        return SetupError(f"{system}: TLS failed: {text}.")
+    if isinstance(error, ssl.SSLError) and not isinstance(
+        error, ssl.SSLEOFError | ssl.SSLZeroReturnError
+    ):
         return SetupError(
-            f"{system}: no secure connection ({_reason(error)}). Check sslmode and sslrootcert."
+            f"{system}: no secure connection ({_reason(error)}). Check sslmode, sslrootcert, "
+            "sslcert and sslkey."
         )
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return RetryError(f"{system}: no answer in time. Check host and port, then try again.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from tradewind.errors import MissingExtraError, SetupError
 from tradewind.redaction import redacted
-from tradewind.systems.s3.errors import translated
+from tradewind.systems.s3.errors import OWN, TRUST, translated
+from tradewind.tls import refusal, see_files
 
 __all__ = ["connected"]
 
@@ -48,17 +50,38 @@ def connected(
     options = dict(client_options)
     if options.get("config") is not None:
         config = config.merge(options["config"])
+    own = config.client_cert or ()
+    if isinstance(own, list):
+        # As JSON spells it in a connection's extra. botocore would pass over a list in silence.
+        own = tuple(own)
+        config = config.merge(Config(client_cert=own))
     options["config"] = config
+    verify = options.get("verify")
+    if verify is None:
+        verify = os.environ.get("AWS_CA_BUNDLE")
+    see_files(
+        f"s3://{bucket}",
+        (verify if isinstance(verify, str) else None, TRUST),
+        *((path, OWN) for path in ((own,) if isinstance(own, str) else own)),
+    )
     try:
         with translated(f"s3://{bucket}", "connect"):
             client = (session or boto3.Session()).client("s3", **options)
     except ValueError as error:  # an endpoint that is no URL
         told = redacted(str(error), uris=[str(options.get("endpoint_url") or "")])
         raise SetupError(f"s3://{bucket}: {told}. Correct endpoint_url or the region.") from None
+    # Else it would go on for a minute with what cannot become better.
+    client.meta.events.register_first("needs-retry.s3", _give_up)
     s3 = dict(client.meta.config.s3 or {})
     if "payload_signing_enabled" not in s3 and _is_safe(client.meta.endpoint_url):
         client.meta.config.s3 = {**s3, "payload_signing_enabled": False}
     return client
+
+
+def _give_up(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Raise what TLS refuses before botocore's own handler asks for another attempt."""
+    if isinstance(caught_exception, Exception) and refusal(caught_exception) is not None:
+        raise caught_exception
 
 
 def _is_safe(endpoint: str) -> bool:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.tls import refusal
 
-__all__ = ["ConditionError", "GoneError", "code_of", "told", "translated"]
+__all__ = ["OWN", "TRUST", "ConditionError", "GoneError", "code_of", "told", "translated"]
 
 
 class ConditionError(InputError):
@@ -19,6 +20,8 @@ class GoneError(RetryError):
     """The multipart upload is not there any more: somebody has aborted it."""
 
 
+TRUST = "verify (AWS_CA_BUNDLE in the environment)"
+OWN = "client_cert of botocore's configuration"
 _CREDENTIALS = {
     "AccessKeyIdInvalid",
     "AuthFailure",
@@ -185,9 +188,11 @@ def _told_failure(error: Exception, where: str, doing: str) -> TradewindError:
             "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
     if isinstance(error, botocore.SSLError):
-        return SetupError(
-            f"{begin}TLS fails ({error}). Correct the endpoint, or give the file with its "
-            "authority's certificate as verify."
+        text = refusal(error, trust=TRUST, own=OWN)
+        return (
+            SetupError(f"{begin}TLS failed: {text}.")
+            if text is not None
+            else RetryError(f"{begin}the connection is in trouble ({error}). Try again.")
         )
     if isinstance(error, botocore.InvalidRegionError | botocore.InvalidEndpointConfigurationError):
         return SetupError(f"{begin}{error} Correct region or endpoint.")
