@@ -97,6 +97,8 @@ CASES: list[Case] = [
     *untyped("`yes` after booleans", "true", "yes", '"yes"', "yes"),
     *untyped("a date after times", "2026-01-31 10:00:00", "2026-01-31", '"2026-01-31"',
              "2026-01-31"),
+    Case("a number that no float holds", "CSV", ("0.5", "1e-400"), "Parquet", "kept", "1e-400",
+         "as text"),
     Case("a float such as `1.50`", "CSV", ("1.50",), "CSV", "kept", "1.50",
          written={"delimiter": "|"}),
     Case("a float such as `1.50`", "CSV", ("1.50",), "JSON lines", "kept", "1.50"),

@@ -52,6 +52,8 @@ class UnfitValueError(InputError):
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         super().__init__(f"Column {column!r}: {where} cannot hold the value {shown}. {remedy}")
         self.column = column
+        self.where = where
+        self.remedy = remedy
 
 
 def field(name: str, type_: pa.DataType, logical: str | None = None) -> pa.Field:

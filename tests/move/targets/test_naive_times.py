@@ -12,15 +12,16 @@ import pytest
 
 from mysql_client import need_mysql_client
 from postgres_server import Database, connection_to, database_on, owner_of
-from tradewind.errors import InputError, TradewindError
+from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.local import Systems
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.files.store import FileStore
+from tradewind.systems.postgres.checked_csv import CheckedCsv, begins_with_zones
 from tradewind.systems.postgres.connection import PostgresConnection
-from tradewind.systems.postgres.naive_times import CheckedCsv, unchanged
+from tradewind.systems.postgres.naive_times import unchanged
 from tradewind.systems.postgres.table import PostgresTable
 
 UTC = [dt.datetime(2026, 1, 31, 7), dt.datetime(2026, 1, 30, 19, 30)]
@@ -69,17 +70,32 @@ def test_parquet_and_json_lines_arrive_as_utc(connection, db, tmp_path: Path) ->
         assert [row[0] for row in db.rows(f"SELECT at FROM {table} ORDER BY id")] == UTC
 
 
-def test_csv_is_refused_by_column_and_value_or_declared(connection, db, tmp_path: Path) -> None:
+def test_csv_arrives_as_utc(connection, db, tmp_path: Path) -> None:
     written(tmp_path, "at.csv", TEXTS, ["2026-01-31"] * 2)
+    for mode in ("append", "replace"):
+        table = db.table(COLUMNS)
+        source = ObjectSource(FileStore(tmp_path), "at.csv")
+        transfer(source, PostgresTable(connection, table, mode=mode), owner_of("at"))
+        assert [row[0] for row in db.rows(f"SELECT at FROM {table} ORDER BY id")] == UTC
     table = db.table(COLUMNS)
-    with pytest.raises(UnfitValueError, match=r"'at'.*2026-01-31T12:00:00\+05:00.*--set-from"):
-        moved(connection, tmp_path, "at.csv", table)
-    assert db.rows(f"SELECT * FROM {table}") == []
     source = ObjectSource.from_uri(
         f"file://{tmp_path}/at.csv", {"schema": '{"at": "timestamp[us, UTC]"}'}
     )
     transfer(source, PostgresTable(connection, table), owner_of("at"))
     assert [row[0] for row in db.rows(f"SELECT at FROM {table} ORDER BY id")] == UTC
+
+
+def test_a_source_that_breaks_in_its_first_records_is_heard() -> None:
+    def broken():
+        yield b"id,at\n1,2026-01-31 12:00:00+05\n"
+        raise RetryError("the store is gone")
+
+    with pytest.raises(RetryError, match="gone"):
+        begins_with_zones(broken(), CsvFormat(), [("id", "integer"), ("at", "timestamp")])
+    again, zoned = begins_with_zones(
+        iter([b"at\n", b"2026-01-31 12:00:00+05\n"]), CsvFormat(), [("at", "timestamp")]
+    )
+    assert (b"".join(again), zoned) == (b"at\n2026-01-31 12:00:00+05\n", True)
 
 
 @pytest.mark.parametrize("name", ["d.csv", "d.jsonl"])
@@ -204,18 +220,10 @@ def mariadb(request: pytest.FixtureRequest) -> Iterator[Callable[[Path, str, str
 
 
 @pytest.mark.parametrize("name", ["at.csv", "at.jsonl"])
-def test_mariadb_has_utc_or_refuses(mariadb, tmp_path: Path, name: str) -> None:
+def test_mariadb_has_utc(mariadb, tmp_path: Path, name: str) -> None:
     written(tmp_path, name, TEXTS, ["2026-01-31"] * 2)
-    if name.endswith(".csv"):
-        found = mariadb(tmp_path, name, "id INT, at DATETIME, d DATE")
-        assert [row[0] for row in found] == ["2026-01-31 07:00:00", "2026-01-30 19:30:00"]
-    else:
-        with pytest.raises(InputError, match="'at'"):
-            mariadb(tmp_path, name, "id INT, at DATETIME, d DATE")
-    written(tmp_path, name, ["2026-01-31 12:00:00"], ["2026-01-31T23:59:00Z"])
+    found = mariadb(tmp_path, name, "id INT, at DATETIME, d DATE")
+    assert [row[0] for row in found] == ["2026-01-31 07:00:00", "2026-01-30 19:30:00"]
+    written(tmp_path, name, ["2026-01-31 12:00:00"] * 2, ["2026-01-31", "2026-01-31T23:59:00Z"])
     with pytest.raises(InputError, match="'d'"):
         mariadb(tmp_path, name, "id INT, at DATETIME, d DATE")
-    for columns, text in {"at DATETIME": "2026-01-31 12:00 PST", "at TIME": "12:00:00+05"}.items():
-        written(tmp_path, name, [text], ["2026-01-31"])
-        with pytest.raises(InputError, match="'at'"):
-            mariadb(tmp_path, name, f"id INT, {columns}, d DATE")

@@ -38,6 +38,9 @@ def connection(local_postgres: Systems) -> PostgresConnection:
 def db(connection: PostgresConnection) -> Iterator[Database]:
     with database_on(connection) as database:
         database.run("CREATE DOMAIN exact_price AS numeric(10,2)")
+        database.run("CREATE TYPE exact_pair AS (a numeric(6,2), b timestamp)")
+        database.run("CREATE TYPE exact_deep AS (c exact_pair, t text)")
+        database.run("CREATE DOMAIN exact_domain AS exact_pair")
         database.run("CREATE DOMAIN exact_fee AS exact_price CHECK (value > 0)")
         yield database
 
@@ -62,20 +65,46 @@ TEXTS: list[tuple[str, dict[str, str | None]]] = [
                       "2026-01-31 00:00:00.5": REFUSED}),
     ("timestamp", {"infinity": "infinity", "2026-01-31T01:02:03.123456": "2026-01-31 "
                    "01:02:03.123456", "2026-01-31 00:00:00.1234567": REFUSED, "today": REFUSED,
-                   "26-01-31": REFUSED}),
+                   "26-01-31": REFUSED, "2016-12-31 23:59:60": REFUSED,
+                   "2026-01-31T12:00:00+05:00": "2026-01-31 07:00:00",
+                   "2026-01-31 12:00:00 EST": REFUSED}),
     ("timestamptz(3)", {"2026-01-31 00:00:00.123+02": "2026-01-30 22:00:00.123+00",
                         "2026-01-31 00:00:00.1234+02": REFUSED}),
     ("date", {"0044-03-15 BC": "0044-03-15 BC", "20260131": "2026-01-31", "260131": REFUSED,
               "tomorrow": REFUSED}),
     ("time(1)", {"24:00:00": "24:00:00", "10:00:00.50": "10:00:00.5", "10:00:00.55": REFUSED,
                  "now": REFUSED}),
-    ("timetz", {"10:00:00.5+02": "10:00:00.5+02", "10:00:00.1234567+02": REFUSED}),
+    ("timetz", {"10:00:00.5+02": "10:00:00.5+02", "10:00:00-05": "10:00:00-05",
+                "10:00:00.1234567+02": REFUSED, "2026-01-31 10:00:00+02": REFUSED}),
+    ("interval", {"1.5 days": "P1DT12H", "1.5 milliseconds": "PT0.0015S", "PT0.5M": "PT30S",
+                  "0.5 months": REFUSED, "1.5 years": REFUSED, "P0.5M": REFUSED}),
     ("interval(0)", {"PT1S": "PT1S", "PT1.5S": REFUSED, "1.5 seconds": REFUSED}),
     ("interval year", {"1 year": "P1Y", "P1Y2M": REFUSED, "1 year 2 days": REFUSED}),
     ("interval day to second(2)", {"P1DT1.23S": "P1DT1.23S", "P1DT1.234S": REFUSED}),
     ("int", {"007": "7", "1.5": REFUSED, "0x1F": REFUSED}),
     ("bit(3)", {"101": "101", "1010": REFUSED}),
     ("int4range", {"[1,3)": "[1,3)", "[1,2]": "[1,3)"}),
+    ("tsrange", {"[2026-01-31,infinity)": '["2026-01-31 00:00:00",infinity)', "empty": "empty",
+                 "[2026-01-31 12:00+05,)": REFUSED, "[2026-01-31T12:00:00.1234567,)": REFUSED}),
+    ("daterange", {"[2026-01-31,2026-02-02)": "[2026-01-31,2026-02-02)",
+                   "[2026-01-31 12:00,)": REFUSED}),
+    ("tstzrange", {"[2026-01-31 12:00+05,)": '["2026-01-31 07:00:00+00",)'}),
+    ("tsmultirange", {"{[2026-01-31 12:00+05,2026-02-01)}": REFUSED}),
+    ("timestamp[]", {"{2026-01-31,NULL}": '{"2026-01-31 00:00:00",NULL}',
+                     '{"2026-01-31T12:00:00+05:00"}': REFUSED,
+                     '["2026-01-31T12:00:00+05:00"]': REFUSED}),
+    ("date[]", {'{"2026-01-31 12:00"}': REFUSED}),
+    ("varchar(2)[]", {"{a,b,cd}": "{a,b,cd}", '["ab","cd"]': "{ab,cd}", "{abc}": REFUSED,
+                      '{"ab "}': REFUSED}),
+    ("exact_price[]", {"{1.25}": "{1.25}", "{1.255}": REFUSED}),
+    ("exact_pair", {"(1.25,2026-01-31)": '(1.25,"2026-01-31 00:00:00")', "(,)": "(,)",
+                    "(1.255,)": REFUSED, "(1,2026-01-31T12:00:00+05:00)": REFUSED}),
+    ("exact_domain", {"(1.25,)": "(1.25,)", "(1.255,)": REFUSED}),
+    ("exact_pair[]", {'{"(1.25,)"}': '{"(1.25,)"}', '{"(1.255,)"}': REFUSED}),
+    ("exact_deep", {'("(1.25,)",x)': '("(1.25,)",x)', '("(1.255,)",x)': REFUSED}),
+    ("point", {"(1.5,2)": "(1.5,2)", "(0.12345678901234567890,1)": REFUSED}),
+    ("oid", {"7": "7", "-1": REFUSED}),
+    ("json", {'{"a": 1}': '{"a": 1}', "no": REFUSED}),
 ]  # fmt: skip
 
 

@@ -70,6 +70,8 @@ def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
         A mask.
     """
     long = pc.fill_null(pc.greater(pc.binary_length(texts), _DIGITS[bits]), False)
+    # However short, 1e-400 is nothing as a float.
+    long = pc.or_(long, pc.fill_null(pc.match_substring_regex(texts, r"[eE]-\d\d"), False))
     if not any_of(long):
         return long
     unclear = long

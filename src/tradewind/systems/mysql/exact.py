@@ -23,13 +23,14 @@ from tradewind.move.tables.exact import (
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["INTEGERS", "as_texts", "refuse_inexact"]
+__all__ = ["INTEGERS", "as_texts", "refuse_inexact", "settled"]
 
 INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _TIMES = ("date", "datetime", "timestamp", "time")
 _ZERO = r"^\s*0000-00-00|^\s*\d{4}-(?:00-|\d\d?-00)"
 _SHORT_YEAR = r"^\s*(?:\d{1,2}[-/.]\d|\d{6}(?:\d{6})?(?:[Tt ]|$))"
 _BARE = r"^\s*-?\d{1,5}(?:\.\d*)?\s*$"
+_ZONED = r"\d:\d\d(?::\d\d)?(?:[.,]\d*)?\s*(?:[+-]\d|[A-Za-z])"
 _ROUND = "or round the values before (in the query, or where the file is made)"
 
 
@@ -38,6 +39,51 @@ def as_texts(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array if pa.types.is_string(array.type) else array.cast(pa.string())
+
+
+def settled(array: pa.Array, name: str, column: TableColumn) -> pa.Array:
+    """Write texts as the same values of other types are written, so that every road gives the same.
+
+    A time with a zone becomes UTC, as typed ones do; ``true`` for a number becomes 1, as booleans.
+
+    Args:
+        array: The values, as the source gives them.
+        name: Their column's name, for messages.
+        column: Where they go.
+
+    Raises:
+        UnfitValueError: A text has a zone that is not told by an offset, or the column keeps none.
+    """
+    if not pa.types.is_string(array.type):
+        return array
+    if column.type in _TIMES:
+        return _in_utc(array, name, column)
+    if column.type in (*INTEGERS, "bit"):
+        words = pc.match_substring_regex(array, r"^(?:t|f|true|false)$")
+        if any_of(words):
+            numbers = pc.if_else(pc.starts_with(array, "t"), "1", "0")
+            return pc.if_else(pc.fill_null(words, False), numbers, array)
+    if column.type == "year" and any_of(pc.match_substring_regex(array, r"^0$|\.0+$")):
+        array = pc.replace_substring_regex(array, r"\.0+$", "")
+        return pc.if_else(pc.equal(array, "0"), "0000", array)
+    return array
+
+
+def _in_utc(array: pa.Array, name: str, column: TableColumn) -> pa.Array:
+    zoned = pc.match_substring_regex(array, _ZONED)
+    if not any_of(zoned):
+        return array
+    if column.type in ("date", "time"):
+        lost = "The date or the time of day, and the zone, would be lost: make the column a"
+        _refuse(array, zoned, name, column, f"{lost} DATETIME, or give {column.type}s alone.")
+    try:
+        moments = array.filter(zoned).cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        remedy = "Write the time in UTC and without a zone, or with an offset, like +05:00."
+        _refuse(array, zoned, name, column, remedy)
+    # Whole seconds without a fraction, as all that stands in a DATETIME(0) has none.
+    texts = pc.replace_substring_regex(moments.cast(pa.string()), r"\.0+$", "")
+    return pc.replace_with_mask(array, pc.fill_null(zoned, False), texts)
 
 
 def refuse_inexact(array: pa.Array, name: str, column: TableColumn) -> None:
@@ -59,6 +105,10 @@ def refuse_inexact(array: pa.Array, name: str, column: TableColumn) -> None:
             remedy = "The server fills it up with zero bytes: make the column VARBINARY."
             _refuse(array, wrong, name, column, remedy)
         return
+    if kind == "binary" and column.length is not None and is_.is_string(own):
+        wrong = pc.less(pc.binary_length(array), column.length)
+        remedy = "The server fills it up with zero bytes: make the column VARBINARY."
+        _refuse(array, wrong, name, column, remedy)
     is_text = is_.is_string(own) or is_.is_large_string(own) or is_.is_dictionary(own)
     is_number = is_.is_integer(own) or is_.is_floating(own) or is_.is_decimal(own)
     if is_.is_timestamp(own):
@@ -76,7 +126,7 @@ def _checks(array: pa.Array, column: TableColumn, *, is_text: bool) -> list[_Che
     """Tell what makes a value unfit for a column, and what to do then."""
     kind, own = column.type, array.type
     is_whole = pa.types.is_integer(own)
-    if kind in INTEGERS:
+    if kind in INTEGERS or (kind == "bit" and not is_text):
         return [] if is_whole else [(is_no_integer, f"Make the column a DECIMAL, {_ROUND}.")]
     if kind == "decimal" or (kind in ("float", "double") and column.scale is not None):
         scale = column.scale or 0

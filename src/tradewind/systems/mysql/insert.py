@@ -10,6 +10,7 @@ import pyarrow as pa
 from tradewind.move.batches import Batches
 from tradewind.move.tables.staging import TableColumn
 from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.rows import checked_batches
 
 __all__ = ["insert_statements"]
@@ -18,7 +19,11 @@ _STATEMENT = 1 << 20
 
 
 def insert_statements(
-    session: Session, into: str, batches: Batches, columns: Sequence[TableColumn]
+    session: Session,
+    into: str,
+    batches: Batches,
+    columns: Sequence[TableColumn],
+    suspects: Suspects,
 ) -> Iterator[tuple[bytes, int]]:
     """Write batches as statements of about a megabyte.
 
@@ -27,6 +32,7 @@ def insert_statements(
         into: The table, quoted.
         batches: The data.
         columns: Where each of their columns goes.
+        suspects: Remembers what the server may refuse.
 
     Yields:
         A statement and the number of its rows.
@@ -35,7 +41,7 @@ def insert_statements(
     head = f"INSERT INTO {into} ({listed}) VALUES ".encode()  # noqa: S608
     rows: list[bytes] = []
     size = 0
-    for batch in checked_batches(batches, columns):
+    for batch in checked_batches(batches, columns, suspects):
         written = [_literals(session, array) for array in batch.columns]
         for values in zip(*written, strict=True):
             row = b"(" + b",".join(values) + b")"

@@ -36,6 +36,7 @@ from tradewind.systems.mysql.catalog import (
     unique_keys,
 )
 from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
+from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.insert import insert_statements
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
@@ -107,6 +108,7 @@ class Load:
         self._keys = target.keys
         self._ledger = True
         self._made = False
+        self._suspects = Suspects()
 
     # ----------------------------------------------------------------------------- before reading
 
@@ -361,7 +363,7 @@ class Load:
         if self._how == "insert" or not self._takes_infile():
             return self._insert(into, batches, columns)
         listed, assigned = assignments(batches.schema, columns)
-        chunks = load_rows(batches, columns)
+        chunks = load_rows(batches, columns, self._suspects)
         size = 0
         with Pipe() as pipe:
             loading = Loading(
@@ -405,8 +407,13 @@ class Load:
         self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
     ) -> tuple[int, int]:
         rows = size = 0
-        for statement, count in insert_statements(self._session, into, batches, columns):
-            self._session.execute(statement)
+        for statement, count in insert_statements(
+            self._session, into, batches, columns, self._suspects
+        ):
+            try:
+                self._session.execute(statement)
+            except InputError as error:
+                raise self._suspects.told(str(error)) or error from error
             if self._session.warning_count:
                 self._refuse_warnings()
             rows += count
@@ -418,12 +425,15 @@ class Load:
         # One may only explain another one that names the column.
         named = [row for row in said if "column" in row[2].lower() or "CONSTRAINT" in row[2]]
         number, text = (named or said)[0][1:3] if said else ("", "a value was changed")
+        if (told := self._suspects.told(text)) is not None and number != "1062":
+            raise told
         key = number == "1062"
-        remedy = (
-            "mode='upsert' writes over rows with the same key."
-            if key
-            else "Correct the data, or the column's type."
-        )
+        remedy = "Correct the data, or the column's type."
+        if key:
+            remedy = "mode='upsert' writes over rows with the same key."
+        elif (kept := re.search(r"CONSTRAINT `[^`]*\.([^`.]+)` failed", text)) is not None:
+            # MariaDB keeps JSON as a text with this constraint, which is called like the column.
+            remedy = f"A value of the column {kept[1]!r} is not what it demands, like JSON."
         raise InputError(
             f"{self._system}: a row for {self._name} does not fit: {text}. Nothing of it is "
             f"visible. {remedy} (error {number})"

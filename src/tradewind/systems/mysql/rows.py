@@ -16,7 +16,8 @@ from tradewind.move.formats.json_text import JsonStyle, json_strings
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.systems.mysql.connection import quoted
-from tradewind.systems.mysql.exact import as_texts, refuse_inexact
+from tradewind.systems.mysql.exact import as_texts, refuse_inexact, settled
+from tradewind.systems.mysql.fits import Suspects
 
 __all__ = ["DIALECT", "assignments", "checked_batches", "column_types", "load_rows"]
 
@@ -112,12 +113,15 @@ def assignments(schema: pa.Schema, columns: Sequence[TableColumn]) -> tuple[str,
     return f"({', '.join(listed)})", f" SET {', '.join(assigned)}" if assigned else ""
 
 
-def load_rows(batches: Batches, columns: Sequence[TableColumn]) -> Iterator[bytes]:
+def load_rows(
+    batches: Batches, columns: Sequence[TableColumn], suspects: Suspects
+) -> Iterator[bytes]:
     """Write batches as the lines that ``LOAD DATA`` reads.
 
     Args:
         batches: The data.
         columns: Where each of their columns goes.
+        suspects: Remembers what the server may refuse.
 
     Yields:
         Pieces of some megabytes.
@@ -125,10 +129,12 @@ def load_rows(batches: Batches, columns: Sequence[TableColumn]) -> Iterator[byte
     Raises:
         UnfitValueError: The table's column cannot hold a value, and MySQL would not say.
     """
-    return ROWS.encode(checked_batches(batches, columns))
+    return ROWS.encode(checked_batches(batches, columns, suspects))
 
 
-def checked_batches(batches: Batches, columns: Sequence[TableColumn]) -> Batches:
+def checked_batches(
+    batches: Batches, columns: Sequence[TableColumn], suspects: Suspects
+) -> Batches:
     """Turn batches into what the columns take; refuse what MySQL would change without a word."""
     fields = zip(batches.schema, columns, strict=True)
     schema = pa.schema([_travelling(field, column) for field, column in fields])
@@ -139,6 +145,8 @@ def checked_batches(batches: Batches, columns: Sequence[TableColumn]) -> Batches
                 _checked(batch.column(at), field, column)
                 for at, (field, column) in enumerate(zip(batches.schema, columns, strict=True))
             ]
+            for array, field, column in zip(arrays, batches.schema, columns, strict=True):
+                suspects.look(array, field.name, column)
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     return Batches(schema, changed(), on_close=batches.close)
@@ -165,6 +173,7 @@ def _checked(array: pa.Array, field: pa.Field, column: TableColumn) -> pa.Array:
         return array.cast(pa.uint8())
     if is_.is_nested(kind):
         return json_strings(array, field, JsonStyle("JSON in MySQL"), field.name)
+    array = settled(array, field.name, column)
     refuse_inexact(array, field.name, column)
     if column.type == "bit" and _is_text(kind):
         return _bits(array, field.name, column)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.tables.names import spellings
 from tradewind.move.types import logical_type
+from tradewind.systems.postgres.composed import limits
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.sql import bind, literal, quoted
 
@@ -42,7 +43,9 @@ class TableColumn:
         generated: Whether it cannot be written.
         identity: Whether it is GENERATED ALWAYS AS IDENTITY: filled by the server, unless a
             statement says OVERRIDING SYSTEM VALUE (as COPY does in itself), and never updated.
-        base: The type that a domain stands for, and so what limits its values; otherwise `type`.
+        base: What limits its values, where `type` does not say it: the type that a domain stands
+            for, the types of what a range, composite type or an array of them holds; see
+            `tradewind.systems.postgres.composed.limits`.
     """
 
     name: str
@@ -138,14 +141,10 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         "  THEN (((a.atttypmod - 4) & 2047) # 1024) - 1024 END,"
         " a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '', a.attgenerated <> '',"
         " a.attidentity = 'a',"
-        # A domain may stand for another domain; the innermost one says how many digits there are.
-        " CASE WHEN t.typtype = 'd' THEN ("
-        "  WITH RECURSIVE d(type, modifier, depth) AS (SELECT t.typbasetype, t.typtypmod, 1"
-        "   UNION ALL SELECT b.typbasetype, b.typtypmod, d.depth + 1"
-        "   FROM d JOIN pg_catalog.pg_type b ON b.oid = d.type WHERE b.typtype = 'd')"
-        "  SELECT format_type(type, modifier) FROM d ORDER BY depth DESC LIMIT 1)"
-        " ELSE '' END"
+        " a.atttypid, a.atttypmod, t.typtype IN ('c', 'd', 'r', 'm') OR e.typtype IN"
+        " ('c', 'd', 'r', 'm')"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+        " LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
         " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         oid,
     )
@@ -163,7 +162,10 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
     return Table(
         schema,
         name,
-        tuple(TableColumn(*row) for row in rows),
+        tuple(
+            TableColumn(*(*row[:7], limits(session, row[7], row[8]) if row[9] else ""))
+            for row in rows
+        ),
         tuple(frozenset(names) for names, _, immediate in unique if immediate),
         primary,
         int(oid),

@@ -26,6 +26,7 @@ _KINDS: dict[str, tuple[type[TradewindError], str]] = {
     "54": (InputError, "Make the query or the rows smaller."),
     "P0": (InputError, "Look at the function or trigger that raised it."),
     "25006": (InputError, "The source only reads: give a query that does not write."),
+    "22021": (InputError, "Text is UTF-8 without NUL: correct it, or store bytes (bytea)."),
     "22P05": (InputError, "The text has characters that this database's encoding lacks."),
     # What the setup is to blame for.
     "28": (SetupError, "Check user, password and the server's pg_hba.conf."),
@@ -88,7 +89,9 @@ def _of_server(error: Any, state: str, system: str, query: str | None) -> Tradew
     parts = [str(error.message).rstrip(".")]
     parts += [str(text).rstrip(".") for text in (error.detail, error.hint) if text]
     if error.context:
-        parts.append(str(error.context).partition("\n")[0])
+        lines = str(error.context).split("\n")
+        # Of JSON and functions the first line tells no column.
+        parts.append(next((one for one in lines if one.startswith("COPY ")), lines[0]))
     place = _place(query, error.position)
     return kind(f"{system}: {'. '.join(parts)}. {remedy} (SQLSTATE {state}){place}")
 

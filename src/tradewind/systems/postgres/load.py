@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
+
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
@@ -32,20 +34,18 @@ from tradewind.systems.postgres.catalog import (
     named_table,
     slice_sql,
 )
+from tradewind.systems.postgres.checked_csv import CheckedCsv, begins_with_zones, columns_of_text
 from tradewind.systems.postgres.checks import (
     check_lengths,
     check_references,
     deleting,
     row_triggers,
 )
-from tradewind.systems.postgres.naive_times import CheckedCsv
 from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
 from tradewind.systems.postgres.session import CopyIn, Session
 from tradewind.systems.postgres.sql import copy_dialect, quoted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tradewind.move.flow import Flow
     from tradewind.move.formats.csv import CsvFormat
     from tradewind.owner import Owner
@@ -282,10 +282,20 @@ class Load:
             with _closing(encoded.chunks):
                 names, chunks = _columns(encoded, format)
                 columns = self._matched(names)
-                checked = CheckedCsv(chunks, format, [(c.name, c.limits) for c in columns])
-                rows, size = self._write(columns, iter(checked), options)
-                if checked.failure is not None:
-                    raise checked.failure
+                limits = [(c.name, c.limits) for c in columns]
+                chunks, zoned = begins_with_zones(chunks, format, limits)
+                if zoned:
+                    # The server would drop them: as texts they become UTC.
+                    texts = columns_of_text(chunks, format, len(columns))
+                    schema = pa.schema([pa.field(c.name, pa.string()) for c in columns])
+                    with texts:
+                        written = csv_rows(texts, schema, columns)
+                        rows, size = self._write(columns, written, COPY_OPTIONS)
+                else:
+                    checked = CheckedCsv(chunks, format, limits)
+                    rows, size = self._write(columns, iter(checked), options)
+                    if checked.failure is not None:
+                        raise checked.failure
         else:
             with flow.batches() as batches:
                 if not self._table.exists:

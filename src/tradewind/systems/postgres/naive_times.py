@@ -8,20 +8,13 @@ texts it takes: https://www.postgresql.org/docs/current/datetime-input-rules.htm
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.errors import TradewindError
 from tradewind.move.types import UnfitValueError
-from tradewind.systems.postgres.exact import is_limited, refuse_inexact
 
-if TYPE_CHECKING:
-    from tradewind.move.formats.csv import CsvFormat
-
-__all__ = ["CheckedCsv", "is_naive", "unchanged"]
+__all__ = ["has_zones", "is_naive", "is_timestamp", "refuse_lossy", "unchanged"]
 
 _CLOCK = r"(?:\d:\d\d(?:[.,]\d*)?|[Tt]\d{2,6}(?:[.,]\d*)?)\s*(?:[AaPp][Mm]\s*)?"
 _OFFSET = _CLOCK + r"[+-][0:]*[1-9]"
@@ -44,6 +37,33 @@ def is_naive(type_: str) -> bool:
 
 def _kind(type_: str) -> str:
     return type_.partition("(")[0].partition(" ")[0]
+
+
+def is_timestamp(type_: str) -> bool:
+    """Whether a column of this type holds dates with times without a zone."""
+    return is_naive(type_) and _kind(type_) == "timestamp"
+
+
+def has_zones(texts: pa.Array) -> bool:
+    """Whether a text has a zone other than UTC."""
+    return bool(pc.any(_zoned(texts)).as_py())
+
+
+def refuse_lossy(texts: pa.Array, name: str, type_: str) -> None:
+    """See that texts lose no zone, no time of day and no date, where nothing turns them into UTC.
+
+    Args:
+        texts: Strings.
+        name: The column's name.
+        type_: The type of the table's column, for which `is_naive` holds.
+
+    Raises:
+        UnfitValueError: One would.
+    """
+    kind = _kind(type_)
+    _refuse(texts, _zoned(texts), name, type_)
+    if kind != "timestamp":
+        _refuse(texts, _lossy(texts, kind), name, type_)
 
 
 def unchanged(array: pa.Array, name: str, type_: str) -> pa.Array:
@@ -70,11 +90,10 @@ def unchanged(array: pa.Array, name: str, type_: str) -> pa.Array:
         return array
     if not pa.types.is_string(array.type):
         return array
-    zoned = _zoned(array)
     if kind != "timestamp":
-        _refuse(array, zoned, name, type_)
-        _refuse(array, _lossy(array, kind), name, type_)
+        refuse_lossy(array, name, type_)
         return array
+    zoned = _zoned(array)
     if not pc.any(zoned).as_py():
         return array
     texts = array.filter(zoned)
@@ -119,94 +138,10 @@ def _refuse(array: pa.Array, wrong: pa.Array, name: str, type_: str) -> None:
         "time": "Its date or zone would be lost: make the column a timestamp, or give times alone",
     }.get(
         _kind(type_),
-        "Its zone would be lost: make the column a timestamp with time zone, or declare the "
-        "column's type at the source, as by schema={'" + name + "': 'timestamp[us, UTC]'} "
+        "Its zone would be lost: make the column a timestamp with time zone, write the time in UTC "
+        "and without a zone, or declare the column's type at the source, as by schema={'"
+        + name
+        + "': 'timestamp[us, UTC]'} "
         "(--set-from schema='{\"" + name + '": "timestamp[us, UTC]"}\'), which gives UTC',
     )
     raise UnfitValueError(name, value, where=f"{type_} of PostgreSQL", remedy=f"{what}.")
-
-
-class CheckedCsv:
-    """CSV that passes through to the server, while its values are looked at.
-
-    Args:
-        chunks: The bytes.
-        format: Their dialect.
-        columns: Name and type of each column of the table, in the order of the data.
-    """
-
-    def __init__(
-        self, chunks: Iterable[bytes], format: CsvFormat, columns: Sequence[tuple[str, str]]
-    ) -> None:
-        self._chunks = iter(chunks)
-        self._format = format
-        self._columns = columns
-        self._watched = [
-            place
-            for place, (_, type_) in enumerate(columns)
-            if is_naive(type_) or is_limited(type_)
-        ]
-        self.failure: TradewindError | None = None
-        """Why the rest could not be looked at: for when the server has found no fault with it."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        if not self._watched:
-            yield from self._chunks
-            return
-        passed: list[bytes] = []
-        lost = False
-
-        def feed() -> Generator[bytes, None, None]:
-            nonlocal lost
-            broken = True
-            try:
-                for chunk in self._chunks:
-                    passed.append(chunk)
-                    yield chunk
-                broken = False
-            except GeneratorExit:
-                broken = False
-                raise
-            finally:
-                lost = broken
-
-        try:
-            for _ in self._looked_at(feed()):
-                yield from passed
-                passed.clear()
-        except UnfitValueError:
-            raise
-        except TradewindError as error:
-            if lost:  # by the source
-                raise
-            self.failure = error
-        yield from passed
-        yield from self._chunks
-
-    def _looked_at(self, chunks: Generator[bytes, None, None]) -> Iterator[None]:
-        from dataclasses import replace
-
-        from tradewind.move.formats.csv_read import read
-
-        # By their places: what the header calls them, the table may call otherwise.
-        schema = pa.schema([pa.field(f"c{place}", pa.string()) for place in self._watched])
-        watched = [self._columns[place] for place in self._watched]
-        plain = replace(self._format, header=False)
-        skip = 1 if self._format.header else 0
-        with read(plain, chunks, schema, places=self._watched, width=len(self._columns)) as batches:
-            for batch in batches:
-                rows = batch.slice(skip)
-                skip = 0
-                for array, (name, type_) in zip(rows.columns, watched, strict=True):
-                    if is_naive(type_):
-                        kind = _kind(type_)
-                        _refuse(array, _zoned(array), name, type_)
-                        if kind != "timestamp":
-                            _refuse(array, _lossy(array, kind), name, type_)
-                    refuse_inexact(array, name, type_)
-                yield
-
-    def close(self) -> None:
-        """End the reading."""
-        if isinstance(self._chunks, Generator):
-            self._chunks.close()

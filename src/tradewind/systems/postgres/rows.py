@@ -21,7 +21,7 @@ import pyarrow.csv
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.catalog import TableColumn
 from tradewind.systems.postgres.exact import is_limited, refuse_inexact
-from tradewind.systems.postgres.naive_times import is_naive, unchanged
+from tradewind.systems.postgres.naive_times import is_naive, refuse_lossy, unchanged
 
 __all__ = ["COPY_OPTIONS", "csv_rows"]
 
@@ -88,12 +88,18 @@ def _nul(arrays: list[pa.Array], schema: pa.Schema) -> UnfitValueError:
 
 def _refuse_inexact(array: pa.Array, name: str, type_: str) -> None:
     """Look at the texts of values whose own type may hold more than the column's does."""
-    is_ = pa.types
+    is_, listed = pa.types, False
     while is_.is_list(array.type) or is_.is_large_list(array.type):
-        array = array.flatten()
+        array, listed = array.flatten(), True
         type_ = type_.removesuffix("[]")
     if not is_limited(type_):
         return
+    if listed and is_naive(type_):
+        array = _plain(array)
+        if is_.is_string(array.type):
+            refuse_lossy(array, name, type_)
+        else:
+            unchanged(array, name, type_)
     if is_.is_duration(array.type):
         _refuse_durations(array, name, type_)
         return
