@@ -227,3 +227,7 @@ def test_mariadb_has_utc(mariadb, tmp_path: Path, name: str) -> None:
     written(tmp_path, name, ["2026-01-31 12:00:00"] * 2, ["2026-01-31", "2026-01-31T23:59:00Z"])
     with pytest.raises(InputError, match="'d'"):
         mariadb(tmp_path, name, "id INT, at DATETIME, d DATE")
+    for columns, text in {"at DATETIME": "2026-01-31 12:00 PST", "at TIME": "12:00:00+05"}.items():
+        written(tmp_path, name, [text], ["2026-01-31"])
+        with pytest.raises(InputError, match="'at'"):
+            mariadb(tmp_path, name, f"id INT, {columns}, d DATE")
