@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 from tradewind.errors import RetryError, TradewindError
 from tradewind.move.flow import CancelledError
 from tradewind.move.store import Described, ServerCopy
+from tradewind.systems.s3.begin import abort, begin
 from tradewind.systems.s3.objects import describe, problem, tags_of
-from tradewind.systems.s3.records import record_key
 
 __all__ = ["Order", "Seen", "copy_from", "copy_within", "reaches"]
 
@@ -216,11 +216,17 @@ def _put_together(
     options = _optional(order)
     if order.tags:
         options["Tagging"] = urlencode(order.tags)
-    upload = client.create_multipart_upload(
-        **order.target, Metadata=dict(order.metadata), **described.headers, **options, **checksum
-    )["UploadId"]
-    place = record_key(order.target_key, upload, order.metadata)
-    record = None
+
+    def create() -> Any:
+        return client.create_multipart_upload(
+            **order.target,
+            Metadata=dict(order.metadata),
+            **described.headers,
+            **options,
+            **checksum,
+        )
+
+    upload, record = begin(client, order.target_bucket, order.target_key, order.metadata, create)
     broken = threading.Event()
 
     def copy_range(number: int, first: int, last: int) -> dict[str, Any]:
@@ -243,8 +249,6 @@ def _put_together(
     ]
     parts = []
     try:
-        if place is not None:
-            record = client.create_multipart_upload(Bucket=order.target_bucket, Key=place)
         with ThreadPoolExecutor(min(order.connections, len(ranges)), "copy-range") as pool:
             try:
                 copies = [pool.submit(copy_range, *each) for each in ranges]
@@ -261,14 +265,13 @@ def _put_together(
             **order.target, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
         )
     except BaseException as error:
-        _abort(client, order.target, upload)
+        abort(client, order.target_bucket, order.target_key, upload)
         if isinstance(error, _NotBegunError):
             copied(0)  # raises where the copy was asked to stop
         raise
     finally:
-        if record is not None and place is not None:
-            at = {"Bucket": order.target_bucket, "Key": place}
-            _abort(client, at, record["UploadId"])
+        if record is not None:
+            abort(client, order.target_bucket, record.place, record.id)
     etag = str(answer["ETag"]).strip('"')
     _check_etag(etag, parts, encrypted="aws:kms" in str(answer.get("ServerSideEncryption")))
     return etag
@@ -285,15 +288,6 @@ class _WholeChecksumError(Exception):
 def _tells(part: Mapping[str, Any], checksum: tuple[str, str]) -> bool:
     algorithm, value = checksum
     return part.get(f"Checksum{algorithm}") == value
-
-
-def _abort(client: Any, at: Mapping[str, str], upload: str) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        client.abort_multipart_upload(**at, UploadId=upload)
-    except (ClientError, BotoCoreError):
-        return  # gone, or out of reach: the owner's next attempt discards it
 
 
 def _check_etag(etag: str, parts: list[dict[str, Any]], *, encrypted: bool) -> None:

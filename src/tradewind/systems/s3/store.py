@@ -12,6 +12,7 @@ from typing import Any, Self
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import Described, ObjectInfo, ServerCopy, Store, Unfinished
 from tradewind.redaction import refuse_signed, shown_uri
+from tradewind.systems.s3.begin import is_empty, settled
 from tradewind.systems.s3.bucket import Bucket
 from tradewind.systems.s3.copy import copy_from, reaches
 from tradewind.systems.s3.errors import (
@@ -22,7 +23,7 @@ from tradewind.systems.s3.errors import (
     translated,
 )
 from tradewind.systems.s3.objects import describe, put_tags, tags_of
-from tradewind.systems.s3.records import owned
+from tradewind.systems.s3.records import listing_of
 from tradewind.systems.s3.upload import S3Upload
 
 __all__ = ["S3Store"]
@@ -231,16 +232,20 @@ class S3Store(Bucket):
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List multipart uploads to keys that begin with `prefix`."""
-        return owned(self._uploads(prefix))
+        where = self.describe(prefix)
 
-    def _uploads(self, prefix: str) -> Iterator[Unfinished]:
+        def empty(key: str, upload: str) -> bool:
+            with translated(where, "list the parts of an upload"):
+                return is_empty(self.client, self.bucket, key, upload)
+
         # rclone says so of a bucket that never had one.
         with contextlib.suppress(GoneError):
-            for page in self._pages("list_multipart_uploads", prefix, "list multipart uploads"):
-                for entry in page.get("Uploads") or ():
-                    # Not every server minds the prefix.
-                    if entry["Key"].startswith(prefix):
-                        yield Unfinished(entry["Key"], entry["UploadId"], entry.get("Initiated"))
+            yield from settled(
+                lambda: listing_of(
+                    self._pages("list_multipart_uploads", prefix, "list multipart uploads"), prefix
+                ),
+                empty,
+            )
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, a thousand a request."""

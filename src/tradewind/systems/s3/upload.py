@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.objects.crc32 import combined
 from tradewind.move.store import OWNER, ObjectInfo, Unfinished, Upload
+from tradewind.systems.s3.begin import begin
 from tradewind.systems.s3.conditions import keeps_conditions
 from tradewind.systems.s3.errors import ConditionError, GoneError, code_of, told, translated
-from tradewind.systems.s3.records import Record, record_key
+from tradewind.systems.s3.records import Record
 
 if TYPE_CHECKING:
     from tradewind.systems.s3.bucket import Bucket
@@ -143,20 +144,22 @@ class S3Upload(Upload):
             raise
 
     def _begin(self) -> None:
-        with translated(self._where, "begin an upload"):
-            answer = self._store.client.create_multipart_upload(
+        def create() -> Any:
+            return self._store.client.create_multipart_upload(
                 **self._target,
                 **self._arguments,
                 ChecksumAlgorithm="CRC32",
                 ChecksumType="FULL_OBJECT",
             )
-            self._id = answer["UploadId"]
-            metadata = self._arguments.get("Metadata", {})
-            if (place := record_key(self._key, answer["UploadId"], metadata)) is not None:
-                recorded = self._store.client.create_multipart_upload(
-                    Bucket=self._store.bucket, Key=place
-                )
-                self._record = Record(self._key, recorded["UploadId"], place=place)
+
+        with translated(self._where, "begin an upload"):
+            self._id, self._record = begin(
+                self._store.client,
+                self._store.bucket,
+                self._key,
+                self._arguments.get("Metadata", {}),
+                create,
+            )
 
     def _forget(self) -> None:
         """Remove the record of this upload. One that stays is the owner's next attempt's matter."""
