@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as d
+import decimal
+import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tradewind.errors import InputError
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.infer import infer, parse_told
+from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.files.store import FileStore
@@ -106,6 +113,65 @@ def test_what_tells_a_type_early_is_read_late_and_nothing_else(
             assert repr(other) in str(caught.value)
 
 
+NUMBERLIKE = """0 7 -7 -0 +5 007 00 0x1F 0b1 0o7 1_000 1,234 1.234,56 1'000 12345678901234567
+123456789012345678 1234567890123456789 9223372036854775808 123456789012345678901234567890 1.0 1.50
+.5 5. -.5 1e5 1E5 2E3 1E-5 1e+5 1.5e3 1e400 -1e400 1.5e308 1.8e308 1e-400 5e-324 2e-324 0.1
+0.30000000000000004 0.12345678901234567890 1.7976931348623157e308 0.1e1 00.5 +1.5 1.5f 1d NaN nan
+-NaN Infinity inf +inf true TRUE True t T yes on 1 false f no \u00bd \uff11\uff12 \u0663 1\uff12
+\u00b2 1\u00a0000 \u22125 5% $5 (5) 5- 1/2 12:30 2026-01-31 2026-1-31 31/01/2026 20260131
+2026-02-30 2026-13-01 0000-01-01 0001-01-01 9999-12-31 10000-01-01 2026-W05 2026-01-31T10:00:00
+2026-01-31T10:00 2026-01-31T24:00:00 2026-01-31T23:59:60 2026-01-31T10:00:00Z
+2026-01-31T10:00:00+05:30 2026-01-31T10:00:00.123456789 0000-01-01T00:00:00 null NULL None \\N N/A
+NA #N/A -"""
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from([*NUMBERLIKE.split(), " 5", "5 ", ""]), min_size=1, max_size=3))
+@example(["1E5", "2E3"])
+@example(["1.5", "1e-400"])
+@example(["2026-01-31", "0000-01-01"])
+def test_text_that_is_like_a_number_is_that_number_or_text_or_an_error(words: list[str]) -> None:
+    """Each is written first, and behind another: in Parquet's types, and as JSON."""
+    lines = "v,w\n" + "".join(f'"{word}",x\n' for word in words)
+    with contextlib.suppress(InputError), CsvFormat(sample_bytes=4).decode([lines.encode()]) as got:
+        table = pa.Table.from_batches(list(got), got.schema)
+        for word, value in zip(words, table.column("v"), strict=True):
+            assert same(word, value), (words, value)
+    loose = CsvFormat(sample_bytes=4).decode_loose([lines.encode()], JsonLinesFormat(nan="null"))
+    for word, line in zip(
+        words, b"".join(JsonLinesFormat().encode(loose)).splitlines(), strict=True
+    ):
+        value = re.fullmatch(rb'\{"v":(.*),"w":"x"\}', line)
+        assert value is not None
+        told = value[1].decode()
+        assert told == word or json.loads(told) in (word, {"t": True, "f": False}.get(word, word))
+
+
+def same(word: str, value: pa.Scalar) -> bool:
+    """Whether a value is what a text says."""
+    kind = value.type
+    if pa.types.is_string(kind):
+        return bool(value.as_py() == word)
+    if pa.types.is_integer(kind):
+        return str(value.as_py()) == word
+    if pa.types.is_boolean(kind):
+        return bool(value.as_py() is (word in ("t", "true"))) and word in (
+            "t",
+            "true",
+            "f",
+            "false",
+        )
+    if pa.types.is_floating(kind):
+        if word in ("NaN", "Infinity"):
+            return repr(value.as_py()) == word[:3].lower()
+        return decimal.Decimal(repr(value.as_py())) == decimal.Decimal(word)
+    moment = d.datetime.fromisoformat(word)
+    found = value.as_py()
+    if pa.types.is_date(kind):
+        return bool(found == moment.date())
+    return bool(found == moment)
+
+
 def test_a_declared_integer_is_not_read_from_hexadecimal_digits(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("v\n1\n0x1F\n")
     schema = pa.schema([("v", pa.int64())])
@@ -148,8 +214,6 @@ def test_empty_parts_and_marks_of_utf8_are_no_rows(tmp_path: Path, parts: dict[s
         (tmp_path / name).write_text(text)
     source = ObjectSource(FileStore(tmp_path), "")
     assert rows(source) == [{"a": 1}, {"a": 2}]
-    from tradewind.move.formats.jsonl import JsonLinesFormat
-
     format = CsvFormat() if "2.csv" in parts or "1.csv" in parts else JsonLinesFormat()
     encoded = source.encoded(format)
     assert encoded is not None

@@ -44,6 +44,8 @@ class CsvFormat(CsvDialect, Format):
         null: What stands for a null, never quoted; a value that looks the same is quoted.
         line_end: ``\n`` or ``\r\n``.
         quoting: ``minimal``, or ``all`` for all values but nulls.
+        names: What becomes of columns that the header names twice or not at all: ``error``, or
+            ``number`` calls them ``a_2``, ``column_1``.
         nested: ``json`` to write lists, structs and maps as JSON text, or ``error``.
         max_record_bytes: The longest record that is believed when reading, in bytes: a longer one
             is taken for a quote that is never closed.

@@ -32,6 +32,7 @@ class CsvDialect:
     types: tuple[tuple[str, pa.DataType], ...] = ()
     sample_bytes: int = 4 << 20
     encoding: str | None = None
+    names: str = "error"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
@@ -49,6 +50,7 @@ class CsvDialect:
             "line_end": ("\n", "\r\n"),
             "quoting": ("minimal", "all"),
             "nested": ("json", "error"),
+            "names": ("error", "number"),
         }
         if self.sample_bytes < 1:
             raise InputError("CSV: sample_bytes is less than 1. Give the bytes that tell types.")

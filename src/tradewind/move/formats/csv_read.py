@@ -15,12 +15,19 @@ import pyarrow.csv as pcsv
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
-from tradewind.move.formats.csv_checks import check_delimiter, check_names
+from tradewind.move.formats.csv_checks import (
+    ROWLESS,
+    EmptyFileError,
+    check_delimiter,
+    check_names,
+    numbered,
+)
 from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED, infer, parse_told
 from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 from tradewind.move.formats.loose_text import as_json, becomes_json
 from tradewind.move.formats.parse import parse
+from tradewind.move.interface import format_option
 from tradewind.move.types import LOGICAL_TYPE
 
 if TYPE_CHECKING:
@@ -87,8 +94,12 @@ class _Reader:
         self._blocks = self._cut(iter(chunks))
         first = next(self._blocks, b"")
         self._look(first)
-        if format.header:
+        if format.header and not first[self._at :].strip(b"\r\n"):
+            names, first = [], b""  # an empty file, or line ends alone
+        elif format.header:
             names = self._names(first)
+            if format.names == "number":
+                names = numbered(names)
         else:
             width = self._width(first)
             expected = asked or (0 if schema is None else len(schema))
@@ -100,13 +111,13 @@ class _Reader:
             names = [f"column_{index + 1}" for index in range(width)]
         if not names and schema is not None:
             names = schema.names  # an empty file: no record contradicts the schema
+        elif not names and self._declared:
+            names = list(self._declared)
         elif not names:
-            raise CorruptDataError(
-                "CSV: the file is empty, which says nothing of columns. Give a schema, or fetch it "
-                "again",
-                offset=0,
-            )
+            raise EmptyFileError
         self._first = first[self._at :]
+        if not self._first.strip(b"\r\n") and (more := next(self._blocks, b"")):
+            self._first += more  # the first record is longer than the sample
         self._file_names = names
         self._single = len(names) == 1
         if schema is None:
@@ -130,7 +141,8 @@ class _Reader:
             raise InputError(f"CSV: the header has the column {name!r} more than once. Correct it.")
         raise InputError(
             f"CSV: the header has no column {name!r}; it has {', '.join(self._file_names)}. "
-            "Correct the schema or the delimiter, or give header=False if the file has none."
+            "Correct the schema or the delimiter; if the file has no header, give "
+            f"{format_option('header', 'false')}."
         )
 
     def _inferred(self, names: list[str]) -> pa.Schema:
@@ -140,9 +152,10 @@ class _Reader:
                 f"CSV: the file has no column {missing[0]!r}, whose type is declared; it has "
                 f"{', '.join(names)}. Correct the schema or the delimiter."
             )
-        if not self._first:
+        if not self._first if self._single else not self._first.strip(b"\r\n"):
             return pa.schema(
-                [pa.field(name, self._declared.get(name, pa.string())) for name in names]
+                [pa.field(name, self._declared.get(name, pa.string())) for name in names],
+                metadata={ROWLESS: b"1"},
             )
         table = self._table(self._first)
         return pa.schema(
@@ -191,15 +204,18 @@ class _Reader:
                 if want > self._format.max_record_bytes:
                     raise CorruptDataError(
                         f"CSV: record {self._rows + 1} is over {self._format.max_record_bytes} "
-                        "bytes long; a quote may never be closed there. Correct it, or give a "
-                        "greater max_record_bytes",
+                        "bytes long; a quote may never be closed there. Correct it, or give "
+                        f"{self._greater()}",
                         offset=self._at,
                     )
-                want *= 2
+                want = min(2 * want, max(want, self._format.max_record_bytes) + 1)
             waiting, size = [data[at:]], len(data) - at
         data = b"".join(waiting)
         if data:
             yield data
+
+    def _greater(self) -> str:
+        return format_option("max_record_bytes", str(4 * self._format.max_record_bytes))
 
     def _end(self, data: bytes) -> int:
         """Find where the last whole record ends; 0 where there is none."""

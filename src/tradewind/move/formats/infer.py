@@ -25,6 +25,7 @@ _ZERO, _MINUS, _POINT = np.frombuffer(b"0-.", np.uint8)
 # Numbers with leading zeros or a plus are codes, like those of places: they stay text.
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+_FIRST_DAY = -719_162  # 0001-01-01
 _WORDS = pa.array(["NaN", "Infinity", "-Infinity"])
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -51,14 +52,15 @@ def infer(name: str, strings: pa.ChunkedArray) -> pa.Field:
         return pa.field(name, pa.int64())
     number = pc.match_substring_regex(values, _NUMBER)
     if _all(pc.or_(number, pc.is_in(values, _WORDS))) and pc.any(number).as_py():
-        exact = _keeps_digits(values.filter(number))
+        exact = _keeps_digits(values.filter(number)) and not _codes(values)
         return pa.field(name, pa.float64() if exact else pa.string())
     for pattern, kind in (
         (_DATE, pa.date32()),
         (_NAIVE, pa.timestamp("us")),
         (_ZONED, pa.timestamp("us", tz="UTC")),
     ):
-        if _all(pc.match_substring_regex(values, pattern)) and _converts(values, kind):
+        fits = _all(pc.match_substring_regex(values, pattern)) and _converts(values, kind)
+        if fits and not pc.any(pc.starts_with(values, "0000")).as_py():
             return pa.field(name, kind)
     return pa.field(name, pa.string())
 
@@ -99,6 +101,8 @@ def parse_told(strings: pa.Array, field: pa.Field, where: str) -> pa.Array:
             pattern = _DATE if pa.types.is_date(kind) else _NAIVE if kind.tz is None else _ZONED
             _match(strings, None, pattern, field, where)
         else:
+            if _before_year_one(values):  # 0000, which stands for no date where it is written
+                _match(strings.filter(pc.starts_with(strings, "0000")), None, r"^$", field, where)
             if pa.types.is_timestamp(kind):
                 pattern = _NAIVE if kind.tz is None else _ZONED
                 _match(_taken(strings, _without_seconds(strings)), None, pattern, field, where)
@@ -191,6 +195,18 @@ def _match(
 
 def _all(flags: pa.ChunkedArray) -> bool:
     return bool(pc.all(flags).as_py())
+
+
+def _before_year_one(values: pa.Array) -> bool:
+    days = values.type.bit_width == 32
+    first: int | None = pc.min(values.view(pa.int32() if days else pa.int64())).as_py()
+    return first is not None and first < (_FIRST_DAY if days else _FIRST_DAY * 86_400_000_000)
+
+
+def _codes(values: pa.ChunkedArray) -> bool:
+    """Whether exponents are of whole numbers alone, like 1E5: those are codes, of products say."""
+    bare = pc.any(pc.match_substring_regex(values, r"^-?[0-9]+[eE][0-9]+$")).as_py()
+    return bool(bare) and not pc.any(pc.match_substring_regex(values, r"[.+]|[eE]-")).as_py()
 
 
 def _converts(values: pa.ChunkedArray, kind: pa.DataType) -> bool:

@@ -21,8 +21,9 @@ from tradewind.move.formats import json_values
 from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.json_values import Digits
+from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.formats.parse import parse, unfit
-from tradewind.move.interface import option
+from tradewind.move.interface import format_option, option
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.move.types import field as make_field
 
@@ -74,7 +75,10 @@ class JsonLinesReader:
                 offset=self._at,
             )
         if schema is None:
-            schema = _inferred(self._objects(self._first, frozenset()))
+            objects = self._objects(self._first, frozenset())
+            schema = _inferred(objects)
+            if not objects and not format.types:
+                schema = schema.with_metadata({EMPTY: b"1"})
             for field in format.types:
                 place = schema.get_field_index(field.name)
                 schema = schema.append(field) if place < 0 else schema.set(place, field)
@@ -102,8 +106,8 @@ class JsonLinesReader:
             if size > self._format.max_record_bytes:
                 raise CorruptDataError(
                     f"JSON lines: line {self._lines + 1} is over "
-                    f"{self._format.max_record_bytes} bytes long. Give a greater "
-                    "max_record_bytes, if it is what it should be",
+                    f"{self._format.max_record_bytes} bytes long. If that is right, give "
+                    f"{format_option('max_record_bytes', str(4 * self._format.max_record_bytes))}",
                     offset=self._at,
                 )
         data = b"".join(waiting)

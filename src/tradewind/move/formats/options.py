@@ -25,6 +25,7 @@ FORMAT_OPTIONS = (
     "nan",
     "omit_null",
     "encoding",
+    "names",
 )
 """Those of CSV and JSON lines that are one word, a number, or true and false."""
 

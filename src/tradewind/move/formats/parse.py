@@ -157,17 +157,21 @@ def _floats(strings: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def guard_floats(strings: pa.Array, field: pa.Field, where: str) -> None:
-    """Refuse numbers of so many digits that a float would change them.
+    """Refuse numbers of so many digits, or so near to zero, that a float would change them.
 
     Words like NaN are left alone.
 
     Raises:
         UnfitValueError: There is one.
     """
-    long = np.flatnonzero(np.diff(text.data_of(strings)[0]) > 16)
-    if not len(long):
+    offsets, data = text.data_of(strings)
+    odd = np.diff(offsets) > 16
+    if (data | 0x20 == ord("e")).any():
+        far = pc.fill_null(pc.match_substring_regex(strings, r"[eE][+-]?[0-9]{3}"), False)
+        odd = odd | far.to_numpy(zero_copy_only=False)
+    if not odd.any():
         return
-    for word in strings.take(pa.array(long)).to_pylist():
+    for word in strings.take(pa.array(np.flatnonzero(odd))).to_pylist():
         if word.lstrip("+-")[0].isalpha():
             continue
         if decimal.Decimal(word) != decimal.Decimal(repr(float(word))):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError
 from tradewind.move.formats.csv_checks import LINES, check_delimiter, check_names
+from tradewind.move.interface import format_option, option
 
 if TYPE_CHECKING:
     from tradewind.move.formats.csv import CsvFormat
@@ -110,6 +111,9 @@ class CsvBytes:
         names, read, _ = self._read_header(where, chunks)
         if self._format.header and names:
             check_names(names)
+        elif self._format.header:
+            self._check_blank(where, itertools.chain(read, chunks))
+            return None, []
         if len(names) == 1:
             begin = b"".join(read)
             while begin.count(b"\n") < LINES and len(begin) < _LOOKED_AT:
@@ -132,6 +136,9 @@ class CsvBytes:
             chunks = rest if self._format.header else _without_mark(rest)
             if self._format.header:
                 names, read, length = self._read_header(where, chunks)
+                if not names:
+                    self._check_blank(where, itertools.chain(read, chunks))
+                    continue
                 if self._header is None:
                     self._header = names
                     chunks = itertools.chain(read, chunks)
@@ -152,6 +159,15 @@ class CsvBytes:
                 yield chunk
         self._lines += open_line
 
+    def _check_blank(self, where: str, chunks: Iterable[bytes]) -> None:
+        """See that an object without a header has nothing else: then it has no rows."""
+        for chunk in _without_mark(chunks):
+            if chunk.strip(b"\r\n"):
+                raise InputError(
+                    f"{where}: it begins with an empty line where a header belongs. Correct it, or "
+                    f"give {format_option('header', 'false')} if it has none."
+                )
+
     def _same(self, where: str, names: list[str]) -> None:
         header = self._header or []
         if names == header:
@@ -160,7 +176,9 @@ class CsvBytes:
             if expected != found:
                 raise InputError(
                     f"{where}: its header has the column {found!r} where the first object has "
-                    f"{expected!r}. Choose objects with the same columns."
+                    f"{expected!r}. Choose objects with the same columns; if only their order "
+                    "differs, have them found by their names by declaring one, as with "
+                    f"{option('schema', {found or 'a': 'string'})}."
                 )
 
     def _read_header(

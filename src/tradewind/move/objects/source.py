@@ -14,6 +14,7 @@ from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
 from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.formats.csv_checks import ROWLESS, EmptyFileError
 from tradewind.move.formats.encodings import as_utf8
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.jsonl import JsonLinesFormat
@@ -169,12 +170,16 @@ class ObjectSource(Source):
 
     def _read(self, chosen: list[Chosen], into: Format | None = None) -> Batches:
         first = self._open(chosen[0], None, into)
-        while EMPTY in (first.schema.metadata or {}):
+        while first.empty:
             first.close()
             chosen = chosen[1:]
             if not chosen:
+                if into is None and first.reason is not None:
+                    raise first.reason
                 return Batches(pa.schema([]), ())
             first = self._open(chosen[0], None, into)
+        if first.rowless:
+            first = self._typed(first, chosen, into)
         if first.loose:
             return self._read_loose(chosen, first, into)
         schema = first.schema
@@ -190,7 +195,7 @@ class ObjectSource(Source):
                 opened = self._open(one, first.inside) if number else first
                 rows = 0
                 with contextlib.closing(opened):
-                    if EMPTY in (opened.schema.metadata or {}):
+                    if opened.empty:
                         continue
                     if len(chosen) > 1:
                         same_columns(schema, opened.schema, one.uri)
@@ -216,7 +221,7 @@ class ObjectSource(Source):
                             f"{one.uri}: it is of another format than the "
                             "first object. Choose objects of one format."
                         )
-                    inside = opened.inside
+                    inside = inside if opened.empty else opened.inside
                     for batch in opened:
                         inside = batch.schema
                         yield batch
@@ -233,10 +238,21 @@ class ObjectSource(Source):
             if not unknown(schema) or self.schema is not None:
                 break
             with contextlib.closing(self._open(one, None)) as opened:
-                if EMPTY in (opened.schema.metadata or {}):
+                if opened.empty:
                     continue
                 schema = told(schema, opened.schema)
         return schema
+
+    def _typed(self, first: _Opened, chosen: list[Chosen], into: Format | None) -> _Opened:
+        """Open the first object, which has a header alone, with the types of one with records."""
+        for one in chosen[1:]:
+            with contextlib.closing(self._open(one, first.inside, into)) as opened:
+                known = opened.inside
+            if not opened.empty and not opened.rowless:
+                first.close()
+                kinds = [known.field(name) for name in first.inside.names]
+                return self._open(chosen[0], pa.schema(kinds), into)
+        return first
 
     def _open(self, one: Chosen, inside: pa.Schema | None, into: Format | None = None) -> _Opened:
         """Begin to read an object.
@@ -268,6 +284,8 @@ class ObjectSource(Source):
         loose = into if schema is None and format.loose else None
         if asked is not None and self.schema is None and format.name == "csv":
             chunks = _with_columns(format, chunks, asked.names, where)
+        if inside is not None and ROWLESS in (inside.metadata or {}):
+            asked = None
         with _naming(where):
             try:
                 batches = (
@@ -275,6 +293,9 @@ class ObjectSource(Source):
                     if loose is None
                     else format.decode_loose(chunks, loose, schema=asked, late=self._late)
                 )
+            except EmptyFileError as error:
+                _close(chunks)
+                return _Opened.nothing(where, error, loose=loose is not None)
             except BaseException:
                 _close(chunks)
                 raise
@@ -382,6 +403,11 @@ class ObjectSource(Source):
             where, chunks = next(every)
             with _naming(where):
                 columns, begin = table.checked(where, chunks)
+            while format.header and columns is None and (further := next(every, None)) is not None:
+                # An object without a header has no rows either.
+                where, chunks = further
+                with _naming(where):
+                    columns, begin = table.checked(where, chunks)
             every = _first(where, _after(b"".join(begin), chunks), every)
             return Encoded(
                 table.join(every), columns, lambda: known if known is not None else table.rows
@@ -405,13 +431,33 @@ class _Opened:
         *,
         loose: bool = False,
     ) -> None:
-        self.schema = schema
+        told = schema.metadata or {}
+        self.schema = schema.remove_metadata() if ROWLESS in told else schema
         self.loose = loose
+        self.empty = EMPTY in told
+        self.rowless = ROWLESS in told
+        self.reason: InputError | None = None
         self.inside = batches.schema
         self._where = where
         self._batches = batches
         self._outside = outside
         self._chunks = chunks
+
+    @classmethod
+    def nothing(cls, where: str, reason: InputError, *, loose: bool) -> Self:
+        """Make one of an object that has neither records nor columns.
+
+        Args:
+            where: The object.
+            reason: What is said where no other object has any.
+            loose: Whether types need not be told.
+        """
+        schema = pa.schema([], metadata={EMPTY: b"1"})
+        opened = cls(where, Batches(schema, ()), schema, {}, iter(()), loose=loose)
+        with contextlib.suppress(InputError), _naming(where):
+            opened.reason = reason
+            raise reason
+        return opened
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with _naming(self._where):
