@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 SAGEMAKER = ROOT / "packages" / "sagemaker-local" / "src"
 
 _BASE = {
+    "tradewind.backoff",
     "tradewind.doctor",
     "tradewind.errors",
     "tradewind.json_path",
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "tradewind": {"tradewind.former_names"},
     "tradewind.former_names": set(),
     "tradewind.errors": set(),
+    "tradewind.backoff": {"tradewind.errors"},
     "tradewind.doctor": {"tradewind.errors", "tradewind.registry", "tradewind.system"},
     "tradewind.owner": {"tradewind.errors"},
     "tradewind.redaction": {"tradewind.errors"},

@@ -6,6 +6,7 @@
     ├── RetryError      passing trouble on another system: the same call may succeed later
     ├── InputError      what was handed in is wrong: correct the data or the arguments
     │   └── CorruptDataError   bytes that are not what their format says
+    ├── CancelledError  it was asked to stop, and has stopped
     └── SetupError      something on this machine or in a connection is missing or wrong
         └── MissingExtraError  a client library that an extra of this package installs
 
@@ -15,6 +16,7 @@ Every message names the system, the object and the remedy, and never a secret.
 from __future__ import annotations
 
 __all__ = [
+    "CancelledError",
     "CorruptDataError",
     "InputError",
     "MissingExtraError",
@@ -27,6 +29,10 @@ __all__ = [
 
 class TradewindError(Exception):
     """Base of all errors that Tradewind raises on purpose."""
+
+
+class CancelledError(TradewindError):
+    """It was asked to stop. Of a move nothing is visible."""
 
 
 class RetryError(TradewindError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tradewind.errors import InputError, TradewindError
+from tradewind.errors import CancelledError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.source import Encoded, Source
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["CancelledError", "Flow", "Progress", "Transform"]
 
 Transform = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
-
-
-class CancelledError(TradewindError):
-    """The move was asked to stop. Nothing of it is visible."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Flow:
     ) -> None:
         self.source = source
         self._progress = progress
-        self._stop = stop or threading.Event()
+        self._stop = source.stop = stop or threading.Event()
         self._transform = transform
         self._interval = interval
         self._began = self._told = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class Source(ABC):
     core: str | None = None
     """Which decoder gave what it has given last, for receipts: see `tradewind.move.native`. None
     where there is no choice of one."""
+
+    stop: threading.Event | None = None
+    """Set by the flow that reads the source. Once the event is set, a wait for the other system, as
+    for a Retry-After, ends with `CancelledError`."""
 
     @property
     def own_format(self) -> Format | None:

@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from random import uniform
 
+from tradewind.backoff import Backoff
 from tradewind.errors import RetryError, SourceChangedError
 from tradewind.move.flow import Flow, Progress, Transform
 from tradewind.move.receipt import Receipt
@@ -66,7 +66,7 @@ def transfer(
             # Nothing of it is visible: so what stands now can be read as if it were the first time.
             if reading == _READINGS:
                 raise
-            time.sleep(uniform(0, _PAUSE * reading))  # noqa: S311
+            Backoff(first=_PAUSE, stop=stop).rest(reading)
     if None not in (flow.rows, stored.rows) and flow.rows != stored.rows:
         # Redundant check: targets that count verify before they publish.
         raise RetryError(

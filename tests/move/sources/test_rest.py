@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,7 +17,8 @@ import pyarrow as pa
 import pytest
 
 from rest_server import Asked, Reply, Server, serving
-from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.errors import CancelledError, InputError, RetryError, SetupError, TradewindError
+from tradewind.move.flow import Flow
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.http.connection import (
@@ -385,6 +387,21 @@ def test_a_server_that_asks_for_too_long(as_date: bool) -> None:
         assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("rate", [None, 0.01], ids=["Retry-After", "rate"])
+def test_a_wait_hears_a_stop(rate: float | None) -> None:
+    stop = threading.Event()
+
+    def reply(asked: Asked) -> Reply:
+        stop.set()
+        return Reply({}, status=429, headers={} if rate else {"Retry-After": "100"})
+
+    with serving(reply) as server:
+        flow = Flow(source(server, settings={"rate": rate}), stop=stop)
+        with pytest.raises(CancelledError, match="asked to stop"):
+            list(flow.encoded(JsonLinesFormat()).chunks)
+        assert len(server.asked) == 1
+
+
 def test_post_is_made_again_only_if_told() -> None:
     with serving(lambda asked: Reply({}, status=503)) as server:
         assert "any_method" in failing(source(server, method="POST", body={}), RetryError)
@@ -523,6 +540,7 @@ def test_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     # That module's alone: threads of other tests go by the real one.
     monkeypatch.setattr("tradewind.systems.http.session.time", clock)
+    monkeypatch.setattr("tradewind.backoff.time", clock)
     with serving(lambda asked: Reply({"items": page(asked)})) as server:
         rest = source(server, records="$.items", pagination=Page(), settings={"rate": 0.5})
         assert lines(rest) == RECORDS

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.redaction import keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
 from tradewind.run.backend import UnreachableError
@@ -112,6 +112,7 @@ class Engine:
             raise MissingExtraError("httpx", extra="docker", purpose="Docker") from error
         keep_addresses_out_of_logs()
         self._httpx = httpx
+        self._backoff = Backoff(first=0.4)
         self._logging: tuple[str, frozenset[str]] | None = None
         self.url = shown_uri(url)
         """The engine's address, for messages."""
@@ -186,7 +187,7 @@ class Engine:
                 )
             if response.status_code < 500 or attempt == tries:
                 break
-            time.sleep(0.1 * attempt)
+            self._backoff.rest(attempt)
         self.is_podman = response.headers.get("server", "").startswith("Libpod/")
         if response.status_code >= 300 and response.status_code not in fine:
             self._raise(response.status_code, response.content, what)

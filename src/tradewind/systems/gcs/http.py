@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 
 if TYPE_CHECKING:
@@ -102,6 +101,7 @@ class Http:
         self._anonymous = anonymous
         self._attempts = attempts
         self._timeout = timeout
+        self._backoff = Backoff(longest=_LONGEST_WAIT)
         self._made: requests.Session | None = None
 
     def ask(
@@ -305,10 +305,10 @@ class Http:
         )
 
     def _wait(self, attempt: int, retry_after: str | None = None) -> None:
-        wait = min(_LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311
+        asked = None
         if retry_after and retry_after.isdigit():
-            wait = max(wait, min(float(retry_after), _LONGEST_WAIT))
-        time.sleep(wait)
+            asked = min(float(retry_after), _LONGEST_WAIT)
+        self._backoff.rest(attempt + 1, asked)
 
 
 def _arrived(response: requests.Response) -> int:

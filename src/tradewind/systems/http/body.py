@@ -96,7 +96,7 @@ class HttpBodySource(Source):
         )
 
     def _chunks(self) -> Iterator[bytes]:
-        with HttpSession(self.connection) as http:
+        with HttpSession(self.connection, stop=self.stop) as http:
             pieces = http.stream(self._call()) if self.check is None else self._checked(http)
             try:
                 gathered: list[bytes] = []

@@ -8,13 +8,12 @@ import ssl
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from tradewind.errors import InputError, MissingExtraError
+from tradewind.errors import InputError
 from tradewind.redaction import (
     HARMLESS,
     is_secret_name,
-    keep_addresses_out_of_logs,
     redacted,
     shown_uri,
     split_uri,
@@ -23,7 +22,7 @@ from tradewind.redaction import (
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["BearerAuth", "HeaderAuth", "HttpConnection", "Retries", "load_httpx", "masked"]
+__all__ = ["BearerAuth", "HeaderAuth", "HttpConnection", "Retries", "masked"]
 
 
 @dataclass(frozen=True)
@@ -182,20 +181,6 @@ class HttpConnection:
         elif isinstance(self.auth, HeaderAuth):
             secrets.append(self.auth.value)
         return secrets
-
-
-def load_httpx() -> Any:
-    """Import httpx.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    try:
-        import httpx
-    except ImportError as error:
-        raise MissingExtraError("httpx", extra="http", purpose="Reading over HTTP") from error
-    keep_addresses_out_of_logs()
-    return httpx
 
 
 def origin(url: str) -> tuple[str, str, int]:

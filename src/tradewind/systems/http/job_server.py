@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
-import random
 import re
 import ssl
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.redaction import HIDDEN, keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
-from tradewind.systems.http.tls import OWN, TRUST, tls_context
+from tradewind.backoff import Backoff
+from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.redaction import HIDDEN, redacted, scheme_of, shown_uri, split_uri
+from tradewind.systems.http.client import PASSING, load_httpx, open_client, seconds_asked
+from tradewind.systems.http.tls import OWN, TRUST
 from tradewind.tls import refusal
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobServer", "LostAnswerError", "RestConnection"]
 
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
 _MESSAGES = ("message", "msg", "error", "detail", "reason", "title")
 
 
@@ -45,7 +43,7 @@ class RestConnection:
         connect_timeout: Seconds until a connection stands.
         read_timeout: Seconds that an answer may take.
         attempts: How often a request is made at most, where it may be repeated.
-        backoff: Seconds before the second; twice as many before each further one.
+        backoff: The most seconds before the second; see `tradewind.backoff`.
         longest: The longest wait in seconds; a server that asks for more is not asked again.
     """
 
@@ -61,6 +59,14 @@ class RestConnection:
     backoff: float = 0.5
     longest: float = 30.0
 
+    def conceal(self, text: str) -> str:
+        """Remove what is known to be secret from a text: any header may be."""
+        secrets = list(self.headers.values())
+        if isinstance(self.auth, tuple):
+            secrets.append(self.auth[1])
+        uris = [self.base_url, *([self.proxy] if self.proxy else [])]
+        return redacted(text, uris=uris, secrets=[one for one in secrets if len(one) >= 6])
+
 
 class JobServer:
     """A client of one API. May be used from several threads.
@@ -71,12 +77,7 @@ class JobServer:
     """
 
     def __init__(self, connection: RestConnection, system: str) -> None:
-        try:
-            import httpx
-        except ImportError as error:
-            raise MissingExtraError("httpx", extra="http", purpose="Jobs of HTTP APIs") from error
-        keep_addresses_out_of_logs()
-        self._httpx = httpx
+        self._httpx = load_httpx("Jobs of HTTP APIs")
         self._settings = connection
         known = scheme_of(connection.base_url) in ("http", "https")
         if not known or not split_uri(connection.base_url, system, "https://host:port").hostname:
@@ -86,12 +87,9 @@ class JobServer:
             )
         self.where = f"{system} at {_plain(connection.base_url)}"
         self._reached = False
-        self._client = httpx.Client(
-            headers=dict(connection.headers),
-            auth=connection.auth,
-            verify=tls_context(connection, self.where),
-            proxy=connection.proxy,
-            timeout=httpx.Timeout(connection.read_timeout, connect=connection.connect_timeout),
+        self._backoff = Backoff(first=connection.backoff, longest=connection.longest)
+        self._client = open_client(
+            connection, self.where, headers=dict(connection.headers), auth=connection.auth
         )
 
     def close(self) -> None:
@@ -138,7 +136,7 @@ class JobServer:
                     self._reached = True
                     return response
                 error = self.error(response, what)
-                asked = _seconds_asked(response.headers.get("retry-after"))
+                asked = seconds_asked(response)
                 # Too many requests: that one was not even looked at.
                 untouched = response.status_code == 429
             except LostAnswerError as lost:
@@ -147,16 +145,14 @@ class JobServer:
                     repeated_lost()
             except RetryError as refused:
                 error = refused
-            wait = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311
-            wait = max(wait, asked or 0)
             if (
                 not isinstance(error, RetryError)
                 or not (repeat or untouched)
                 or attempt >= self._settings.attempts
-                or wait > self._settings.longest
+                or (asked or 0) > self._settings.longest
             ):
                 raise error
-            time.sleep(wait)
+            self._backoff.rest(attempt, asked)
             attempt += 1
 
     def json(self, response: httpx.Response, what: str) -> Any:
@@ -172,10 +168,10 @@ class JobServer:
         try:
             return response.json()
         except ValueError as error:
+            begin = self._settings.conceal(response.text[:80])
             raise SetupError(
-                f"{self.where}: {what}: the answer is no JSON but begins with "
-                f"{self._conceal(response.text[:80])!r}. Check address and prefix: another "
-                "service, or a login page, may answer there."
+                f"{self.where}: {what}: the answer is no JSON but begins with {begin!r}. Check "
+                "address and prefix: another service, or a login page, may answer there."
             ) from error
 
     def _send(
@@ -198,7 +194,10 @@ class JobServer:
             for name, value in response.headers.multi_items()
             if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
         ]
-        return self._httpx.Response(response.status_code, headers=headers, content=content)
+        read: httpx.Response = self._httpx.Response(
+            response.status_code, headers=headers, content=content
+        )
+        return read
 
     def _url(self, path: str) -> str:
         return f"{self._settings.base_url.rstrip('/')}/{path.lstrip('/')}"
@@ -267,14 +266,14 @@ class JobServer:
             what: What it is about.
         """
         status = response.status_code
-        said = self._conceal(_message(response)).rstrip(".")
+        said = self._settings.conceal(_message(response)).rstrip(".")
         text = f"{self.where}: {what}: {said} (status {status})."
         if status in (401, 403):
             return SetupError(
                 f"{text} Check login, password, token and rights of the connection, and its "
                 "auth_type."
             )
-        if status in _PASSING or status >= 500:
+        if status in PASSING or status >= 500:
             return RetryError(text)
         if status < 400:
             location = _plain(response.headers.get("location", "another place"))
@@ -282,15 +281,6 @@ class JobServer:
         if status in (404, 405):
             return SetupError(f"{text} Check address, prefix and path.")
         return InputError(f"{text} Correct what is asked for.")
-
-    def _conceal(self, text: str) -> str:
-        secrets = list(self._settings.headers.values())
-        if isinstance(self._settings.auth, tuple):
-            secrets.append(self._settings.auth[1])
-        for secret in secrets:
-            if len(secret) >= 6:
-                text = text.replace(secret, "***")
-        return text
 
 
 def _message(response: httpx.Response) -> str:
@@ -304,18 +294,6 @@ def _message(response: httpx.Response) -> str:
         found = next((said[name] for name in _MESSAGES if said.get(name)), said)
         said = found.get("message", found) if isinstance(found, dict) else found
     return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:1_000]
-
-
-def _seconds_asked(text: str | None) -> float | None:
-    """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _plain(url: str) -> str:

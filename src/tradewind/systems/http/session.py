@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import email.utils
-import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -12,18 +10,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote_plus, urlencode
 
+from tradewind.backoff import Backoff, rest
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import further_option
 from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
+from tradewind.systems.http.client import (
+    PASSING,
+    load_httpx,
+    open_client,
+    remaining,
+    seconds_asked,
+)
 from tradewind.systems.http.connection import (
     BearerAuth,
     HeaderAuth,
     HttpConnection,
-    load_httpx,
     masked,
     origin,
 )
-from tradewind.systems.http.tls import OWN, TRUST, tls_context
+from tradewind.systems.http.tls import OWN, TRUST
 from tradewind.tls import refusal
 
 if TYPE_CHECKING:
@@ -34,10 +39,7 @@ __all__ = ["HttpSession"]
 _Result = TypeVar("_Result")
 
 _SAFE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _EXCERPT = 200
-_EPOCH = 1e9
-"""A larger number is seconds since 1970, a smaller one seconds to wait."""
 
 
 class HttpSession:
@@ -45,28 +47,22 @@ class HttpSession:
 
     Args:
         connection: Where to.
+        stop: Ends a wait between two requests once it is set.
     """
 
-    def __init__(self, connection: HttpConnection) -> None:
+    def __init__(self, connection: HttpConnection, *, stop: threading.Event | None = None) -> None:
         httpx = load_httpx()
         self.connection = connection
         self._httpx = httpx
         self._next = 0.0
-        try:
-            self._client = httpx.Client(
-                verify=tls_context(connection, f"HTTP API at {masked(connection.base_url)}"),
-                proxy=connection.proxy,
-                timeout=httpx.Timeout(
-                    connection.read_timeout,
-                    connect=connection.connect_timeout,
-                ),
-                headers={"User-Agent": "tradewind"},
-            )
-        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            raise SetupError(
-                f"HTTP API at {masked(connection.base_url)}: the connection's settings are wrong "
-                f"({connection.conceal(str(error))}). Correct the proxy or the address."
-            ) from None
+        self._stop = stop
+        retries = connection.retries
+        self._backoff = Backoff(first=retries.backoff, longest=retries.longest, stop=stop)
+        self._client = open_client(
+            connection,
+            f"HTTP API at {masked(connection.base_url)}",
+            headers={"User-Agent": "tradewind"},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -197,20 +193,14 @@ class HttpSession:
                         )
                     )
                     raise RetryError(f"{where}: {error} ({why}). Try again later.{hint}") from error
-                time.sleep(self._wait(attempt, error.wait))
-
-    def _wait(self, attempt: int, asked: float | None) -> float:
-        retries = self.connection.retries
-        if asked is not None:
-            return asked + random.uniform(0, retries.backoff)  # noqa: S311
-        return random.uniform(0, min(retries.longest, retries.backoff * 2 ** (attempt - 1)))  # noqa: S311
+                self._backoff.rest(attempt, error.wait)
 
     def _pace(self) -> None:
         if self.connection.rate is None:
             return
         now = time.monotonic()
         if self._next > now:
-            time.sleep(self._next - now)
+            rest(self._next - now, self._stop)
         self._next = max(now, self._next) + 1 / self.connection.rate
 
     def _attempt(self, call: Call, use: Callable[[httpx.Response], _Result]) -> _Result:
@@ -307,11 +297,11 @@ class HttpSession:
         if status == 403 and _is_limited(response, said):
             raise TryAgainError(
                 f"its rate limit is reached: it answered 403 {response.reason_phrase}{said}",
-                wait=_asked(response),
+                wait=seconds_asked(response),
             )
-        if status in _PASSING:
+        if status in PASSING:
             raise TryAgainError(
-                f"it answered {status} {response.reason_phrase}{said}", wait=_asked(response)
+                f"it answered {status} {response.reason_phrase}{said}", wait=seconds_asked(response)
             )
         where = f"{self.named(response)}: it answered {status} {response.reason_phrase}{said}"
         error: TradewindError
@@ -369,44 +359,9 @@ def _is_limited(response: httpx.Response, said: str) -> bool:
     headers = response.headers
     return (
         "retry-after" in headers
-        or _remaining(response) == "0"
+        or remaining(response) == "0"
         or "rate limit" in said.lower().replace("-", " ")
     )
-
-
-def _remaining(response: httpx.Response) -> str | None:
-    for name in ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"):
-        if name in response.headers:
-            return str(response.headers[name]).strip()
-    return None
-
-
-def _reset(response: httpx.Response) -> float | None:
-    """Read when a used-up limit begins anew: seconds from now on, or since 1970."""
-    if _remaining(response) != "0":
-        return None
-    for name in ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset"):
-        value = response.headers.get(name, "").strip()
-        if value.isdecimal():
-            number = float(value)
-            return max(0.0, number - time.time()) if number > _EPOCH else number
-    return None
-
-
-def _asked(response: httpx.Response) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3): seconds or a date; or when a limit ends."""
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return _reset(response)
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return max(0.0, (moment - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
 def _reason(error: Exception) -> str:

@@ -239,7 +239,7 @@ class RestSource(Source):
         )
 
     def _blocks(self, values: JsonValues) -> Generator[Block, None, None]:
-        with HttpSession(self.connection) as http:
+        with HttpSession(self.connection, stop=self.stop) as http:
             yield from Reading(self._request(), http, values).blocks()
 
     def _request(self) -> Request:

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import (
@@ -516,7 +517,7 @@ class Load:
         """Ask the ledger, on a new connection, once the old one's transaction has ended."""
         self._session.abort()
         end = time.monotonic() + _RESOLVE
-        pause = 0.1
+        backoff, failures = Backoff(first=0.2, longest=5.0), 0
         while True:
             try:
                 session = open_session(self._session.connection)
@@ -534,5 +535,5 @@ class Load:
                         "committed, and the server has not come back. A retry is safe: it looks "
                         "first whether these rows are there."
                     ) from error
-                time.sleep(pause)
-                pause = min(2 * pause, 5.0)
+                failures += 1
+                backoff.rest(failures)

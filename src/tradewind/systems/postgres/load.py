@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
@@ -513,7 +514,7 @@ class Load:
         """Ask the ledger, on a new connection, once the old one's transaction has ended."""
         self._session.close()
         end = time.monotonic() + _RESOLVE
-        pause = 0.1
+        backoff, failures = Backoff(first=0.2, longest=5.0), 0
         while True:
             try:
                 with open_session(
@@ -531,8 +532,8 @@ class Load:
                         "committed, and the server has not come back. A retry is safe: it looks "
                         "first whether these rows are there."
                     ) from error
-                time.sleep(pause)
-                pause = min(2 * pause, 5.0)
+                failures += 1
+                backoff.rest(failures)
 
     def stored(self, rows: int, size: int, at: str | None = None) -> Stored:
         """Say what stands there now."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from random import uniform
 from typing import Any, Self
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import Described, ObjectInfo, ServerCopy, Store, Unfinished
 from tradewind.redaction import refuse_signed, shown_uri
@@ -30,7 +29,6 @@ __all__ = ["S3Store"]
 
 _PIECE = 4 << 20
 _READ_ATTEMPTS = 6
-_LONGEST_PAUSE = 8.0
 _DELETED_AT_ONCE = 1_000
 
 
@@ -128,6 +126,7 @@ class S3Store(Bucket):
         self.check_key(key)
         where = self.describe(key)
         done, size, failures = 0, None, 0
+        backoff = Backoff(first=0.2)
         while size is None or done < size:
             arguments: dict[str, Any] = {"Bucket": self.bucket, "Key": key, **self.part_arguments}
             if done:
@@ -165,7 +164,7 @@ class S3Store(Bucket):
                 given_up = body is None or failures >= _READ_ATTEMPTS
                 if given_up or not isinstance(failed, RetryError):
                     raise failed from error
-                time.sleep(uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**failures)))  # noqa: S311
+                backoff.rest(failures)
             finally:
                 if body is not None:
                     body.close()

@@ -7,16 +7,15 @@ Source: draft-ietf-secsh-filexfer-02 (version 3 of the protocol, which OpenSSH s
 from __future__ import annotations
 
 import asyncio
-import random
 import stat
 import threading
-import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.store import ObjectInfo
 from tradewind.run.backend import UnreachableError
@@ -58,6 +57,7 @@ class SFTPSession(SSHSession):
         self._client_of: asyncssh.SSHClientConnection | None = None
         self._connecting = asyncio.Lock()
         self._starting = asyncio.Lock()
+        self._backoff = Backoff(first=0.2, longest=_LONGEST_PAUSE)
         self._closing: set[asyncio.Task[None]] = set()
 
     def call(self, work: Callable[[SFTPClient], Coroutine[Any, Any, T]]) -> T:
@@ -98,7 +98,7 @@ class SFTPSession(SSHSession):
                     f"{self._where}: the connection broke {failures} times in a row "
                     f"({said(broken)}). Try again."
                 ) from broken
-            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**failures)))  # noqa: S311
+            self._backoff.rest(failures)
         if refused is not None:
             raise refused
         return cast(T, done)
