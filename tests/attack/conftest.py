@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attack_report
+import attack_runners
 import attack_state
 import boto3
 import pytest
@@ -57,6 +58,13 @@ def attendants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     """A warm process that forks attendants of work."""
     with Workers(ATTENDANTS, tmp_path_factory.mktemp("told")) as workers:
         yield workers
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[attack_runners.Runner]:
+    """A system that runs work, by its name in `attack_runners.PLACES`."""
+    with attack_runners.started(request.param, request, tmp_path) as runner:
+        yield runner
 
 
 @pytest.fixture
