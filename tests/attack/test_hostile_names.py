@@ -10,10 +10,13 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import moves
 import pyarrow as pa
 import pytest
-from attack_moves import Versioned
+from attack_moves import Versioned, store_of
+from attack_places import STORES, Tables
 from attack_report import Attack
 
 from tradewind.errors import TradewindError
@@ -24,12 +27,16 @@ from tradewind.move.source import Source
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
+from tradewind.systems.mysql.table import MySQLTable
+from tradewind.systems.postgres.table import PostgresTable
 from tradewind.systems.sqlite.table import SQLiteTable
 
 PROMISE = "A name arrives as it was, or is refused; it never means anything else"
 HOW = "names with quotes, dots, slashes, controls, pieces of SQL and of paths"
 LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 COUNTS = [pytest.param(60, id="some"), pytest.param(1000, id="many", marks=LONG)]
+#: Where each name takes requests to a server.
+SERVERS = [pytest.param(150, id="many", marks=LONG)]
 PIECES = (
     *("../", "..", "/", "//", ".", "\\", "~", "*", "?", "[a]", "{}", "%2e%2e%2f", "%00", "%s"),
     *("'", '"', "`", '""', "'; DROP TABLE canary; --", '"; DROP TABLE canary; --', ";", "--"),
@@ -96,6 +103,105 @@ def test_keys_of_files(tmp_path: Path, count: int):
         return sorted(beside) == ["canary", "lake", "outer"]
 
     check("files", count, attempt, same)
+
+
+@pytest.mark.parametrize("count", SERVERS)
+@pytest.mark.parametrize("place", [name for name in STORES if name != "files"], indirect=True)
+def test_keys_of_a_store(place: tuple[str, dict[str, Any]], count: int):
+    system, where = place
+    store = store_of(where)
+    upload = store.upload("canary")
+    upload.write(b"as it was")
+    upload.complete()
+    before = [info.key for info in store.list("")]
+
+    def attempt(name: str) -> None:
+        key = f"{name}.csv"
+        transfer(Versioned(3, 1), ObjectTarget(store, key, format="csv"), Owner("n", name, "t"))
+        try:
+            keys = [info.key for info in store.list("") if info.key not in before]
+            assert keys == [key], keys
+            assert b"".join(store.read(key)).count(b"\n") == 4
+        finally:
+            store.delete([key])
+
+    def same() -> bool:
+        found = [info.key for info in store.list("")]
+        return found == before and b"".join(store.read("canary")) == b"as it was"
+
+    check(system, count, attempt, same)
+
+
+@pytest.mark.parametrize("count", SERVERS)
+@pytest.mark.parametrize("what", ["table", "column"])
+@pytest.mark.parametrize("tables", ["PostgreSQL", "MariaDB"], indirect=True)
+def test_tables_and_columns(
+    tables: Tables,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    count: int,
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    tables.do("CREATE TABLE canary (id INTEGER)")
+    tables.do("INSERT INTO canary VALUES (7)")
+    if tables.system == "postgres":
+        query = (
+            "SELECT tablename, quote_ident(schemaname) || '.' || quote_ident(tablename) "
+            "FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        )
+    else:
+        query = (
+            "SELECT table_name, concat('`', replace(table_name, '`', '``'), '`') "
+            "FROM information_schema.tables WHERE table_schema = database()"
+        )
+
+    def found() -> dict[str, str]:
+        listed = {name: quoted for name, quoted in tables.ask(query) if name != "listings"}
+        return {
+            name: quoted for name, quoted in listed.items() if not name.startswith("tradewind_")
+        }
+
+    def attempt(name: str) -> None:
+        table = name if what == "table" else "columns"
+        if table.lower().strip('"`[]') in ("canary", "listings"):
+            return
+        names = ["id", "x"] if what == "table" else ["id", name]
+        target: Any
+        if tables.system == "postgres":
+            target = PostgresTable(moves.postgres(), table, mode="replace", create=True)
+        else:
+            target = MySQLTable(moves.mysql(), table, mode="replace", create=True)
+        try:
+            transfer(Columns(names), target, Owner("n", name, "t"))
+            ((there, quoted),) = [pair for pair in found().items() if pair[0] != "canary"]
+            if not set(table) & set('."`'):
+                assert there == table, there
+            assert [tuple(row) for row in tables.ask(f"SELECT * FROM {quoted}")] == [(0, 1)]
+            columns = tables.ask(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = "
+                f"'{there.replace(chr(92), chr(92) * 2).replace(chr(39), chr(39) * 2)}' "
+                "ORDER BY ordinal_position"
+                if tables.system == "mysql"
+                else "SELECT attname FROM pg_attribute WHERE attnum > 0 AND attrelid = "
+                f"$q${quoted}$q$::regclass ORDER BY attnum"
+            )
+            assert [column for (column,) in columns] == names, columns
+        finally:
+            for there, quoted in found().items():
+                if there != "canary":
+                    tables.do(f"DROP TABLE {quoted}")
+
+    def same() -> bool:
+        return list(found()) == ["canary"] and [
+            tuple(row) for row in tables.ask("SELECT * FROM canary")
+        ] == [(7,)]
+
+    try:
+        check(f"{tables.name}, {what}s", count, attempt, same)
+    finally:
+        tables.do("DROP TABLE canary")
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 from attack_places import in_store, in_table
 from attack_report import Attack
-from attack_workers import Workers
+from attack_workers import Gate, Workers
 
 from busybox import IMAGE
 from container_engine import Engine
@@ -32,7 +32,7 @@ from tradewind.local.processes import free_port
 
 pytestmark = pytest.mark.xdist_group("attack-restarts")
 PROMISE = "A server that is restarted costs a retry, and nothing else"
-HOW = "SIGKILL or SIGTERM of the server at a random moment of a move, and a new start"
+HOW = "SIGKILL or SIGTERM of the server in a move's middle or at a random moment, and a new start"
 IN_WORK = "SIGTERM of what runs work, in the middle of it, and a new start"
 LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 COUNTS = [pytest.param(1, id="some"), pytest.param(25, id="many", marks=LONG)]
@@ -89,8 +89,11 @@ def check(
     made: Callable[[str], dict[str, Any]],
     seen: Callable[[dict[str, Any]], dict[int, int]],
     left: Callable[[], list[str]],
+    gates: Path,
 ) -> None:
+    """Restart it so often: every other time where the move waits for that, else at any moment."""
     place = made(f"whole{uuid.uuid4().hex[:6]}")
+    moments = ("middle", "publish", "end") if "store" in place else ("middle", "end")
     told, seconds = workers.measured("publish", place=place, who="whole", rows=ROWS, version=1)
     assert "answer" in told, told
     for number in attack.rounds(count):
@@ -99,12 +102,20 @@ def check(
         first = workers.run("publish", place=place, who=f"first{name}", rows=ROWS, version=1)
         assert "answer" in first, first
         given = {"place": place, "who": name, "rows": ROWS, "version": 2}
-        moment = attack.chance.uniform(0, seconds)
-        child = workers.start("publish", **given)
-        time.sleep(moment)
-        server.restart(attack.chance)
+        if number % 2 == 0:
+            gate = Gate(gates / name, moments[number // 2 % len(moments)])
+            label = f"{number}, {gate.at}"
+            child = workers.start("publish", **given, gate=gate.order)
+            gate.wait(child)
+            server.restart(attack.chance)
+            gate.open()
+        else:
+            moment = attack.chance.uniform(0, seconds)
+            label = f"{number}, {moment:.3f} s"
+            child = workers.start("publish", **given)
+            time.sleep(moment)
+            server.restart(attack.chance)
         told = child.wait()
-        label = f"{number}, {moment:.3f} s"
         good = "answer" in told or "RetryError" in told.get("kinds", [])
         attack.note("finished" if "answer" in told else "told to try again")
         attack.check(good, f"{label}: {told.get('error')}: {told.get('message')}")
@@ -137,7 +148,7 @@ def test_of_postgres(tmp_path: Path, count: int):
             found = ask("SELECT tablename FROM pg_tables WHERE tablename ILIKE '%tradewind%'")
             return [name for (name,) in found if name != "tradewind_published"]
 
-        check(server, workers, attack, count, made, in_table(ask), left)
+        check(server, workers, attack, count, made, in_table(ask), left, tmp_path / "gates")
     attack.finish()
 
 
@@ -173,7 +184,7 @@ def test_of_mariadb(tmp_path: Path, count: int):
             tables = [name.lower() for (name,) in found]
             return [one for one in tables if "tradewind" in one and one != "tradewind_published"]
 
-        check(server, workers, attack, count, made, in_table(ask), left)
+        check(server, workers, attack, count, made, in_table(ask), left, tmp_path / "gates")
     attack.finish()
 
 
@@ -201,7 +212,7 @@ def test_of_s3(tmp_path: Path, shape: str, count: int):
             found = client.list_multipart_uploads(Bucket="restarts").get("Uploads", [])
             return [f"upload of {one['Key']}" for one in found]
 
-        check(server, workers, attack, count, made, in_store, left)
+        check(server, workers, attack, count, made, in_store, left, tmp_path / "gates")
     attack.finish()
 
 
