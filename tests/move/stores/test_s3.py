@@ -311,6 +311,25 @@ def test_the_next_attempt_removes_the_probe_of_a_killed_one(
     assert [other in info.key for info in s3_store.list()] == ([] if keeps else [True])
 
 
+def test_a_key_with_an_empty_step_arrives_as_it_is_or_is_refused(
+    s3_store: S3Store, versity_store: S3Store
+) -> None:
+    """A server that keeps files takes ``/a`` for ``a``, which may be another object."""
+    for key in ("/a", "a//b", "x/a"):
+        upload = s3_store.upload(key)
+        upload.write(b"1")
+        upload.complete()
+    assert sorted(info.key for info in s3_store.list()) == ["/a", "a//b", "x/a"]
+    first = versity_store.upload("x/a")
+    first.write(b"1")
+    first.complete()
+    for key in ("/x/a", "x//a", "//x/a"):
+        with pytest.raises(InputError, match="empty step"):
+            versity_store.upload(key)
+    assert [info.key for info in versity_store.list()] == ["x/a"]
+    assert list(versity_store.unfinished()) == []
+
+
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("rows", [10, 12_000])
 def test_a_retry_keeps_an_overtaken_attempt_out_without_conditions(

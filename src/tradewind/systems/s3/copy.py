@@ -20,6 +20,7 @@ from tradewind.move.flow import CancelledError
 from tradewind.move.store import Described, ServerCopy
 from tradewind.systems.s3.begin import abort, begin
 from tradewind.systems.s3.objects import describe, problem, tags_of
+from tradewind.systems.s3.steps import check_steps
 
 __all__ = ["Order", "Seen", "copy_from", "copy_within", "reaches"]
 
@@ -162,6 +163,7 @@ def copy_within(
 
     size = described.info.size
     objects = f"s3://{order.bucket}/{order.key} to {store.uri(order.target_key)}"
+    check_steps(store.client, order.target_bucket, order.target_key, store.uri(order.target_key))
     try:
         # Of conditions on the target CompleteMultipartUpload's are known best: servers have them
         # for longer than CopyObject's, and Swift takes that one for a condition on the source.

@@ -23,6 +23,7 @@ from tradewind.systems.s3.errors import (
 )
 from tradewind.systems.s3.objects import describe, put_tags, tags_of
 from tradewind.systems.s3.records import listing_of
+from tradewind.systems.s3.steps import check_steps
 from tradewind.systems.s3.upload import S3Upload
 
 __all__ = ["S3Store"]
@@ -183,6 +184,7 @@ class S3Store(Bucket):
         if not key:
             raise InputError(f"{self.uri()}: the object has no key. Write s3://bucket/key.")
         self.check_key(key, writing=True)
+        check_steps(self.client, self.bucket, key, self.describe(key))
         arguments = dict(self._extra_args)
         arguments["Metadata"] = {**arguments.get("Metadata", {}), **(metadata or {})}
         if content_type is not None:
