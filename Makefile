@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: native-wheel help demo demo-listings test test-long attack lint format bench bench-move bench-run bench-crash pins clean environment listings-environment test-environment
+.PHONY: native-wheel help demo demo-listings test test-long attack lint format bench bench-move bench-run bench-crash pins docs clean environment listings-environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,6 +82,9 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 
 native-wheel: test-environment  ## a wheel of tradewind-native for manylinux on this processor, in dist/
 	$(BIN)/python scripts/native.py .venv --wheel dist
+
+docs: test-environment  ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove environments, state and caches
 	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
