@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tradewind.errors import InputError, RetryError, TradewindError
@@ -58,6 +59,8 @@ _AGAIN_SECONDS = 0.5
 _ENGINE_ENDS = r"failed to update store|context canceled|transport is closing|connection refused"
 #: How long creating a container may take until the engine shows it.
 _VISIBLE_SECONDS = 30.0
+#: How long after its creation a container is left to its creator to start.
+_RESUME_SECONDS = 3.0
 #: How long after its claim a container is started without another look at it.
 _SOON_SECONDS = 1.0
 _NEW = ("created", "configured", "initialized")
@@ -182,13 +185,20 @@ class DockerBackend(Backend[Container]):
             raise
 
     def resume(self, name: str) -> None:
-        """Start a container that was claimed and not started."""
-        told = self._inspect(name)
-        # Starting a container that has ended would run it a second time.
-        if told is not None and _was_never_started(told):
-            read_only = told.get("HostConfig", {}).get("ReadonlyRootfs")
-            self._add_folder(name, needed=not read_only)
-            self._begin(name)
+        """Start a container that was claimed and not started.
+
+        Its creator may be about to start it: that is given a moment, as the container may have
+        ended by the time that the creator does, and would run a second time.
+        """
+        response = self._look_at(name)
+        if response is None or not _was_never_started(told := response.json()):
+            return
+        if (rest := _RESUME_SECONDS - _age(told, response.headers.get("date"))) > 0:
+            time.sleep(rest)
+            if not self._is_new(name):
+                return
+        self._add_folder(name, needed=not told.get("HostConfig", {}).get("ReadonlyRootfs"))
+        self._begin(name)
 
     def _claim(
         self, name: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
@@ -328,11 +338,15 @@ class DockerBackend(Backend[Container]):
 
     # -------------------------------------------------------------------------------- look, list
 
-    def _inspect(self, name: str) -> dict[str, Any] | None:
+    def _look_at(self, name: str) -> Any:
         response = self._engine.ask(
             "GET", f"/containers/{name}/json", what=f"the container {name}", fine=(404,)
         )
-        if response.status_code == 404:
+        return None if response.status_code == 404 else response
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        response = self._look_at(name)
+        if response is None:
             self._seen.pop(name, None)
             return None
         told: dict[str, Any] = response.json()
@@ -615,6 +629,16 @@ def _was_never_started(told: Mapping[str, Any]) -> bool:
     state = told["State"]
     status = str(state["Status"]).lower()
     return status in _NEW or str(state.get("StartedAt", "")).startswith("0001-")
+
+
+def _age(told: Mapping[str, Any], date: str | None) -> float:
+    """Tell how many seconds ago a container was created, by the engine's own clock."""
+    try:
+        created = datetime.fromisoformat(str(told["Created"])[:19]).replace(tzinfo=UTC)
+        now = parsedate_to_datetime(date or "")
+    except ValueError:
+        return 0.0
+    return max(0.0, (now - created).total_seconds() - 1.0)
 
 
 def _name_in(listed: Mapping[str, Any]) -> str:
