@@ -380,6 +380,24 @@ def test_an_append_whose_rows_are_gone_is_told(path, what: str) -> None:
         load(path, numbers(1, 2), "t", owner, create=True)
 
 
+def test_an_append_knows_the_table_from_another_of_its_name(path) -> None:
+    owner = Owner("d", "r", "t")
+    load(path, numbers(1, 2), "t", owner)
+    # Other tables come and go; the former version kept nothing of the table.
+    run(path, "CREATE TABLE other (a)")
+    run(path, "ALTER TABLE t ADD COLUMN more TEXT")
+    assert load(path, numbers(1, 2), "t", owner).earlier
+    run(path, "DROP TABLE t")
+    run(path, "CREATE TABLE t (n INTEGER, t TEXT)")
+    run(path, "INSERT INTO t VALUES (1, 'else'), (2, 'else')")
+    with pytest.raises(InputError, match="another one has its name"):
+        load(path, numbers(1, 2), "t", owner)
+    run(path, "UPDATE tradewind_published SET mark = NULL")
+    assert load(path, numbers(1, 2), "t", owner).earlier
+    run(path, "ALTER TABLE tradewind_published DROP COLUMN mark")
+    load(path, numbers(3), "t", Owner("d", "r", "after an update"))
+
+
 @pytest.mark.parametrize(
     ("lock", "word"), [("BEGIN IMMEDIATE", "somebody else writes"), ("BEGIN", "somebody reads")]
 )

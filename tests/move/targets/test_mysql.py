@@ -36,6 +36,7 @@ from tradewind.move.receipt import Receipt  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.move.types import UnfitValueError, field  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
+from tradewind.systems.mysql.catalog import is_marked  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
@@ -100,6 +101,34 @@ def test_an_append_whose_rows_are_gone_is_told(connection, db, what: str) -> Non
     db.run(what.format(table))
     with pytest.raises(InputError, match="has appended 2 rows"):
         load(connection, numbers(1, 2), table, owner, create=True)
+
+
+def test_an_append_knows_the_table_from_another_of_its_name(connection, db) -> None:
+    table = db.table(COLUMNS)
+    owner = owner_of(table)
+    load(connection, numbers(1, 2), table, owner)
+    db.run(f"CREATE OR REPLACE TABLE {table} ({COLUMNS})")
+    db.run(f"INSERT INTO {table} VALUES (1, 'else'), (2, 'else')")
+    with pytest.raises(InputError, match="another one has its name"):
+        load(connection, numbers(1, 2), table, owner)
+    # The former version kept nothing of the table.
+    db.run(f"UPDATE tradewind_published SET state = 'visible' WHERE target = '{table}'")
+    assert load(connection, numbers(1, 2), table, owner).earlier
+    made, its_owner = f"{table}_made", owner_of(f"{table}_made")
+    for earlier in (False, True):
+        assert load(connection, numbers(1), made, its_owner, create=True).earlier is earlier
+    db.run(f"CREATE OR REPLACE TABLE {made} ({COLUMNS})")
+    db.run(f"INSERT INTO {made} VALUES (1, 'else')")
+    with pytest.raises(InputError, match="another one has its name"):
+        load(connection, numbers(1), made, its_owner)
+
+
+def test_a_table_s_mark_does_without_what_the_user_may_not_see() -> None:
+    assert is_marked("aaaabbbb", "ccccbbbb"), "altered in place"
+    assert not is_marked("aaaabbbb", "aaaacccc")
+    assert is_marked("aaaabbbb", "aaaa----")
+    assert not is_marked("aaaa----", "ccccbbbb")
+    assert is_marked("--------", "ccccbbbb")
 
 
 def test_replace_a_slice_and_all(connection, db) -> None:

@@ -145,7 +145,15 @@ class SqlTable(Target):
         return Stored((StoredObject(self.uri, bytes=size, rows=rows),), rows=rows, at=at, by=whose)
 
 
-def check_claim(system: str, table: str, *, claimed: int, there: int | None, at: str) -> None:
+def check_claim(
+    system: str,
+    table: str,
+    *,
+    claimed: int,
+    there: int | None,
+    at: str,
+    gone: str = "that table is gone",
+) -> None:
     """See that a table has what the ledger says an earlier attempt has appended to it.
 
     Args:
@@ -155,13 +163,14 @@ def check_claim(system: str, table: str, *, claimed: int, there: int | None, at:
         there: Rows of the table, counted up to `claimed`; None where the table is gone, or another
             one has its name.
         at: When they were appended.
+        gone: What became of the table where it is not there.
 
     Raises:
         InputError: They are not there.
     """
     if there is not None and there >= claimed:
         return
-    found = "that table is gone" if there is None else f"it has {there} rows"
+    found = gone if there is None else f"it has {there} rows"
     raise InputError(
         f"{system}: this run has appended {claimed} rows to {table} at {at}, and by now {found}. "
         "Whoever removed them may have used them, so they are not written again. To write them "

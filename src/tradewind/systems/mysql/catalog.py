@@ -3,11 +3,14 @@
 # ruff: noqa: S608 - all names are quoted, all values bound
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.tables.staging import LEDGER, TableColumn
 from tradewind.systems.mysql.connection import Session, quoted
 
@@ -16,11 +19,15 @@ __all__ = [
     "deleting",
     "find_columns",
     "has_table",
+    "is_marked",
     "ledger_sql",
+    "mark_of",
     "merge",
     "references",
     "unique_keys",
 ]
+
+_UNKNOWN = "----"
 
 
 def has_table(session: Session, schema: str, table: str) -> bool:
@@ -184,6 +191,51 @@ def comment_of(session: Session, schema: str, table: str) -> str | None:
         table,
     )
     return str(rows[0][0]) if rows else None
+
+
+def mark_of(session: Session, schema: str, table: str) -> str:
+    """Tell a table from another one that has its name after it, in eight characters.
+
+    Four are of its creation, as the server tells it by the second, and four of InnoDB's number of
+    it, where the user may see that (PROCESS): ``----`` where not. Altering a table changes the
+    first, and where the server copies it the second too; emptying it by TRUNCATE changes both.
+
+    Args:
+        session: Where it stands.
+        schema: Its database.
+        table: Its name.
+    """
+    rows = session.fetch(
+        "SELECT create_time FROM information_schema.tables "
+        "WHERE table_schema = %s AND table_name = %s",
+        schema,
+        table,
+    )
+    created = _four(rows[0][0] if rows else None)
+    number: Any = None
+    if re.fullmatch(r"\w+/\w+", f"{schema}/{table}", re.ASCII):
+        for view in ("innodb_sys_tables", "innodb_tables"):  # MariaDB, MySQL
+            with contextlib.suppress(TradewindError):
+                found = session.fetch(
+                    f"SELECT table_id FROM information_schema.{view} WHERE name = %s",
+                    f"{schema}/{table}",
+                )
+                number = found[0][0] if found else None
+                break
+    return created + _four(number)
+
+
+def is_marked(mark: str, found: str) -> bool:
+    """Say whether two marks can be of one table; see `mark_of`."""
+    if _UNKNOWN not in (mark[4:], found[4:]):
+        return mark[4:] == found[4:]
+    return _UNKNOWN in (mark[:4], found[:4]) or mark[:4] == found[:4]
+
+
+def _four(told: Any) -> str:
+    if told is None:
+        return _UNKNOWN
+    return base64.b64encode(hashlib.sha256(str(told).encode()).digest()[:3]).decode()
 
 
 def ledger_sql(schema: str) -> str:

@@ -31,7 +31,9 @@ from tradewind.systems.mysql.catalog import (
     deleting,
     find_columns,
     has_table,
+    is_marked,
     ledger_sql,
+    mark_of,
     merge,
     references,
     unique_keys,
@@ -205,11 +207,25 @@ class Load:
 
     def _check_claim(self, published: tuple[int, int, str, str, str]) -> None:
         """See that what the ledger says is so: a table may have been emptied or dropped."""
-        there = None
+        there, gone = None, "that table is gone"
         if self._exists:
-            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {published[0]}) r"
-            there = int(self._session.fetch(counted)[0][0])
-        check_claim(self._system, self._name, claimed=published[0], there=there, at=published[4])
+            mark = published[3].partition("@")[2]  # Versions before kept none.
+            if mark and not is_marked(mark, self._mark_of_table()):
+                gone = "another one has its name, or it was altered or emptied since"
+            else:
+                counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {published[0]}) r"
+                there = int(self._session.fetch(counted)[0][0])
+        check_claim(
+            self._system,
+            self._name,
+            claimed=published[0],
+            there=there,
+            at=published[4],
+            gone=gone,
+        )
+
+    def _mark_of_table(self) -> str:
+        return mark_of(self._session, self._schema, self._target.table)
 
     def _published(self, session: Session) -> tuple[int, int, str, str, str] | None:
         if not self._ledger:
@@ -308,7 +324,7 @@ class Load:
                 self._owner.digest,
                 self._target.table,
                 self._attempt,
-                "visible" if self._exists else "staged",
+                f"visible@{self._mark_of_table()}" if self._exists else "staged",
                 rows,
                 size,
             )
@@ -480,8 +496,9 @@ class Load:
         self._made = False
         with contextlib.suppress(TradewindError):  # It stands there, whatever the ledger calls it.
             self._session.execute(
-                f"UPDATE {quoted(self._schema, LEDGER)} SET state = 'visible' "
+                f"UPDATE {quoted(self._schema, LEDGER)} SET state = %s "
                 "WHERE owner = %s AND target = %s",
+                f"visible@{self._mark_of_table()}",
                 self._owner.digest,
                 self._target.table,
             )

@@ -26,6 +26,7 @@ from tradewind.move.tables.staging import (
     table_options,
     without_generated,
 )
+from tradewind.systems.sqlite.marks import is_marked, mark_of
 from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
 from tradewind.systems.sqlite.values import column_values, plain, quoted, type_of
 from tradewind.systems.sqlite.waiting import told
@@ -197,15 +198,18 @@ class _Load:
             "rows INTEGER NOT NULL, at TEXT NOT NULL DEFAULT (datetime('now')), "
             "PRIMARY KEY (owner, target))"
         )
+        kept = [row[0] for row in execute("SELECT name FROM pragma_table_info(?)", (LEDGER,))]
+        if "mark" not in kept:
+            execute(f"ALTER TABLE {LEDGER} ADD COLUMN mark TEXT")
         self._look()
         who = (self._owner.digest, target.table)
         if target.mode == "append":
             found = execute(
-                f"SELECT rows, at FROM {LEDGER} WHERE owner = ? AND target = ?", who
+                f"SELECT rows, at, mark FROM {LEDGER} WHERE owner = ? AND target = ?", who
             ).fetchone()
             if found is not None:
                 claimed, at = int(found[0]), f"{found[1].replace(' ', 'T')}Z"
-                self._check_claim(claimed, at)
+                self._check_claim(claimed, at, found[2])
                 execute("ROLLBACK")
                 return target.stored(claimed, None, at, self._owner)
         if not self._columns and not target.create:
@@ -214,8 +218,11 @@ class _Load:
             )
         where, values = self._check()
         rows, size = self._write(flow, where, values)
+        last = execute("SELECT last_insert_rowid()").fetchone()[0] if rows else None
+        mark = mark_of(self._connection, target.table, last) if target.mode == "append" else None
         execute(
-            f"INSERT OR REPLACE INTO {LEDGER} (owner, target, rows) VALUES (?, ?, ?)", (*who, rows)
+            f"INSERT OR REPLACE INTO {LEDGER} (owner, target, rows, mark) VALUES (?, ?, ?, ?)",
+            (*who, rows, mark),
         )
         with self._told():
             execute("COMMIT")
@@ -226,13 +233,17 @@ class _Load:
         why = "writing takes long; if somebody reads from it, it waits for them"
         return told(self._system, self._target.lock_timeout, why)
 
-    def _check_claim(self, claimed: int, at: str) -> None:
-        """See that what the ledger says is so: a table may have been emptied or dropped."""
-        there = None
-        if self._columns:
+    def _check_claim(self, claimed: int, at: str, mark: str | None) -> None:
+        """See that what the ledger says is so: a table may have been emptied or made anew."""
+        there, gone = None, "that table is gone"
+        if self._columns and not is_marked(self._connection, self._target.table, mark):
+            gone = "another one has its name, or its rows have changed with it"
+        elif self._columns:
             counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed})"
             there = int(self._connection.execute(counted).fetchone()[0])
-        check_claim(self._system, self._target.table, claimed=claimed, there=there, at=at)
+        check_claim(
+            self._system, self._target.table, claimed=claimed, there=there, at=at, gone=gone
+        )
 
     def _look(self) -> None:
         rows = self._connection.execute(
