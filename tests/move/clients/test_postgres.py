@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import pickle
 import socket
+import tomllib
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 
 from postgres_server import Database, connection_to, database_on
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
@@ -36,6 +41,21 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 # -------------------------------------------------------------------------------------- connections
+
+
+def test_asyncpg_has_what_is_taken_from_its_inside(db: Database) -> None:
+    """It is private there: a version that was not tried is not installed."""
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    (asked,) = (Requirement(one) for one in extras["postgres"] if one.startswith("asyncpg"))
+    assert any(one.operator == "<" for one in asked.specifier)
+    assert version("asyncpg") in asked.specifier
+    transport = db.session.transport
+    assert isinstance(transport, asyncio.Transport)
+    assert isinstance(transport.get_extra_info("socket").fileno(), int)
+    described = db.session.describe("SELECT 1.5::numeric(7, 2) AS money")
+    assert [(one.name, one.modifier) for one in described] == [("money", (7 << 16 | 2) + 4)]
 
 
 def test_a_uri_says_all_that_libpq_reads(no_environment):

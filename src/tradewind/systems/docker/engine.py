@@ -2,6 +2,10 @@
 
 Protocol: the Docker Engine API, https://docs.docker.com/reference/api/engine/version/v1.41/, which
 podman serves too. No version is asked for unless one is given: what is used is the same in all.
+
+Not by the package docker: what is used are a dozen requests, and httpx makes those of all other
+HTTP systems too. The local SageMaker has a small client of its own, asynchronous as it is, since it
+is a distribution that knows nothing of this one.
 """
 
 from __future__ import annotations

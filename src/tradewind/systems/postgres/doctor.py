@@ -60,7 +60,7 @@ def checks(settings: PostgresConnection | str, named: str, timeout: float) -> It
 
 
 def _tls(session: Session, given: PostgresConnection) -> Check:
-    wrapped: Any = session._link._transport.get_extra_info("ssl_object")
+    wrapped: Any = session.transport.get_extra_info("ssl_object")
     if wrapped is not None:
         return of_peer(wrapped, verified=wrapped.context.verify_mode != ssl.CERT_NONE)
     if all(is_local(host) for host in given.host.split(",")):

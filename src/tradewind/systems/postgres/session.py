@@ -18,7 +18,7 @@ from collections.abc import Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.systems.postgres.connection import PostgresConnection, client_library
 from tradewind.systems.postgres.described import Column, Tap
 from tradewind.systems.postgres.errors import translated
@@ -175,14 +175,34 @@ class Session:
     async def _describe(self, query: str) -> tuple[Column, ...] | None:
         # asyncpg reads the types' modifiers (precision and scale of a numeric) and forgets them;
         # so its bytes are read along the way.
-        transport = self._link._transport
-        tap = Tap(transport.get_protocol())
+        transport = self.transport
+        tap: Any = Tap(transport.get_protocol())
         transport.set_protocol(tap)
         try:
             await self._link.prepare(query)
         finally:
             transport.set_protocol(tap.protocol)
-        return tap.columns()
+        columns: tuple[Column, ...] | None = tap.columns()
+        return columns
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection's transport: its bytes, its socket, its certificate.
+
+        asyncpg gives it to nobody, and nothing public of it tells a column's precision, the socket
+        or the peer's certificate. So it is taken here alone, ``pyproject.toml`` caps the version,
+        and a test fails when a version has it no more.
+
+        Raises:
+            SetupError: asyncpg is a version that has none.
+        """
+        found = getattr(self._link, "_transport", None)
+        if not isinstance(found, asyncio.Transport):
+            raise SetupError(
+                "PostgreSQL: this version of asyncpg is not known. Install the one that "
+                "pip install 'tradewind[postgres]' brings."
+            )
+        return found
 
     def copy_out(self, sql: str, *, piece: int, ahead: int = _AHEAD) -> CopyOut:
         """Begin ``COPY ... TO STDOUT``; after the one that was begun before.
@@ -260,7 +280,7 @@ class Session:
     def _keep_alive(self) -> None:
         """Notice a server that is gone without a word, as libpq does."""
         options = self.connection.options
-        found = self._link._transport.get_extra_info("socket")
+        found = self.transport.get_extra_info("socket")
         if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
             return
         if options.get("keepalives", "1") == "0":

@@ -1,4 +1,9 @@
-"""Writing one object to S3: a put for a small one, a multipart upload for any other."""
+"""Writing one object to S3: a put for a small one, a multipart upload for any other.
+
+By boto3's client, but not its ``upload_fileobj``: that takes no condition (``If-Match``,
+``If-None-Match``; boto3 1.43), so an attempt that was overtaken would put its older rows over newer
+ones, and it reads from a file where a move hands its pieces over.
+"""
 
 from __future__ import annotations
 
