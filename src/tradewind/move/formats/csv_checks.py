@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.interface import format_option, option
@@ -11,7 +14,15 @@ from tradewind.move.interface import format_option, option
 if TYPE_CHECKING:
     from tradewind.move.formats.csv_dialect import CsvDialect
 
-__all__ = ["LINES", "ROWLESS", "EmptyFileError", "check_delimiter", "check_names", "numbered"]
+__all__ = [
+    "LINES",
+    "ROWLESS",
+    "EmptyFileError",
+    "QuoteCheck",
+    "check_delimiter",
+    "check_names",
+    "numbered",
+]
 
 ROWLESS = b"tradewind.rowless"
 """Key in a schema's metadata: the file has a header and no record, so that it tells no types."""
@@ -42,6 +53,11 @@ def check_names(names: Sequence[str]) -> None:
     Raises:
         InputError: It does.
     """
+    if names[0].lower() == "sep=" or (names[0].lower().startswith("sep=") and len(names) == 1):
+        raise InputError(
+            f"CSV: the first line, {names[0]!r}, is a note for Excel and no header. Remove it, and "
+            f"give {format_option('delimiter', ';')} if the values are parted by another character."
+        )
     twice = sorted({name for name in names if names.count(name) > 1 or not name})
     if twice:
         raise InputError(
@@ -93,3 +109,102 @@ def check_delimiter(format: CsvDialect, first: bytes) -> None:
                 f"{format_option('delimiter', shown)}. If it is one column of text, declare "
                 f"its type with {option('schema', {name: 'string'})}."
             )
+
+
+class QuoteCheck:
+    """Looks whether quotes stand where RFC 4180 has them: around whole values, doubled in them.
+
+    PostgreSQL and Arrow leave out others without a word.
+
+    Args:
+        format: The dialect.
+        literal: Whether a value that does not begin with a quote may hold some as they are, as
+            Arrow reads it. All that is looked at then has to be one piece.
+        where: Where it is, for messages; by its line when not given.
+    """
+
+    def __init__(
+        self, format: CsvDialect, *, literal: bool = False, where: str | None = None
+    ) -> None:
+        self._quote = ord(format.quote)
+        self._beside = np.zeros(256, np.bool_)  # what may stand outside of a quote
+        self._beside[np.frombuffer(f"{format.delimiter}\n\r{format.quote}".encode(), np.uint8)] = (
+            True
+        )
+        self._escape = format.escape
+        self._literal = literal
+        self._where = where
+        self._kept = b""  # the last byte that was not looked at, after the one before it
+        self._begun = False
+        self._odd = False
+        self._lines = 1
+        mark, quote = re.escape(format.delimiter.encode()), re.escape(format.quote.encode())
+        self._value = re.compile(
+            rb"(?:%b(?:[^%b]++|%b%b)*+%b|(?!%b)[^%b\r\n]*+)(?:%b|\r?\n|\r|\Z)"
+            % (quote, quote, quote, quote, quote, quote, mark, mark)
+        )
+
+    def pieces(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Hand bytes on that have been looked at.
+
+        Raises:
+            InputError: A quote stands elsewhere.
+        """
+        try:
+            for chunk in chunks:
+                self.look(chunk)
+                yield chunk
+            self.look(b"\n")
+        finally:
+            if isinstance(chunks, Generator):
+                chunks.close()
+
+    def look(self, chunk: bytes) -> None:
+        """Look at the next bytes; the last one waits for its successor."""
+        data = self._kept + chunk
+        if not self._begun:
+            self._begun = len(data) >= len(_UTF8_BOM)
+            if not self._begun:
+                self._kept = data
+                return
+            data = b"\n" + data.removeprefix(_UTF8_BOM)
+        self._kept = data[-2:]
+        if self._escape is not None or len(data) < 3:
+            return
+        if self._quote in data:
+            self._quotes(data)
+        self._lines += data.count(b"\n", 1, len(data) - 1)
+
+    def _quotes(self, data: bytes) -> None:
+        octets = np.frombuffer(data, np.uint8)
+        places = np.flatnonzero(octets[1:-1] == self._quote) + 1
+        first = int(self._odd)
+        self._odd ^= bool(len(places) % 2)
+        begins, ends = places[first::2], places[1 - first :: 2]
+        wrong = np.concatenate(
+            (
+                begins[~self._beside[octets[begins - 1]]],
+                ends[~self._beside[octets[ends + 1]]],
+            )
+        )
+        if self._literal and len(wrong):
+            wrong = self._stray(data)
+        if len(wrong):
+            at = int(wrong.min())
+            line = self._lines + data.count(b"\n", 1, at)
+            text = data[max(at - 20, 1) : at + 20].decode(errors="replace")
+            raise InputError(
+                f"CSV: {self._where or f'in line {line}'} a quote stands in the wrong place, about "
+                f"{text!r}. Quote the whole value and double the quotes in it, or name another "
+                f"quote, as with {format_option('quote', '|')}."
+            )
+
+    def _stray(self, data: bytes) -> np.ndarray:
+        """Find where a value goes on behind its closing quote, in records that begin here."""
+        at = 1
+        while at < len(data):
+            found = self._value.match(data, at)
+            if found is None or found.end() == at:
+                return np.array([at])
+            at = found.end()
+        return np.array([], np.int64)

@@ -18,6 +18,7 @@ from tradewind.move.formats import json_values
 from tradewind.move.formats.csv_checks import (
     ROWLESS,
     EmptyFileError,
+    QuoteCheck,
     check_delimiter,
     check_names,
     numbered,
@@ -362,6 +363,8 @@ class _Reader:
         except pa.ArrowInvalid as error:
             raise self._corrupt(block, str(error)) from None
         self._count(block, table.num_rows)
+        where = f"among the records from {self._rows + 1} on"
+        QuoteCheck(self._format, literal=True, where=where).look(block)
         return table
 
     def _count(self, block: bytes, rows: int) -> None:

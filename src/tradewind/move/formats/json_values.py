@@ -43,7 +43,21 @@ def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=Digits, parse_int=_integer, parse_constant=_refuse)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _twice(name: str) -> ValueError:
+    return ValueError(f"an object has the member {name!r} twice, of which one value would be lost")
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=Digits, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_object
+)
 _scan = _DECODER.scan_once  # type: ignore[attr-defined]
 
 
@@ -100,6 +114,8 @@ def members(line: str, raw: frozenset[str]) -> dict[str, Any]:
             value, end = _scan(line, at)
         except StopIteration as error:
             raise json.JSONDecodeError("Expecting value", line, error.value) from None
+        if name in found:
+            raise _twice(name)
         found[name] = Raw(line[at:end]) if name in raw and value is not None else value
         at = _past(line, end)
         mark = line[at : at + 1]

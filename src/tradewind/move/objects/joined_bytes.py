@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class LineBytes:
     def join(self, objects: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
         """Give the bytes of all."""
         last = b"\n"
-        for _, chunks in objects:
+        for where, own in objects:
+            chunks = _first_line_checked(where, own)
             if last != b"\n":
                 self.rows += 1
                 yield b"\n"
@@ -42,6 +44,32 @@ class LineBytes:
                     yield chunk
         if last != b"\n":
             self.rows += 1
+
+
+def _first_line_checked(where: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """See that the first line is an object: an array, or one that spans lines, is no JSON lines."""
+    from tradewind.move.formats.jsonl import JsonLinesFormat
+
+    begin = b""
+    for chunk in chunks:
+        begin += chunk
+        if b"\n" in begin.lstrip() or len(begin) >= _LOOKED_AT:
+            break
+    line, ended, _ = begin.removeprefix(_MARK).lstrip().partition(b"\n")
+    if (ended or len(begin) < _LOOKED_AT) and not _is_object(line):
+        try:
+            JsonLinesFormat().decode([line]).close()
+        except InputError as error:
+            error.args = (f"{where}: {error}",)
+            raise
+    return itertools.chain([begin], chunks)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tradewind.errors import TradewindError
+from tradewind.move.formats.csv_checks import QuoteCheck
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.exact import is_limited, refuse_inexact
 from tradewind.systems.postgres.naive_times import has_zones, is_naive, is_timestamp, refuse_lossy
@@ -116,7 +117,7 @@ class CheckedCsv:
     def __init__(
         self, chunks: Iterable[bytes], format: CsvFormat, columns: Sequence[tuple[str, str]]
     ) -> None:
-        self._chunks = iter(chunks)
+        self._chunks = QuoteCheck(format).pieces(chunks)
         self._format = format
         self._columns = columns
         self._watched = [
