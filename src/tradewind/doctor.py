@@ -1,4 +1,4 @@
-"""What ``tradewind doctor`` finds out about a system, and what all systems look at alike.
+"""Checks of a system for ``tradewind doctor``, and those that all systems share.
 
 A system's own questions stand in its folder (``System.doctor``). None of them writes anything.
 """

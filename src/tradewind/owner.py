@@ -1,4 +1,4 @@
-"""Who an effect on an outside system belongs to, and how each system spells it.
+"""The owner of an effect on another system, and how each system spells its name.
 
 Everything that Tradewind makes on another system belongs to one task run. Its name there is made
 from the task run alone, never by chance, so the next attempt of the same task run finds what an

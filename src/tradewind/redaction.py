@@ -1,4 +1,4 @@
-"""What of an address may be shown: the one place that decides it, by a list of what may be.
+"""Redact addresses and texts. Only what is on a list is shown.
 
 Shown are scheme, host, port, path and the values of query parameters known to be harmless
 (`HARMLESS`). User, password, fragment and every other value are not. An address that cannot be

@@ -310,7 +310,7 @@ def test_azure(fails: Fails, azurite: Emulator):
     container = f"bad-{uuid.uuid4().hex[:12]}"
     wrong = "aGlkZGVuLWZyb20tYWxs" * 4
     for key, words in (
-        (azurite.key, ("Make the container",)),
+        (azurite.key, ("Create the container",)),
         (wrong, ("give other credentials",)),
     ):
         store = AzureStore(
@@ -331,7 +331,7 @@ def test_azure(fails: Fails, azurite: Emulator):
 def test_google(fails: Fails, fake_gcs: Emulator):
     bucket = f"bad-{uuid.uuid4().hex[:12]}"
     store = GCSStore(bucket, credentials=AnonymousCredentials(), endpoint=fake_gcs.endpoint)
-    of_store(fails, store, (bucket, "Make it, or correct its name"))
+    of_store(fails, store, (bucket, "Create it, or correct its name"))
     made = requests.post(f"{fake_gcs.endpoint}/storage/v1/b", json={"name": bucket}, timeout=30)
     made.raise_for_status()
     missing = ObjectSource(store, "a.csv")

@@ -1,4 +1,4 @@
-"""What all operators that move data have in common: one life cycle around `transfer`."""
+"""The base of all operators that move data."""
 
 from __future__ import annotations
 

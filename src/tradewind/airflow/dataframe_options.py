@@ -1,4 +1,4 @@
-"""Options of DataFrames' writers, of which the official operators hand on any, as our formats'.
+"""Options of pandas' writers, which official operators accept, as options of our formats.
 
 What has a meaning in a stream is taken, what changes nothing is let pass, and everything else is
 refused by name with what to do instead: an option that is silently dropped is a silent change.

@@ -1,4 +1,4 @@
-"""``@task.docker_job`` and ``@task.ssh_job``: a function says what the work's command is.
+"""``@task.docker_job`` and ``@task.ssh_job``: a function returns the command of a job.
 
 As Airflow's ``@task.bash``: the function runs on the worker, with arguments and context as those of
 any TaskFlow function, and what it returns is the command. All else is that of the operator.

@@ -1,4 +1,4 @@
-"""What `TransferOperator` is told: small descriptions of where data come from and go to.
+"""Sources and targets of `TransferOperator`, as small descriptions.
 
 Each is a dataclass whose text fields are templates, also those within lists and dicts. They are
 made when the DAG file is read and touch nothing; the task makes sources and targets of them.

@@ -1,4 +1,4 @@
-"""Who a task run is, for good: decided by its first attempt and kept by Airflow for the others.
+"""The identity of a task run: set by its first attempt, kept by Airflow for later ones.
 
 Airflow's task state store belongs to one task of one DAG run: retries and resumed tasks share it,
 and a DAG run that was deleted and made again under its id has another one. So what is kept there

@@ -1,4 +1,4 @@
-"""What was read and written, told to Airflow's assets, hook lineage and OpenLineage."""
+"""Report what was read and written to Airflow's assets, hook lineage and OpenLineage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which results can become an XCom: told before the work is removed, and told once."""
+"""Which results can become an XCom. Checked before the job is removed."""
 
 from __future__ import annotations
 

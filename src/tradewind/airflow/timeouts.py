@@ -1,4 +1,4 @@
-"""Airflow's `execution_timeout`, met where it does no harm."""
+"""Airflow's `execution_timeout`, fired at a safe point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all operators that run work elsewhere have in common: one life cycle around `attend`."""
+"""The base of all operators that run jobs on other systems."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class WorkOperator(NamedTemplateFiles):
     last_line = False
     """Whether the last line of its log is the result of work that hands back none."""
     whole_log = False
-    """The same of all its lines."""
+    """Whether the whole log is the result."""
     look_seconds: float | None = None
     """The longest time between two looks of a task that is not deferred; its `poll_interval` where
     this is None, which spares systems that count calls."""

@@ -1,4 +1,4 @@
-"""What work is told of its task run, and what of it is known there."""
+"""Context variables of jobs, and the state that Airflow keeps for a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of one DAG file can be switched to Tradewind's operators: it is read, never run."""
+"""What can be switched in one DAG file. The file is parsed, never run."""
 
 from __future__ import annotations
 

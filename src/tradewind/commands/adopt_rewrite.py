@@ -1,4 +1,4 @@
-"""Imports of official operators, written anew in a file that stays byte for byte else."""
+"""Rewrite imports of official operators. All other bytes of the file stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tradewind doctor``: what is right here, what is wrong, and what to do about it."""
+"""``tradewind doctor``: check this installation and its connections."""
 
 from __future__ import annotations
 

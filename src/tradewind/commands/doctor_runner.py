@@ -1,4 +1,4 @@
-"""Several systems looked at at once, so that one that hangs holds up no other."""
+"""Check several systems in parallel, so that one that hangs does not delay the others."""
 
 from __future__ import annotations
 

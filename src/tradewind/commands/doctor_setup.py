@@ -1,4 +1,4 @@
-"""What ``tradewind doctor`` says of this installation: versions, extras, plugins, local systems."""
+"""Check this installation: versions, extras, plugins, local systems."""
 
 from __future__ import annotations
 

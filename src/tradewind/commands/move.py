@@ -70,8 +70,8 @@ def register_move(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--from", dest="source", required=True, metavar="URI", help="where from")
-    parser.add_argument("--to", dest="target", required=True, metavar="URI", help="where to")
+    parser.add_argument("--from", dest="source", required=True, metavar="URI", help="where to read")
+    parser.add_argument("--to", dest="target", required=True, metavar="URI", help="where to write")
     query = parser.add_mutually_exclusive_group()
     query.add_argument("--query", metavar="TEXT", help="SQL, or a filter for MongoDB as JSON")
     query.add_argument("--query-file", type=Path, metavar="FILE", help="a file with the query")

@@ -1,4 +1,4 @@
-"""A line on a terminal that says how far a move has come."""
+"""The progress line of a move on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tradewind show``: what data look like, without moving them."""
+"""``tradewind show``: columns, types and first rows, without moving anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tradewind sweep``: what Tradewind has left elsewhere, and away with it."""
+"""``tradewind sweep``: find what Tradewind has left on other systems, and delete it."""
 
 from __future__ import annotations
 

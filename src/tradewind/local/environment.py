@@ -1,4 +1,4 @@
-"""``tradewind env``: the variables that lead clients to the systems that run here."""
+"""``tradewind env``: environment variables for clients of the systems that run here."""
 
 from __future__ import annotations
 

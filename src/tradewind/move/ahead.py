@@ -1,4 +1,4 @@
-"""Reading one piece ahead, so that a system and its reader work at the same time."""
+"""Read one batch ahead, so that a system and its reader work at the same time."""
 
 from __future__ import annotations
 

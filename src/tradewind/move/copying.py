@@ -226,7 +226,7 @@ def check_acl(wish: Wish) -> None:
     """Refuse an ACL where the store cannot set one."""
     if wish.acl is not None and not wish.target.takes_acl(wish.source):
         raise InputError(
-            f"{wish.target.uri()}: an ACL can be set only within one S3 server. Leave it away."
+            f"{wish.target.uri()}: an ACL can be set only within one S3 server. Remove it."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a move is: all that decides its rows and their place, in a form that can be compared.
+"""The identity of a move: all that decides its rows and where they go, as comparable values.
 
 A source, target or store names in its class variable ``decides`` the attributes that decide what it
 reads or where it writes. A class that names none in itself (a stranger's, or a subclass of one that

@@ -1,4 +1,4 @@
-"""How options are spelled where the move was asked for: errors advise what can be typed there."""
+"""Spell options for the interface in use, so that errors advise what can be typed there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a move has come, in words."""
+"""Progress of a move as text."""
 
 from __future__ import annotations
 

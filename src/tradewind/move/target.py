@@ -43,7 +43,7 @@ class Target(ABC):
         """Publish all that flows, atomically.
 
         What earlier attempts of the same owner have left unfinished is removed first. Whatever
-        may refuse (a missing bucket, ``replace=False``) does so before `flow` is asked for data.
+        may refuse (a missing bucket, ``replace=False``) is checked before `flow` is read.
         When anything is raised in between, also `KeyboardInterrupt`, nothing of it is visible and
         what was begun is removed; where the process dies instead, the next attempt removes it.
 

@@ -1,4 +1,4 @@
-"""The one pump: from a source to a target, bounded, counted, whole or not at all."""
+"""Transfer data from a source to a target in bounded memory, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values of all systems are told to each other: Arrow types, and a note where those fall short.
+"""The types that all systems share: Arrow's, with metadata where those do not suffice.
 
 Sources hand out Arrow record batches in the types of this table, formats and targets take them:
 

@@ -184,7 +184,7 @@ def attend(
             is tried for five seconds.
         result_limit: The most bytes that its result may have.
         last_line: Whether the last line of its log is the result of work that hands back none.
-        whole_log: The same of all its lines.
+        whole_log: Whether the whole log is the result.
         claimed: What `claim` has returned before, for work that was watched elsewhere since: it is
             not started anew when it is gone.
         since: As `claim` has it.

@@ -132,7 +132,7 @@ def test_nobody_answers(gcs_store: GCSStore, proxy: FaultyProxy) -> None:
 def test_missing_bucket(fake_gcs: Emulator) -> None:
     store = GCSStore("never-made", credentials=ANONYMOUS, endpoint=fake_gcs.endpoint)
     for call in (store.check, lambda: store.head("key"), lambda: list(store.list())):
-        with pytest.raises(SetupError, match="bucket never-made: there is none"):
+        with pytest.raises(SetupError, match="bucket never-made: not found"):
             call()
 
 

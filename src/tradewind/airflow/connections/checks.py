@@ -1,4 +1,4 @@
-"""Airflow's connections looked at one by one, for ``tradewind doctor``."""
+"""Check Airflow's connections one by one, for ``tradewind doctor``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the official hooks read of an Airflow connection, for systems that read it themselves."""
+"""Read an Airflow connection as the official hooks do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where parts are published and how they are cut: what a target of objects tells this folder."""
+"""Where parts are published, and how rows are divided into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which texts a number or a time of limited digits would change: asked before a server rounds.
+"""Find values that a column of limited digits would round, before the server does.
 
 All work on arrays of texts, in Arrow's own loops; what these cannot tell for certain is told one by
 one with `decimal`. A text that is no number or time at all is left to the server, which refuses it.

@@ -84,7 +84,7 @@ def _told(error: Exception, where: str, doing: str) -> TradewindError:
             "may list, read, create, write and delete; or give other credentials."
         )
     if code in _MISSING:
-        return SetupError(f"{said}. Make the container, or correct its name or the account's.")
+        return SetupError(f"{said}. Create the container, or correct its name or the account's.")
     if status == 404:
         return InputError(f"{said}: there is no such blob. Correct its name, or make it.")
     return InputError(f"{said} (status {status}).")

@@ -73,7 +73,7 @@ class Answer:
                 "User there, or storage.objects.list, get, create and delete."
             )
         if self.status == 404:
-            raise SetupError(f"{self.name}: there is none ({said}). Make it, or correct its name.")
+            raise SetupError(f"{self.name}: not found ({said}). Create it, or correct its name.")
         if self.status in _PASSING:
             raise RetryError(f"{self.name}: it is in trouble (status {self.status}, {said}).")
         raise InputError(f"{self.name}: it refuses the request (status {self.status}, {said}).")

@@ -1,4 +1,4 @@
-"""An HTTP API, spoken to patiently: requests repeated where that is safe, errors in words."""
+"""Requests to an HTTP API that runs jobs: retried where that is safe, errors explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MySQL or MariaDB would round, cut, pad or guess, also in strict mode: refused by value.
+"""Refuse values that MySQL or MariaDB would round, cut, pad or guess, also in strict mode.
 
 INT takes 1.5 as 2, DATETIME cuts half a second off, DOUBLE rounds the seventeenth digit, BINARY(4)
 pads, ENUM takes a number as a place in its list, TIME takes 10 as ten seconds: none with an error,

@@ -1,4 +1,4 @@
-"""Tables that were being made when their attempt died: they have another name until the end."""
+"""Find tables of attempts that died while making them: such a table has a temporary name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL says of a query's columns, overheard: COPY itself tells no types."""
+"""Read the types of a query's columns from the protocol: COPY itself does not send them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL would round, cut or guess without a word: refused by column and value.
+"""Refuse, by column and value, what PostgreSQL would round, cut or guess in silence.
 
 ``numeric(10,2)`` rounds 1.255, ``timestamp(0)`` half a second, ``real`` the ninth digit;
 ``varchar(2)`` cuts blanks, ``name`` and ``"char"`` cut anything; ``today`` becomes a date. Which

@@ -1,4 +1,4 @@
-"""Texts on their way into a date, or a time without a zone: nothing of them gets lost.
+"""Refuse texts of which a date, or a time without a zone, would lose something.
 
 PostgreSQL reads ``2026-01-31T12:00:00+05:00`` into a ``timestamp`` as 12:00 and does not say that
 the zone is gone; a ``date`` drops the time of day of what it is given, a ``time`` the date. Which

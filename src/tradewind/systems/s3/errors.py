@@ -1,4 +1,4 @@
-"""What botocore raises, told as Tradewind's errors: bucket, key and remedy."""
+"""Translate botocore's errors to Tradewind's, with bucket, key and remedy."""
 
 from __future__ import annotations
 
