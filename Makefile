@@ -23,6 +23,7 @@ test-environment:
 	@$(PYTHON) scripts/environment.py .venv requirements/dev.txt --editable --plugins
 	@$(PYTHON) scripts/environment.py .venv-clients requirements/clients.txt
 	@$(PYTHON) scripts/environment.py .venv-spark requirements/spark.txt
+	@$(PYTHON) scripts/environment.py .venv-bigquery requirements/bigquery.txt
 	@$(PYTHON) scripts/systems.py
 	@$(PYTHON) scripts/environment.py .venv requirements/mysql.txt --compiles-mysqlclient
 	@$(PYTHON) scripts/tools.py
@@ -78,6 +79,8 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/spark.in --output-file requirements/spark.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/bigquery.in --output-file requirements/bigquery.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/crash-peers.in --constraints requirements/dev.txt --output-file requirements/crash-peers.txt
 
 native-wheel: test-environment  ## a wheel of tradewind-native for manylinux on this processor, in dist/
@@ -87,5 +90,5 @@ docs: test-environment  ## the documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove environments, state and caches
-	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .venv-bigquery .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

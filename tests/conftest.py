@@ -49,6 +49,12 @@ def local_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]
 
 
 @pytest.fixture(scope="session")
+def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A running emulator of BigQuery: BIGQUERY_EMULATOR_HOST, GOOGLE_CLOUD_PROJECT."""
+    yield from started("bigquery", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emulator]:
     """A running emulator of Azure Blob Storage, with an account and its key."""
     with emulators.azurite(tmp_path_factory.mktemp("azurite")) as running:

@@ -87,6 +87,7 @@ FILES_MAY_IMPORT = {
 
 #: Systems that stand on another one: a system, and those it may import.
 STANDS_ON = {
+    "bigquery": {"gcs"},
     "livy": {"http"},
     "sftp": {"ssh"},
     "spark": {"process", "yarn"},
@@ -102,7 +103,7 @@ CLIENT_LIBRARIES = {
     "boto3": {"s3", "sagemaker"},
     "botocore": {"s3", "sagemaker"},
     "bson": {"mongodb"},
-    "google": {"gcs"},
+    "google": {"bigquery", "gcs"},
     "pymongo": {"mongodb"},
     "swift": {"s3"},
 }

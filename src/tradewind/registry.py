@@ -32,6 +32,7 @@ __all__ = [
     "plugin_systems",
     "system_of_connection_type",
     "system_of_scheme",
+    "system_of_sql_connection_type",
 ]
 
 SYSTEMS_GROUP = "tradewind.systems"
@@ -119,6 +120,15 @@ def system_of_connection_type(kind: str) -> System | None:
         kind: Like ``postgres``.
     """
     return _first(lambda system: kind in system.connection_types)
+
+
+def system_of_sql_connection_type(kind: str) -> System | None:
+    """Find the system that a type of Airflow connections leads to where SQL is asked for.
+
+    Args:
+        kind: One that leads to another system otherwise, like ``google_cloud_platform``.
+    """
+    return _first(lambda system: kind in system.sql_connection_types)
 
 
 def imported(path: str) -> Any:

@@ -30,6 +30,8 @@ class System:
             source and target by themselves.
         formats: Formats that come with it: names, and ``module:class`` of each.
         connection_types: Types of Airflow connections that lead to it.
+        sql_connection_types: Types of Airflow connections that lead to another system (a cloud's
+            store, say), and to this one where SQL is asked for.
         default_connection: Id of the Airflow connection that is meant where none is named.
         default_port: The port of its server where none is named.
         connection: A function ``(connection, hook_params)``, as ``module:function``: it reads the
@@ -62,6 +64,7 @@ class System:
     store: str | None = None
     formats: Mapping[str, str] = field(default_factory=dict)
     connection_types: tuple[str, ...] = ()
+    sql_connection_types: tuple[str, ...] = ()
     default_connection: str | None = None
     default_port: int | None = None
     connection: str | None = None

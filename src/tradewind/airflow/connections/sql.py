@@ -12,7 +12,12 @@ from tradewind.airflow.connections.find import find_connection
 from tradewind.airflow.connections.hooks import HookParams, hook_of
 from tradewind.airflow.lineage import Dataset
 from tradewind.errors import InputError, SetupError
-from tradewind.registry import all_systems, imported, system_of_connection_type
+from tradewind.registry import (
+    all_systems,
+    imported,
+    system_of_connection_type,
+    system_of_sql_connection_type,
+)
 from tradewind.system import System
 
 if TYPE_CHECKING:
@@ -210,7 +215,10 @@ def _system(connection: Connection) -> System | None:
     extra = connection.extra_dejson
     if extra.get("redshift") or extra.get("redshift-serverless"):
         return None  # Its wire is PostgreSQL's, its COPY is not.
-    system = system_of_connection_type(str(connection.conn_type or ""))
+    kind = str(connection.conn_type or "")
+    system = system_of_connection_type(kind)
+    if system is None or not system.dialect:
+        system = system_of_sql_connection_type(kind)
     return system if system is not None and system.dialect else None
 
 

@@ -1,0 +1,355 @@
+"""BigQuery, against its emulator: the public suites, exact values, races."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.local import Systems
+from tradewind.move.receipt import Receipt
+from tradewind.move.transfer import transfer
+from tradewind.move.types import LOGICAL_TYPE
+from tradewind.owner import Owner
+from tradewind.systems.bigquery.connection import BigQueryConnection
+from tradewind.systems.bigquery.errors import PATIENCE
+from tradewind.systems.bigquery.fit import fit
+from tradewind.systems.bigquery.source import BigQuerySource
+from tradewind.systems.bigquery.sweep import leftovers
+from tradewind.systems.bigquery.table import BigQueryTable
+from tradewind.testing.conformance.source import SourceConformance, rows_of
+from tradewind.testing.conformance.table import TableConformance
+from tradewind.testing.memory_source import MemorySource
+
+pytestmark = pytest.mark.xdist_group("bigquery")
+
+pytest.importorskip("google.cloud.bigquery")
+
+
+class Place:
+    """A dataset of its own, and a client to look into it."""
+
+    def __init__(self, environment: Any) -> None:
+        self.connection = BigQueryConnection(
+            environment["GOOGLE_CLOUD_PROJECT"],
+            f"d{uuid.uuid4().hex}",
+            endpoint=environment["BIGQUERY_EMULATOR_HOST"],
+            storage_endpoint=environment["BIGQUERY_STORAGE_EMULATOR_HOST"],
+        )
+        self.client: Any = self.connection.client()
+        self.client.create_dataset(self.connection.dataset, retry=None)
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        sql = sql.replace("{}", f"`{self.connection.project}`.`{self.connection.dataset}`")
+        job = self.client.query(sql, retry=None, job_retry=None)
+        return [tuple(row) for row in job.result(retry=None, job_retry=None)]
+
+    def tables(self) -> set[str]:
+        return {one.table_id for one in self.client.list_tables(self.connection.dataset)}
+
+    def make(self, name: str, *columns: dict[str, Any]) -> None:
+        from google.cloud.bigquery import SchemaField, Table
+
+        fields = [SchemaField.from_api_repr(column) for column in columns]
+        self.client.create_table(
+            Table(f"{self.connection.project}.{self.connection.dataset}.{name}", fields),
+            retry=None,
+        )
+
+
+@pytest.fixture(scope="module")
+def place(local_bigquery: Systems) -> Iterator[Place]:
+    made = Place(local_bigquery.environment)
+    yield made
+    made.client.close()
+
+
+class TestBigQueryTable(TableConformance):
+    @pytest.fixture(autouse=True)
+    def fresh(self, place: Place) -> None:
+        self.place = place
+        self.names = {name: f"{name}_{uuid.uuid4().hex[:8]}" for name in
+                      ("things", "made_table", "absent_table")}  # fmt: skip
+        place.run(f"CREATE TABLE {{}}.{self.names['things']} (id INT64, name STRING, day STRING)")
+
+    def table(self, name: str = "things", **options: Any) -> BigQueryTable:
+        return BigQueryTable(self.place.connection, self.names[name], **options)
+
+    def rows(self, name: str | None = None) -> list[tuple[Any, ...]]:
+        return self.place.run(
+            f"SELECT id, name, day FROM {{}}.{self.names[name or 'things']} ORDER BY id"
+        )
+
+
+class TestBigQuerySource(SourceConformance):
+    expected: ClassVar = [{"id": 1, "name": "one"}, {"id": 2, "name": None}]
+
+    @pytest.fixture(autouse=True)
+    def fresh(self, place: Place) -> None:
+        self.place = place
+
+    def source(self) -> BigQuerySource:
+        values = "STRUCT(1 AS id, 'one' AS name), STRUCT(2, CAST(NULL AS STRING))"
+        return BigQuerySource(
+            self.place.connection, f"SELECT id, name FROM UNNEST([{values}]) ORDER BY id"
+        )
+
+    def wrong_source(self) -> BigQuerySource:
+        return BigQuerySource(self.place.connection, table="nothing")
+
+
+D = Decimal
+UTC = datetime.UTC
+NOTE = {LOGICAL_TYPE: b"json"}
+
+VALUES: dict[str, tuple[str, pa.Field, list[Any]]] = {
+    "i": ("INT64", pa.field("i", pa.int64()), [-(2**63), 2**63 - 1]),
+    "f": ("FLOAT64", pa.field("f", pa.float64()), [5e-324, float("-inf")]),
+    "b": ("BOOL", pa.field("b", pa.bool_()), [True, False]),
+    "s": ("STRING", pa.field("s", pa.string()), ["", "it's \\ \U0001f600\n"]),
+    "y": ("BYTES", pa.field("y", pa.binary()), [b"", b"\x00\xff"]),
+    "n": (
+        "NUMERIC",
+        pa.field("n", pa.decimal128(38, 9)),
+        [D("0.000000001"), D("-99999999999999999999999999999.999999999")],
+    ),
+    "d": ("DATE", pa.field("d", pa.date32()), [datetime.date.min, datetime.date.max]),
+    "t": ("TIME", pa.field("t", pa.time64("us")), [datetime.time.min, datetime.time.max]),
+    "dt": (
+        "DATETIME",
+        pa.field("dt", pa.timestamp("us")),
+        [datetime.datetime.min, datetime.datetime.max],
+    ),
+    "ts": (
+        "TIMESTAMP",
+        pa.field("ts", pa.timestamp("us", "UTC")),
+        [
+            datetime.datetime.min.replace(tzinfo=UTC),
+            datetime.datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=UTC),
+        ],
+    ),
+    "j": ("JSON", pa.field("j", pa.string(), metadata=NOTE), ['{"a":[1,null]}', '"x"']),
+    "l": ("INT64", pa.field("l", pa.list_(pa.int64()), nullable=False), [[1, 2], []]),
+    "r": (
+        "RECORD",
+        pa.field("r", pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))])),
+        [{"a": 1, "b": ["x", ""]}, {"a": None, "b": []}],
+    ),
+}
+"""A column of each type, with its extremes. Of GEOGRAPHY and BIGNUMERIC the emulator keeps nothing
+as it was; see docs/bigquery.md."""
+
+
+def _values() -> pa.Table:
+    fields = [field for _, field, _ in VALUES.values()]
+    columns = [
+        pa.array([*values, [] if name == "l" else None], field.type)
+        for name, (_, field, values) in VALUES.items()
+    ]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _move(table: pa.Table, target: BigQueryTable, owner: Owner | None = None) -> Receipt:
+    return transfer(MemorySource(table), target, owner or Owner("d", uuid.uuid4().hex, "t"))
+
+
+@pytest.mark.parametrize("road", ["storage", "rest"])
+def test_all_types_come_back_as_they_were(place: Place, road: str) -> None:
+    name = f"types_{road}"
+    _move(_values(), BigQueryTable(place.connection, name, create=True))
+    told = {one.name: one.field_type for one in place.client.get_table(
+        f"{place.connection.dataset}.{name}").schema}  # fmt: skip
+    kinds = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
+    for column, (kind, _, _) in VALUES.items():
+        assert told[column] in (kind, kinds.get(kind))
+    connection = place.connection
+    if road == "rest":
+        connection = BigQueryConnection(
+            connection.project, connection.dataset, endpoint=connection.endpoint
+        )
+    rows = rows_of(BigQuerySource(connection, table=name))
+    expected = _values().to_pylist()
+    assert rows == expected
+    with BigQuerySource(connection, table=name, columns=["j", "l"], where="i > 0").batches() as few:
+        assert [row for batch in few for row in batch.to_pylist()] == [
+            {"j": expected[1]["j"], "l": []}
+        ]
+        assert few.schema.field("j").metadata == NOTE
+
+
+def test_what_a_column_cannot_hold_is_refused() -> None:
+    """Before anything is sent; BigQuery itself would round a NUMERIC(4, 2), say."""
+    for kind, values, said in (
+        ({"type": "INT64"}, pa.array([1.5]), "1.5"),
+        ({"type": "INT64"}, pa.array(["x"]), "'x'"),
+        ({"type": "INT64"}, pa.array([2**63], pa.uint64()), "9223372036854775808"),
+        ({"type": "FLOAT64"}, pa.array([2**53 + 1]), "9007199254740993"),
+        ({"type": "FLOAT64"}, pa.array(["0.12345678901234567891"]), "0.1234567890123456789"),
+        ({"type": "NUMERIC"}, pa.array([D("0.0000000001")]), "1E-10"),
+        ({"type": "NUMERIC", "precision": "4", "scale": "2"}, pa.array([D("1.234")]), "1.234"),
+        ({"type": "NUMERIC", "precision": "4", "scale": "2"}, pa.array([123]), "123"),
+        ({"type": "NUMERIC"}, pa.array([float("nan")]), "nan"),
+        ({"type": "BOOL"}, pa.array([1]), "does not become"),
+        ({"type": "STRING", "maxLength": "2"}, pa.array(["abc"]), "abc"),
+        ({"type": "BYTES", "maxLength": "2"}, pa.array([b"abc"]), "abc"),
+        ({"type": "STRING"}, pa.array([b"abc"]), "does not become"),
+        ({"type": "BYTES"}, pa.array(["x"]), "does not become"),
+        ({"type": "STRING", "mode": "REQUIRED"}, pa.array([None], pa.string()), "None"),
+        ({"type": "DATETIME"}, pa.array([1], pa.timestamp("us", "UTC")), "zone"),
+        ({"type": "TIMESTAMP"}, pa.array([1], pa.timestamp("us")), "zone"),
+        ({"type": "TIMESTAMP"}, pa.array(["2026-01-01 00:00:00"]), "2026-01-01"),
+        ({"type": "TIMESTAMP"}, pa.array([1], pa.timestamp("ns", "UTC")), "1970-01-01"),
+        ({"type": "DATE"}, pa.array([3_000_000], pa.date32()), "9999"),
+        ({"type": "TIME"}, pa.array(["25:00:00"]), "25:00:00"),
+        ({"type": "INTERVAL"}, pa.array(["P1D"]), "INTERVAL"),
+        ({"type": "INT64", "mode": "REPEATED"}, pa.array([[1, None]]), "NULL"),
+        ({"type": "INT64", "mode": "REPEATED"}, pa.array([None], pa.list_(pa.int64())), "NULL"),
+        ({"type": "INT64", "mode": "REPEATED"}, pa.array([["x"]]), "'x'"),
+        ({"type": "RECORD", "fields": [{"name": "a", "type": "INT64"}]}, pa.array([{"b": 1}]), "b"),
+    ):
+        column = {"name": "v", "mode": "NULLABLE", **kind}
+        with pytest.raises(InputError, match=said) as caught:
+            fit(values, pa.field("v", values.type), column)
+        assert "'v'" in str(caught.value)
+
+
+def test_what_bigquery_itself_refuses_leaves_nothing(place: Place) -> None:
+    place.make("json", {"name": "v", "type": "JSON"})
+    with pytest.raises(InputError, match="BigQuery"):
+        _move(pa.table({"v": ["{"]}), BigQueryTable(place.connection, "json"))
+    assert place.run("SELECT * FROM {}.json") == []
+    assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
+
+
+def test_a_made_table_is_partitioned_and_clustered(place: Place) -> None:
+    rows = pa.table({"day": [datetime.date(2026, 1, 31)], "shop": ["a"]})
+    target = BigQueryTable(
+        place.connection, "parted", create=True, mode="replace",
+        slice={"day": datetime.date(2026, 1, 31)}, partition_by="day", cluster_by=["shop"],
+    )  # fmt: skip
+    for _ in range(2):
+        _move(rows, target)
+    found = place.client.get_table(f"{place.connection.dataset}.parted")
+    assert (found.time_partitioning.field, found.clustering_fields) == ("day", ["shop"])
+    assert place.run("SELECT * FROM {}.parted") == [(datetime.date(2026, 1, 31), "a")]
+    with pytest.raises(InputError, match="no column 'week'"):
+        _move(rows, BigQueryTable(place.connection, "no", create=True, partition_by="week"))
+    assert "no" not in place.tables()
+
+
+def test_of_attempts_at_once_one_appends(place: Place) -> None:
+    owner = Owner("d", uuid.uuid4().hex, "t")
+    place.run("CREATE TABLE {}.raced (id INT64)")
+    told: list[Any] = []
+    together = threading.Barrier(3)
+
+    def attempt() -> None:
+        together.wait()
+        try:
+            receipt = _move(
+                pa.table({"id": [1, 2]}), BigQueryTable(place.connection, "raced"), owner
+            )
+            told.append(receipt.earlier)
+        except TradewindError as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(told) == 3
+    assert all(isinstance(one, bool | RetryError | SetupError) for one in told), told
+    assert place.run("SELECT id FROM {}.raced ORDER BY id") in ([(1,), (2,)], [])
+    _move(pa.table({"id": [1, 2]}), BigQueryTable(place.connection, "raced"), owner)
+    assert place.run("SELECT id FROM {}.raced ORDER BY id") == [(1,), (2,)]
+    assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
+
+
+def test_what_the_ledger_tells_is_held_against_the_table(place: Place) -> None:
+    owner = Owner("d", uuid.uuid4().hex, "t")
+    place.run("CREATE TABLE {}.emptied (id INT64)")
+    target = BigQueryTable(place.connection, "emptied")
+    _move(pa.table({"id": [1]}), target, owner)
+    place.run("DELETE FROM {}.emptied WHERE TRUE")
+    with pytest.raises(InputError, match="has appended 1 rows"):
+        _move(pa.table({"id": [1]}), target, owner)
+
+
+def test_a_query_runs_one_select_and_nothing_else(place: Place) -> None:
+    place.run("CREATE TABLE {}.kept (id INT64)")
+    name = f"`{place.connection.dataset}`.kept"
+    with pytest.raises(InputError, match="DROP_TABLE"):
+        rows_of(BigQuerySource(place.connection, f"DROP TABLE {name}"))
+    assert "kept" in place.tables()
+    with pytest.raises(InputError, match="BigQuery"):
+        rows_of(BigQuerySource(place.connection, "SELEC 1"))
+    asked = BigQuerySource(
+        place.connection, "SELECT @a AS a, @d AS d", parameters={"a": 1, "d": D("1.5")}
+    )
+    assert rows_of(asked) == [{"a": 1, "d": D("1.5")}]
+
+
+def test_what_a_dead_load_has_left_is_found_and_removed(
+    place: Place, local_bigquery: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tradewind.systems.bigquery.connection import TableName
+    from tradewind.systems.bigquery.stage import Stage
+
+    for name, text in local_bigquery.environment.items():
+        monkeypatch.setenv(name, text)
+    owner = Owner("d", uuid.uuid4().hex, "t", deployment="here", generation="g")
+    table = TableName(place.connection.project, place.connection.dataset, "left")
+    columns = [{"name": "id", "type": "INT64"}]
+
+    def stage() -> Stage:
+        return Stage(
+            place.client, table, owner, columns, piece_bytes=1, labels={}, system="BigQuery"
+        )
+
+    stage().__enter__()
+    place_name = f"{place.connection.project}/{place.connection.dataset}"
+    (left,) = [one for _, found in leftovers(place_name) for one in found]
+    assert (left.owner, left.title) == (owner.digest, str(owner))
+    left.remove()
+    assert [one for _, found in leftovers(place_name) for one in found] == []
+    stage().__enter__()
+    _move(pa.table({"id": [1]}), BigQueryTable(place.connection, "left", create=True), owner)
+    assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
+
+
+def test_rows_in_several_pieces_are_all_there(place: Place) -> None:
+    rows = pa.table({"id": list(range(5000))})
+    target = BigQueryTable(place.connection, "pieces", create=True, piece_bytes=1)
+    transfer(MemorySource(rows, batch_rows=1000), target, Owner("d", uuid.uuid4().hex, "t"))
+    assert place.run("SELECT COUNT(*), SUM(id) FROM {}.pieces") == [(5000, 12497500)]
+    read = BigQuerySource(place.connection, table="pieces", streams=2)
+    assert sorted(row["id"] for row in rows_of(read)) == list(range(5000))
+
+
+def test_names_and_settings_are_checked_before_anything_is_opened() -> None:
+    connection = BigQueryConnection("p", "d")
+    assert str(connection.table_name("`a-b`.`c`.`t`")) == "a-b.c.t"
+    assert str(connection.table_name("a:c.t")) == "a.c.t"
+    assert str(connection.table_name("t")) == "p.d.t"
+    assert BigQueryConnection.from_uri("bigquery://p/d").uri == "bigquery://p/d"
+    for wrong in (
+        lambda: connection.table_name("a."),
+        lambda: BigQueryConnection("p").table_name("t"),
+        lambda: BigQueryConnection.from_uri("bigquery://user:secret@p"),
+        lambda: BigQuerySource(connection),
+        lambda: BigQuerySource(connection, "SELECT 1", table="t"),
+        lambda: BigQueryTable(connection, "t", partition_by="day"),
+        lambda: BigQueryTable(connection, "t", create=True, partition_type="WEEK"),
+    ):
+        with pytest.raises(InputError) as caught:
+            wrong()
+        assert "secret" not in str(caught.value)
+    assert PATIENCE > 0
