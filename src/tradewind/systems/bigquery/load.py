@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
     from tradewind.owner import Owner
-    from tradewind.systems.bigquery.table import BigQueryTable
 
 __all__ = ["Load"]
 
@@ -39,12 +38,12 @@ class Load:
     """One attempt.
 
     Args:
-        target: What is published to.
+        target: What is published to: a `BigQueryTable`, which itself knows this class.
         client: The client.
         owner: Whose effect it is.
     """
 
-    def __init__(self, target: BigQueryTable, client: Client, owner: Owner) -> None:
+    def __init__(self, target: Any, client: Client, owner: Owner) -> None:
         self._target = target
         self._client = client
         self._owner = owner
