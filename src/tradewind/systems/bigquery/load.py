@@ -126,7 +126,8 @@ class Load:
             asked = f"SELECT COUNT(*) AS n FROM {self._name.sql}"
             there = int(run_query(self._client, asked, self._system)[0]["n"]) if rows else 0
         check_claim(self._system, str(self._name), claimed=rows, there=there, at=at)
-        return self._target.stored(rows, None, at, self._owner)
+        stored: Stored = self._target.stored(rows, None, at, self._owner)
+        return stored
 
     def _check(self) -> None:
         target = self._target
