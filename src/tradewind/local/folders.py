@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _LAYOUT = 1
 _LOCK_PATIENCE_SECONDS = 5.0
+_held: set[Path] = set()
+"""The folders that this process has systems in."""
 
 
 def credentials_of(data: Path) -> Credentials:
@@ -88,9 +90,13 @@ def claim_folder(system: str, data: Path) -> Iterator[tuple[Path, int]]:
     lock = _open_lock(system, folder)
     try:
         _take_lock(system, folder, lock)
-        _check_marker(system, folder)
-        _make_private(folder)
-        yield folder, lock
+        _held.add(folder)
+        try:
+            _check_marker(system, folder)
+            _make_private(folder)
+            yield folder, lock
+        finally:
+            _held.discard(folder)
     finally:
         os.close(lock)
 
@@ -139,7 +145,10 @@ def _take_lock(system: str, folder: Path, lock: int) -> None:
             break
         except BlockingIOError as error:
             holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
-            alive = holder.isdigit() and _is_running(int(holder))
+            # What this process itself has stopped may still be dying: a server's sessions are
+            # processes of their own, which notice its death some time after.
+            own = holder == str(os.getpid()) and folder not in _held
+            alive = holder.isdigit() and not own and _is_running(int(holder))
             if alive or time.monotonic() > deadline:
                 who = f" (process {holder})" if alive else ""
                 raise SetupError(
