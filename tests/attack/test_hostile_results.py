@@ -16,17 +16,12 @@ from typing import Any
 
 import pytest
 from attack_report import Attack
+from attack_runners import PLACES, Runner
 from attack_workers import Workers
-
-from busybox import IMAGE
-from container_engine import Engine
-from job_server import job_server
-from ssh_server import SSHServer
 
 PROMISE = "A result arrives exactly, or ends the task once, in words"
 HOW = "work that hands back bytes, depths, numbers, links, pipes and folders"
 LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
-COUNTS = [pytest.param(8, id="some"), pytest.param(250, id="many", marks=LONG)]
 LIMIT = 40_000
 #: What is a shell's to make; each one must be refused.
 SPECIAL = {
@@ -133,14 +128,36 @@ def kept(text: str) -> bool:
     return bool(deserialize(json.loads(stored)) == value)
 
 
+SYSTEMS = ("process", "ssh", "docker", "rest")
+COUNTS = [
+    pytest.param(name, count, id=f"{name}-{what}", marks=[*PLACES[name][1], *marks])
+    for what, count, marks in (("some", 8, []), ("many", 60, LONG))
+    for name in SYSTEMS
+]
+
+
+@pytest.mark.parametrize(("runner", "count"), COUNTS, indirect=["runner"])
+def test_a_result_arrives_or_is_refused(
+    attendants: Workers, runner: Runner, tmp_path: Path, count: int
+):
+    attack = Attack(PROMISE, HOW, runner.on)
+    turning = check(attendants, runner, tmp_path, attack, count)
+    left = list(runner.left())
+    if "root" in runner.options:
+        # Work that goes on writing into its folder while that is removed may leave it.
+        left = [one for one in left if not any(name in one for name in turning)]
+    attack.check(not left, f"left behind: {left}")
+    attack.finish()
+
+
 def check(
-    attendants: Workers, action: str, folder: Path, attack: Attack, count: int, **options: Any
+    attendants: Workers, runner: Runner, folder: Path, attack: Attack, count: int
 ) -> list[str]:
     """Give the work that may leave its folder: what it has started writes while it is removed."""
     turning: list[str] = []
     secret = f"secret-{uuid.uuid4().hex}"
     (folder / "secret").write_text(secret)
-    specials = list(SPECIAL) if action != "rest" else []
+    specials = list(SPECIAL) if runner.action != "rest" else []
     for number in attack.rounds(count):
         chance = attack.chance
         name = f"r{number}x{uuid.uuid4().hex[:6]}"
@@ -161,15 +178,15 @@ def check(
             "memory": str(folder / name / "memory"),
             "log": str(folder / name / "log"),
             "limit": LIMIT,
-            **options,
+            **runner.options,
         }
-        told = attendants.run(action, **given)
+        told = attendants.run(runner.action, **given)
         if make.startswith("( n=0"):
             turning.append(name)
             for _ in range(50):
                 # It was a link while it was read; the next attempt may find the file.
                 if told.get("error") == "RetryError":
-                    told = attendants.run(action, **given)
+                    told = attendants.run(runner.action, **given)
         attack.note(what)
         label = f"{number}: {what} ({found!r:.80}): {told!r:.300}"
         attack.check(secret not in json.dumps(told), f"{label}: it has read what is not its own")
@@ -192,48 +209,3 @@ def check(
             reason = found is None or turns or may_be_refused(found)
             attack.check(reason, f"{label}: it was refused for no reason")
     return turning
-
-
-@pytest.mark.parametrize("count", COUNTS)
-def test_of_a_process(attendants: Workers, tmp_path: Path, count: int):
-    attack = Attack(PROMISE, HOW, "a process of this machine")
-    turning = check(attendants, "process", tmp_path, attack, count, root=str(tmp_path / "jobs"))
-    left = [path.name for path in (tmp_path / "jobs").iterdir()]
-    left = [name for name in left if not any(one in name for one in turning)]
-    attack.check(not left, f"left behind: {left}")
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.xdist_group("run-ssh")
-def test_over_ssh(attendants: Workers, tmp_path: Path, server: SSHServer, count: int):
-    attack = Attack(PROMISE, HOW, "a process over SSH")
-    where = {"port": server.port, "username": server.username}
-    files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
-    root = str(tmp_path / "jobs")
-    turning = check(attendants, "ssh", tmp_path, attack, count, root=root, **where, **files)
-    left = [path.name for path in (tmp_path / "jobs").iterdir()]
-    left = [name for name in left if not any(one in name for one in turning)]
-    attack.check(not left, f"left behind: {left}")
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.container
-@pytest.mark.xdist_group("run-docker")
-def test_of_a_container(attendants: Workers, tmp_path: Path, daemon: Engine, count: int):
-    attack = Attack(PROMISE, HOW, "a container (Docker)")
-    given = {"engine": daemon.address, "image": IMAGE, "shared": str(tmp_path)}
-    check(attendants, "docker", tmp_path, attack, count, **given)
-    left = daemon.containers()
-    attack.check(left == [], f"left behind: {len(left)} containers")
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", COUNTS)
-def test_of_a_job_of_an_http_api(attendants: Workers, tmp_path: Path, count: int):
-    attack = Attack(PROMISE, HOW, "a job of an HTTP API")
-    with job_server(tmp_path / "jobs") as server:
-        check(attendants, "rest", tmp_path, attack, count, url=server.url)
-        attack.check(server.jobs == {}, f"left behind: {list(server.jobs)}")
-    attack.finish()

@@ -16,11 +16,11 @@ from typing import Any
 import boto3
 import pytest
 from attack_report import Attack
+from attack_runners import PLACES, Runner
 from attack_secrets import search, search_files, spellings, watched
 from attack_workers import Workers
 
 from airflow_runs import make_home, runs
-from busybox import IMAGE
 from container_engine import Engine
 from job_server import job_server
 from ssh_server import SSHServer
@@ -119,12 +119,16 @@ def marked(chance: random.Random) -> str:
 
 IN_WORK = "work whose environment has a secret, with all logs; secrets searched everywhere"
 SCRIPT = 'test -n "$TOKEN"; echo begun; sleep 0.2; echo 42 > $TRADEWIND_RESULT; exit {code}'
-COUNTS = [pytest.param(2, id="some"), pytest.param(50, id="many", marks=LONG)]
+COUNTS = [
+    pytest.param(name, count, id=f"{name}-{what}", marks=[*PLACES[name][1], *marks])
+    for what, count, marks in (("some", 2, []), ("many", 50, LONG))
+    for name in ("process", "ssh", "docker")
+]
 
 
-def check(
-    attendants: Workers, action: str, folder: Path, attack: Attack, count: int, **options: Any
-) -> None:
+@pytest.mark.parametrize(("runner", "count"), COUNTS, indirect=["runner"])
+def test_of_work(attendants: Workers, runner: Runner, tmp_path: Path, count: int):
+    attack, folder = Attack(PROMISE, IN_WORK, runner.on), tmp_path
     for number in attack.rounds(count):
         marker = marked(attack.chance)
         told = spellings([marker])
@@ -135,7 +139,7 @@ def check(
         with watched(attack, told, label, folder):
             answer = attendants.run(
                 "loudly",
-                what=action,
+                what=runner.action,
                 log=str(log),
                 variables={},
                 arguments={
@@ -144,7 +148,7 @@ def check(
                     "memory": str(folder / name / "memory"),
                     "log": str(folder / name / "log"),
                     "environment": {"TOKEN": marker},
-                    **options,
+                    **runner.options,
                 },
             )
         good = answer.get("error") == "WorkFailedError" if fails else "answer" in answer
@@ -153,33 +157,6 @@ def check(
         attack.check(not found, f"{label}: its answer has {found}")
         for file, secrets in search_files(folder, told).items():
             attack.fail(f"{label}: {file} has {secrets}")
-
-
-@pytest.mark.parametrize("count", COUNTS)
-def test_of_a_process(attendants: Workers, tmp_path: Path, count: int):
-    attack = Attack(PROMISE, IN_WORK, "a process of this machine")
-    check(attendants, "process", tmp_path, attack, count, root=str(tmp_path / "jobs"))
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.xdist_group("run-ssh")
-def test_over_ssh(attendants: Workers, tmp_path: Path, server: SSHServer, count: int):
-    attack = Attack(PROMISE, IN_WORK, "a process over SSH")
-    where = {"port": server.port, "username": server.username}
-    files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
-    root = str(tmp_path / "jobs")
-    check(attendants, "ssh", tmp_path, attack, count, root=root, **where, **files)
-    attack.finish()
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.container
-@pytest.mark.xdist_group("run-docker")
-def test_of_a_container(attendants: Workers, tmp_path: Path, daemon: Engine, count: int):
-    attack = Attack(PROMISE, IN_WORK, "a container (Docker)")
-    given = {"engine": daemon.address, "image": IMAGE, "shared": str(tmp_path)}
-    check(attendants, "docker", tmp_path, attack, count, **given)
     attack.finish()
 
 
