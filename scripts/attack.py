@@ -30,6 +30,7 @@ PAGE = ROOT / "docs" / "trust.md"
 BY_STORE = "[by store](#fencing-on-object-stores)"
 #: Where a promise has a window that is known to be left, what tells of it.
 WINDOWS = {
+    "A move is visible whole or not at all, and leaves nothing behind": BY_STORE,
     "An attempt that has lost its turn changes nothing any more": BY_STORE,
     "Two attempts at once leave one whole result": BY_STORE,
 }

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,33 @@ UNTIL = float(os.environ.get("TRADEWIND_ATTACK_UNTIL", "inf"))
 SLICE = float(os.environ.get("TRADEWIND_ATTACK_SLICE", "inf"))
 #: How often the file is written, in seconds. What a killed run has not written is tried again.
 KEEP_SECONDS = 2.0
+
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
+
+
+def forms(short: Iterable[Any], some: Any, every: Iterable[Any], many: Any) -> list[Any]:
+    """Give the parameters of a test with a short form, which takes few, and a long one.
+
+    Args:
+        short: What the short form attacks.
+        some: How often it does.
+        every: What the long form attacks.
+        many: How often it does.
+
+    Returns:
+        Pairs of what is attacked and how often.
+    """
+
+    def param(what: Any, count: Any, name: str, marks: Any) -> Any:
+        of = "-".join(what) if isinstance(what, tuple) else what
+        whats = what if isinstance(what, tuple) else (what,)
+        return pytest.param(*whats, count, id=f"{of}-{name}", marks=marks)
+
+    return [
+        *(param(what, some, "some", ()) for what in short),
+        *(param(what, many, "many", LONG) for what in every),
+    ]
+
 
 Try = tuple[int, random.Random]
 """The number of a try, and the chance that it has."""

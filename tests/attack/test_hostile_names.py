@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from attack_moves import Versioned, store_of
 from attack_places import STORES, Tables
-from attack_report import Attack
+from attack_report import LONG, Attack
 
 from tradewind.errors import TradewindError
 from tradewind.move.batches import Batches
@@ -33,7 +33,6 @@ from tradewind.systems.sqlite.table import SQLiteTable
 
 PROMISE = "A name arrives as it was, or is refused; it never means anything else"
 HOW = "names with quotes, dots, slashes, controls, pieces of SQL and of paths"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 COUNTS = [pytest.param(60, id="some"), pytest.param(1000, id="many", marks=LONG)]
 #: Where each name takes requests to a server.
 SERVERS = [pytest.param(150, id="many", marks=LONG)]

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_report import Attack
+from attack_report import LONG, Attack
 from attack_runners import PLACES, Runner
 from attack_workers import Workers
 
 PROMISE = "A result arrives exactly, or ends the task once, in words"
 HOW = "work that hands back bytes, depths, numbers, links, pipes and folders"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 LIMIT = 40_000
 #: What is a shell's to make; each one must be refused.
 SPECIAL = {

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_report import Attack, Try
+from attack_report import LONG, Attack, Try
 from attack_runners import PLACES, Runner
 from attack_workers import Workers
 
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"
 HOW = "SIGKILL of the attendant at a random moment, then the retry"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 #: How often on each; together more than 500. None of the others is quick to start.
 SHORT = {"process": 4, "ssh": 4, "docker": 4, "rest": 4}
 MANY = {"process": 120, "ssh": 80, "docker": 80, "rest": 120}

@@ -15,14 +15,15 @@ from typing import Any
 
 import kinds
 import pytest
-from attack_report import Attack
+from attack_report import LONG, Attack, forms
 from attack_workers import Workers
 
 pytestmark = pytest.mark.xdist_group("attack-moves")
 PROMISE = "A move is visible whole or not at all, and leaves nothing behind"
 HOW = "SIGKILL at a random moment, then the retry"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
-COUNTS = [pytest.param(1, id="some"), pytest.param(55, id="many", marks=LONG)]
+#: How often in each form.
+SOME, MANY = 1, 55
+COUNTS = [pytest.param(SOME, id="some"), pytest.param(MANY, id="many", marks=LONG)]
 QUERY = {"query": "SELECT * FROM listings ORDER BY id"}
 
 
@@ -91,13 +92,15 @@ ON_S3: dict[str, Callable[[Any, str], kinds.Kind]] = {
 }
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("on", ON_S3)
+IN_SHORT = ("PostgreSQL to one CSV object", "PostgreSQL to parts of Parquet", "copy by ranges")
+
+
+@pytest.mark.parametrize(("on", "count"), forms(IN_SHORT, SOME, ON_S3, MANY))
 def test_on_s3(workers: Workers, s3: Any, bucket: str, on: str, count: int):
     check(workers, ON_S3[on](s3, bucket), count, f"S3 (Swift), {on}")
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [pytest.param(MANY, id="many", marks=LONG)])
 def test_mongodb_to_s3(workers: Workers, s3: Any, bucket: str, mongo: str, count: int):
     given = {"database": mongo, "collection": "listings"}
     kind = kinds.OnS3("mongo_to_jsonl", s3, bucket, ".jsonl", **given)
@@ -130,8 +133,7 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_postgres(workers: Workers, postgres: Any, bucket: str, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
     kind = kinds.InPostgres("csv_to_postgres", postgres, **given)
@@ -139,8 +141,7 @@ def test_on_postgres(workers: Workers, postgres: Any, bucket: str, mode: str, co
     check(workers, kind, count, f"PostgreSQL, {mode}")
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_mariadb(workers: Workers, mysql: Any, bucket: str, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
     kind = kinds.InMySQL("csv_to_mysql", mysql, **given)
@@ -148,8 +149,7 @@ def test_on_mariadb(workers: Workers, mysql: Any, bucket: str, mode: str, count:
     check(workers, kind, count, f"MariaDB, {mode}")
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_sqlite(workers: Workers, bucket: str, tmp_path: Path, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
     kind = kinds.InSQLite("csv_to_sqlite", tmp_path / "attacked.db", **given)

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from attack_report import Attack
+from attack_report import LONG, Attack
 
 from tradewind.errors import TradewindError
 from tradewind.move.objects.source import ObjectSource
@@ -30,7 +30,6 @@ from tradewind.systems.files.store import FileStore
 
 PROMISE = "A value arrives as it was, or the move fails"
 HOW = "bytes of a file flipped, cut out, doubled or put in; compared with a reader of others"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 COUNTS = [pytest.param(60, id="some"), pytest.param(1_700, id="many", marks=LONG)]
 
 ROWS = 60

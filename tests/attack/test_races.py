@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 from attack_places import STORES, Spot, Tables, objects
-from attack_report import Attack, Try
+from attack_report import LONG, Attack, Try, forms
 from attack_workers import Gate, Workers
 
 pytestmark = pytest.mark.xdist_group("attack-moves")
 PROMISE = "Two attempts at once leave one whole result"
 HOW = "two attempts of one task run, let through together just before they publish"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
-COUNTS = [pytest.param(1, id="some"), pytest.param(250, id="many", marks=LONG)]
+#: How often in each form: 500 and more on each store.
+SOME, MANY = 1, 250
+COUNTS = [pytest.param(SOME, id="some"), pytest.param(MANY, id="many", marks=LONG)]
 ROWS = 600
 
 
@@ -74,9 +75,13 @@ SHAPES: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("place", STORES, indirect=True)
+SHORT = [*((store, "one object") for store in STORES), ("files", "parts"), ("s3", "parts")]
+EVERY = [(store, shape) for store in STORES for shape in SHAPES]
+
+
+@pytest.mark.parametrize(
+    ("place", "shape", "count"), forms(SHORT, SOME, EVERY, MANY), indirect=["place"]
+)
 def test_on_a_store(
     workers: Workers, place: tuple[str, dict[str, Any]], tmp_path: Path, shape: str, count: int
 ):

@@ -21,7 +21,7 @@ import MySQLdb
 import psycopg
 import pytest
 from attack_places import in_store, in_table
-from attack_report import Attack
+from attack_report import LONG, Attack, forms
 from attack_workers import Gate, Workers
 
 from busybox import IMAGE
@@ -34,7 +34,6 @@ pytestmark = pytest.mark.xdist_group("attack-restarts")
 PROMISE = "A server that is restarted costs a retry, and nothing else"
 HOW = "SIGKILL or SIGTERM of the server in a move's middle or at a random moment, and a new start"
 IN_WORK = "SIGTERM of what runs work, in the middle of it, and a new start"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 COUNTS = [pytest.param(1, id="some"), pytest.param(25, id="many", marks=LONG)]
 MOVES = Path(__file__).with_name("attack_moves.py")
 ROWS = 5_000
@@ -191,8 +190,7 @@ def test_of_mariadb(tmp_path: Path, count: int):
 SHAPES = {"one object": ("data.csv", None), "parts": ("", {"rows": 1_500})}
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "count"), forms(["parts"], 1, SHAPES, 25))
 def test_of_s3(tmp_path: Path, shape: str, count: int):
     attack = Attack(PROMISE, HOW, f"S3 (Swift), {shape}")
     key, parts = SHAPES[shape]

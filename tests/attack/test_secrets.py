@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
-from attack_report import Attack
+from attack_report import LONG, Attack
 from attack_runners import PLACES, Runner
 from attack_secrets import search, search_files, spellings, watched
 from attack_workers import Workers
@@ -27,7 +27,6 @@ from ssh_server import SSHServer
 from tradewind.local import Systems
 
 PROMISE = "A secret is shown nowhere"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 DAGS = Path(__file__).parent / "secret_dags"
 
 # ------------------------------------------------------------------------------------------ moves

@@ -13,16 +13,14 @@ from typing import Any
 
 import pytest
 from attack_places import STORES, Spot, Tables, objects
-from attack_report import Attack, Try
+from attack_report import Attack, Try, forms
 from attack_workers import Gate, Workers
 
 pytestmark = pytest.mark.xdist_group("attack-moves")
 PROMISE = "An attempt that has lost its turn changes nothing any more"
 HOW = "SIGSTOP while it reads or before it publishes, a retry with newer rows, SIGCONT"
-LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
-#: How many of each shape on a store; 200 and more on each store, and on each database.
-OBJECTS = [pytest.param(0, id="some"), pytest.param(68, id="many", marks=LONG)]
-TABLES = [pytest.param(0, id="some"), pytest.param(102, id="many", marks=LONG)]
+#: How many of each shape on a store, and in a table; 200 and more on each store and database.
+OBJECTS, TABLES = 68, 102
 #: Rows of one object of one request, and of one of several parts.
 SMALL, LARGE = 1_000, 7_000
 
@@ -93,9 +91,13 @@ SHAPES: dict[str, tuple[int, str, Any]] = {
 MOMENTS = ("begin", "middle", "end", "publish")
 
 
-@pytest.mark.parametrize("count", OBJECTS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("place", STORES, indirect=True)
+SHORT = [*((store, "parts") for store in STORES), ("s3", "one object"), ("s3", "one large object")]
+EVERY = [(store, shape) for store in STORES for shape in SHAPES]
+
+
+@pytest.mark.parametrize(
+    ("place", "shape", "count"), forms(SHORT, 0, EVERY, OBJECTS), indirect=["place"]
+)
 def test_on_a_store(
     workers: Workers, place: tuple[str, dict[str, Any]], tmp_path: Path, shape: str, count: int
 ):
@@ -104,9 +106,13 @@ def test_on_a_store(
     check(workers, spot, tmp_path / "gates", rows=rows, moments=MOMENTS, count=count)
 
 
-@pytest.mark.parametrize("count", TABLES)
-@pytest.mark.parametrize("mode", ["replace", "upsert"])
-@pytest.mark.parametrize("tables", ["PostgreSQL", "MariaDB"], indirect=True)
+IN_SHORT = [("PostgreSQL", "replace"), ("MariaDB", "upsert")]
+IN_TABLES = [(name, mode) for name in ("PostgreSQL", "MariaDB") for mode in ("replace", "upsert")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "mode", "count"), forms(IN_SHORT, 0, IN_TABLES, TABLES), indirect=["tables"]
+)
 def test_in_a_table(workers: Workers, tables: Tables, tmp_path: Path, mode: str, count: int):
     moments = ("begin", "middle", "end")
     check(workers, tables.spot(mode), tmp_path, rows=SMALL, moments=moments, count=count)
