@@ -10,12 +10,11 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.json_path import JsonPath
 from tradewind.move import types
-from tradewind.move.batches import Batches
-from tradewind.move.documents import Block, Unknown, json_lines, typed_batches
+from tradewind.move.document_source import DocumentSource
+from tradewind.move.documents import Block, Unknown, json_lines
 from tradewind.move.format import Format
-from tradewind.move.loose_documents import loose_batches
 from tradewind.move.objects.schemas import declared, declared_fields, named
-from tradewind.move.source import Encoded, Source
+from tradewind.move.source import Encoded
 from tradewind.systems.http.body import HttpBodySource
 from tradewind.systems.http.connection import HttpConnection, masked
 from tradewind.systems.http.json_records import JsonValues
@@ -44,7 +43,7 @@ __all__ = [
 _LINES_TYPES = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 
 
-class RestSource(Source):
+class RestSource(DocumentSource):
     """Records of an HTTP API, as JSON or newline-delimited JSON, in one or many pages.
 
     A page lost or repeated is an error: an address or token that is handed out twice, two pages
@@ -159,49 +158,13 @@ class RestSource(Source):
         """Name the API and the path."""
         return f"HTTP API at {masked(self.connection.url(self.path))}"
 
-    def batches(self) -> Batches:
-        """Read typed record batches; see `tradewind.move.documents` for the columns."""
+    def _documents(self) -> tuple[Generator[Block, None, None], JsonValues]:
         values = self._values()
-        blocks = self._blocks(values)
-        try:
-            return typed_batches(
-                blocks,
-                values,
-                schema=self.schema,
-                declared=self._declared,
-                sample=self.sample,
-                unknown=self.unknown,
-                on_close=blocks.close,
-            )
-        except BaseException:
-            blocks.close()
-            raise
+        return self._blocks(values), values
 
     def _values(self) -> JsonValues:
         known = self._declared.values() if self.schema is None else self.schema
         return JsonValues(decimals=_has_decimals(known))
-
-    def loose_batches(self, format: Format) -> Batches | None:
-        """Read each value by its own type, where no schema is given; see `Source`."""
-        if self.schema is not None:
-            return None
-        values = self._values()
-        blocks = self._blocks(values)
-        try:
-            return loose_batches(
-                blocks,
-                values,
-                format,
-                where=self.describe(),
-                late=self._late,
-                declared=self._declared,
-                sample=self.sample,
-                unknown=self.unknown,
-                on_close=blocks.close,
-            )
-        except BaseException:
-            blocks.close()
-            raise
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read the records as JSON lines; any other format is written from typed batches."""

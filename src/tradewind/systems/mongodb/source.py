@@ -13,13 +13,13 @@ import pyarrow as pa
 from tradewind.errors import InputError, SetupError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
-from tradewind.move.documents import Block, Document, Unknown, json_lines, typed_batches
+from tradewind.move.document_source import DocumentSource
+from tradewind.move.documents import Block, Document, Unknown, json_lines
 from tradewind.move.format import Format
 from tradewind.move.interface import option
-from tradewind.move.loose_documents import loose_batches
 from tradewind.move.native import core
 from tradewind.move.objects.schemas import declared, declared_fields, named
-from tradewind.move.source import Encoded, Source
+from tradewind.move.source import Encoded
 from tradewind.systems.mongodb.bson_lines import BsonLines, split
 from tradewind.systems.mongodb.capped import capped_among, refuses_capped
 from tradewind.systems.mongodb.connection import MongoConnection, named_errors
@@ -52,7 +52,7 @@ _OPTIONS = (
 )
 
 
-class MongoSource(Source):
+class MongoSource(DocumentSource):
     """Documents of one MongoDB collection.
 
     The documents are read from one snapshot where the server offers that: a replica set or sharded
@@ -193,45 +193,13 @@ class MongoSource(Source):
         """Name the deployment and the collection."""
         return f"MongoDB at {self.connection.address}: {self.database}.{self.collection}"
 
+    def _documents(self) -> tuple[Generator[Block, None, None], BsonValues]:
+        return self._blocks(), BsonValues(canonical=self.json == "canonical")
+
     def batches(self) -> Batches:
         """Read typed record batches; see `tradewind.move.documents` for the columns."""
         self.core = core()
-        values = BsonValues(canonical=self.json == "canonical")
-        blocks = self._blocks()
-        try:
-            return typed_batches(
-                blocks,
-                values,
-                schema=self.schema,
-                declared=self._declared,
-                sample=self.sample,
-                unknown=self.unknown,
-                on_close=blocks.close,
-            )
-        except BaseException:
-            blocks.close()
-            raise
-
-    def loose_batches(self, format: Format) -> Batches | None:
-        """Read each value by its own type, where no schema is given; see `Source`."""
-        if self.schema is not None:
-            return None
-        blocks = self._blocks()
-        try:
-            return loose_batches(
-                blocks,
-                BsonValues(canonical=self.json == "canonical"),
-                format,
-                where=self.describe(),
-                late=self._late,
-                declared=self._declared,
-                sample=self.sample,
-                unknown=self.unknown,
-                on_close=blocks.close,
-            )
-        except BaseException:
-            blocks.close()
-            raise
+        return super().batches()
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read extended JSON lines; any other format is written from typed batches."""
