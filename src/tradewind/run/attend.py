@@ -6,7 +6,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -15,11 +14,9 @@ from typing import TypeVar
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import (
-    AlreadyStartedError,
     Backend,
     GoneError,
     LogLine,
-    Piece,
     Sight,
     Status,
     UnreachableError,
@@ -32,6 +29,16 @@ from tradewind.run.checkpoint import (
     recall_begun,
     recall_cursor,
     remember_cursor,
+)
+from tradewind.run.claim import (
+    FIRST_PAUSE,
+    FIRST_WAIT,
+    GRACE_SECONDS,
+    LONGEST_PAUSE,
+    Claim,
+    claim,
+    end,
+    patiently,
 )
 
 __all__ = [
@@ -54,20 +61,12 @@ __all__ = [
 WorkT = TypeVar("WorkT")
 ResultT = TypeVar("ResultT")
 
-GRACE_SECONDS = 2.0
-"""How long work may take to end in order; Airflow gives a task that is killed some five seconds."""
 RESULT_LIMIT = 1 << 20
 """The most bytes that a result may have, when nothing else is said: it becomes an XCom."""
 
 _CURSOR_SECONDS = 5.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
-_FIRST_WAIT = 0.05
-#: How often a person may clear a task while a worker of an earlier life still begins.
-_LIVES_AHEAD = 100
 #: Airflow gives a task some five seconds to end.
 _ASK_SECONDS = 1.0
-#: How long a system is tried that nobody has reached yet: its address may be wrong.
-_SHORT_TRY_SECONDS = 5.0
 
 
 class StoppedError(TradewindError):
@@ -86,63 +85,6 @@ class Ask(StrEnum):
     """A person has ended the task: stop the work and remove it."""
     LEAVE = "leave"
     """The worker goes away: leave the work to the retry."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A piece of work that is to be attended.
-
-    Args:
-        name: What it is called on its system.
-        number: Which piece of its owner it is.
-        started: Whether the claim has started it; else an earlier attempt has.
-        outcome: What an earlier attempt has collected; then there is nothing to attend.
-    """
-
-    name: str
-    number: int
-    started: bool
-    outcome: Outcome | None = None
-
-
-def claim(
-    backend: Backend[WorkT],
-    owner: Owner,
-    work: WorkT,
-    *,
-    memory: Memory,
-    tell: Mapping[str, str] | None = None,
-    since: datetime | None = None,
-) -> Claim:
-    """Start an owner's work, or find what an earlier call has started: the first half of `attend`.
-
-    What former lives of the owner have left on the system is ended first.
-
-    Args:
-        backend: The system that runs it.
-        owner: Whose work it is: decides the name.
-        work: What is to run.
-        memory: Is handed from an attempt to the next.
-        tell: What the work finds in its environment.
-        since: When the owner's run has begun. A run may be deleted and made again under its id:
-            what ended before, on a system that keeps it for good, was another one's.
-
-    Returns:
-        What is to be attended now.
-
-    Raises:
-        TradewindError: As `Backend.start`.
-    """
-    notes = Notes(memory, owner)
-    if (outcome := notes.outcome()) is not None:
-        return Claim(outcome.name, 0, started=False, outcome=outcome)
-
-    def begin() -> tuple[int, bool]:
-        _end_former_lives(backend, owner)
-        return _claim(backend, owner, work, notes, tell or {}, since)
-
-    number, started = _patiently(begin, _SHORT_TRY_SECONDS, UnreachableError)
-    return Claim(backend.name_of(owner, number), number, started)
 
 
 def attend(
@@ -287,32 +229,6 @@ def _text_of(backend: Backend[WorkT], name: str, found: bytes) -> str:
         ) from None
 
 
-def _patiently(
-    call: Callable[[], ResultT],
-    seconds: float,
-    kinds: type[TradewindError] | tuple[type[TradewindError], ...],
-    rest: Callable[[float], None] = time.sleep,
-) -> ResultT:
-    """Repeat a call while its system is out of reach.
-
-    Args:
-        call: What is called; may be repeated.
-        seconds: How long.
-        kinds: The errors that may pass.
-        rest: Waits between two calls.
-    """
-    last = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return call()
-        except kinds:
-            if time.monotonic() > last:
-                raise
-        rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
 def _whole_log(backend: Backend[WorkT], name: str, limit: int) -> str | None:
     texts: list[str] = []
     size = 0
@@ -332,89 +248,6 @@ def _check_size(backend: Backend[WorkT], name: str, text: str | None, limit: int
             f"{backend.name}: {name}: what it has written to its log is to be its result, and is "
             f"larger than {limit:,} bytes. Write it to a store, and hand back where it stands."
         )
-
-
-def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> None:
-    """Stop a piece of work, give it a moment to end in order, and remove it.
-
-    Args:
-        backend: The system that runs it.
-        name: What it is called there.
-        grace: Seconds of that moment.
-    """
-    backend.stop(name)
-    last = time.monotonic() + grace
-    while time.monotonic() < last:
-        status = backend.look(name).status
-        if status.ended or status is Status.ABSENT:
-            break
-        time.sleep(_FIRST_WAIT)
-    backend.remove(name)
-
-
-def _end_former_lives(backend: Backend[WorkT], owner: Owner) -> None:
-    """End what a person's clear, or a DAG run's deletion, has made pointless.
-
-    As after a worker was killed, and the task was cleared before its retry; or after a DAG run was
-    deleted while its work ran, and made again under its id.
-    """
-    former = {replace(owner, life=life).digest for life in range(owner.life)}
-    if not former and not owner.generation:
-        return
-    for piece in list(backend.former(owner)):
-        if piece.owner in former or _is_of_former_generation(piece, owner):
-            end(backend, piece.name)
-
-
-def _is_of_former_generation(piece: Piece, owner: Owner) -> bool:
-    known = Owner.of_title(piece.title, piece.owner)
-    if known is not None:
-        return known.is_former_life_of(owner)
-    if not (owner.deployment and owner.generation and piece.task_run == owner.run_digest):
-        return False
-    # By its name alone: of this task run, and of none of the lives that this generation may have.
-    lives = range(owner.life, owner.life + _LIVES_AHEAD)
-    return piece.owner not in {replace(owner, life=life).digest for life in lives}
-
-
-def _claim(
-    backend: Backend[WorkT],
-    owner: Owner,
-    work: WorkT,
-    notes: Notes,
-    tell: Mapping[str, str],
-    since: datetime | None,
-) -> tuple[int, bool]:
-    """Find the piece of work to attend, or start the next one.
-
-    Returns:
-        Its number, and whether this call has started it.
-    """
-    failed = int(notes.get("failed") or 0)
-    notes.recall_begun(backend)
-    there = {piece.number: piece for piece in backend.list(owner)}
-    if backend.history is not None and since is not None and notes.get("begun") is None:
-        failed = max((failed, *(n for n, piece in there.items() if _is_older(piece, since))))
-    last = max((failed, *there))
-    if last > failed and there[last].sight.status is not Status.FAILED:
-        if there[last].sight.status is Status.PENDING:
-            backend.resume(there[last].name)
-        return last, False
-    for number, piece in there.items():
-        # Told by the attempt that attended it, or failed while nobody did: never attended again.
-        if piece.sight.status is Status.FAILED or number <= failed:
-            backend.remove(piece.name)
-    number = last + 1
-    notes.begin(backend)
-    try:
-        backend.start(owner, number, work, tell=tell)
-    except AlreadyStartedError:
-        return number, False
-    return number, True
-
-
-def _is_older(piece: Piece, since: datetime) -> bool:
-    return piece.sight.status.ended and piece.ended is not None and piece.ended < since
 
 
 class _Life:
@@ -450,12 +283,12 @@ class _Life:
 
     def patiently(self, call: Callable[[], ResultT]) -> ResultT:
         """Call what reaches the system, as often as needed while that is in passing trouble."""
-        return _patiently(call, self._patience, UnreachableError, self._rest)
+        return patiently(call, self._patience, UnreachableError, self._rest)
 
     def wait(self) -> Sight:
         """Stay until the work has ended, or is asked to stop or to be left."""
         trouble_since: float | None = None
-        pause, wait = _FIRST_PAUSE, _FIRST_WAIT
+        pause, wait = FIRST_PAUSE, FIRST_WAIT
         while True:
             self._obey()
             try:
@@ -473,9 +306,9 @@ class _Life:
                         f"{self._name} may go on, and the next attempt attends it."
                     ) from error
                 self._rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, LONGEST_PAUSE)
                 continue
-            trouble_since, pause = None, _FIRST_PAUSE
+            trouble_since, pause = None, FIRST_PAUSE
             if not sight.status.ended and sight.status is not Status.ABSENT:
                 self._rest(wait - _ASK_SECONDS)
             # Short work is not kept waiting by the calm with which long work is looked at.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -19,10 +19,22 @@ from tradewind.move.formats.encodings import as_utf8
 from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
-from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.loose import fixed_columns
 from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
 from tradewind.move.objects.object_set import Chosen, choose
+from tradewind.move.objects.opened import (
+    RECORDIO,
+    Opened,
+    after,
+    close_chunks,
+    first_then,
+    in_utf8,
+    named_stream,
+    naming,
+    sniffed,
+    whole_parquet,
+    with_columns,
+)
 from tradewind.move.objects.schemas import (
     declared,
     declared_fields,
@@ -44,8 +56,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectSource"]
 
-_RECORDIO = bytes.fromhex("0a23d7ce")  # its magic number, little-endian
-_PARQUET = b"PAR1"
 _SELF_DESCRIBING = ("parquet", "recordio")
 
 
@@ -210,7 +220,7 @@ class ObjectSource(Source):
 
         return Batches(schema, generate(), on_close=first.close)
 
-    def _read_loose(self, chosen: list[Chosen], first: _Opened, into: Format | None) -> Batches:
+    def _read_loose(self, chosen: list[Chosen], first: Opened, into: Format | None) -> Batches:
         def generate() -> Iterator[pa.RecordBatch]:
             inside = first.inside
             for number, one in enumerate(chosen):
@@ -243,7 +253,7 @@ class ObjectSource(Source):
                 schema = told(schema, opened.schema)
         return schema
 
-    def _typed(self, first: _Opened, chosen: list[Chosen], into: Format | None) -> _Opened:
+    def _typed(self, first: Opened, chosen: list[Chosen], into: Format | None) -> Opened:
         """Open the first object, which has a header alone, with the types of one with records."""
         for one in chosen[1:]:
             with contextlib.closing(self._open(one, first.inside, into)) as opened:
@@ -254,7 +264,7 @@ class ObjectSource(Source):
                 return self._open(chosen[0], pa.schema(kinds), into)
         return first
 
-    def _open(self, one: Chosen, inside: pa.Schema | None, into: Format | None = None) -> _Opened:
+    def _open(self, one: Chosen, inside: pa.Schema | None, into: Format | None = None) -> Opened:
         """Begin to read an object.
 
         Args:
@@ -283,10 +293,10 @@ class ObjectSource(Source):
             asked = inside and inside.with_metadata({GUESSED: b"1"})
         loose = into if schema is None and format.loose else None
         if asked is not None and self.schema is None and format.name == "csv":
-            chunks = _with_columns(format, chunks, asked.names, where)
+            chunks = with_columns(format, chunks, asked.names, where)
         if inside is not None and ROWLESS in (inside.metadata or {}):
             asked = None
-        with _naming(where):
+        with naming(where):
             try:
                 batches = (
                     format.decode(chunks, schema=asked)
@@ -294,10 +304,10 @@ class ObjectSource(Source):
                     else format.decode_loose(chunks, loose, schema=asked, late=self._late)
                 )
             except EmptyFileError as error:
-                _close(chunks)
-                return _Opened.nothing(where, error, loose=loose is not None)
+                close_chunks(chunks)
+                return Opened.nothing(where, error, loose=loose is not None)
             except BaseException:
-                _close(chunks)
+                close_chunks(chunks)
                 raise
         outside: dict[str, pa.Scalar] = {}
         for name, text in folders:
@@ -314,7 +324,7 @@ class ObjectSource(Source):
                 ],
                 metadata=whole.metadata,
             )
-        return _Opened(where, batches, whole, outside, chunks, loose=loose is not None)
+        return Opened(where, batches, whole, outside, chunks, loose=loose is not None)
 
     def _format_of(self, one: Chosen) -> Format | None:
         if self.format is not None:
@@ -333,7 +343,7 @@ class ObjectSource(Source):
         """Read an object's bytes, decompressed; tell the format by them if nothing else does."""
         where = one.uri
         stored = self._snapshot(one)
-        chunks = _named(
+        chunks = named_stream(
             where, decompress(ahead(iter(stored), name=where), self.compression), self.compression
         )
         format = self._format_of(one)
@@ -341,14 +351,14 @@ class ObjectSource(Source):
             begin = b""
             for chunk in chunks:
                 begin += chunk
-                if len(begin) >= len(_RECORDIO):
+                if len(begin) >= len(RECORDIO):
                     break
-            format = load(FORMATS, _sniffed(begin, where), what="format")()
+            format = load(FORMATS, sniffed(begin, where), what="format")()
             format = with_options(format, self.format_options)
-            chunks = _after(begin, chunks)
+            chunks = after(begin, chunks)
         if isinstance(format, CsvFormat | JsonLinesFormat):
             chunks = as_utf8(chunks, format.encoding, "CSV" if format.name == "csv" else "JSON")
-        return _in_utf8(format) or format, chunks
+        return in_utf8(format) or format, chunks
 
     def _snapshot(self, one: Chosen) -> Iterator[bytes]:
         """Read an object; where its publication was replaced meanwhile, say so."""
@@ -379,7 +389,7 @@ class ObjectSource(Source):
             return None
         if any(one.partition and one.manifest and not one.manifest.kept for one in chosen):
             return None
-        if any(_in_utf8(self._format_of(one)) != format for one in chosen):
+        if any(in_utf8(self._format_of(one)) != format for one in chosen):
             return None
         counted = [one.rows for one in chosen if one.rows is not None]
         known = sum(counted) if len(counted) == len(chosen) else None
@@ -390,7 +400,7 @@ class ObjectSource(Source):
                 try:
                     yield one.uri, chunks
                 finally:
-                    _close(chunks)
+                    close_chunks(chunks)
 
         if format.name == "jsonl":
             lines = LineBytes()
@@ -401,180 +411,18 @@ class ObjectSource(Source):
             table = CsvBytes(format)
             every = objects()
             where, chunks = next(every)
-            with _naming(where):
+            with naming(where):
                 columns, begin = table.checked(where, chunks)
             while format.header and columns is None and (further := next(every, None)) is not None:
                 # An object without a header has no rows either.
                 where, chunks = further
-                with _naming(where):
+                with naming(where):
                     columns, begin = table.checked(where, chunks)
-            every = _first(where, _after(b"".join(begin), chunks), every)
+            every = first_then(where, after(b"".join(begin), chunks), every)
             return Encoded(
                 table.join(every), columns, lambda: known if known is not None else table.rows
             )
         every = objects()
         if format.name == "parquet":
-            every = ((where, _whole_parquet(where, chunks)) for where, chunks in every)
+            every = ((where, whole_parquet(where, chunks)) for where, chunks in every)
         return Encoded((chunk for _, chunks in every for chunk in chunks), rows=lambda: known)
-
-
-class _Opened:
-    """One object being read."""
-
-    def __init__(
-        self,
-        where: str,
-        batches: Batches,
-        schema: pa.Schema,
-        outside: Mapping[str, pa.Scalar],
-        chunks: Iterator[bytes],
-        *,
-        loose: bool = False,
-    ) -> None:
-        told = schema.metadata or {}
-        self.schema = schema.remove_metadata() if ROWLESS in told else schema
-        self.loose = loose
-        self.empty = EMPTY in told
-        self.rowless = ROWLESS in told
-        self.reason: InputError | None = None
-        self.inside = batches.schema
-        self._where = where
-        self._batches = batches
-        self._outside = outside
-        self._chunks = chunks
-
-    @classmethod
-    def nothing(cls, where: str, reason: InputError, *, loose: bool) -> Self:
-        """Make one of an object that has neither records nor columns.
-
-        Args:
-            where: The object.
-            reason: What is said where no other object has any.
-            loose: Whether types need not be told.
-        """
-        schema = pa.schema([], metadata={EMPTY: b"1"})
-        opened = cls(where, Batches(schema, ()), schema, {}, iter(()), loose=loose)
-        with contextlib.suppress(InputError), _naming(where):
-            opened.reason = reason
-            raise reason
-        return opened
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        with _naming(self._where):
-            for batch in self._batches:
-                if not self._outside:
-                    yield batch
-                    continue
-                arrays = [
-                    pa.repeat(self._outside[field.name], batch.num_rows)
-                    if field.name in self._outside
-                    else batch.column(field.name)
-                    for field in self.schema
-                ]
-                yield pa.record_batch(arrays, schema=self.schema)
-
-    def close(self) -> None:
-        self._batches.close()
-        _close(self._chunks)
-
-
-def _in_utf8(format: Format | None) -> Format | None:
-    """Tell in which format the bytes of an object arrive: other encodings become UTF-8."""
-    if isinstance(format, CsvFormat | JsonLinesFormat):
-        return dataclasses.replace(format, encoding=None)
-    return format
-
-
-def _sniffed(begin: bytes, where: str) -> str:
-    """Tell a format by the first bytes."""
-    if begin.startswith(_PARQUET):
-        return "parquet"
-    if begin.startswith(_RECORDIO):
-        return "recordio"
-    text = begin.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text.startswith(b"{"):
-        return "jsonl"
-    if not text or text.startswith(b"[") or b"\0" in text[:1024]:
-        raise InputError(
-            f"{where}: neither its name nor its content tells a format. Give the format: "
-            f"{', '.join(FORMATS)}."
-        )
-    return "csv"
-
-
-def _whole_parquet(where: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Hand bytes on that nobody parses, and see by their ends that they are a whole file."""
-    begin = end = b""
-    for chunk in chunks:
-        if len(begin) < len(_PARQUET):
-            begin += chunk[: len(_PARQUET)]
-        end = (end + chunk[-len(_PARQUET) :])[-len(_PARQUET) :]
-        yield chunk
-    if not begin.startswith(_PARQUET) or end != _PARQUET:
-        raise InputError(
-            f"{where}: this is no whole Parquet file: it does not begin and end with PAR1. Write "
-            "it again, or correct its name or format."
-        )
-
-
-def _with_columns(
-    format: Any, chunks: Iterator[bytes], names: list[str], where: str
-) -> Iterator[bytes]:
-    """Refuse a CSV whose header names other columns than an object before."""
-    if not format.header:
-        return chunks
-    found, begin = CsvBytes(format).columns(where, chunks)
-    if found and sorted(found) != sorted(names):
-        _close(chunks)
-        odd = next(iter(set(found) ^ set(names)), found[0])
-        has = "has" if odd in found else "lacks"
-        raise InputError(
-            f"{where}: it {has} the column {odd!r}, unlike the first object. Choose objects with "
-            "the same columns, or give a schema."
-        )
-    return _after(b"".join(begin), chunks)
-
-
-def _after(begin: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        if begin:
-            yield begin
-        yield from rest
-    finally:
-        _close(rest)
-
-
-def _first(
-    where: str, chunks: Iterator[bytes], rest: Iterator[tuple[str, Iterator[bytes]]]
-) -> Iterator[tuple[str, Iterator[bytes]]]:
-    try:
-        yield where, chunks
-        yield from rest
-    finally:
-        _close(chunks)
-        _close(rest)
-
-
-def _named(where: str, chunks: Iterator[bytes], compression: str | None) -> Iterator[bytes]:
-    try:
-        with _naming(where):
-            yield from chunks
-    finally:
-        _close(chunks)
-
-
-def _close(chunks: Any) -> None:
-    if isinstance(chunks, Generator):
-        chunks.close()
-
-
-@contextlib.contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Say in each message of a format which object it is about."""
-    try:
-        yield
-    except InputError as error:
-        said = str(error.args[0]) if error.args else ""
-        if where not in said:
-            error.args = (f"{where}: {said}", *error.args[1:])
-        raise
