@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dotenv
 import pytest
 from airflow.sdk import DAG, task
 
@@ -278,6 +280,39 @@ def test_env_files():
     with pytest.raises(InputError, match="line 2 of env_file is no variable") as refused:
         read_env_file('A=1\nKEY="of several\nlines')
     assert "lines" not in str(refused.value).partition(";")[0]
+
+
+ENV_FILE = r"""# settings
+export HOST=db.local
+URL=postgres://${HOST}:5432/x
+GREETING="say \"hi\" # not a comment"
+PATTERN='a$b\n'
+KEY="-----BEGIN KEY-----
+bGluZTE==
+-----END KEY-----"
+EMPTY=
+FLAG
+SPACED = yes   # comment
+"""
+ENV_TEXTS = ["A=1\r\nB=2\r\n", "A=$HOME\n", "A='${X}'\n", "A=${X:-d}\nB=${A}\n", r"A='x\'y'"]
+ENV_TEXTS += ['A = "x"#c\n', "A=x#c\n", "A==x\n", "A-B=c\n", "A=1\nA=2\n", "A=a b c \n"]
+
+
+@pytest.mark.parametrize("text", [ENV_FILE, *ENV_TEXTS])
+def test_an_env_file_is_what_python_dotenv_reads(text: str):
+    wanted = {
+        name: value
+        for name, value in dotenv.dotenv_values(stream=io.StringIO(text)).items()
+        if value is not None
+    }
+    assert read_env_file(text) == read_env_file("\ufeff" + text) == wanted
+
+
+@pytest.mark.parametrize("text", ["'s3cret''s'", '"s3cret', '"""\ns3cret\n"""', "s3cret\0"])
+def test_an_env_file_that_is_wrong_is_told_by_its_line_alone(text: str):
+    with pytest.raises(InputError, match=r"line 2 of env_file is no variable") as refused:
+        read_env_file(f"A=1\nB={text}\n")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_hook_is_read():

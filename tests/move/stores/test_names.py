@@ -41,6 +41,7 @@ NAMES = {
     "a%2Fb.csv": "a/b.csv",
     "a%2520b.csv": "a%20b.csv",
     "a+b.csv": "a b.csv",
+    "export?code=DE.csv": "export",
     "100%.csv": "100.csv",
     " a b .csv": "a b.csv",
     'it\'s "so" `x`.csv': "its so x.csv",

@@ -71,6 +71,10 @@ class Text(Source):
         self.chunks = chunks
         self.columns = columns
 
+    @property
+    def own_format(self) -> CsvFormat:
+        return self.format
+
     def describe(self) -> str:
         return "text of the test"
 

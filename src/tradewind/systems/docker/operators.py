@@ -366,6 +366,7 @@ def read_env_file(text: str) -> dict[str, str]:
         InputError: A line is no variable. Its text is not shown: it may be part of a secret.
         MissingExtraError: python-dotenv is missing.
     """
+    text = text.removeprefix("\ufeff")
     if not text.strip():
         return {}
     try:
@@ -374,7 +375,7 @@ def read_env_file(text: str) -> dict[str, str]:
     except ImportError as error:
         raise MissingExtraError("dotenv", extra="docker", purpose="env_file") from error
     for binding in parse_stream(io.StringIO(text)):
-        if binding.error:
+        if binding.error or "\0" in (binding.value or ""):
             raise InputError(
                 f"DockerOperator: line {binding.original.line} of env_file is no variable. Write "
                 "NAME=value; quote a value of several lines; the path of a file ends with .env."
