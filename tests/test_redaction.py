@@ -242,6 +242,13 @@ def test_unknown_parameters_are_named_and_not_shown():
     assert shown_uri("https://TOKEN@h/a;jsession=1") == "https://***@h/a"
 
 
+def test_a_database_that_is_called_like_its_user_is_shown():
+    for scheme in ("postgresql", "mysql", "mongodb"):
+        assert secrets_of(f"{scheme}://shop@db.example:1/shop?sslmode=prefer") == set()
+        assert secrets_of(f"{scheme}://shop:secret1@db.example:1/shop") == {"secret1"}
+        assert secrets_of(f"{scheme}://shop@db.example:1/other") == {"shop"}
+
+
 def test_secrets_of_the_environment_are_known():
     found = environment_secrets(
         {

@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import values_databases
+import values_targets
 from tradewind.errors import InputError
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget
@@ -236,7 +238,7 @@ def table() -> str:
             said = "; ".join(part for part in (shown, case.note) if part)
             lines.append(f"| {case.what} | {case.target} | {case.does} | {said} |")
         parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, values_databases.table(), values_targets.table()])
 
 
 def _shown(value: Any) -> str:

@@ -245,6 +245,9 @@ def secrets_of(uri: str) -> set[str]:
     scheme, user, _, rest = divided
     name, _, password = user.partition(":")
     found = {password, unquote(password)} if password else {name, unquote(name)}
+    if not password and scheme not in _OBJECTS and scheme not in _WEB:
+        # Many a database is called like its user, and is shown by its name.
+        found -= set(rest.partition("?")[0].split("/"))
     if scheme in _OBJECTS and not _SIGNED.search(rest):
         rest = ""
     for pair in rest.partition("?")[2].replace("#", "&").split("&"):

@@ -72,3 +72,16 @@ def format_option(name: str, value: str) -> str:
         Like ``--set-from 'delimiter=;'`` or ``format_options={'delimiter': ';'}``.
     """
     return option(name, value) if _current == "cli" else f"format_options={{{name!r}: {value!r}}}"
+
+
+def target_option(name: str, value: str) -> str:
+    """Spell an option of the format that is written, for advice in an error.
+
+    Args:
+        name: Like ``nan``.
+        value: What to give.
+
+    Returns:
+        Like ``--set-to nan=null`` or ``nan='null'``.
+    """
+    return f"--set-to {name}={value}" if _current == "cli" else f"{name}={value!r}"

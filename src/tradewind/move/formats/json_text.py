@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.move.formats import text
+from tradewind.move.interface import target_option
 from tradewind.move.types import UnfitValueError, logical_type
 
 __all__ = ["SPELLED", "JsonStyle", "json_strings", "row_strings"]
@@ -180,12 +181,10 @@ def _without_nan(strings: pa.Array, finite: Any, style: JsonStyle, column: str) 
     if style.nan == "null":
         return pc.if_else(pa.array(finite), strings, pa.scalar(None, pa.string()))
     value = strings[int(np.flatnonzero(~finite)[0])].as_py()
-    raise UnfitValueError(
-        column,
-        value,
-        where=style.where,
-        remedy='Give the format nan="null", or write Parquet or CSV.',
-    )
+    remedy = "Write null in its place, in the query or where the data are made."
+    if style.where == "JSON lines":
+        remedy = f"Give the format {target_option('nan', 'null')}, or write Parquet or CSV."
+    raise UnfitValueError(column, value, where=style.where, remedy=remedy)
 
 
 def _texts(array: pa.Array, logical: str | None, style: JsonStyle, column: str) -> pa.Array:

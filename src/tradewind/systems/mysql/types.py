@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.errors import InputError
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError, field, logical_type
 
 __all__ = ["MySQLReading", "durations", "mysql_reading", "refuse_choice"]
@@ -111,10 +112,13 @@ class MySQLReading:
         if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
             remedy = (
                 "It is no date of the calendar. Correct it, leave it out in the query, or give "
-                f"zero_dates='null'; CAST({name} AS CHAR) gives it as text."
+                f"{option('zero_dates', 'null')}; CAST({name} AS CHAR) gives it as text."
             )
         elif pa.types.is_time(type_):
-            remedy = "It is no time of a day. Give times='interval' to read it as a duration."
+            remedy = (
+                f"It is no time of a day. Give {option('times', 'interval')} to read it as a "
+                "duration."
+            )
         return UnfitValueError(
             name, value, where=logical_type(self.field) or str(type_), remedy=remedy
         )

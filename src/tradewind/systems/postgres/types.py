@@ -262,6 +262,12 @@ def _from_hex(text: pa.Array) -> pa.Array:
 # -------------------------------------------------------------------------------------------- lists
 
 
+_AS_JSON = (
+    # JSON does not tell that a list begins elsewhere than at 1: then it is what PostgreSQL prints.
+    r"CASE WHEN array_dims({0}) ~ '\[(?!1:)' THEN {0}::text ELSE array_to_json({0})::text END"
+)
+
+
 def _list_reading(name: str, element: Reading) -> Reading:
     type_ = pa.list_(pa.field("item", element.field.type, metadata=element.field.metadata))
     reading: Reading
@@ -283,7 +289,7 @@ def _list_reading(name: str, element: Reading) -> Reading:
     reading = Reading(
         field(name, type_),
         pa.string(),
-        native="array_to_json({})" if same else None,
+        native=_AS_JSON if same else None,
         convert=convert,
         word=None if element.binary != "{}" or nested else f"list:{element.word}",
     )

@@ -1,0 +1,89 @@
+"""The page "What happens to my values" says what is done with values of databases and APIs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pymongo
+import pytest
+from bson import json_util
+from bson.codec_options import DatetimeConversion
+
+import mysql_server
+import postgres_server
+from rest_server import Reply, serving
+from tradewind.move.source import Source
+from tradewind.systems.http.source import RestSource
+from tradewind.systems.mongodb.connection import MongoConnection
+from tradewind.systems.mongodb.source import MongoSource
+from tradewind.systems.mysql.source import MySQLSource
+from tradewind.systems.postgres.source import PostgresSource
+from values_databases import READ, TARGETS, Make, moved, refusal
+
+
+def selected(given: Mapping[str, str]) -> str:
+    return "SELECT " + ", ".join(f"{one} AS {name}" for name, one in given.items())
+
+
+@pytest.fixture(params=READ)
+def read(request: pytest.FixtureRequest) -> Iterator[tuple[str, Make]]:
+    system = request.param
+    if system == "PostgreSQL":
+        postgres = postgres_server.connection_to(request.getfixturevalue("local_postgres"))
+        yield system, lambda given: PostgresSource(postgres, selected(given))
+    elif system == "MariaDB":
+        mariadb = mysql_server.connection_to(request.getfixturevalue("local_mariadb"))
+        yield system, lambda given: MySQLSource(mariadb, selected(given))
+    elif system == "MongoDB":
+        environment = request.getfixturevalue("local_mongodb").environment
+        options = {"password": environment["MONGODB_PASSWORD"]}
+        uri = environment["MONGODB_URI"]
+        with pymongo.MongoClient(uri, **options) as client:
+            collection = client.get_default_database()["values_page"]
+
+            def make(given: Mapping[str, str]) -> Source:
+                exact = json_util.CANONICAL_JSON_OPTIONS.with_options(
+                    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+                )
+                values = {
+                    name: json_util.loads(one, json_options=exact) for name, one in given.items()
+                }
+                collection.drop()
+                collection.insert_one({"_id": 1, **values})
+                return MongoSource(
+                    MongoConnection(uri, options),
+                    collection=collection.name,
+                    projection={"_id": 0},
+                )
+
+            yield system, make
+            collection.drop()
+    else:
+        body = [""]
+        with serving(lambda _: Reply(raw=body[0].encode())) as server:
+
+            def asked(given: Mapping[str, str]) -> Source:
+                members = ",".join(f"{json.dumps(name)}:{one}" for name, one in given.items())
+                body[0] = f"[{{{members}}}]"
+                return RestSource.from_uri(f"{server.url}/v", {})
+
+            yield system, asked
+
+
+def test_values_arrive_as_the_page_says(read: tuple[str, Make], tmp_path: Path) -> None:
+    system, make = read
+    for target in TARGETS:
+        kept = [case for case in READ[system] if getattr(case, target) is not None]
+        apart = [case for case in kept if case.alone]
+        for group in ([case for case in kept if not case.alone], *([case] for case in apart)):
+            expected = {case.what: getattr(case, target) for case in group}
+            found = moved(make, group, target, tmp_path)
+            assert dict(zip(expected, found, strict=True)) == expected
+        for case in READ[system]:
+            if getattr(case, target) is None:
+                error = refusal(make, case, target, tmp_path)
+                assert error is not None, (target, case.what)
+                assert "'v'" in str(error) or '"v"' in str(error)
+                assert not list(tmp_path.glob("out.*"))
