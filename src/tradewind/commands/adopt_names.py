@@ -78,7 +78,7 @@ _OWN = {
     """,
     "MongoToS3Operator": """
         mongo_conn_id aws_conn_id mongo_collection mongo_query s3_bucket s3_key mongo_db
-        mongo_projection replace allow_disk_use compression missing_ok
+        mongo_projection replace allow_disk_use compression missing_ok snapshot
     """,
     "S3CopyObjectOperator": """
         source_bucket_key dest_bucket_key source_bucket_name dest_bucket_name source_version_id
