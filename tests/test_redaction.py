@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from tradewind.cli import main
 from tradewind.errors import InputError
 from tradewind.redaction import (
     environment_secrets,
+    has_password,
     redacted,
     refuse_signed,
     secrets_of,
@@ -261,6 +263,38 @@ def test_secrets_of_the_environment_are_known():
         }
     )
     assert found == {"one-1", "two-2", "three-3", "f-4", "five-5", "six-6"}
+
+
+def test_plain_words_of_airflow_s_connections_are_no_secrets():
+    connection = {
+        "conn_type": "postgres",
+        "host": "db.example.com",
+        "schema": "warehouse",
+        "login": "loader",
+        "password": "one-1",
+        "extra": json.dumps(
+            {"endpoint_url": "http://s3.example.com:9000", "authSource": "admin", "token": "two-2"}
+        ),
+    }
+    found = environment_secrets({"AIRFLOW_CONN_A": json.dumps(connection)})
+    assert found == {"one-1", "two-2"}
+    inner = {"conn_type": "http", "extra": {"proxy": "http://me:three-3@proxy:1"}}
+    assert environment_secrets({"AIRFLOW_CONN_B": json.dumps(inner)}) == {"three-3"}
+    # What cannot be read may be anything.
+    assert "four-4" in environment_secrets({"AIRFLOW_CONN_C": '{"password": "four-4",'})
+
+
+def test_a_password_is_told_from_a_user():
+    for uri in (
+        "postgresql://u:p@h/db", "https://TOKEN@h/a", "https://h/a?api_key=x", "mysql://u@h/?password=x",
+        "postgresql://u:SEC/RET@h/db",
+    ):  # fmt: skip
+        assert has_password(uri), uri
+    for uri in (
+        "postgresql://u@h/db?sslmode=require", "mongodb://u@h/db?authSource=admin", "a.csv",
+        "s3://bucket/key?token=ab.csv", "https://h/a?page=2&q=x", "sftp://u@h/a", "mysql://u:@h/d",
+    ):  # fmt: skip
+        assert not has_password(uri), uri
 
 
 def test_a_fault_of_our_own_shows_no_secret(monkeypatch):

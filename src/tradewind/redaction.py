@@ -21,7 +21,9 @@ from tradewind.errors import InputError
 __all__ = [
     "HARMLESS",
     "HIDDEN",
+    "ConcealedError",
     "environment_secrets",
+    "has_password",
     "is_secret_name",
     "keep_addresses_out_of_logs",
     "redacted",
@@ -31,6 +33,7 @@ __all__ = [
     "shown_host",
     "shown_uri",
     "split_uri",
+    "without_secrets",
 ]
 
 HIDDEN = "***"
@@ -75,7 +78,20 @@ _SIGNED = re.compile(
     r"parquet|avro|orc|xlsx?|zip|gz|zst|bz2)$))",
     re.IGNORECASE,
 )
+#: Headers of a request that a server repeats, in a sentence or as JSON.
+_HEADERS = re.compile(
+    r"\b((?:(?:proxy-)?authorization|(?:set-)?cookie|x-(?:\w+-)*(?:token|key|auth|secret|signature))"
+    r"[\"']?\s*[:=]\s*[\"'\[]*)(?:(?:basic|bearer|digest|negotiate|token)\s+)?[^\s\"',;\]}]+",
+    re.IGNORECASE,
+)
+#: Signatures of a query that a server repeats without its address.
+_SIGNATURES = re.compile(
+    r"([?&](?:sig|signature|x-(?:amz|goog)-(?:signature|security-token|credential))=)[^&\s\"'<>]+",
+    re.IGNORECASE,
+)
 _SHORTEST = 4
+#: Of Airflow's connections; they look like names of secrets.
+_PLAIN = frozenset({"conn_type", "conn_id", "auth_type", "authentication_type", "authMechanism"})
 _ENVIRONMENT = ("PGPASSWORD", "MYSQL_PWD")
 
 
@@ -257,6 +273,26 @@ def secrets_of(uri: str) -> set[str]:
     return {one for one in found if one}
 
 
+def has_password(uri: str) -> bool:
+    """Whether an address holds a password or a token; also where that cannot be told.
+
+    A user alone is a token on the web, and no secret anywhere else.
+    """
+    if "://" not in uri:
+        return False
+    divided = _divided(uri)
+    if divided is None:
+        return True
+    scheme, user, _, rest = divided
+    if scheme in _OBJECTS and not _SIGNED.search(rest):
+        rest = ""
+    named = [pair.partition("=") for pair in rest.partition("?")[2].split("&")]
+    return bool(user.partition(":")[2] or (user and scheme in _WEB)) or any(
+        value and is_secret_name(plain := unquote_plus(name)) and plain.lower() not in HARMLESS
+        for name, _, value in named
+    )
+
+
 def _pieces(text: str) -> set[str]:
     return {text, *_DELIMITERS.split(text)}
 
@@ -270,9 +306,7 @@ def environment_secrets(environment: Mapping[str, str] | None = None) -> set[str
     found: set[str] = set()
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith("AIRFLOW_CONN_"):
-            found |= secrets_of(value)
-            if value.lstrip().startswith("{"):
-                found |= _in_json(value)
+            found |= _in_json(value) if value.lstrip().startswith("{") else secrets_of(value)
         elif name in _ENVIRONMENT or (
             name.startswith(("AWS_", "AZURE_", "TRADEWIND_", "MONGODB_", "GOOGLE_"))
             and re.search(r"PASSWORD|SECRET|TOKEN|_KEY$|CONNECTION_STRING", name)
@@ -286,7 +320,9 @@ def _in_json(text: str) -> set[str]:
     try:
         told = json.loads(text)
     except ValueError:
-        return _pieces(text)
+        # It cannot be told which names they have.
+        strings = re.finditer(r'"((?:[^"\\]|\\.)*)"(\s*:)?', text)
+        return _pieces(text) | {one[1] for one in strings if not one[2]}
     found: set[str] = set()
     waiting = [("", told)]
     while waiting:
@@ -295,8 +331,11 @@ def _in_json(text: str) -> set[str]:
             waiting += [(str(key), one) for key, one in value.items()]
         elif isinstance(value, list):
             waiting += [(name, one) for one in value]
-        elif isinstance(value, str) and is_secret_name(name):
-            found.add(value)
+        elif isinstance(value, str) and value.lstrip().startswith("{"):
+            # Airflow takes ``extra`` as text, too.
+            found |= _in_json(value)
+        elif isinstance(value, str) and name not in _PLAIN and name.lower() not in HARMLESS:
+            found |= {value} if is_secret_name(name) else secrets_of(value)
     return found
 
 
@@ -320,7 +359,31 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
     for one in sorted(hidden, key=len, reverse=True):
         if len(one) >= _SHORTEST:
             text = text.replace(one, HIDDEN)
-    return _IN_TEXT.sub(_in_text, text)
+    text = _HEADERS.sub(rf"\1{HIDDEN}", _IN_TEXT.sub(_in_text, text))
+    return _SIGNATURES.sub(rf"\1{HIDDEN}", text)
+
+
+class ConcealedError(Exception):
+    """An error of a client library without what it told of secrets; see `without_secrets`."""
+
+
+def without_secrets(error: BaseException, *, secrets: Iterable[str] = ()) -> BaseException:
+    """Give an error that another one may be raised from: tracebacks show its text, too.
+
+    Args:
+        error: Of a client library.
+        secrets: What it may tell, as `redacted` takes it.
+
+    Returns:
+        The error itself where it and those behind it tell nothing, else one with its redacted text.
+    """
+    told = tuple(secrets)
+    seen: BaseException | None = error
+    while seen is not None:
+        if redacted(str(seen), secrets=told) != str(seen):
+            return ConcealedError(f"{type(error).__name__}: {redacted(str(error), secrets=told)}")
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return error
 
 
 class _ShownAddresses(logging.Filter):

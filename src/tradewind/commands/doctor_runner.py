@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,10 +27,7 @@ def shown(check: Check, *, uris: Sequence[str] = (), secrets: Iterable[str] = ()
         uris: Addresses that are not to be shown whole.
         secrets: What else is not to be shown, beside what the environment holds.
     """
-    # Not of the variables of Airflow's connections: of one in JSON they count each word as a
-    # secret, also its host. The secrets of a connection that is looked at are handed in.
-    kept = {name: os.environ[name] for name in os.environ if not name.startswith("AIRFLOW_CONN_")}
-    hidden = {*secrets, *environment_secrets(kept)}
+    hidden = {*secrets, *environment_secrets()}
 
     def plain(text: str) -> str:
         return " ".join(redacted(text, uris=uris, secrets=hidden).split())

@@ -22,7 +22,7 @@ from tradewind.commands.progress import ProgressLine
 from tradewind.errors import InputError
 from tradewind.move.progress import size_text
 from tradewind.owner import Owner
-from tradewind.redaction import scheme_of, secrets_of
+from tradewind.redaction import has_password, scheme_of
 
 if TYPE_CHECKING:
     from tradewind.move.receipt import Receipt
@@ -114,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
     for option, uri in (("--from", arguments.source), ("--to", arguments.target)):
-        if secrets_of(uri) and not arguments.quiet:
+        if has_password(uri) and not arguments.quiet:
             print(
                 f"tradewind: the list of processes shows the password in {option} to everybody on "
                 "this machine. Give it in the environment, or name an Airflow connection.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.redaction import without_secrets
 
 __all__ = ["code_of", "translated"]
 
@@ -50,7 +51,7 @@ def translated(where: str, doing: str) -> Iterator[None]:
     except TradewindError:
         raise
     except AzureError as error:
-        raise _told(error, where, doing) from error
+        raise _told(error, where, doing) from without_secrets(error)
     except ValueError as error:
         # A key that is not Base64, an address that is none; the text could show it.
         raise SetupError(

@@ -22,7 +22,13 @@ from urllib.parse import urlencode
 
 from tradewind.backoff import Backoff
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.redaction import keep_addresses_out_of_logs, scheme_of, shown_uri, split_uri
+from tradewind.redaction import (
+    keep_addresses_out_of_logs,
+    redacted,
+    scheme_of,
+    shown_uri,
+    split_uri,
+)
 from tradewind.run.backend import UnreachableError
 from tradewind.systems.docker.tail import Connection, Tail
 from tradewind.systems.docker.tls import OWN, TRUST
@@ -118,6 +124,7 @@ class Engine:
         self._httpx = httpx
         self._backoff = Backoff(first=0.4)
         self._logging: tuple[str, frozenset[str]] | None = None
+        self._given = url
         self.url = shown_uri(url)
         """The engine's address, for messages."""
         self.is_podman = False
@@ -330,6 +337,8 @@ class Engine:
             message = str(said.get("message") or said.get("cause") or said)
         except ValueError:
             message = body.decode(errors="replace")[:500]
+        # A proxy before it may repeat the request.
+        message = redacted(message, uris=[self._given])
         text = f"Docker at {self.url}: {what}: {message.rstrip('.')} (status {status})."
         if status in (401, 403):
             raise SetupError(f"{text} Check who may use the engine.")

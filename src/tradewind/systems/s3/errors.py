@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.redaction import redacted, without_secrets
 from tradewind.tls import refusal
 
 __all__ = ["OWN", "TRUST", "ConditionError", "GoneError", "code_of", "told", "translated"]
@@ -88,7 +89,7 @@ def translated(where: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, HTTPClientError, HTTPError, OSError) as error:
-        raise told(error, where, doing) from error
+        raise told(error, where, doing) from without_secrets(error)
 
 
 def told(error: Exception, where: str, doing: str) -> TradewindError:
@@ -112,7 +113,7 @@ def told(error: Exception, where: str, doing: str) -> TradewindError:
 def _told_answer(error: Any, where: str, doing: str) -> TradewindError:
     code = code_of(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = error.response.get("Error", {}).get("Message") or ""
+    said = redacted(error.response.get("Error", {}).get("Message") or "")
     begin = f"{where}: cannot {doing}: S3 answers {code}"
     end = f" ({said.rstrip('.')})." if said and said != code else "."
     if code == "NoSuchBucket":
