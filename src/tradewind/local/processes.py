@@ -3,6 +3,8 @@
 On Linux every child asks the kernel to be killed when its parent dies (``PR_SET_PDEATHSIG``, see
 prctl(2)), so that not even SIGKILL of the parent leaves an orphan. Elsewhere an ordinary end and
 the signals that Python handles stop them.
+
+Over 400 lines: starting, watching and ending are one promise, and share its bookkeeping.
 """
 
 from __future__ import annotations

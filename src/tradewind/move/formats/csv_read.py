@@ -1,4 +1,7 @@
-"""CSV read back: cut into blocks of whole records, parsed by Arrow, each value told exactly."""
+"""CSV read back: cut into blocks of whole records, parsed by Arrow, each value told exactly.
+
+Over 400 lines: one reader, whose steps share where in the file they are.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Objects of a store as a source: one, all below a prefix, or those that a glob matches."""
+"""Objects of a store as a source: one, all below a prefix, or those that a glob matches.
+
+Over 400 lines: the options, which are documented in full, and the roads of one source.
+"""
 
 from __future__ import annotations
 

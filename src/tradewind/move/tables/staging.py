@@ -1,4 +1,7 @@
-"""What tables of SQL systems have in common as targets: arguments, columns, slices."""
+"""What tables of SQL systems have in common as targets: arguments, columns, slices.
+
+Over 400 lines: small functions that all tables use, most of each its error and remedy.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ container that was created and not started, and starts it (`DockerBackend.resume
 Version 0.1 created containers under a name of no account first, and renamed them to claim theirs.
 What it created and never renamed is still found (`DockerBackend.unclaimed`), and goes with the
 work of its owner.
+
+Over 400 lines: one class with the methods of a backend; engine, logs and operators stand apart.
 """
 
 from __future__ import annotations

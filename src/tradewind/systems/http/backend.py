@@ -2,6 +2,8 @@
 
 The claim is the job's name, where the API keeps names unique; `JobApi` says what is left of the
 promise where it does not.
+
+Over 400 lines: one class with the methods of a backend, each of which a declaration decides.
 """
 
 from __future__ import annotations

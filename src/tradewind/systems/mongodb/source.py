@@ -1,4 +1,7 @@
-"""Reading from MongoDB: a query or an aggregation pipeline, as JSON lines or as typed columns."""
+"""Reading from MongoDB: a query or an aggregation pipeline, as JSON lines or as typed columns.
+
+Over 400 lines: the options, which are documented in full, and the roads of one source.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Connections to MySQL and MariaDB: where the server is, how to reach it, one session on it."""
+"""Connections to MySQL and MariaDB: where the server is, how to reach it, one session on it.
+
+Over 400 lines: settings and session share how errors are worded and options are read.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ uuid interval timetz``, ``decimal:PRECISION:SCALE``, and ``list:WORD``.
 
 The tests hold the one against the other. It also says how PostgreSQL prints a value that its
 column cannot hold, for messages.
+
+Over 400 lines: one small function a type, beside how its values are printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""One attempt to publish in a table of PostgreSQL: lock, check, copy, count, commit."""
+"""One attempt to publish in a table of PostgreSQL: lock, check, copy, count, commit.
+
+Over 400 lines: one transaction from its lock to its commit, whose steps share what they have
+learned.
+"""
 
 # ruff: noqa: S608 - all names are quoted, all values literals
 from __future__ import annotations

@@ -4,6 +4,8 @@ Between the two stand bounded queues. Each transaction has our settings: ISO dat
 intervals, hexadecimal bytes, floats to the last digit, UTF-8. They end with it, as a pooler that
 hands on transactions (PgBouncer) gives the connection to another client then:
 https://www.pgbouncer.org/features.html.
+
+Over 400 lines: both directions of COPY share the session's loop, queues and errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""PostgreSQL as a source: CSV that the server writes itself, or typed record batches."""
+"""PostgreSQL as a source: CSV that the server writes itself, or typed record batches.
+
+Over 400 lines: the options, which are documented in full, and the roads of one source.
+"""
 
 # ruff: noqa: S608 - all names are quoted, all values literals
 from __future__ import annotations

@@ -3,6 +3,8 @@
 By boto3's client, but not its ``upload_fileobj``: that takes no condition (``If-Match``,
 ``If-None-Match``; boto3 1.43), so an attempt that was overtaken would put its older rows over newer
 ones, and it reads from a file where a move hands its pieces over.
+
+Over 400 lines: one class, whose parts, checksums and completion share what was sent.
 """
 
 from __future__ import annotations

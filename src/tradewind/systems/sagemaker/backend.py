@@ -9,6 +9,8 @@ of a job is its history and its log, as SageMaker means it; models and endpoints
 
 Protocol: https://docs.aws.amazon.com/sagemaker/latest/APIReference/ and CloudWatch Logs'
 ``GetLogEvents``, whose forward token gives what came after it, for a day.
+
+Over 400 lines: one class with the methods of a backend; what deployments need stands apart.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ to claim, and the endpoint itself carries the tags. Moving it there twice has th
 
 Protocol: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html and
 ``API_DescribeEndpoint.html``.
+
+Over 400 lines: its states, their tags and the steps between them are read together.
 """
 
 from __future__ import annotations

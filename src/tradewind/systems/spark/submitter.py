@@ -14,6 +14,8 @@ cannot be told then, and ``undo`` says so rather than kill somebody else's.
 
 Protocol: https://spark.apache.org/docs/latest/spark-standalone.html#rest-api, and what a master and
 a worker of Spark 4.3 answer: ``/json/`` of the master's page, ``/log/`` of the worker's.
+
+Over 400 lines: one program that is copied as one file.
 """
 
 from __future__ import annotations

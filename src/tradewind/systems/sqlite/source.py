@@ -2,6 +2,8 @@
 
 Source: https://www.sqlite.org/datatype3.html. A column's declared type is a wish; each value has a
 type of its own. Values that do not fit what their column declares are errors here.
+
+Over 400 lines: columns, their declared types and the read that they decide belong together.
 """
 
 from __future__ import annotations

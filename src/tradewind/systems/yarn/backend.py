@@ -14,6 +14,8 @@ retry that comes after that runs the work again.
 Protocol: https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/ResourceManagerRest.html
 and NodeManagerRest.html. The log is what the application master's container writes (the driver of
 Spark in cluster mode): its NodeManager shows it, and sends to the log server when it is aggregated.
+
+Over 400 lines: one class with the methods of a backend; logs and ResourceManagers stand apart.
 """
 
 from __future__ import annotations
