@@ -15,6 +15,7 @@ SYSTEM = System(
     sql_connection_types=("google_cloud_platform",),
     default_connection="google_cloud_bigquery_default",
     connection="tradewind.systems.bigquery.airflow:connection_of",
+    backend="tradewind.systems.bigquery.backend:BigQueryBackend",
     sweep="tradewind.systems.bigquery.sweep:leftovers",
     sweep_help="PROJECT or PROJECT/DATASET: staging tables of loads that have died",
     local="tradewind.systems.bigquery.local:SYSTEM",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tradewind.errors import RetryError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.systems.bigquery.commit import run_query, short_digest
 from tradewind.systems.bigquery.connection import TableName
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
@@ -127,10 +127,28 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        taken = isinstance(error, InputError | SetupError) and not self._is_there()
         with contextlib.suppress(Exception):
             self._client.delete_table(
                 str(self.name), not_found_ok=True, retry=patient(), timeout=PATIENCE
             )
+        if taken:
+            # Whatever failed has failed because of that, in whatever words.
+            raise RetryError(
+                f"{self._system}: another attempt of the same run took over, and has removed what "
+                "this one had staged. Nothing of it is visible. Try again."
+            ) from error
+
+    def _is_there(self) -> bool:
+        from google.api_core.exceptions import NotFound
+
+        try:
+            self._client.get_table(str(self.name), retry=patient(), timeout=PATIENCE)
+        except NotFound:
+            return False
+        except Exception:  # Not known: what has failed is told as it is.
+            return True
+        return True
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch; what makes up a piece is loaded meanwhile."""

@@ -1,0 +1,258 @@
+"""Jobs of BigQuery: queries, loads, extracts, copies.
+
+The claim is the job's id, which its user chooses and which BigQuery takes once in a project and
+location. Labels, which are given with it, say whose it is. A job that has ended stays in BigQuery's
+history for 180 days.
+
+Protocol: https://cloud.google.com/bigquery/docs/reference/rest/v2/jobs
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from tradewind.errors import InputError
+from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.systems.bigquery.connection import BigQueryConnection
+from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
+
+__all__ = ["BigQueryBackend", "JobConfiguration", "dry_run"]
+
+JobConfiguration = Mapping[str, Any]
+"""What BigQuery's API calls a JobConfiguration: one of query, load, extract, copy; and labels."""
+
+_OWNER, _NUMBER, _TASK_RUN = "tradewind_owner", "tradewind_number", "tradewind_task_run"
+_KINDS = ("query", "load", "extract", "copy")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,900}")
+_STATES = {"PENDING": Status.PENDING, "RUNNING": Status.RUNNING}
+
+
+class BigQueryBackend(Backend[JobConfiguration]):
+    """Runs jobs in a project.
+
+    The result is the job's description as JSON, with its statistics, without the rows of a query.
+
+    Args:
+        connection: The project, the location, and who asks.
+        called: What the names of jobs begin with; DAG, task and run when not given.
+    """
+
+    name = "bigquery"
+    keeps_history = True
+
+    def __init__(self, connection: BigQueryConnection, *, called: str = "") -> None:
+        if called and not _NAME.fullmatch(called):
+            raise InputError(
+                f"BigQuery: {called!r} cannot be a job id. Let it have letters, digits, _ and -."
+            )
+        self._connection = connection
+        self._called = called
+        self._opened: Any = None
+
+    @property
+    def _client(self) -> Any:
+        if self._opened is None:
+            self._opened = self._connection.client()
+        return self._opened
+
+    @property
+    def _system(self) -> str:
+        return f"BigQuery, project {self._client.project}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def name_of(self, owner: Owner, number: int) -> str:
+        """Spell the id of a job."""
+        begin = f"{self._called}-{owner.digest}" if self._called else owner.name(limit=200)
+        return f"{begin}-{number}"
+
+    def note(self) -> str:
+        """Tell what the job is called: a template that tells the time would call it otherwise."""
+        return self._called
+
+    def recall(self, note: str) -> None:
+        """Call the job as an earlier attempt has called it."""
+        self._called = note
+
+    def about(self, work: JobConfiguration) -> str:
+        """Name the kind of job and the project."""
+        kinds = [kind for kind in _KINDS if kind in work]
+        return f"as a {' '.join(kinds)} job of BigQuery, project {self._connection.project}"
+
+    def start(
+        self, owner: Owner, number: int, work: JobConfiguration, *, tell: Mapping[str, str]
+    ) -> None:
+        """Insert the job: its id is the claim."""
+        from google.api_core.exceptions import Conflict
+
+        name = self.name_of(owner, number)
+        labels = {
+            **work.get("labels", {}),
+            "tradewind": "job",
+            _OWNER: owner.digest,
+            _NUMBER: str(number),
+            _TASK_RUN: owner.run_digest,
+        }
+        job = _job_of(self._client, name, {**work, "labels": labels})
+        with translated(f"{self._system}, job {name}"):
+            try:
+                job._begin(retry=patient(), timeout=PATIENCE)
+            except Conflict as error:
+                if self._find(name) is None:
+                    raise  # Of something that the job makes, not of the job.
+                raise AlreadyStartedError(
+                    f"{self._system}: the job {name} was created before."
+                ) from error
+
+    def _find(self, name: str) -> Any | None:
+        from google.api_core.exceptions import NotFound
+
+        with translated(f"{self._system}, job {name}"):
+            try:
+                return self._client.get_job(name, retry=patient(), timeout=PATIENCE)
+            except NotFound:
+                return None
+
+    def look(self, name: str) -> Sight:
+        """Describe the job."""
+        job = self._find(name)
+        return Sight(Status.ABSENT) if job is None else _sight(job)
+
+    def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
+        """Wait: a job writes no log."""
+        time.sleep(wait)
+        return iter(())
+
+    def result(self, name: str, *, limit: int) -> bytes | None:
+        """Describe the job, with its statistics."""
+        job = self._find(name)
+        if job is None:
+            return None
+        told = job._properties
+        kept = ("id", "jobReference", "configuration", "statistics", "status")
+        text = json.dumps({key: told[key] for key in kept if key in told}, default=str).encode()
+        if len(text) > limit:
+            raise InputError(
+                f"{self._system}: the description of {name} is larger than {limit:,} bytes."
+            )
+        return text
+
+    def stop(self, name: str) -> None:
+        """Ask BigQuery to cancel it."""
+        from google.api_core.exceptions import NotFound
+
+        with translated(f"{self._system}, job {name}"):
+            try:
+                self._client.cancel_job(name, retry=patient(), timeout=PATIENCE)
+            except NotFound:
+                return
+
+    def remove(self, name: str) -> None:
+        """End what still runs; the job's history is BigQuery's."""
+        if self.look(name).status in (Status.RUNNING, Status.PENDING):
+            self.stop(name)
+
+    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+        """List an owner's jobs, by their ids; or all that have not ended, whoever's they are."""
+        if owner is not None:
+            number = 1
+            while (job := self._find(self.name_of(owner, number))) is not None:
+                yield _piece(job, owner.digest, str(owner), number)
+                number += 1
+            return
+        for state in ("running", "pending"):
+            with translated(self._system):
+                listed = list(
+                    self._client.list_jobs(
+                        state_filter=state, all_users=True, retry=patient(), timeout=PATIENCE
+                    )
+                )
+            for job in listed:
+                labels = job.labels or {}
+                if _OWNER in labels:
+                    yield _piece(job, labels[_OWNER], "", int(labels.get(_NUMBER, "0")))
+
+
+def _job_of(client: Any, name: str, configuration: JobConfiguration) -> Any:
+    from google.cloud import bigquery
+
+    kinds = [kind for kind in _KINDS if kind in configuration]
+    if len(kinds) != 1:
+        raise InputError(
+            f"BigQuery: the configuration has {', '.join(kinds) or 'no kind of job'}. Give one of "
+            f"{', '.join(_KINDS)}."
+        )
+    made: Any = {
+        "query": bigquery.QueryJob,
+        "load": bigquery.LoadJob,
+        "extract": bigquery.ExtractJob,
+        "copy": bigquery.CopyJob,
+    }[kinds[0]]
+    reference = {"projectId": client.project, "jobId": name}
+    if client.location:
+        reference["location"] = client.location
+    described = {"jobReference": reference, "configuration": json.loads(json.dumps(configuration))}
+    try:
+        return made.from_api_repr(described, client)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"BigQuery: the configuration of the {kinds[0]} job lacks something, or has it in "
+            f"another form: {type(error).__name__} {error}."
+        ) from error
+
+
+def dry_run(connection: BigQueryConnection, configuration: JobConfiguration) -> dict[str, Any]:
+    """Ask what a query would do, without running it.
+
+    Args:
+        connection: The project, and who asks.
+        configuration: Of a query job.
+
+    Returns:
+        ``totalBytesProcessed``, ``statementType``, ``schema`` and what else BigQuery says.
+
+    Raises:
+        InputError: The query is wrong, or it is no query job.
+    """
+    if "query" not in configuration:
+        raise InputError("BigQuery: a dry run is made of a query job only.")
+    client = connection.client()
+    try:
+        job = _job_of(client, f"tradewind-dry-{time.time_ns()}", {**configuration, "dryRun": True})
+        with translated(f"BigQuery, project {client.project}"):
+            job._begin(retry=patient(), timeout=PATIENCE)
+        found: dict[str, Any] = dict(job._properties.get("statistics", {}).get("query", {}))
+        return found
+    finally:
+        client.close()
+
+
+def _sight(job: Any) -> Sight:
+    if job.state != "DONE":
+        return Sight(_STATES.get(job.state, Status.PENDING))
+    if not job.error_result:
+        return Sight(Status.SUCCEEDED)
+    error = failure_of_job(f"job {job.job_id}", job.error_result)
+    stopped = job.error_result.get("reason") == "stopped"
+    reason = "it was cancelled" if stopped else str(error)
+    # What is wrong with the job itself is as wrong the next time.
+    return Sight(Status.FAILED, reason, final=not stopped and isinstance(error, InputError))
+
+
+def _piece(job: Any, digest: str, title: str, number: int) -> Piece:
+    labels = job.labels or {}
+    created: datetime | None = job.created
+    return Piece(
+        job.job_id, digest, title, number, _sight(job), created, job.ended,
+        task_run=labels.get(_TASK_RUN, ""),
+    )  # fmt: skip
