@@ -114,7 +114,7 @@ def open_docker(
         verify=tls_verify,
         check_hostname=tls_hostname is not False,
     )
-    if tls is None and not docker_url and isinstance(urls, str):
+    if tls is None and isinstance(urls, str) and urls == os.environ.get("DOCKER_HOST"):
         tls = context_of_environment(urls)
     server_name = tls_hostname if isinstance(tls_hostname, str) else None
     refused: list[str] = []

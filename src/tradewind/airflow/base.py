@@ -79,7 +79,13 @@ class MoveOperator(NamedTemplateFiles):
         """
         from tradewind.move.transfer import transfer
 
-        move = self.plan_move(context)
+        try:
+            move = self.plan_move(context)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            # An option that a class does not take; no retry would make it take it.
+            raise InputError(f"{self.task_id}: {error}. Correct the options.") from error
         self._lineage = move.lineage
         self.log.info(
             "Moving from %s to %s, for %s.", move.source.describe(), move.target.describe(), owner

@@ -49,6 +49,13 @@ class Description:
         """
         raise InputError(f"{type(self).__name__} is no target. Publish to Objects or a Table.")
 
+    def check(self) -> None:
+        """Refuse what no task can do with it, when the DAG file is read.
+
+        Raises:
+            InputError: It is wrong whatever the data are. Templates are let be.
+        """
+
     def datasets(self) -> tuple[Dataset, ...]:
         """Name what is read or written, for lineage; empty where only the receipt knows."""
         return ()
@@ -106,6 +113,14 @@ class Sql(Description):
     hook_params: Mapping[str, Any] | None = None
     schema: pa.Schema | Mapping[str, str] | str | None = None
     sample: int | None = None
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the data are; see `Description.check`."""
+        if not self.query:
+            raise InputError("Sql: there is no query. Say what to read.")
+        number = self.connections
+        if number != "auto" and not (isinstance(number, int) and number > 0):
+            raise InputError(f"Sql: connections={number!r}. Give a number from 1 on, or 'auto'.")
 
     @property
     def text(self) -> str | None:
@@ -193,6 +208,21 @@ class MongoCollection(Description):
     snapshot: bool | None = None
     missing_ok: bool = False
 
+    def check(self) -> None:
+        """Refuse what is wrong whatever the data are; see `Description.check`."""
+        from tradewind.airflow.parse_checks import check_choice
+
+        check_choice("MongoCollection: json", self.json, ("relaxed", "canonical"))
+        check_choice("MongoCollection: unknown", self.unknown, ("error", "extra"))
+        if not self.collection:
+            raise InputError("MongoCollection: no collection is named. Name it as collection.")
+        for name in ("query", "projection", "sort"):
+            if self.pipeline is not None and getattr(self, name):
+                raise InputError(
+                    f"MongoCollection: a pipeline takes the place of {name}=. Say it as a stage of "
+                    "the pipeline."
+                )
+
     def source(self) -> Source:
         """Make the source."""
         from tradewind.airflow.connections import find_connection
@@ -258,6 +288,28 @@ class Http(Description):
     extra_options: Mapping[str, Any] | None = None
     sample: int | None = None
     unknown: Literal["error", "extra"] | None = None
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the data are; see `Description.check`."""
+        from tradewind.airflow.parse_checks import check_choice, check_options, parameters_of
+
+        check_choice("Http: unknown", self.unknown, (None, "error", "extra"))
+        if self.options:
+            known = parameters_of("tradewind.systems.http.source:RestSource")
+            own = {"connection", "path", *(each.name for each in fields(self))}
+            check_options("Http: options", self.options, known, besides=own)
+        if isinstance(self.pagination, str):
+            from tradewind.systems.http.paging import pagination_of
+
+            pagination_of(self.pagination)
+        if self.records is not None:
+            from tradewind.json_path import JsonPath
+
+            JsonPath(self.records)
+        if self.extra_options:
+            from tradewind.systems.http.airflow import check_extra_options
+
+            check_extra_options(self.extra_options)
 
     def source(self) -> Source:
         """Make the source."""
@@ -330,6 +382,12 @@ class Objects(Description):
     metadata: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     format_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the data are; see `Description.check`."""
+        from tradewind.airflow.parse_objects import check_objects
+
+        check_objects(self)
 
     def source(self) -> Source:
         """Make the source."""
@@ -417,6 +475,20 @@ class Table(Description):
     hook_params: Mapping[str, Any] | None = None
     cascade: bool = False
     skip_generated: bool = False
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the data are; see `Description.check`."""
+        from tradewind.airflow.parse_checks import check_choice
+
+        if not self.table:
+            raise InputError("Table: no table is named. Name it as table.")
+        check_choice("Table: mode", self.mode, ("append", "replace", "upsert"))
+        if self.slice is not None and self.mode != "replace":
+            raise InputError("Table: a slice goes with mode='replace' only.")
+        if self.keys and self.mode != "upsert":
+            raise InputError("Table: keys go with mode='upsert' only.")
+        if isinstance(self.keys, str) or isinstance(self.columns, str):
+            raise InputError("Table: keys and columns are lists of names: ['id'], not 'id'.")
 
     def target(self) -> Target:
         """Make the target of the connection's type."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.descriptions import Http
 from tradewind.airflow.lineage import Lineage
 from tradewind.errors import InputError
 
@@ -121,9 +122,16 @@ class HttpToS3Operator(MoveOperator):
                 "bytes are in the log, the data in S3."
             )
 
+        Http(
+            http_conn_id,
+            extra_options=self.extra_options,
+            pagination=pagination,
+            records=records,
+            options=options or {},
+        ).check()
+
     def plan_move(self, context: Context) -> Move:
         """Read the answer into one object."""
-        from tradewind.airflow.descriptions import Http
         from tradewind.move.formats.jsonl import JsonLinesFormat
         from tradewind.move.objects.target import ObjectTarget
         from tradewind.systems.s3.airflow import s3_store, split_s3

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.descriptions import Objects, Table
 from tradewind.airflow.lineage import Lineage
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class S3ToSqlOperator(MoveOperator):
         self.create = create
         self.cascade = cascade
         self.skip_generated = skip_generated
+        described = Table(sql_conn_id, table, mode=mode, slice=slice, keys=keys)  # type: ignore[arg-type]
+        described.check()
+        if isinstance(file_format, str):
+            Objects("s3://bucket/key", format=file_format).check()
 
     def plan_move(self, context: Context) -> Move:
         """Read the object, by the parser if there is one, into the table."""

@@ -42,7 +42,8 @@ class TransferOperator(MoveOperator):
         kwargs: Of `BaseOperator`.
 
     Raises:
-        InputError: Something that is no source or target is given as one.
+        InputError: Something that is no source or target is given as one, or its description is
+            wrong whatever the data are: an option, a format or a scheme that there is not.
     """
 
     template_fields: Sequence[str] = ("source", "target")
@@ -94,6 +95,7 @@ def _check_side(side: Any, name: str, method: str) -> None:
     if isinstance(side, Description):
         if getattr(type(side), name) is getattr(Description, name):
             getattr(side, name)()  # Says what may stand there.
+        side.check()
     elif not callable(getattr(side, method, None)):
         kinds = "Sql, MongoCollection, Http or Objects" if name == "source" else "Objects or Table"
         raise InputError(f"{name}={side!r} is no {name}. Give {kinds} of tradewind.airflow.")

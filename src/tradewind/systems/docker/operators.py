@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError, MissingExtraError
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerOperator"]
 
+_SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[kmgt]?b?\s*", re.IGNORECASE)
 _NO_NETWORKS_OF_THEIR_OWN = ("bridge", "default", "host", "none")
 
 
@@ -189,6 +192,16 @@ class DockerOperator(WorkOperator):
             raise InputError(
                 "DockerOperator: port_bindings have no effect in the network mode host. Take one "
                 "of them away."
+            )
+        for name, size in (("mem_limit", mem_limit), ("shm_size", shm_size)):
+            _check_size(name, size)
+        for mount in mounts or ():
+            if isinstance(mount, Mapping) and is_fixed(mount):
+                mount_of(mount)
+        if bool(tls_client_cert) != bool(tls_client_key):
+            raise InputError(
+                "DockerOperator: tls_client_cert and tls_client_key go together. Give both, or "
+                "tls_ca_cert alone for an engine that wants no certificate of its clients."
             )
         self.image = image
         self.api_version = api_version
@@ -401,6 +414,14 @@ _MOUNT_WORDS = {
     "tmpfs_size": ("TmpfsOptions", "SizeBytes"),
     "tmpfs_mode": ("TmpfsOptions", "Mode"),
 }
+
+
+def _check_size(name: str, size: Any) -> None:
+    """Refuse what is no size when the DAG file is read."""
+    if size is None or not is_fixed(size):
+        return
+    if isinstance(size, bool) or not _SIZE.fullmatch(str(size)):
+        raise InputError(f"DockerOperator: {name}={size!r} is no size. Write it like 512m or 2g.")
 
 
 def mount_of(mount: Mapping[str, Any]) -> dict[str, Any]:

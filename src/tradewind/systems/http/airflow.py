@@ -61,18 +61,9 @@ def http_connection(
     extra = dict(connection.extra_dejson)
     asked = {name: extra.pop(name) for name in _OPTIONS if name in extra}
     asked.update(extra_options or {})
-    unknown = sorted(set(asked) - _OPTIONS)
-    if unknown:
-        raise InputError(
-            f"extra_options: {unknown[0]!r} has no meaning here. Choose from: "
-            f"{', '.join(sorted(_OPTIONS - _IGNORED))}."
-        )
+    check_extra_options(asked)
     if asked.get("srv_lookup"):
         raise InputError(f"{conn_id}: srv_lookup is not supported. Name host and port instead.")
-    if asked.get("check_response") is False:
-        raise InputError(
-            "extra_options: check_response=False would store an error page as data. Leave it out."
-        )
     timeout = asked.get("timeout")
     if timeout is not None:
         connect, read = timeout if isinstance(timeout, list | tuple) else (timeout, timeout)
@@ -113,6 +104,27 @@ _OPTIONS = _IGNORED | {
     "verify",
     "verify_ssl",
 }
+
+
+def check_extra_options(given: Mapping[str, Any]) -> None:
+    """Refuse what has no meaning here.
+
+    Args:
+        given: As ``HttpHook`` has them.
+
+    Raises:
+        InputError: One has none, or would let an error page pass for data.
+    """
+    unknown = sorted(set(given) - _OPTIONS)
+    if unknown:
+        raise InputError(
+            f"extra_options: {unknown[0]!r} has no meaning here. Choose from: "
+            f"{', '.join(sorted(_OPTIONS - _IGNORED))}."
+        )
+    if given.get("check_response") is False:
+        raise InputError(
+            "extra_options: check_response=False would store an error page as data. Leave it out."
+        )
 
 
 def as_verify(verify: Any) -> bool | str:

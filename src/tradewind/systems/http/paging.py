@@ -24,6 +24,7 @@ __all__ = [
     "links",
     "list_of_objects",
     "next_address",
+    "pagination_of",
 ]
 
 _LINK = re.compile(
@@ -328,3 +329,29 @@ def _number(path: str, document: Any) -> int | None:
     if isinstance(found, str) and found.isdecimal():
         found = int(found)
     return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def pagination_of(text: str) -> Pagination:
+    """Read a pagination as it is written in short.
+
+    Args:
+        text: Like ``page``, ``link:$.next`` or ``offset:PARAM:LIMIT_PARAM:LIMIT``.
+
+    Raises:
+        InputError: There is no such one.
+    """
+    kind, *rest = text.split(":")
+    if kind == "none" and not rest:
+        return SinglePage()
+    if kind == "link" and len(rest) <= 1:
+        return NextLink(*rest)
+    if kind == "page" and len(rest) <= 1:
+        return Page(rest[0]) if rest else Page()
+    if kind == "offset" and (not rest or (len(rest) == 3 and rest[2].isdigit())):
+        return Offset(rest[0], rest[1], int(rest[2])) if rest else Offset()
+    if kind == "cursor" and 1 <= len(rest) <= 2:
+        return Cursor(rest[0], param=rest[1] if len(rest) == 2 else "cursor")
+    raise InputError(
+        f"pagination={text!r} is not known. Choose none, link, link:$.next, page, page:PARAM, "
+        "offset, offset:PARAM:LIMIT_PARAM:LIMIT or cursor:$.next_cursor:PARAM."
+    )

@@ -25,6 +25,7 @@ from tradewind.systems.http.paging import (
     Page,
     Pagination,
     SinglePage,
+    pagination_of,
 )
 from tradewind.systems.http.reading import Reading, Request
 from tradewind.systems.http.session import HttpSession
@@ -137,7 +138,7 @@ class RestSource(DocumentSource):
         self.body = body
         self.headers = headers
         self.records = records
-        self.pagination = _pagination(pagination) if isinstance(pagination, str) else pagination
+        self.pagination = pagination_of(pagination) if isinstance(pagination, str) else pagination
         self.total = total
         self.total_header = total_header
         self.lines = lines
@@ -263,7 +264,7 @@ class RestSource(DocumentSource):
                 arguments[name] = word == "true"
         arguments["schema"] = declared(options.get("schema", ""))
         if options.get("pagination"):
-            arguments["pagination"] = _pagination(options["pagination"])
+            arguments["pagination"] = pagination_of(options["pagination"])
         return cls(HttpConnection.from_uri(uri), "", **arguments)
 
 
@@ -273,22 +274,4 @@ def _has_decimals(schema: Iterable[pa.Field]) -> bool:
         or pa.types.is_nested(field.type)
         or types.logical_type(field) in ("decimal", "json")
         for field in schema
-    )
-
-
-def _pagination(text: str) -> Pagination:
-    kind, *rest = text.split(":")
-    if kind == "none" and not rest:
-        return SinglePage()
-    if kind == "link" and len(rest) <= 1:
-        return NextLink(*rest)
-    if kind == "page" and len(rest) <= 1:
-        return Page(rest[0]) if rest else Page()
-    if kind == "offset" and (not rest or (len(rest) == 3 and rest[2].isdigit())):
-        return Offset(rest[0], rest[1], int(rest[2])) if rest else Offset()
-    if kind == "cursor" and 1 <= len(rest) <= 2:
-        return Cursor(rest[0], param=rest[1] if len(rest) == 2 else "cursor")
-    raise InputError(
-        f"pagination={text!r} is not known. Choose none, link, link:$.next, page, page:PARAM, "
-        "offset, offset:PARAM:LIMIT_PARAM:LIMIT or cursor:$.next_cursor:PARAM."
     )
