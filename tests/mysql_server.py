@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pyarrow as pa
-
 from tradewind.local import Systems
-from tradewind.move.batches import Batches
-from tradewind.move.source import Source
 from tradewind.owner import Owner
 from tradewind.systems.mysql.connection import MySQLConnection, Session
 
@@ -38,13 +33,6 @@ def fresh(what: str) -> str:
 
 def owner_of(what: str, **more: int) -> Owner:
     return Owner("dag", fresh("run"), what, **more)
-
-
-def until(true: Callable[[], object], *, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never became so"
-        time.sleep(0.02)
 
 
 class Database:
@@ -97,26 +85,3 @@ def database_on(connection: MySQLConnection) -> Iterator[Database]:
         yield database
     finally:
         database.session.close()
-
-
-class Rows(Source):
-    """Batches that a test made; `before` is called before each but the first."""
-
-    def __init__(self, *tables: pa.Table, before: Callable[[], None] | None = None) -> None:
-        self.tables = tables
-        self.before = before
-        self.asked = False
-
-    def describe(self) -> str:
-        return "rows of the test"
-
-    def batches(self) -> Batches:
-        self.asked = True
-
-        def generate() -> Iterator[pa.RecordBatch]:
-            for number, table in enumerate(self.tables):
-                if number and self.before:
-                    self.before()
-                yield from table.to_batches()
-
-        return Batches(self.tables[0].schema, generate())

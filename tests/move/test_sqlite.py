@@ -18,38 +18,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from made_rows import Rows
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.move.batches import Batches
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.receipt import Receipt
-from tradewind.move.source import Source
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.sqlite.source import SQLiteSource
 from tradewind.systems.sqlite.table import SQLiteTable
-
-
-class Rows(Source):
-    def __init__(self, *tables: pa.Table, before=None) -> None:
-        self.tables = tables
-        self.before = before
-        self.asked = False
-
-    def describe(self) -> str:
-        return "rows of the test"
-
-    def batches(self) -> Batches:
-        self.asked = True
-
-        def generate():
-            for number, table in enumerate(self.tables):
-                if number and self.before:
-                    self.before()
-                yield from table.to_batches()
-
-        return Batches(self.tables[0].schema, generate())
 
 
 @pytest.fixture

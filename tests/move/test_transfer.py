@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -98,15 +100,24 @@ class Memory(Target):
         )
 
 
+def most_memory() -> int:
+    """The most memory this process has ever held in bytes, as the kernel says it."""
+    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(told["VmHWM"].split()[0]) * 1024
+
+
 @pytest.mark.parametrize("native", [False, True])
 def test_everything_arrives_and_the_receipt_says_so(native: bool):
     source, target, told = Numbers(native=native), Memory(), []
+    before = most_memory()
     receipt = transfer(source, target, OWNER, progress=told.append)
     line = b"native\n" if native else None
     assert target.content == [line or b"%d\n%d\n" % (n, n) for n in range(3)]
     assert (receipt.rows, receipt.bytes) == (6, sum(map(len, target.content)))
     assert (receipt.source, receipt.target, receipt.owner) == ("numbers", "memory", "dag/run/task")
-    assert receipt.peak_memory > 1_000_000
+    # The kernel gathers both in steps. Of a process that a larger one has started it may be that
+    # one's, but in bytes.
+    assert 0.9 * before <= receipt.peak_memory < psutil.virtual_memory().total
     assert source.closed == 1
     assert isinstance(told[-1], Progress)
     assert told[-1].bytes > 0

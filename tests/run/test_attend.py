@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from notebook import Notebook
 from processes import gone
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
@@ -19,13 +20,6 @@ from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.testing.function_backend import FunctionBackend
 
 OWNER = Owner("dag", "run", "task")
-
-
-class Notebook(dict[str, str]):
-    """What Airflow's task state store is for: kept from an attempt to the next."""
-
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mysql_client import need_mysql_client
 
 need_mysql_client()
 
-from mysql_server import Database, connection_to, database_on, fresh, until  # noqa: E402
+from mysql_server import Database, connection_to, database_on, fresh  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
@@ -24,6 +24,7 @@ from tradewind.move.types import UnfitValueError, logical_type  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
 from tradewind.systems.mysql.packets import PreparedRows  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
+from waiting import until  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import threading
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -20,6 +19,7 @@ from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,6 @@ def read(source: PostgresSource) -> pa.Table:
 def column(connection: PostgresConnection, sql: str) -> tuple[pa.Field, list]:
     table = read(PostgresSource(connection, f"SELECT {sql} AS x"))
     return table.schema.field("x"), table.column("x").to_pylist()
-
-
-def until(condition, *, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        threading.Event().wait(0.02)
 
 
 # -------------------------------------------------------------------------------------------- types

@@ -20,15 +20,8 @@ from mysql_client import need_mysql_client
 
 need_mysql_client()
 
-from mysql_server import (  # noqa: E402
-    Database,
-    Rows,
-    connection_to,
-    database_on,
-    fresh,
-    owner_of,
-    until,
-)
+from made_rows import Rows  # noqa: E402
+from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
@@ -40,6 +33,7 @@ from tradewind.systems.mysql.catalog import is_marked  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
+from waiting import until  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -409,7 +403,7 @@ def test_a_killed_connection(connection, db) -> None:
 _LOADER = """
 import sys, time, pyarrow as pa
 sys.path.insert(0, "tests")
-from mysql_server import Rows
+from made_rows import Rows
 from tradewind.systems.mysql.connection import MySQLConnection
 from tradewind.systems.mysql.table import MySQLTable
 from tradewind.move.transfer import transfer

@@ -11,7 +11,8 @@ from mysql_client import need_mysql_client
 
 need_mysql_client()
 
-from mysql_server import Database, Rows, connection_to, database_on, fresh, owner_of  # noqa: E402
+from made_rows import Rows  # noqa: E402
+from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
 from tradewind.errors import InputError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 from tradewind.move.receipt import Receipt  # noqa: E402

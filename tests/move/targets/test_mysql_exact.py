@@ -19,7 +19,8 @@ from tradewind.move.types import UnfitValueError
 from tradewind.systems.files.store import FileStore
 
 need_mysql_client()
-from mysql_server import Database, Rows, connection_to, database_on, owner_of  # noqa: E402
+from made_rows import Rows  # noqa: E402
+from mysql_server import Database, connection_to, database_on, owner_of  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 from values_targets import MARIADB, REFUSED  # noqa: E402

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
+from made_rows import Rows
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
@@ -27,6 +27,7 @@ from tradewind.move.types import UnfitValueError, field
 from tradewind.owner import Owner
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.table import PostgresTable
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -38,29 +39,6 @@ def connection(local_postgres: Systems) -> PostgresConnection:
 def db(connection: PostgresConnection) -> Iterator[Database]:
     with database_on(connection) as database:
         yield database
-
-
-class Rows(Source):
-    """Batches that a test made; `before` is called before each but the first."""
-
-    def __init__(self, *tables: pa.Table, before: Callable[[], None] | None = None) -> None:
-        self.tables = tables
-        self.before = before
-        self.asked = False
-
-    def describe(self) -> str:
-        return "rows of the test"
-
-    def batches(self) -> Batches:
-        self.asked = True
-
-        def generate() -> Iterator[pa.RecordBatch]:
-            for number, table in enumerate(self.tables):
-                if number and self.before:
-                    self.before()
-                yield from table.to_batches()
-
-        return Batches(self.tables[0].schema, generate())
 
 
 class Text(Source):
@@ -93,13 +71,6 @@ def rows(**columns: list) -> pa.Table:
 
 def move(source: Source, target: PostgresTable, owner: Owner | None = None) -> Receipt:
     return transfer(source, target, owner or owner_of("task"))
-
-
-def until(condition, *, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        threading.Event().wait(0.02)
 
 
 # -------------------------------------------------------------------------------------------- modes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mysql_server import Rows
+from made_rows import Rows
 from postgres_server import Database, connection_to, database_on, fresh, owner_of
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems

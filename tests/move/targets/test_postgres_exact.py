@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mysql_server import Rows
+from made_rows import Rows
 from postgres_server import Database, connection_to, database_on, owner_of
 from tradewind.errors import InputError
 from tradewind.local import Systems

@@ -11,6 +11,7 @@ import pytest
 
 from busybox import IMAGE
 from container_engine import Engine as EngineOfTests
+from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
@@ -40,16 +41,6 @@ def owner() -> Owner:
 
 def shell(script: str, **options) -> Container:
     return Container(IMAGE, ["sh", "-c", script], network_mode="none", **options)
-
-
-class Notes(dict[str, str]):
-    """A memory of one test."""
-
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
 
 
 class TestConformance(BackendConformance):
@@ -332,7 +323,7 @@ def test_a_result_that_is_no_file_ends_the_task_once(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests, script: str, kind: str
 ):
     with pytest.raises(InputError, match=kind):
-        attend(backend, owner, shell(script), log=lambda _: None, memory=Notes())
+        attend(backend, owner, shell(script), log=lambda _: None, memory=Notebook())
     assert daemon.containers() == []
 
 
@@ -348,7 +339,7 @@ def test_a_long_line_is_whole_with_and_without_a_terminal(
         owner,
         shell(script, tty=tty),
         log=lambda line: lines.append(line.text),
-        memory=Notes(),
+        memory=Notebook(),
     )
     assert lines == ["first", "x" * size, "a\rb"]
 
@@ -359,7 +350,7 @@ def test_a_last_line_is_whole_with_and_without_a_terminal(
 ):
     script = "head -c 40000 /dev/zero | tr '\\0' x; echo"
     work = shell(script, tty=tty)
-    outcome = attend(backend, owner, work, log=lambda _: None, memory=Notes(), last_line=True)
+    outcome = attend(backend, owner, work, log=lambda _: None, memory=Notebook(), last_line=True)
     assert outcome.result == "x" * 40_000
     backend.start(owner, 2, work, tell={})
     until_ended(backend, backend.name_of(owner, 2))
@@ -440,7 +431,7 @@ def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTes
         owner,
         shell("echo hello"),
         log=lambda _: None,
-        memory=Notes(),
+        memory=Notebook(),
         last_line=True,
     )
     backend.close()

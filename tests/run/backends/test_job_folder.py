@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from notebook import Notebook
 from processes import gone
 from ssh_server import SSHServer, ssh_server
 from tradewind.errors import InputError
@@ -23,13 +24,6 @@ from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 from tradewind.testing.conformance.backend import until_ended, until_logged
 
 pytestmark = pytest.mark.xdist_group("run-ssh")
-
-
-class Notes(dict[str, str]):
-    """A memory of one test."""
-
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 @pytest.fixture
@@ -122,7 +116,7 @@ def test_a_result_that_is_none_ends_the_task_once(
             owner,
             Command(script),
             log=lambda _: None,
-            memory=Notes(),
+            memory=Notebook(),
             result_limit=1_000,
         )
     assert list(root.iterdir()) == []
@@ -153,7 +147,7 @@ def test_a_folder_that_is_gone_has_no_result(
     monkeypatch.setattr(backend, "result", removed_before)
     work = Command("echo mine > $TRADEWIND_RESULT")
     with pytest.raises(WorkFailedError, match="removed it before its result was read"):
-        attend(backend, owner, work, log=lambda _: None, memory=Notes())
+        attend(backend, owner, work, log=lambda _: None, memory=Notebook())
 
 
 def test_a_line_without_an_end_is_handed_on_in_pieces(backend: JobFolderBackend, owner: Owner):
@@ -231,7 +225,7 @@ def test_an_account_that_greets_runs_work_once_and_in_its_place(
         owner,
         work,
         log=lambda line: lines.append(line.text),
-        memory=Notes(),
+        memory=Notebook(),
         last_line=True,
     )
     again.close()
@@ -257,6 +251,6 @@ def test_a_system_that_restarts_is_waited_for(
             threading.Timer(2, server.start).start()
 
     work = Command("echo one; sleep 1; echo two")
-    outcome = attend(backend, owner, work, log=restart_once, memory=Notes(), last_line=True)
+    outcome = attend(backend, owner, work, log=restart_once, memory=Notebook(), last_line=True)
     assert outcome.result == "two"
     backend.close()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from livy_server import LivyServer, livy_server
+from notebook import Notebook
 from spark_cluster import needs_spark, spark_home
 from tls_cases import Files, Pki, check_tls, http_environment, nothing_swept
 from tls_front import reach
@@ -121,11 +122,6 @@ class TestConformance(BackendConformance):
 
 
 OWNER = Owner("dag", "run", "task")
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 def run(backend: LivyBackend, work: RestJob, memory: Notebook, lines: list[str]) -> Outcome:

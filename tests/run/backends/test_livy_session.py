@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from livy_server import LivyServer, livy_server
+from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
@@ -23,11 +24,6 @@ from tradewind.systems.livy.session import LivySessionBackend, guarded
 pytestmark = pytest.mark.xdist_group("run-livy-session")
 
 SESSION = RestJob({"kind": "pyspark"})
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from test_docker import *  # noqa: F403
-from test_docker import Notes, log_config, shell, until_ended
+from test_docker import log_config, shell, until_ended
 
 from busybox import IMAGE, busybox_root
 from container_engine import Engine as EngineOfTests
 from container_engine import podman_engine
+from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
@@ -113,7 +114,7 @@ def test_a_link_s_target_is_never_a_result(
 ):
     script = "echo secret > /tmp/other; ln -s /tmp/other $TRADEWIND_RESULT"
     with pytest.raises(InputError, match="a symbolic link"):
-        attend(backend, owner, shell(script), log=lambda _: None, memory=Notes())
+        attend(backend, owner, shell(script), log=lambda _: None, memory=Notebook())
     assert daemon.containers() == []
 
 

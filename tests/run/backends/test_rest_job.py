@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from job_server import Handler, JobServer, job_server
+from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
@@ -100,11 +101,6 @@ class TestConformanceByNames(TestConformance):
         cancel=("POST", "/jobs/{name}/cancel"),
         remove=("DELETE", "/jobs/{name}"),
     )
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 def run(backend: RestJobBackend, text: str, memory: Notebook | None = None) -> Outcome:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from notebook import Notebook
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.attend import attend
@@ -40,11 +41,6 @@ with open(os.environ["TRADEWIND_RESULT"], "w") as file:
 print("master", spark.sparkContext.master, os.environ["COLOUR"])
 spark.stop()
 """
-
-
-class Notes(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ def attended(tmp_path: Path) -> Callable[..., tuple[str | None, bool, list[str]]
             OWNER,
             work.command(),
             log=lambda line: lines.append(line.text),
-            memory=Notes(),
+            memory=Notebook(),
         )
         assert list(backend.list()) == []
         return outcome.result, outcome.attended, lines

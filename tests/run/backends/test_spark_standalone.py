@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from killing import Worker, spread
+from notebook import Notebook
 from processes import gone
 from spark_cluster import (
     PYTHON,
@@ -60,11 +61,6 @@ def backend(root: Path) -> ProcessBackend:
 @pytest.fixture
 def owner() -> Owner:
     return Owner("dag", uuid.uuid4().hex, "spark")
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 def run(

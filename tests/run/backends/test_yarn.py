@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from killing import Worker, spread
+from notebook import Notebook
 from processes import gone
 from spark_cluster import PYTHON, QUICK, needs_spark, spark_environment, spark_home
 from tls_cases import Files, Pki, check_tls, http_environment, nothing_swept
@@ -63,11 +64,6 @@ def backend(cluster: YarnCluster, said: list[str]) -> Iterator[YarnBackend]:
 @pytest.fixture
 def owner() -> Owner:
     return Owner("Sales/Daily", uuid.uuid4().hex, "count rows", map_index=3)
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 def run(

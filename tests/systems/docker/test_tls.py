@@ -11,6 +11,7 @@ import pytest
 
 from busybox import IMAGE, busybox_root
 from container_engine import Engine, docker_engine
+from notebook import Notebook
 from tls_cases import Files, Pki, check_tls, nothing_swept
 from tls_front import TlsFront, reach_socket
 from tradewind.airflow.backends import open_docker
@@ -30,11 +31,6 @@ def daemon() -> Iterator[Engine]:
         daemon.import_image(name, tag, root)
         yield daemon
         assert daemon.containers() == []
-
-
-class Notebook(dict[str, str]):
-    def set(self, key: str, value: str) -> None:
-        self[key] = value
 
 
 def run(**options: object) -> list[str]:
