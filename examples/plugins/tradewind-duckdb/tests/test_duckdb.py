@@ -150,3 +150,30 @@ def test_the_command_line_knows_it(file: Path, tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "create the table ones" in ended.stdout
+
+
+def test_airflow_knows_it(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a connection: operators, lineage, and the command line with ``connection:ID``."""
+    from tradewind.airflow import Sql, Table, TransferOperator
+
+    given = json.dumps({"conn_type": "duckdb", "host": str(file)})
+    monkeypatch.setenv("AIRFLOW_CONN_DUCK", given)
+    operator = TransferOperator(
+        task_id="t", source=Sql("duck", "SELECT 1 AS n"), target=Table("duck", "ones", create=True)
+    )
+    move = operator.plan_move({})
+    assert transfer(move.source, move.target, OWNER).rows == 1
+    assert rows_of(DuckDBSource(file, "SELECT * FROM ones")) == [{"n": 1}]
+    (written,) = move.lineage.outputs
+    assert written.name.endswith("ones")
+    assert str(file) in f"{written.namespace}/{written.name}"
+    (read,) = Sql("duck", "SELECT * FROM ones").datasets()
+    assert (read.namespace, read.name) == (written.namespace, written.name)
+
+    out = tmp_path / "out.csv"
+    command = [sys.executable, "-m", "tradewind.cli", "move", "--from=connection:duck"]
+    ended = subprocess.run(
+        [*command, "--query=SELECT * FROM ones", f"--to={out}"], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert out.read_text() == "n\n1\n"
