@@ -23,7 +23,7 @@ MOVES = {
         "TransferOperator",
         {
             "source": Objects("s3://b/load.sql"),
-            "target": Table("db", "t", slice={"src": "load.sql"}),
+            "target": Table("db", "t", mode="replace", slice={"src": "load.sql"}),
         },
     ),
     "sql": (
