@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from tradewind.airflow.parse_checks import (
     check_choice,
@@ -14,19 +14,35 @@ from tradewind.airflow.parse_checks import (
 )
 from tradewind.errors import InputError
 
-if TYPE_CHECKING:
-    from tradewind.airflow.descriptions import Objects
-
 __all__ = ["check_objects"]
 
 #: For these the registry, which imports a module a system, is not asked.
 USUAL_SCHEMES = ("s3", "gs", "az", "file", "sftp")
 USUAL_FORMATS = ("csv", "jsonl", "parquet")
 _ALIASES = {"json": "jsonl", "ndjson": "jsonl"}
+
+
+class _Given(Protocol):
+    """What is looked at of `Objects`."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def format(self) -> Any: ...
+    @property
+    def compression(self) -> str | None: ...
+    @property
+    def parts(self) -> Any: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def format_options(self) -> Mapping[str, Any]: ...
+
+
 _PARTS = "tradewind.move.publish.destination:Parts"
 
 
-def check_objects(given: Objects) -> None:
+def check_objects(given: _Given) -> None:
     """Refuse a scheme, format, compression or option that there is not.
 
     Args:
@@ -59,7 +75,7 @@ def check_objects(given: Objects) -> None:
         check_options("Objects: options", given.options, _store_options(scheme))
 
 
-def _scheme(given: Objects) -> str | None:
+def _scheme(given: _Given) -> str | None:
     """Tell the usual name of the URI's scheme; None where a template decides it."""
     written, separator, _ = given.uri.partition("://") if isinstance(given.uri, str) else ("",) * 3
     if not is_fixed(written):
@@ -79,7 +95,7 @@ def _scheme(given: Objects) -> str | None:
     return scheme
 
 
-def _format(given: Objects) -> str | None:
+def _format(given: _Given) -> str | None:
     """Tell the name of the format; None where it cannot be told yet."""
     if given.format is None:
         end = given.uri.rpartition("/")[2] if isinstance(given.uri, str) else ""
