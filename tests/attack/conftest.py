@@ -100,7 +100,8 @@ def tables(request: pytest.FixtureRequest) -> Tables:
             request.param,
             "postgres",
             postgres.execute,
-            lambda query: postgres.execute(query).fetchall(),
+            # Not prepared: a table may be another one next time.
+            lambda query: postgres.execute(query, prepare=False).fetchall(),
         )
     mysql = request.getfixturevalue("mysql")
 

@@ -175,11 +175,17 @@ def test_tables_and_columns(
         try:
             transfer(Columns(names), target, Owner("n", name, "t"))
             ((there, quoted),) = [pair for pair in found().items() if pair[0] != "canary"]
-            if not set(table) & set('."`'):
+            if tables.system == "postgres":
+                # A name is an identifier of SQL there: folded where it has no quotes.
+                literal = table.replace("'", "''")
+                ((meant,),) = tables.ask(f"SELECT (parse_ident('{literal}'))[1]")
+                assert there == meant, there
+            elif not set(table) & set(".`"):
                 assert there == table, there
             assert [tuple(row) for row in tables.ask(f"SELECT * FROM {quoted}")] == [(0, 1)]
             columns = tables.ask(
-                "SELECT column_name FROM information_schema.columns WHERE table_name = "
+                "SELECT column_name FROM information_schema.columns WHERE "
+                "table_schema = database() AND table_name = "
                 f"'{there.replace(chr(92), chr(92) * 2).replace(chr(39), chr(39) * 2)}' "
                 "ORDER BY ordinal_position"
                 if tables.system == "mysql"
