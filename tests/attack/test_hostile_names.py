@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import moves
+import psycopg
 import pyarrow as pa
 import pytest
 from attack_moves import Versioned, store_of
@@ -176,9 +177,12 @@ def test_tables_and_columns(
             transfer(Columns(names), target, Owner("n", name, "t"))
             ((there, quoted),) = [pair for pair in found().items() if pair[0] != "canary"]
             if tables.system == "postgres":
-                # A name is an identifier of SQL there: folded where it has no quotes.
+                # A name that SQL can read is read so there: folded where it has no quotes.
                 literal = table.replace("'", "''")
-                ((meant,),) = tables.ask(f"SELECT (parse_ident('{literal}'))[1]")
+                try:
+                    ((meant,),) = tables.ask(f"SELECT (parse_ident('{literal}'))[1]")
+                except psycopg.DataError:
+                    meant = table
                 assert there == meant, there
             elif not set(table) & set(".`"):
                 assert there == table, there
