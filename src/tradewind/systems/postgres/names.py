@@ -24,8 +24,8 @@ def split_table(table: str, database: str | None) -> tuple[str | None, str]:
     parts = split_name(table, '"')
     if parts is None:
         # What is no name in SQL, like order-items, may be one all the same.
-        schema, dot, name = table.partition(".")
-        return (schema, name) if dot and "." not in name else (None, table)
+        schema, _, name = table.partition(".")
+        return (schema, name) if schema and name and "." not in name else (None, table)
     if len(parts) == 3:
         if database not in spellings(parts[0]):
             raise InputError(
