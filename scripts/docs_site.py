@@ -34,7 +34,7 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
     made = {page: (ROOT / path).read_text() for page, path in ELSEWHERE.items()}
-    made |= {"systems.md": systems_page(), "cli.md": cli_page()}
+    made |= {"options.md": options_page(), "cli.md": cli_page()}
     for page, text in made.items():
         files.append(File.generated(config, page, content=text))
     return files
@@ -84,13 +84,13 @@ def site_links(markdown: str, place: str) -> str:
 # ------------------------------------------------------------------------------ systems and options
 
 
-def systems_page() -> str:
+def options_page() -> str:
     """List every system and format with its schemes, connections and options, from the code."""
     from tradewind.move.registry import FORMATS
     from tradewind.registry import own_systems
 
     text = (
-        "# Systems and options\n\n"
+        "# Options of every system\n\n"
         "Read from the code. An option of a source is `--set-from NAME=VALUE` on the command line, "
         "one of a target `--set-to NAME=VALUE`; in Airflow it is an argument of `Sql`, "
         "`MongoCollection`, `Http`, `Objects` or `Table`, or an entry of their `options`; in "

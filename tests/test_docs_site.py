@@ -35,6 +35,7 @@ EXECUTED = {
 NOT_EXECUTED = {
     "adopt.md": "commands on a folder of the reader's; tests/commands/test_adopt.py runs them",
     "airflow-spark.md": "need a cluster; tests/airflow/test_spark_submit.py runs such DAGs",
+    "bigquery.md": "need an account; tests/systems/test_bigquery.py makes such moves and jobs",
     "digits-page.md": "requests to a page that has to run; tests/pipelines/digits asks the same",
     "digits.md": "`make demo` and single tasks of it; tests/test_demo.py runs it",
     "listings.md": "`make demo-listings`, minutes long",
@@ -72,12 +73,12 @@ def anchors(text: str) -> set[str]:
 
 def test_the_navigation_has_every_page(nav: set[str]):
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
-    assert nav == pages | set(docs_site.ELSEWHERE) | {"systems.md", "cli.md"}
+    assert nav == pages | set(docs_site.ELSEWHERE) | {"options.md", "cli.md"}
 
 
 def test_every_link_leads_to_a_page_and_its_heading(nav: set[str]):
     wrong = []
-    for page in sorted(nav - {"systems.md", "cli.md"}):
+    for page in sorted(nav - {"options.md", "cli.md"}):
         text = docs_site.site_links(source_of(page), page)
         for _, _, address in docs_site._LINK.findall(text):
             path, _, anchor = address.partition("#")
@@ -86,7 +87,7 @@ def test_every_link_leads_to_a_page_and_its_heading(nav: set[str]):
             meant = (Path(page).parent / path).as_posix() if path else page
             if meant.endswith(".png"):
                 ok = (DOCS / meant).exists()
-            elif meant in ("systems.md", "cli.md"):
+            elif meant in ("options.md", "cli.md"):
                 ok = True
             else:
                 ok = meant in nav and (not anchor or anchor in anchors(source_of(meant)))
@@ -96,7 +97,7 @@ def test_every_link_leads_to_a_page_and_its_heading(nav: set[str]):
 
 
 def test_generated_pages_say_what_the_code_says():
-    systems, commands = docs_site.systems_page(), docs_site.cli_page()
+    systems, commands = docs_site.options_page(), docs_site.cli_page()
     assert "`postgres://`" in systems
     assert "| `connections` | `None` | " in systems or "| `connections` |" in systems
     assert "required" in systems
