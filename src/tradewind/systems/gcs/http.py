@@ -4,7 +4,7 @@ Google's own credentials and session (google-auth), a client of our own. Measure
 google-cloud-storage 3.17 with an object of 256 MB on fake-gcs-server, three tries each: its reader
 sends a request for each piece and took 4.7 to 8.8 s where this one, which reads one answer to its
 end, took 0.4 to 0.9 s; its CPU time was 1.7 s against 1.0 s. Writing is a matter of that server (37
-to 81 s and 54 to 75 s). Its memory was 8 MB less. It brings 11 packages more, and importing it took
+to 81 s and 54 to 75 s). Its memory was 8 MB less. It brings 10 packages more, and importing it took
 half as long again (4.5 to 5.3 s and 2.8 to 3.5 s, a busy machine).
 And it raises the 412 that a repeated request gets whose first answer was lost, where
 `tradewind.systems.gcs.upload` has to know that the request is a repeated one.
