@@ -67,6 +67,8 @@ def transfer(
             if reading == _READINGS:
                 raise
             Backoff(first=_PAUSE, stop=stop).rest(reading)
+        finally:
+            source.stop = None  # an event cannot be pickled, and a task's source can
     if None not in (flow.rows, stored.rows) and flow.rows != stored.rows:
         # Redundant check: targets that count verify before they publish.
         raise RetryError(
