@@ -81,7 +81,6 @@ with DAG("docker_fails", schedule=None):
         mounts=[{"source": "/no/where", "target": "/x", "type": "bind"}],
         **same,
     )
-    DockerOperator(task_id="word", command="true", mounts=[{"goal": "/x"}], **same)
     DockerOperator(task_id="engine", command="true", docker_url="unix:///no/where.sock", **same)
 
 with DAG("example_ssh", schedule=None):
