@@ -53,6 +53,9 @@ def ask(systems: Systems, query: str, *arguments: object, **other: str) -> list[
 def test_is_set_up_for_work(local_mariadb: Systems, tmp_path: Path) -> None:
     settings = "@@character_set_server, @@character_set_database, @@local_infile, @@time_zone"
     assert ask(local_mariadb, f"SELECT {settings}") == [("utf8mb4", "utf8mb4", 1, "+00:00")]
+    # Where two servers share this folder, the start of one removes the other's tables in use.
+    [(temporary, databases)] = ask(local_mariadb, "SELECT @@tmpdir, @@datadir")
+    assert Path(temporary).parent == Path(databases).parent
     (tmp_path / "rows").write_text("1\t\N{SAILBOAT}\n")
     ask(local_mariadb, "CREATE TABLE boats (number INT, name TEXT)")
     load = "LOAD DATA LOCAL INFILE %s INTO TABLE boats CHARACTER SET utf8mb4"

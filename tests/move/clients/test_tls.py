@@ -66,6 +66,7 @@ def mariadb(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
          "--auth-root-authentication-method=normal"],
         check=True, capture_output=True,
     )  # fmt: skip
+    (folder / "tmp").mkdir()
     (folder / "init.sql").write_text(
         "CREATE DATABASE tls;\n"
         + "".join(
@@ -80,9 +81,9 @@ def mariadb(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
         port = free.getsockname()[1]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [SERVER, "--no-defaults", *root, f"--datadir={folder}/db", f"--port={port}",
+            [SERVER, "--no-defaults", *root, f"--datadir={folder}/db", f"--tmpdir={folder}/tmp",
              # All of loopback, so that there is a name that the certificate does not have.
-             "--bind-address=0.0.0.0", "--socket=s.sock", "--skip-name-resolve",
+             "--bind-address=0.0.0.0", f"--port={port}", "--socket=s.sock", "--skip-name-resolve",
              f"--init-file={folder}/init.sql", f"--ssl-cert={certificate}", f"--ssl-key={key}",
              "--local-infile=ON"],
             stdout=log, stderr=log,

@@ -47,6 +47,9 @@ class MariaDB(System):
         user = ["--user=root"] if os.geteuid() == 0 else []
         if not databases.exists():
             self._make(context, databases, user)
+        # A server that starts removes all temporary tables of its folder, another server's too.
+        temporary = context.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         admitted = context.folder / "admitted.sql"
         admitted.write_text(_admitted(context.credentials.secret_access_key))
         port = context.port or free_port()
@@ -56,6 +59,7 @@ class MariaDB(System):
                 "--no-defaults",
                 *user,
                 f"--datadir={databases}",
+                f"--tmpdir={temporary}",
                 f"--bind-address={context.host}",
                 f"--port={port}",
                 # Within the folder of the databases: a path to it may be longer than a socket's
