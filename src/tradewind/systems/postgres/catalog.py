@@ -80,6 +80,8 @@ class Table:
         primary: The primary key's columns, in its order.
         oid: What the server calls it: another table of the same name has another one.
         deferrable: The sets of columns whose uniqueness may be checked late, by DEFERRABLE keys.
+        file: What holds its rows: TRUNCATE gives it another one, and so do VACUUM FULL, CLUSTER and
+            some ALTER TABLE. 0 where it has none of its own (partitioned, foreign).
     """
 
     schema: str
@@ -89,6 +91,7 @@ class Table:
     primary: tuple[str, ...] = ()
     oid: int = 0
     deferrable: tuple[frozenset[str], ...] = ()
+    file: int = 0
 
     @property
     def exists(self) -> bool:
@@ -123,7 +126,7 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         InputError: It is nothing that rows can be copied into.
     """
     found = session.fetch(
-        "SELECT c.oid, n.nspname, c.relkind::text FROM pg_catalog.pg_class c"
+        "SELECT c.oid, n.nspname, c.relkind::text, c.relfilenode FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.oid = to_regclass($1)",
         quoted(schema, name) if schema else quoted(name),
@@ -132,7 +135,7 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         if schema is None:
             schema = session.fetch("SELECT current_schema()")[0][0]
         return Table(schema or "public", name)
-    oid, schema, kind = found[0]
+    oid, schema, kind, file = found[0]
     if kind not in ("r", "p", "f"):
         raise InputError(f"{session.system}: {schema}.{name} is no table. Name a table.")
     rows = session.fetch(
@@ -170,6 +173,7 @@ def find_table(session: Session, schema: str | None, name: str) -> Table:
         primary,
         int(oid),
         tuple(frozenset(names) for names, _, immediate in unique if not immediate),
+        int(file),
     )
 
 

@@ -72,6 +72,7 @@ class _Published(NamedTuple):
     bytes: int
     attempt: str
     table: int | None
+    file: int | None
     at: str
 
 
@@ -219,17 +220,31 @@ class Load:
         if not rows:
             return None
         count, size, attempt, at = rows[0]
-        # Versions before 2 did not keep which table it was.
+        # Former versions did not keep which table it was, or which file.
         attempt, _, oid = attempt.partition("@")
-        return _Published(count, size, attempt, int(oid) if oid else None, at)
+        attempt, _, file = attempt.partition(".")
+        table = int(oid) if oid else None
+        return _Published(count, size, attempt, table, int(file) if file else None, at)
 
     def _check_claim(self, found: _Published) -> None:
         """See that what the ledger says is so: a table may have been emptied or made anew."""
-        there = None
-        if self._table.exists and found.table in (None, self._table.oid):
+        there, gone = None, "that table is gone"
+        if not self._table.exists or found.table not in (None, self._table.oid):
+            pass
+        elif found.file not in (None, self._table.file):
+            # Whoever emptied it may have put as many rows of others in.
+            gone = "it was emptied by TRUNCATE, or written anew (VACUUM FULL, CLUSTER, ALTER TABLE)"
+        else:
             counted = f"SELECT count(*) FROM (SELECT FROM {self._table.sql} LIMIT {found.rows}) r"
             there = self._session.fetch(counted)[0][0]
-        check_claim(self._system, str(self._table), claimed=found.rows, there=there, at=found.at)
+        check_claim(
+            self._system,
+            str(self._table),
+            claimed=found.rows,
+            there=there,
+            at=found.at,
+            gone=gone,
+        )
 
     def _check(self) -> None:
         target, table = self._target, self._table
@@ -321,14 +336,17 @@ class Load:
                 "Nothing of it is visible. Try again."
             )
         if self._ledger:
+            # The file is asked for now: from the first row on, nobody can truncate the table.
+            file = f"(SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = {self._table.oid})"
             self._session.fetch(
                 f"INSERT INTO {quoted(self._table.schema, LEDGER)} AS old"
-                " (owner, target, attempt, rows, bytes) VALUES ($1, $2, $3, $4, $5)"
+                " (owner, target, attempt, rows, bytes)"
+                f" VALUES ($1, $2, $3::text || '.' || {file} || '@{self._table.oid}', $4, $5)"
                 " ON CONFLICT (owner, target) DO UPDATE SET attempt = excluded.attempt,"
                 " rows = excluded.rows, bytes = excluded.bytes, at = now()",
                 self._owner.digest,
                 str(self._table),
-                f"{self._attempt}@{self._table.oid}",
+                self._attempt,
                 rows,
                 size,
             )
