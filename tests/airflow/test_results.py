@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tradewind.airflow.results import check_result
+from tradewind.airflow.results import check_line, check_result
 from tradewind.errors import InputError
 
 
@@ -24,11 +24,21 @@ from tradewind.errors import InputError
         ('[{"a": {"__id__": 1}}]', '"__id__"'),
         ('{"__classname__": "x"}', '"__classname__"'),
         ('{"__type": "dict", "__var": 1}', '"__type" and "__var"'),
+        ('["a\\u0000"]', "zero character"),
+        ('{"\\u0000": 1}', "zero character"),
+        ('"\\\\\\u0000"', "zero character"),
+        ("a\0b", "zero character"),
     ],
 )
 def test_what_no_xcom_can_hold_is_refused_in_words(text: str, message: str):
     with pytest.raises(InputError, match=message):
         check_result(text)
+
+
+def test_a_line_of_a_log_that_no_xcom_can_hold_is_refused_with_a_way_out():
+    check_line("NaN")
+    with pytest.raises(InputError, match="do_xcom_push=False"):
+        check_line("a\0b")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,7 @@ def test_what_no_xcom_can_hold_is_refused_in_words(text: str, message: str):
         "[" * 90 + "]" * 90,
         json.dumps({"a": None}),
         '{"__type": 1}',
+        r'"a path \\u0000"',
     ],
 )
 def test_what_an_xcom_can_hold_passes(text: str):

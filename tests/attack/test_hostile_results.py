@@ -106,12 +106,15 @@ def may_be_refused(found: bytes) -> bool:
 
     try:
         value = json.loads(text, parse_constant=number, parse_float=floating)
-        json.dumps(value, ensure_ascii=False).encode()
+        written = json.dumps(value, ensure_ascii=False)
+        written.encode()
     except (RecursionError, UnicodeEncodeError):
         return True
     except ValueError as error:
-        return "integer string" in str(error)
+        return "integer string" in str(error) or "\0" in text
     reserved = any(f'"{name}"' in text for name in ("__classname__", "__id__", "__var"))
+    # PostgreSQL cannot keep a zero character.
+    reserved |= "\\u0000" in written.replace("\\\\", "")
     return bool(refused) or reserved or text.count("[") + text.count("{") > 100
 
 

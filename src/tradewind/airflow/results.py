@@ -7,7 +7,7 @@ from typing import Any
 
 from tradewind.errors import InputError
 
-__all__ = ["check_result"]
+__all__ = ["check_line", "check_result"]
 
 #: Airflow's own serialisation calls itself several times a level.
 _DEEPEST = 100
@@ -24,14 +24,16 @@ def check_result(text: str) -> None:
 
     Raises:
         InputError: It is JSON with a number that JSON does not have, with half a character, with
-            a field that Airflow keeps for itself, or deeper than 100 levels. What is no JSON is
-            text, and is fine.
+            a field that Airflow keeps for itself, or deeper than 100 levels; or it has a zero
+            character. What is no JSON is text, and is fine.
     """
     try:
         value = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
+        if "\0" in text:
+            raise _zero("The result has a zero character") from None
         return
     level: list[Any] = [value]
     for _ in range(_DEEPEST):
@@ -43,7 +45,8 @@ def check_result(text: str) -> None:
     else:
         raise _too_deep()
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        written.encode()
     except UnicodeEncodeError:
         raise InputError(
             "The result is JSON with half a character (a lone surrogate), which is no text. Write "
@@ -52,6 +55,31 @@ def check_result(text: str) -> None:
     except ValueError:
         # Like 1e999.
         raise _no_number("a number beyond what a double can hold") from None
+    # Without the backslashes that are text, what is left of them begins an escape.
+    if r"\u0000" in written.replace(r"\\", ""):
+        raise _zero("The result is JSON with a zero character (\\u0000)")
+
+
+def check_line(text: str) -> None:
+    """Refuse what was taken of a log as the result, where Airflow would on each attempt.
+
+    Args:
+        text: It.
+
+    Raises:
+        InputError: It has a zero character.
+    """
+    if "\0" in text:
+        raise _zero(
+            "The log, which is the result, has a zero character", ", set do_xcom_push=False"
+        )
+
+
+def _zero(found: str, way: str = "") -> InputError:
+    return InputError(
+        f"{found}, which PostgreSQL, Airflow's usual metadata database, cannot keep as an XCom. "
+        f"Leave it out{way}, or write the result to a store and hand back where it stands."
+    )
 
 
 def _inside(value: Any) -> list[Any]:

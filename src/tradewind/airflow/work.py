@@ -241,7 +241,7 @@ class WorkOperator(NamedTemplateFiles):
     def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-        from tradewind.airflow.results import check_result
+        from tradewind.airflow.results import check_line, check_result
         from tradewind.airflow.timeouts import timeout_held_back
         from tradewind.run.attend import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
@@ -278,6 +278,8 @@ class WorkOperator(NamedTemplateFiles):
         if outcome.attended and claimed is None:
             self.log.info("%s had been started by an earlier attempt.", outcome.name)
         self.note_exit_code(context, 0)
+        if outcome.from_log and outcome.result is not None:
+            check_line(outcome.result)
         return self.read_result(outcome)
 
     def _end_all(self, context: Context) -> None:
