@@ -25,6 +25,7 @@ from tradewind.redaction import (
     secrets_of,
     shown_uri,
     split_uri,
+    without_secrets,
 )
 
 #: Stands in each half of each secret, so that a piece of it gives it away.
@@ -295,6 +296,17 @@ def test_a_password_is_told_from_a_user():
         "s3://bucket/key?token=ab.csv", "https://h/a?page=2&q=x", "sftp://u@h/a", "mysql://u:@h/d",
     ):  # fmt: skip
         assert not has_password(uri), uri
+
+
+def test_what_a_traceback_shows_behind_an_error_shows_no_secret():
+    plain, ring, noted, behind = (OSError("closed") for _ in range(4))
+    ring.__cause__, plain.__cause__ = plain, ring
+    noted.add_note(f"sent: {MARK}")
+    behind.__context__ = ExceptionGroup("several", [OSError("closed"), OSError(f"sent: {MARK}")])
+    for error, told in ((ring, False), (noted, True), (behind, True)):
+        shown = without_secrets(error, secrets=[MARK])
+        assert (shown is not error) == told
+        assert MARK not in "".join(traceback.format_exception(shown))
 
 
 def test_a_fault_of_our_own_shows_no_secret(monkeypatch):

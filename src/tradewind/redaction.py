@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from tradewind.errors import InputError
@@ -378,12 +378,27 @@ def without_secrets(error: BaseException, *, secrets: Iterable[str] = ()) -> Bas
         The error itself where it and those behind it tell nothing, else one with its redacted text.
     """
     told = tuple(secrets)
-    seen: BaseException | None = error
-    while seen is not None:
-        if redacted(str(seen), secrets=told) != str(seen):
+    for one in _shown_with(error):
+        text = "\n".join((str(one), *getattr(one, "__notes__", ())))
+        if redacted(text, secrets=told) != text:
             return ConcealedError(f"{type(error).__name__}: {redacted(str(error), secrets=told)}")
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return error
+
+
+def _shown_with(error: BaseException) -> Iterator[BaseException]:
+    """Give all errors that a traceback of this one shows, each once: causes may go in a ring."""
+    waiting, known = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in known:
+            continue
+        known.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        behind = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        if behind is not None:
+            waiting.append(behind)
 
 
 class _ShownAddresses(logging.Filter):
