@@ -298,6 +298,28 @@ def test_a_password_is_told_from_a_user():
         assert not has_password(uri), uri
 
 
+def test_an_address_in_key_words_shows_no_password():
+    for address in (
+        f"host=h password='a {MARK}\\' {MARK}' dbname=d", f"Driver=x;PWD={{{MARK} b}};Server=s",
+        f"dbname=d PASSWORD={MARK}",
+    ):  # fmt: skip
+        for arguments in (
+            ["move", "--from", address, "--to", "x.csv"],
+            ["move", "--from", "x.csv", "--to", address],
+            ["sweep", "--tables", address],
+            ["show", address],
+        ):
+            text = said(*arguments)
+            assert MARK not in text, text
+    assert redacted('{"pwd": "a\\"b", "n": 1}') == '{"pwd": ***, "n": 1}'
+    for plain in (
+        "Wrong password: try again.",
+        "set PGPASSWORD=... or a file",
+        "no password given",
+    ):
+        assert redacted(plain) == plain
+
+
 def test_what_a_traceback_shows_behind_an_error_shows_no_secret():
     plain, ring, noted, behind = (OSError("closed") for _ in range(4))
     ring.__cause__, plain.__cause__ = plain, ring

@@ -89,6 +89,12 @@ _SIGNATURES = re.compile(
     r"([?&](?:sig|signature|x-(?:amz|goog)-(?:signature|security-token|credential))=)[^&\s\"'<>]+",
     re.IGNORECASE,
 )
+#: Passwords by name, as in JSON and in addresses of libpq and ODBC: ``password='a b'``, ``PWD=x;``.
+_NAMED = re.compile(
+    r"""(\b(?:password|passwd|pwd)=|(["'])(?:password|passwd|pwd)\2\s*:\s*)"""
+    r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\{[^}]*\}|[^\s;&,'"{}]+)""",
+    re.IGNORECASE,
+)
 _SHORTEST = 4
 #: Of Airflow's connections; they look like names of secrets.
 _PLAIN = frozenset({"conn_type", "conn_id", "auth_type", "authentication_type", "authMechanism"})
@@ -349,7 +355,8 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
             and JSON write it. Those of under 4 characters are left: they would take words apart.
 
     Returns:
-        The text with ``***`` in their places; each address in it is shown by `shown_uri`.
+        The text with ``***`` in their places and in those of what is named as a password, a header
+        of credentials or a signature; each address in it is shown by `shown_uri`.
     """
     hidden = {spelled for one in secrets for spelled in _spellings(one)}
     for uri in uris:
@@ -360,7 +367,7 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
         if len(one) >= _SHORTEST:
             text = text.replace(one, HIDDEN)
     text = _HEADERS.sub(rf"\1{HIDDEN}", _IN_TEXT.sub(_in_text, text))
-    return _SIGNATURES.sub(rf"\1{HIDDEN}", text)
+    return _NAMED.sub(rf"\1{HIDDEN}", _SIGNATURES.sub(rf"\1{HIDDEN}", text))
 
 
 class ConcealedError(Exception):

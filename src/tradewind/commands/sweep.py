@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.redaction import redacted
 
 if TYPE_CHECKING:
     from tradewind.sweep.leftover import Ask, Leftover, Verdict
@@ -155,7 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
             raise
         except TradewindError as error:
             failed += 1
-            print(f"tradewind: {system}: {error}", file=sys.stderr)
+            print(redacted(f"tradewind: {system}: {error}"), file=sys.stderr)
     if not arguments.json:
         _close(removed, left, failed, asked=arguments.yes)
     return 1 if failed else _LEFT if left else 0
