@@ -51,6 +51,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 import json
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from sqlalchemy import update
 
@@ -58,7 +59,9 @@ folder = sys.argv[1]
 bag = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="dags-folder")
 run = bag.dags["swept"].test()
 states = {"waiting": ("up_for_retry", 2), "cleared": ("running", 3), "running": ("running", 0)}
+drawn = {"deployment": "drawn", "since": "2026-01-31T00:00:00+00:00"}
 with create_session() as session:
+    session.add(Variable("tradewind_deployment", json.dumps(drawn)))
     for task, (state, tries) in states.items():
         mine = update(TaskInstance).where(TaskInstance.task_id == task)
         session.execute(mine.values(state=state, max_tries=tries))
@@ -106,6 +109,7 @@ def owners(airflow: dict[str, str]) -> dict[str, Owner]:
         "run gone": mine("manual__of-yesterday", "ended"),
         "run made again": replace(mine(run, "running"), generation="g1"),
         "elsewhere": replace(mine(run, "ended"), deployment="there"),
+        "of a copied database": replace(mine("of yesterday", "ended"), deployment="drawn"),
         "former version": Owner("swept", run, "ended"),
         "former version at work": Owner("swept", "of another", "running"),
         "unknown": Owner("another_dag", run, "ended"),
@@ -119,6 +123,7 @@ REASONS = {
     "run gone": "its task run is gone",
     "run made again": "its DAG run was deleted, and made again under its id",
     "elsewhere": "it belongs to another Airflow: deployment there",
+    "of a copied database": "deployment drawn, not here; here, its task run is gone",
     "former version": f"{UNPROVEN}; here, its task run has ended: success",
     "former version at work": f"{UNPROVEN}; here, its task run is gone",
     "unknown": "this Airflow knows no DAG another_dag",
@@ -203,9 +208,10 @@ def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, 
     assert done.returncode == 3, "another Airflow's is kept, however old it is"
     needed = [owners[name] for name in NEEDED]
     left = {piece.title for piece in backend.list()}
-    assert left == {*map(str, needed), str(owners["elsewhere"])}
-    name = backend.name_of(owners["elsewhere"], 1)
-    done = sweep(*option, "--remove", name, env=airflow)
+    others = [owners["elsewhere"], owners["of a copied database"]]
+    assert left == {*map(str, needed), *map(str, others)}
+    names = [part for one in others for part in ("--remove", backend.name_of(one, 1))]
+    done = sweep(*option, *names, env=airflow)
     assert done.returncode == 0, done.stderr
     assert {piece.title for piece in backend.list()} == set(map(str, needed))
     for owner in needed:

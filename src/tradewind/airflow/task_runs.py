@@ -42,6 +42,7 @@ class TaskRuns:
     def __init__(self) -> None:
         try:
             with _session() as session:
+                self._configured = configured_deployment()
                 self._deployments = _deployments(session)
                 _digests_at_work(session)
         except TradewindError:
@@ -71,10 +72,22 @@ class TaskRuns:
                 # Anew each time: it may have begun since all were looked at.
                 if digest in _digests_at_work(session):
                     return Verdict(True, "its task run is at work")
-                if task_run and _is_kept(session, task_run):
-                    return Verdict(False, _MADE_AGAIN)
+                kept = next((one for one in _all_kept(session) if one.run_digest == task_run), None)
+                if kept is not None and kept.deployment:
+                    return self._unless_copied(kept, Verdict(False, _MADE_AGAIN))
                 return Verdict(None, "no task run of this Airflow owns it")
-            return self._of_owner(session, owner)
+            return self._unless_copied(owner, self._of_owner(session, owner))
+
+    def _unless_copied(self, owner: Owner, verdict: Verdict) -> Verdict:
+        """Be certain of nothing under another id than the option's.
+
+        It may be this Airflow's from before the option was set, or that of the one whose metadata
+        database this one's is a copy of.
+        """
+        if verdict.alive is not False or self._configured in ("", owner.deployment):
+            return verdict
+        why = f"deployment {owner.deployment}, not {self._configured}; here, {verdict.reason}"
+        return Verdict(None, why, others=True)
 
     def _of_owner(self, session: Any, owner: Owner) -> Verdict:
         from airflow.models.taskinstance import TaskInstance
@@ -157,11 +170,6 @@ def _kept_owner(session: Any, digest: str) -> Owner | None:
             if former.digest == digest:
                 return former
     return None
-
-
-def _is_kept(session: Any, task_run: str) -> bool:
-    """Tell whether a task run is kept, of whatever generation."""
-    return any(owner.run_digest == task_run for owner in _all_kept(session) if owner.deployment)
 
 
 def _all_kept(session: Any) -> Iterator[Owner]:
