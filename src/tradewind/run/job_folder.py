@@ -49,6 +49,7 @@ from tradewind.run.job_scripts import (
     LIST,
     LOOK_AT_ONE,
     REMOVE,
+    REMOVE_UNCLAIMED,
     RESULT,
     START,
     STOP,
@@ -297,7 +298,7 @@ class JobFolderBackend(Backend[Command]):
         return line.removesuffix(b"\n").decode(errors="replace")
 
     def unclaimed(self) -> Iterator[Piece]:
-        """Tell of job folders whose supervisor has not claimed a name."""
+        """Tell of job folders that were not claimed, and of what a removal has left."""
         for line in self._call(UNCLAIMED, self._root).splitlines():
             hidden, started, digest, number, title = line.split("\t", 4)
             match = _HIDDEN.fullmatch(hidden)
@@ -309,14 +310,14 @@ class JobFolderBackend(Backend[Command]):
                 owner=digest or match["owner"],
                 title=title,
                 number=int(number or match["number"]),
-                sight=Sight(Status.PENDING, "it was prepared, and its creator has died"),
+                sight=Sight(Status.PENDING, "whoever was making or removing it has died"),
                 started=datetime.fromtimestamp(int(started), UTC) if started else None,
             )
 
     def remove_unclaimed(self, name: str) -> None:
-        """Delete a job folder that no name points to."""
+        """Delete a job folder that was not claimed, or is removed already in part."""
         if name in {piece.name for piece in self.unclaimed()}:
-            self._call('rm -rf "${1:?}/${2:?}"', self._root, name)
+            self._call(REMOVE_UNCLAIMED, self._root, name)
 
     def stop(self, name: str) -> None:
         """Send SIGTERM to all that it has started, and SIGKILL to what is left of it soon after."""

@@ -6,7 +6,17 @@ line.
 
 from __future__ import annotations
 
-__all__ = ["LIST", "LOOK_AT_ONE", "REMOVE", "RESULT", "START", "STOP", "SUPERVISE", "UNCLAIMED"]
+__all__ = [
+    "LIST",
+    "LOOK_AT_ONE",
+    "REMOVE",
+    "REMOVE_UNCLAIMED",
+    "RESULT",
+    "START",
+    "STOP",
+    "SUPERVISE",
+    "UNCLAIMED",
+]
 
 #: What tells a process from a later one of the same pid, and this start of the machine from others.
 #: Where there is /proc no program is started: a listing asks this of a thousand jobs at once.
@@ -349,7 +359,8 @@ for hidden in .[!.]*; do
   [ -d "$hidden" ] && [ ! -h "$hidden" ] || continue
   name=${hidden#.}
   name=${name%.*}
-  [ "$(readlink "$name")" != "$hidden" ] || continue
+  # What is claimed says whose it is, until its removal is broken off.
+  [ "$(readlink "$name")" != "$hidden" ] || [ ! -e "$hidden/owner" ] || continue
   # A supervisor that is about to claim the name.
   if [ -e "$hidden/process" ]; then
     pid= rest= identity=
@@ -362,5 +373,17 @@ for hidden in .[!.]*; do
   { read -r began < "$hidden/began"; } 2>/dev/null
   printf '%s\t%s\t%s\t%s\t%s\n' "$hidden" "$began" "$digest" "$number" "$title"
 done
+for name in *; do
+  [ -h "$name" ] && [ ! -e "$name" ] || continue
+  hidden=$(readlink "$name")
+  case $hidden in ."$name".*) printf '%s\t\t\t\t\n' "$hidden" ;; esac
+done
 """
 )
+
+REMOVE_UNCLAIMED = r"""
+rm -rf "${1:?}/${2:?}"
+link=${2#.}
+link=${link%.*}
+[ "$(readlink "$1/$link")" != "$2" ] || rm -f "${1:?}/${link:?}"
+"""

@@ -164,6 +164,23 @@ def test_a_line_without_an_end_is_handed_on_in_pieces(backend: JobFolderBackend,
     backend.remove(name)
 
 
+@pytest.mark.parametrize("left", ["owner", "."], ids=["without an owner", "a name alone"])
+def test_what_a_removal_has_left_is_told_and_removed(
+    backend: JobFolderBackend, owner: Owner, root: Path, left: str
+):
+    backend.start(owner, 1, Command("true"), tell={})
+    name = backend.name_of(owner, 1)
+    until_ended(backend, name)
+    assert list(backend.unclaimed()) == []
+    # As rm has left it when it was killed.
+    subprocess.run(["rm", "-r", (root / name).resolve() / left.strip(".")], check=True)
+    assert list(backend.list()) == []
+    (piece,) = backend.unclaimed()
+    assert (piece.owner, piece.number) == (owner.digest, 1)
+    backend.remove_unclaimed(piece.name)
+    assert list(root.iterdir()) == []
+
+
 def test_what_was_prepared_and_never_claimed_is_told_and_removed(
     backend: JobFolderBackend, owner: Owner, root: Path
 ):
