@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from airflow_runs import Runs, runs
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
-from tradewind.airflow.work_context import StateStoreMemory
+from tradewind.airflow.work_context import RunLimit, StateStoreMemory
+from tradewind.owner import Owner
 from tradewind.run.attend import Outcome
+from tradewind.systems.process.backend import Command, ProcessBackend
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-work")]
 
@@ -139,3 +143,21 @@ def test_memory_without_airflow():
     memory = StateStoreMemory(None)
     memory.set("key", "x" * 30_000)
     assert memory.get("key") == "x" * 30_000
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_a_longest_run_is_counted_by_the_workers_clock(tmp_path: Path, off: int):
+    backend, owner, memory = ProcessBackend(tmp_path), Owner("d", "r", "t"), StateStoreMemory(None)
+    first = RunLimit(backend, owner, memory, 600, None)
+    backend.start(owner, 1, Command("sleep 60"), tell={})
+    name = backend.name_of(owner, 1)
+    # The clock of the machine that runs it is off.
+    (tmp_path / name / "began").write_text(str(int(time.time()) + off))
+    assert not first.is_over()
+    assert not RunLimit(backend, owner, memory, 600, None).is_over(), "the next attempt"
+    assert RunLimit(backend, owner, memory, 0, None).is_over()
+    # An attempt that has noted nothing is followed by one that knows when the DAG run has begun.
+    unknown = StateStoreMemory(None)
+    assert not RunLimit(backend, owner, unknown, 600, datetime.now(UTC)).is_over()
+    assert RunLimit(backend, owner, unknown, 0, None).is_over()
+    backend.remove(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -14,12 +13,13 @@ from airflow.sdk.configuration import conf
 
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.airflow.work_context import (
+    RunLimit,
     StateStoreMemory,
     is_another_run,
     line_text,
+    note_began,
     run_began,
     told_to_work,
-    work_began,
 )
 from tradewind.errors import InputError, TradewindError
 
@@ -212,6 +212,8 @@ class WorkOperator(NamedTemplateFiles):
         from tradewind.airflow.triggers import WorkTrigger
         from tradewind.run.attend import recall_cursor
 
+        if claimed.started and self.longest_run() is not None:
+            note_began(self._memory(context), self._owner(context), claimed.name)
         how = "Started" if claimed.started else "Attending what an earlier attempt has started:"
         self.log.info("%s %s, %s.", how, claimed.name, self._about)
         cursor = None
@@ -307,21 +309,20 @@ class WorkOperator(NamedTemplateFiles):
         from tradewind.run.attend import Ask
 
         longest = None if backend is None else self.longest_run()
-        began: float | None = None
+        limit = None
+        if backend is not None and longest is not None:
+            owner, memory = self._owner(context), self._memory(context)
+            limit = RunLimit(backend, owner, memory, longest, run_began(context))
 
         def ask() -> Ask:
-            nonlocal began
             meet_timeout()
             if self._asked_to_end:
                 return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
-            if longest is not None and backend is not None:
-                if began is None:
-                    began = work_began(backend, self._owner(context))
-                if time.time() - began > longest:
-                    raise WorkTimeoutError(
-                        f"{backend.name}: the work of {self.task_id} ran longer than the "
-                        f"{longest:g} s that it may, and was stopped and removed."
-                    )
+            if limit is not None and backend is not None and limit.is_over():
+                raise WorkTimeoutError(
+                    f"{backend.name}: the work of {self.task_id} ran longer than the "
+                    f"{longest:g} s that it may, and was stopped and removed."
+                )
             return Ask.GO_ON
 
         return ask

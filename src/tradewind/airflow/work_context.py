@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from tradewind.errors import TradewindError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tradewind.owner import Owner
+    from tradewind.run.attend import Memory
     from tradewind.run.backend import Backend, LogLine
 
 __all__ = [
+    "RunLimit",
     "StateStoreMemory",
     "is_another_run",
     "line_text",
+    "note_began",
     "run_began",
     "told_to_work",
-    "work_began",
 ]
 
 _PARTS = "\x1fparts "
@@ -68,11 +74,72 @@ class StateStoreMemory:
             self._store.set(key, value)
 
 
-def work_began(backend: Backend[Any], owner: Any) -> float:
-    """Tell when the last piece of an owner's work has begun, in seconds of the epoch."""
-    pieces = sorted(backend.list(owner), key=lambda piece: piece.number)
-    started = pieces[-1].started if pieces else None
-    return time.time() if started is None else started.timestamp()
+class RunLimit:
+    """How long the work of a task run may run, across its attempts.
+
+    Counted by the workers' clocks: that of the system that runs it may be off by an hour. It is
+    asked only where no attempt has noted when the work began, and is believed no further back than
+    the DAG run's beginning.
+
+    Args:
+        backend: The system that runs it. It is asked what is there already.
+        owner: Whose work it is.
+        memory: Is handed from an attempt to the next.
+        longest: Seconds that it may run.
+        run: When the DAG run has begun, where that is known.
+    """
+
+    def __init__(
+        self,
+        backend: Backend[Any],
+        owner: Owner,
+        memory: Memory,
+        longest: float,
+        run: datetime | None,
+    ) -> None:
+        self._backend, self._owner, self._memory = backend, owner, memory
+        self._longest, self._run = longest, run
+        self._now = time.time()
+        self._began: float | None = None
+        self._there: set[str] | None = None
+        with suppress(TradewindError):  # What is to come waits for the system, or tells of it.
+            self._there = {piece.name for piece in backend.list(owner)}
+
+    def is_over(self) -> bool:
+        """Tell whether the work has run longer than it may."""
+        if self._began is None:
+            self._began = self._find()
+        return time.time() - self._began > self._longest
+
+    def _find(self) -> float:
+        piece = max(self._backend.list(self._owner), key=lambda piece: piece.number, default=None)
+        if piece is None:
+            return time.time()
+        known, _, began = (self._memory.get(_began_key(self._owner)) or "").partition("\n")
+        if known == piece.name:
+            return float(began)
+        found = self._now
+        if (self._there is None or piece.name in self._there) and piece.started is not None:
+            first = piece.started if self._run is None else max(piece.started, self._run)
+            found = min(first.timestamp(), time.time())
+        note_began(self._memory, self._owner, piece.name, found)
+        return found
+
+
+def note_began(memory: Memory, owner: Owner, name: str, began: float | None = None) -> None:
+    """Note when a piece of work has begun, for a `RunLimit`.
+
+    Args:
+        memory: Is handed from an attempt to the next.
+        owner: Whose work it is.
+        name: What it is called on its system.
+        began: Seconds of the epoch by a worker's clock; now when not given.
+    """
+    memory.set(_began_key(owner), f"{name}\n{time.time() if began is None else began}")
+
+
+def _began_key(owner: Owner) -> str:
+    return f"tradewind.{owner.digest}.began"
 
 
 def run_began(context: Context) -> datetime | None:
