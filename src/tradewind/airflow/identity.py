@@ -127,7 +127,12 @@ def identity_of(context: Mapping[str, Any]) -> Identity | None:
     else:
         known = Identity(**json.loads(str(kept)))
         found = replace(known, max_tries=max_tries, retries=retries, clear_number=cleared)
-        if _was_cleared(known, found):
+        if known.deployment and configured_deployment() not in ("", known.deployment):
+            # This metadata database is a copy of another Airflow's, whose task run goes on there.
+            found = replace(
+                found, deployment=configured_deployment(), generation=secrets.token_hex(6)
+            )
+        elif _was_cleared(known, found):
             found = replace(found, life=known.life + 1)
         if found == known:
             return known
