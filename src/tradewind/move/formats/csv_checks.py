@@ -21,6 +21,7 @@ __all__ = [
     "QuoteCheck",
     "check_delimiter",
     "check_names",
+    "counted",
     "numbered",
 ]
 
@@ -30,6 +31,7 @@ ROWLESS = b"tradewind.rowless"
 LINES = 20
 """How many lines are looked at."""
 
+_PIECE = 1 << 17
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -42,6 +44,26 @@ class EmptyFileError(CorruptDataError):
             f"them, as with {option('schema', {'id': 'int64'})}",
             offset=0,
         )
+
+
+def counted(data: bytes, mark: bytes, begin: int = 0, end: int | None = None) -> int:
+    """Count a byte that there may be many of, for which `bytes.count` is slow.
+
+    Args:
+        data: Where.
+        mark: The byte.
+        begin: Where to begin.
+        end: Where to end; at the end of the data when not given.
+    """
+    end = len(data) if end is None else end
+    if data.find(mark, begin, end) < 0:
+        return 0
+    octets = np.frombuffer(data, np.uint8)
+    # By pieces that stay in the processor's cache.
+    return sum(
+        int(np.count_nonzero(octets[at : min(at + _PIECE, end)] == ord(mark)))
+        for at in range(begin, end, _PIECE)
+    )
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -173,7 +195,7 @@ class QuoteCheck:
             return
         if self._quote in data:
             self._quotes(data)
-        self._lines += data.count(b"\n", 1, len(data) - 1)
+        self._lines += counted(data, b"\n", 1, len(data) - 1)
 
     def _quotes(self, data: bytes) -> None:
         octets = np.frombuffer(data, np.uint8)

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.tables.shapes import has_byte, is_short_behind_points
+
 __all__ = ["any_of", "is_no_integer", "is_rounded_float", "more_digits", "more_seconds"]
 
 _DIGITS = {32: 6, 64: 15}
@@ -37,6 +39,8 @@ def more_digits(texts: pa.Array, scale: int) -> pa.Array:
     """
     if scale < 0:
         return _told(texts, pc.is_valid(texts), lambda text: _has_more(text, scale))
+    if is_short_behind_points(texts, scale) and not has_byte(texts, b"eE_"):
+        return _none(texts)
     # In PostgreSQL 16 and later, digits may be grouped: 1_000.5.
     surplus = pc.match_substring_regex(texts, rf"\.\d{{{scale}}}\d*[1-9]|[eE_]")
     if not any_of(surplus):
@@ -69,9 +73,14 @@ def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
     Returns:
         A mask.
     """
-    long = pc.fill_null(pc.greater(pc.binary_length(texts), _DIGITS[bits]), False)
+    lengths = pc.binary_length(texts)
     # However short, 1e-400 is nothing as a float.
-    long = pc.or_(long, pc.fill_null(pc.match_substring_regex(texts, r"[eE]-\d\d"), False))
+    powers = has_byte(texts, b"eE")
+    if not powers and (pc.max(lengths).as_py() or 0) <= _DIGITS[bits]:
+        return _none(texts)
+    long = pc.fill_null(pc.greater(lengths, _DIGITS[bits]), False)
+    if powers:
+        long = pc.or_(long, pc.fill_null(pc.match_substring_regex(texts, r"[eE]-\d\d"), False))
     if not any_of(long):
         return long
     unclear = long
@@ -85,11 +94,15 @@ def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
     return _told(texts, unclear, lambda text: _is_rounded(text, bits))
 
 
+def _none(texts: pa.Array) -> pa.Array:
+    return pa.array(np.zeros(len(texts), bool))
+
+
 def _told(
     texts: pa.Array, unclear: pa.Array, tell: Callable[[str], bool], surely: pa.Array | None = None
 ) -> pa.Array:
     """Ask about each unclear text by itself."""
-    none: Any = pa.array(np.zeros(len(texts), bool)) if surely is None else surely
+    none: Any = _none(texts) if surely is None else surely
     unclear = pc.fill_null(unclear, False)
     if not any_of(unclear):
         return none

@@ -73,7 +73,12 @@ def begins_with_zones(
 
 
 def _texts(
-    chunks: Iterator[bytes], format: CsvFormat, places: Sequence[int], width: int
+    chunks: Iterator[bytes],
+    format: CsvFormat,
+    places: Sequence[int],
+    width: int,
+    *,
+    looked_at: bool = False,
 ) -> Batches:
     """Read some columns as texts, the header as a record among others."""
     from tradewind.move.formats.csv_read import read
@@ -81,7 +86,7 @@ def _texts(
     # By their places: what the header calls them, the table may call otherwise.
     schema = pa.schema([pa.field(f"c{place}", pa.string()) for place in places])
     plain = replace(format, header=False)
-    return read(plain, chunks, schema, places=list(places), width=width)
+    return read(plain, chunks, schema, places=list(places), width=width, looked_at=looked_at)
 
 
 def columns_of_text(chunks: Iterator[bytes], format: CsvFormat, width: int) -> Batches:
@@ -165,7 +170,8 @@ class CheckedCsv:
     def _looked_at(self, chunks: Generator[bytes, None, None]) -> Iterator[None]:
         watched = [self._columns[place] for place in self._watched]
         skip = 1 if self._format.header else 0
-        with _texts(chunks, self._format, self._watched, len(self._columns)) as batches:
+        width = len(self._columns)
+        with _texts(chunks, self._format, self._watched, width, looked_at=True) as batches:
             for batch in batches:
                 rows = batch.slice(skip)
                 skip = 0

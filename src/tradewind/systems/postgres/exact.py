@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.move.tables.exact import any_of, is_rounded_float, more_digits, more_seconds
+from tradewind.move.tables.shapes import moments
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.composed import parts, pieces
 from tradewind.systems.postgres.naive_times import is_naive, refuse_lossy
@@ -82,6 +83,8 @@ def refuse_inexact(texts: pa.Array, name: str, type_: str) -> None:
         except UnfitValueError as error:
             raise _of_whole(texts, name, type_, error) from error
         return
+    if _is_plain(texts, type_):
+        return
     checks = _checks(type_)
     patterns = [wrong for wrong, _ in checks if isinstance(wrong, str)]
     if len(patterns) > 1 and not any_of(pc.match_substring_regex(texts, "|".join(patterns))):
@@ -92,6 +95,17 @@ def refuse_inexact(texts: pa.Array, name: str, type_: str) -> None:
         if any_of(mask):
             value = texts.filter(pc.fill_null(mask, False))[0].as_py()
             raise UnfitValueError(name, value, where=f"{type_} of PostgreSQL", remedy=remedy)
+
+
+def _is_plain(texts: pa.Array, type_: str) -> bool:
+    """Whether all texts are dates and times that are written in full, and a column keeps those."""
+    found = _TYPE.fullmatch(type_)
+    if found is None or found[1] not in ("date", "timestamp"):
+        return False
+    written = moments(texts)
+    if written is None:
+        return False
+    return found[1] == "date" or written.fraction <= (6 if found[2] is None else int(found[2]))
 
 
 def _of_whole(texts: pa.Array, name: str, type_: str, error: UnfitValueError) -> UnfitValueError:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.tables.shapes import moments
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["has_zones", "is_naive", "is_timestamp", "refuse_lossy", "unchanged"]
@@ -106,6 +108,9 @@ def unchanged(array: pa.Array, name: str, type_: str) -> pa.Array:
 
 def _zoned(array: pa.Array) -> pa.Array:
     """Tell which texts have a zone other than UTC."""
+    written = moments(array)
+    if written is not None and not written.zone:
+        return pa.array(np.zeros(len(array), bool))
     zoned = pc.match_substring_regex(array, f"{_OFFSET}|{_WORD}")
     if not pc.any(zoned).as_py():
         return zoned
@@ -125,6 +130,9 @@ def _names_zone(text: str) -> bool:
 def _lossy(array: pa.Array, kind: str) -> pa.Array:
     if kind == "time":
         return pc.match_substring_regex(array, _DATE)
+    written = moments(array)
+    if written is not None and not written.clock:
+        return pa.array(np.zeros(len(array), bool))
     timed = pc.match_substring_regex(array, _TIME)
     return pc.and_not(timed, pc.match_substring_regex(array, _MIDNIGHT))
 
