@@ -9,10 +9,14 @@ from decimal import Decimal, InvalidOperation
 import pyarrow as pa
 import pytest
 
-from tradewind.move.formats.csv_checks import counted
+from tradewind.errors import TradewindError
+from tradewind.move.formats import csv_read
+from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.formats.csv_checks import counted, is_plainly_quoted
 from tradewind.move.tables.exact import is_rounded_float, more_digits
 from tradewind.move.tables.shapes import Moments, has_byte, is_short_behind_points, moments
 from tradewind.move.types import UnfitValueError
+from tradewind.systems.postgres.checked_csv import CheckedCsv
 from tradewind.systems.postgres.exact import refuse_inexact
 from tradewind.systems.postgres.naive_times import refuse_lossy
 
@@ -124,3 +128,33 @@ def test_bytes_are_counted_over_the_edges_of_pieces() -> None:
     for begin, end in ((0, None), (1, None), (0, 131_072), (131_071, 131_073), (5, 5)):
         assert counted(data, b'"', begin, end) == data[begin:end].count(b'"')
     assert counted(b"", b'"') == 0
+
+
+def test_blocks_that_are_plainly_quoted_are_read_as_with_a_look_at_each_line(monkeypatch) -> None:
+    chance = random.Random(2)
+    pieces = [b"a", b",", b'"', b'""', b"\n", b"\r\n", b"\r", b'","', b'"\n', b'\n"', b" "]
+    format, schema = CsvFormat(header=False), pa.schema([("a", pa.string()), ("b", pa.string())])
+
+    def rows(data: bytes) -> object:
+        try:
+            with csv_read.read(format, iter([data]), schema) as batches:
+                return [row for batch in batches for row in batch.to_pylist()]
+        except TradewindError as error:
+            return str(error)
+
+    drawn = [b"".join(chance.choices(pieces, k=chance.randrange(1, 12))) for _ in range(1500)]
+    plain = [data for data in drawn if is_plainly_quoted(format, data)]
+    found = [rows(data) for data in plain]
+    monkeypatch.setattr(csv_read._Reader, "_is_plain", lambda reader, block: False)
+    assert found == [rows(data) for data in plain]
+    assert len(plain) > 100
+
+
+@pytest.mark.parametrize(
+    "late", [b"3,2026-01-31\r4,2026-01-31\n", b'3,2026-01-31\n"4,2026-01-31\n']
+)
+def test_what_hides_a_record_is_told(late: bytes) -> None:
+    rows = b"id,at\n" + b"1,2026-01-31\n" * 400_000
+    checked = CheckedCsv([rows, late], CsvFormat(), [("id", "integer"), ("at", "date")])
+    assert b"".join(checked) == rows + late
+    assert "quote" in str(checked.failure)

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.interface import format_option, option
@@ -22,6 +23,8 @@ __all__ = [
     "check_delimiter",
     "check_names",
     "counted",
+    "has_lone_returns",
+    "is_plainly_quoted",
     "numbered",
 ]
 
@@ -133,6 +136,58 @@ def check_delimiter(format: CsvDialect, first: bytes) -> None:
             )
 
 
+def _beside(format: CsvDialect) -> npt.NDArray[np.bool_]:
+    """Mark the bytes that may stand outside of a quote, next to it."""
+    found = np.zeros(256, np.bool_)
+    found[np.frombuffer(f"{format.delimiter}\n\r{format.quote}".encode(), np.uint8)] = True
+    return found
+
+
+def _misplaced(
+    octets: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.intp],
+    beside: npt.NDArray[np.bool_],
+    *,
+    odd: bool,
+) -> npt.NDArray[np.intp]:
+    """Find opening quotes behind, and closing ones before, something else than may be there."""
+    begins, ends = places[int(odd) :: 2], places[1 - int(odd) :: 2]
+    return np.concatenate((begins[~beside[octets[begins - 1]]], ends[~beside[octets[ends + 1]]]))
+
+
+def has_lone_returns(block: bytes) -> bool:
+    """Whether a carriage return stands without a line feed behind it."""
+    return b"\r" in block and counted(block, b"\r") != block.count(b"\r\n")
+
+
+def is_plainly_quoted(format: CsvDialect, block: bytes) -> bool:
+    """Whether whole records are such that every reader cuts them alike.
+
+    Args:
+        format: Their dialect.
+        block: The records.
+
+    Returns:
+        True where quotes stand around whole values and are doubled within, and only line feeds end
+        records. False where it may be otherwise.
+    """
+    if format.escape is not None or has_lone_returns(block) or not block:
+        return False
+    quote = format.quote.encode()
+    if quote not in block:
+        return True
+    octets = np.frombuffer(block, np.uint8)
+    places = np.flatnonzero(octets == ord(quote))
+    if len(places) % 2:
+        return False
+    # The very first and last have nothing beyond them: a line feed, in effect.
+    beside = _beside(format)
+    if places[-1] == len(block) - 1:
+        octets = np.append(octets, np.uint8(0x0A))
+    begins = places[2::2] if places[0] == 0 else places[::2]
+    return bool(beside[octets[begins - 1]].all() and beside[octets[places[1::2] + 1]].all())
+
+
 class QuoteCheck:
     """Looks whether quotes stand where RFC 4180 has them: around whole values, doubled in them.
 
@@ -149,10 +204,7 @@ class QuoteCheck:
         self, format: CsvDialect, *, literal: bool = False, where: str | None = None
     ) -> None:
         self._quote = ord(format.quote)
-        self._beside = np.zeros(256, np.bool_)  # what may stand outside of a quote
-        self._beside[np.frombuffer(f"{format.delimiter}\n\r{format.quote}".encode(), np.uint8)] = (
-            True
-        )
+        self._beside = _beside(format)
         self._escape = format.escape
         self._literal = literal
         self._where = where
@@ -200,15 +252,8 @@ class QuoteCheck:
     def _quotes(self, data: bytes) -> None:
         octets = np.frombuffer(data, np.uint8)
         places = np.flatnonzero(octets[1:-1] == self._quote) + 1
-        first = int(self._odd)
+        wrong = _misplaced(octets, places, self._beside, odd=self._odd)
         self._odd ^= bool(len(places) % 2)
-        begins, ends = places[first::2], places[1 - first :: 2]
-        wrong = np.concatenate(
-            (
-                begins[~self._beside[octets[begins - 1]]],
-                ends[~self._beside[octets[ends + 1]]],
-            )
-        )
         if self._literal and len(wrong):
             wrong = self._stray(data)
         if len(wrong):

@@ -25,6 +25,8 @@ from tradewind.move.formats.csv_checks import (
     check_delimiter,
     check_names,
     counted,
+    has_lone_returns,
+    is_plainly_quoted,
     numbered,
 )
 from tradewind.move.formats.encodings import not_utf8
@@ -371,19 +373,23 @@ class _Reader:
             )
         except pa.ArrowInvalid as error:
             raise self._corrupt(block, str(error)) from None
-        self._count(block, table.num_rows)
-        if self._looked_at:
+        if self._is_plain(block):
             return table
+        self._count(block, table.num_rows)
         where = f"among the records from {self._rows + 1} on"
         QuoteCheck(self._format, literal=True, where=where).look(block)
         return table
 
+    def _is_plain(self, block: bytes) -> bool:
+        """Whether no quote and no carriage return can have hidden a record from Arrow."""
+        if not self._looked_at:
+            return is_plainly_quoted(self._format, block)
+        odd = counted(block, self._format.quote.encode()) % 2
+        return not odd and not has_lone_returns(block)
+
     def _count(self, block: bytes, rows: int) -> None:
         """Compare what was parsed with the line ends: a quote in the wrong place hides some."""
         quotes = counted(self._without_escapes(block), self._format.quote.encode())
-        # Where all quotes stand in their places, only a carriage return makes another record.
-        if self._looked_at and not quotes % 2 and b"\r" not in block:
-            return
         if quotes % 2 or len(self._starts(block)) != rows:
             raise CorruptDataError(
                 f"CSV: among the records from {self._rows + 1} on a quote stands in the wrong "
