@@ -35,6 +35,8 @@ LINES = 20
 """How many lines are looked at."""
 
 _PIECE = 1 << 17
+"""Bytes that are looked at together, so that they stay in the processor's cache."""
+
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -62,7 +64,6 @@ def counted(data: bytes, mark: bytes, begin: int = 0, end: int | None = None) ->
     if data.find(mark, begin, end) < 0:
         return 0
     octets = np.frombuffer(data, np.uint8)
-    # By pieces that stay in the processor's cache.
     return sum(
         int(np.count_nonzero(octets[at : min(at + _PIECE, end)] == ord(mark)))
         for at in range(begin, end, _PIECE)
@@ -235,6 +236,13 @@ class QuoteCheck:
 
     def look(self, chunk: bytes) -> None:
         """Look at the next bytes; the last one waits for its successor."""
+        if self._literal:
+            self._look(chunk)
+            return
+        for at in range(0, len(chunk), _PIECE):
+            self._look(chunk[at : at + _PIECE])
+
+    def _look(self, chunk: bytes) -> None:
         data = self._kept + chunk
         if not self._begun:
             self._begun = len(data) >= len(_UTF8_BOM)

@@ -206,11 +206,10 @@ class _Reader:
             at = 0
             while len(data) - at >= want:
                 # Always so much, whatever the chunks are: types are told from the first block.
-                block = data[at : at + want]
-                end = self._end(block)
-                if end:
-                    yield block[:end]
-                    at += end
+                end = self._end(data, at, at + want)
+                if end > at:
+                    yield data[at:end]
+                    at = end
                     want = _BLOCK
                     continue
                 if want > self._format.max_record_bytes:
@@ -229,14 +228,15 @@ class _Reader:
     def _greater(self) -> str:
         return format_option("max_record_bytes", str(4 * self._format.max_record_bytes))
 
-    def _end(self, data: bytes) -> int:
-        """Find where the last whole record ends; 0 where there is none."""
-        data = self._without_escapes(data)
+    def _end(self, data: bytes, begin: int, stop: int) -> int:
+        """Find where the last whole record of some bytes ends; their begin where there is none."""
+        if self._format.escape is not None:
+            data = data[:begin] + self._without_escapes(data[begin:stop])
         quote = self._format.quote.encode()
-        end = data.rfind(b"\n") + 1
-        odd = counted(data, quote, 0, end) % 2
-        while end and odd:
-            before = data.rfind(b"\n", 0, end - 1) + 1
+        end = max(data.rfind(b"\n", begin, stop) + 1, begin)
+        odd = counted(data, quote, begin, end) % 2
+        while end > begin and odd:
+            before = max(data.rfind(b"\n", begin, end - 1) + 1, begin)
             odd ^= data.count(quote, before, end) % 2
             end = before
         return end

@@ -83,6 +83,13 @@ def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
         long = pc.or_(long, pc.fill_null(pc.match_substring_regex(texts, r"[eE]-\d\d"), False))
     if not any_of(long):
         return long
+    if not powers:
+        # Neither a point nor a sign is a digit.
+        some = texts.filter(long)
+        marks = pc.add(pc.count_substring(some, "."), pc.count_substring(some, "-"))
+        digits = pc.subtract(pc.binary_length(some), marks)
+        if pc.max(digits).as_py() <= _DIGITS[bits]:
+            return _none(texts)
     unclear = long
     try:
         kind = pa.float32() if bits == 32 else pa.float64()
