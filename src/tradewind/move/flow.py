@@ -95,6 +95,23 @@ class Flow:
         self._read = True
         return self._batches(self.source.batches())
 
+    def loose_batches(self, format: Format) -> Batches | None:
+        """Read from the beginning again, each value by its own type; see `Source.loose_batches`.
+
+        Args:
+            format: The format that is written.
+
+        Returns:
+            The batches, counted anew. None where types are certain, or the format has them.
+        """
+        if not format.loose or self._transform is not None:
+            return None
+        loose = self.source.loose_batches(format)
+        if loose is None:
+            return None
+        self._rows = self._bytes = 0
+        return self._batches(loose)
+
     def _batches(self, source: Batches) -> Batches:
         self._read = True
         schema = source.schema

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.publish.beside import adds, check_alike, merged
+from tradewind.move.publish.loose_parts import write_loose
 from tradewind.move.publish.manifest import (
     MANIFEST,
     PART_NAME,
@@ -19,6 +20,7 @@ from tradewind.move.publish.manifest import (
 from tradewind.move.publish.writing import Writing
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.store import OWNER, ObjectInfo
+from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -66,10 +68,19 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
 
     writing = Writing(target, parts, prefix, owner)
     try:
-        with contextlib.closing(flow.batches()) as batches:
-            if adds(parts) and seen is not None:
-                check_alike(target, parts, seen[0], batches.schema, prefix)
-            written = writing.write(batches.schema, iter(batches))
+        try:
+            with contextlib.closing(flow.batches()) as batches:
+                if adds(parts) and seen is not None:
+                    check_alike(target, parts, seen[0], batches.schema, prefix)
+                written = writing.write(batches.schema, iter(batches))
+        except UnfitValueError:
+            # A late value is of another type than the first ones: the format may hold it.
+            if parts.by or (loose := flow.loose_batches(target.format)) is None:
+                raise
+            with contextlib.closing(loose):
+                writing.remove()
+                writing = Writing(target, parts, prefix, owner)
+                written = write_loose(writing, loose, target.format)
         if flow.rows != written.rows:
             raise RetryError(
                 f"{target.describe()}: {written.rows} rows were written of {flow.rows}. Try again."
