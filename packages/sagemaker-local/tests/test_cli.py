@@ -83,6 +83,7 @@ def test_without_credentials_it_does_not_start(
         ([], "--s3-endpoint"),
         (["--s3-endpoint=http://x", "--account=12"], "--account must have 12 digits"),
         (["--s3-endpoint=http://x", "--trainers=0"], "--trainers must be at least 1"),
+        (["--s3-endpoint=http://x", "--max-model-bytes=0"], "--max-model-bytes must be at least 1"),
     ],
 )
 def test_wrong_arguments(

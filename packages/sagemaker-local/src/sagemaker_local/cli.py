@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sagemaker_local.errors import SageMakerLocalError, SetupError
+from sagemaker_local.unpacked import DEFAULT, VARIABLE
 
 __all__ = ["main"]
 
@@ -125,16 +126,27 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=os.cpu_count() or 1,
         help="how many training jobs run at once; as many as there are cores by default",
     )
+    serve.add_argument(
+        "--max-model-bytes",
+        metavar="BYTES",
+        type=int,
+        default=environment(VARIABLE) or DEFAULT,
+        help=f"how large a model's archive may become unpacked; {VARIABLE}, or else %(default)s",
+    )
     options = parser.parse_args(arguments)
     if len(options.account) != 12 or not options.account.isdigit():
         serve.error(f"--account must have 12 digits, not {options.account!r}")
     if options.trainers < 1:
         serve.error("--trainers must be at least 1")
+    if options.max_model_bytes < 1:
+        serve.error("--max-model-bytes must be at least 1")
     return options
 
 
 def _serve(options: argparse.Namespace) -> int:
     _take_credentials(options.s3_endpoint, options.profile)
+    # Models are loaded by other processes, too.
+    os.environ[VARIABLE] = str(options.max_model_bytes)
     # Only now: `--help` should not wait for all that a server is made of.
     from sagemaker_local.server import serve
     from sagemaker_local.service import Settings

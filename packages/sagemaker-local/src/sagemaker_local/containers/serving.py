@@ -24,8 +24,10 @@ from sagemaker_local.containers.engine import (
     require_image,
 )
 from sagemaker_local.containers.labels import labels
+from sagemaker_local.errors import InputError
 from sagemaker_local.hosting.servers import LoadError, ModelTimeoutError
 from sagemaker_local.invocation import Answer, Invocation
+from sagemaker_local.unpacked import check
 
 if TYPE_CHECKING:
     from sagemaker_local.context import Context
@@ -135,6 +137,10 @@ class ContainerServer:
         )
         await self._engine.put(self._container, "/", layout(["/opt/ml", "/opt/ml/model"]))
         if artifact is not None:
+            try:  # before the engine unpacks it, which has no limit
+                await asyncio.to_thread(check, artifact)
+            except InputError as error:
+                raise LoadError(f"{self._role}: {error}.") from error
             await self._engine.put(self._container, "/opt/ml/model", file_chunks(artifact))
         await self._run()
 

@@ -25,12 +25,13 @@ import struct
 import tarfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from sagemaker_local.errors import InputError
+from sagemaker_local.unpacked import BoundedReader, most_bytes
 
 __all__ = ["MEMBER", "decode_centres", "encode_centres", "read_archive", "write_archive"]
 
@@ -64,20 +65,40 @@ def decode_centres(data: bytes) -> Centres:
     Raises:
         InputError: The bytes are not one two-dimensional float32 array of that format.
     """
-    if len(data) < _HEADER.size:
-        raise InputError(f"{MEMBER} is cut off: {len(data)} bytes are no MXNet NDArray file.")
-    magic, _, arrays, array_magic, storage, dims, k, d, _, _, kind = _HEADER.unpack_from(data)
+    return _read_centres(io.BytesIO(data), len(data))
+
+
+def _read_centres(file: IO[bytes], size: int) -> Centres:
+    """Read the centres out of a file of so many bytes: into their own array, and nothing else.
+
+    Memory is taken when the header has said how much and the file is as long as that.
+    """
+    head = file.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        raise InputError(f"{MEMBER} is cut off: {len(head)} bytes are no MXNet NDArray file.")
+    magic, _, arrays, array_magic, storage, dims, k, d, _, _, kind = _HEADER.unpack(head)
     if (magic, arrays, array_magic) != (_LIST_MAGIC, 1, _ARRAY_MAGIC):
         raise InputError(f"{MEMBER} is not an MXNet NDArray file that holds one array.")
     if (storage, dims, kind) != (0, 2, 0) or k < 1 or d < 1:
         raise InputError(f"{MEMBER} does not hold a dense two-dimensional float32 array.")
     end = _HEADER.size + 4 * k * d
-    if len(data) < end:
+    if size < end:
         raise InputError(f"{MEMBER} is cut off: {k} x {d} centres need {end} bytes.")
-    centres = np.frombuffer(data, "<f4", count=k * d, offset=_HEADER.size).reshape(k, d)
-    if not np.isfinite(centres).all():
-        raise InputError(f"{MEMBER} holds centres that are not finite numbers.")
+    centres = np.empty((k, d), "<f4")
+    numbers = centres.reshape(-1)
+    for begin in range(0, numbers.size, _PIECE):
+        part = numbers[begin : begin + _PIECE]
+        piece = file.read(part.nbytes)
+        if len(piece) < part.nbytes:
+            raise InputError(f"{MEMBER} is cut off: {k} x {d} centres need {end} bytes.")
+        part[:] = np.frombuffer(piece, "<f4")
+        if not np.isfinite(part).all():
+            raise InputError(f"{MEMBER} holds centres that are not finite numbers.")
     return centres
+
+
+_PIECE = 1 << 18
+"""Numbers that are read at once."""
 
 
 def write_archive(centres: Centres, target: BinaryIO) -> None:
@@ -99,24 +120,31 @@ def write_archive(centres: Centres, target: BinaryIO) -> None:
         archive.addfile(member, io.BytesIO(data))
 
 
-def read_archive(source: Path | BinaryIO) -> Centres:
+def read_archive(source: Path | BinaryIO, *, limit: int | None = None) -> Centres:
     """Return the centres of a ``model.tar.gz``, shape (k, d).
+
+    Memory: the centres, and some megabytes: other members are passed over, and one that is longer
+    than its own header says is not kept.
 
     Args:
         source: Path of the archive, or the open file.
+        limit: The most bytes that the archive may have unpacked; what the service was started
+            with (`unpacked.most_bytes`) when None.
 
     Raises:
-        InputError: It is not such an archive.
+        InputError: It is not such an archive, or larger unpacked than `limit`.
     """
     name = str(source) if isinstance(source, Path) else "the model archive"
+    limit = most_bytes() if limit is None else limit
     found = None
     try:
-        with gzip.open(source) as unzipped:
-            with tarfile.open(fileobj=unzipped, mode="r|") as archive:
-                for member in archive:
-                    if member.isfile() and member.name.removeprefix("./") == MEMBER:
-                        opened = archive.extractfile(member)
-                        found = opened.read() if opened is not None else None
+        with gzip.open(source) as zipped:
+            unzipped = BoundedReader(zipped, limit, name)
+            for archive, member in unzipped.members():
+                if member.isfile() and member.name.removeprefix("./") == MEMBER:
+                    opened = archive.extractfile(member)
+                    if opened is not None:
+                        found = _read_centres(opened, member.size)
             while unzipped.read(1024 * 1024):  # to its end, where gzip has its checksum
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
@@ -125,7 +153,7 @@ def read_archive(source: Path | BinaryIO) -> Centres:
             "ModelDataUrl at the artefact of a kmeans training job."
         ) from error
     if found is not None:
-        return decode_centres(found)
+        return found
     raise InputError(
         f"{name} holds no {MEMBER}: it is not the artefact of a kmeans training job. Check "
         "ModelDataUrl and the image of the model."
