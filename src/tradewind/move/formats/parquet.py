@@ -5,7 +5,11 @@ notes are kept in the Arrow schema that the file carries.
 
 Memory: writing holds one row group as Arrow batches and once more encoded; reading one batch, its
 row group's pages, and what Parquet's reader buffers. Ten columns of numbers and twenty of text in
-row groups of 100,000 rows are some 60 MB.
+row groups of 100,000 rows are some 60 MB. Parquet keeps 2 KB of each column of each row group until
+the file is closed: columns x row groups x 2 KB. A table of 256 columns or more is gathered without
+its nulls (`parquet_sparse`), so that its row groups are long; they become longer still, and take
+more memory, where a file has 65,536 columns of row groups: 32 MB for each so many. So memory grows
+with the square root of the rows at most.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from tradewind.move.batches import Batches
 from tradewind.move.format import Format
 from tradewind.move.formats import text
 from tradewind.move.formats.parquet_read import EMPTY
+from tradewind.move.formats.parquet_sparse import STEP, WIDE, sparse_groups
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
@@ -126,6 +131,20 @@ class ParquetFormat(Format):
 
     def _groups(self, batches: Batches) -> Iterator[pa.Table]:
         """Gather rows into row groups; where they end depends on the rows alone."""
+        columns = len(batches.schema)
+        chunks = 0
+
+        def limit() -> tuple[int, int]:
+            nonlocal chunks
+            factor = max(1, chunks // _CHUNKS)
+            chunks += columns
+            return factor * self.row_group_rows, factor * self.row_group_bytes
+
+        if columns >= WIDE:
+            yield from sparse_groups(
+                batches, batches.schema, rows=self.row_group_rows, limit=limit, size=_size
+            )
+            return
         waiting: list[pa.RecordBatch] = []
         rows = 0
         size = 0
@@ -202,7 +221,9 @@ class ParquetFormat(Format):
         return read(file, schema, on_close)
 
 
-_STEP = 1024
+_STEP = STEP
+_CHUNKS = 1 << 16
+"""Columns of row groups that may be in one file before row groups become longer."""
 
 
 def _size(array: pa.Array) -> int:
