@@ -93,6 +93,8 @@ class Sql(Description):
         split: How to read with several connections at once, see the source's class.
         connections: How many connections; PostgreSQL takes ``auto``, see its source's class.
         hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
+        max_row_bytes: Bytes of the longest row of PostgreSQL, MySQL or SQLite that is read; 64 MiB
+            when None.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -113,6 +115,7 @@ class Sql(Description):
     hook_params: Mapping[str, Any] | None = None
     schema: pa.Schema | Mapping[str, str] | str | None = None
     sample: int | None = None
+    max_row_bytes: int | None = None
 
     def check(self) -> None:
         """Refuse what is wrong whatever the data are; see `Description.check`."""
@@ -133,7 +136,7 @@ class Sql(Description):
 
         options: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("schema", "sample")
+            for name in ("schema", "sample", "max_row_bytes")
             if getattr(self, name) is not None
         }
         if self.statement_timeout is not None:

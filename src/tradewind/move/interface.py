@@ -8,7 +8,14 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, Literal
 
-__all__ = ["Interface", "format_option", "further_option", "interface", "option"]
+__all__ = [
+    "Interface",
+    "format_option",
+    "further_option",
+    "interface",
+    "interface_in_use",
+    "option",
+]
 
 Interface = Literal["cli", "airflow", "python"]
 
@@ -28,6 +35,11 @@ def interface(name: Interface) -> Iterator[None]:
         yield
     finally:
         _current = before
+
+
+def interface_in_use() -> Interface:
+    """Tell where moves are asked for."""
+    return _current
 
 
 def option(name: str, value: Any) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.errors import TradewindError
+from tradewind.move.row_limit import too_long
 from tradewind.systems.mysql.connection import Session, client_library
 from tradewind.systems.mysql.errors import translated
 
@@ -171,20 +172,23 @@ class PreparedRows:
 
     # --------------------------------------------------------------------------------------- rows
 
-    def blocks(self, size: int, most: int) -> Iterator[Block]:
+    def blocks(self, size: int, most: int, *, longest: int) -> Iterator[Block]:
         """Read all rows.
 
         Args:
             size: A block ends with the row that makes it so many bytes,
             most: or with so many rows: so by the rows alone, whenever they arrive.
+            longest: Bytes of the longest row that may come.
 
         Yields:
             Blocks, the buffer of which the next one takes.
 
         Raises:
+            InputError: A row is longer, as its packet says before it comes.
             TradewindError: The server says, or the connection is lost.
         """
         more = True
+        rows = 0
         while more:
             starts: list[int] = []
             at = self._begin
@@ -198,6 +202,8 @@ class PreparedRows:
                     break
                 if at - self._begin >= size or len(starts) == most:
                     break
+                if self._end - at >= 4 and self._announced(at) > longest:
+                    raise self._too_long(self._announced(at), longest, rows + len(starts) + 1)
                 if moved := self._read():
                     at -= moved
                     starts = [start - moved for start in starts]
@@ -205,6 +211,11 @@ class PreparedRows:
             if starts:
                 begins = np.array(starts, np.int64)
                 ends = np.append(begins[1:] - 4, last)
+                sizes = ends - begins
+                if sizes.max() > longest:
+                    long = int(np.argmax(sizes > longest))
+                    raise self._too_long(int(sizes[long]), longest, rows + long + 1)
+                rows += len(starts)
                 yield np.frombuffer(self._buffer, np.uint8)[: self._end + PADDING], begins, ends
 
     def _walk(self, starts: list[int], at: int, full: int, most: int) -> int:
@@ -255,6 +266,20 @@ class PreparedRows:
             self._buffer[header : self._end - 4] = self._buffer[header + 4 : self._end]
             self._end -= 4
         return place + 4 + length - 4 * len(headers)
+
+    def _announced(self, at: int) -> int:
+        """Tell how long a row is that has not come whole; as far as that is known of it."""
+        total = 0
+        length = _LONGEST
+        while length == _LONGEST and self._end - at >= 4:
+            length = int(_header(self._buffer, at)[0] & _LONGEST)
+            total += length
+            at += 4 + length
+        return total
+
+    def _too_long(self, size: int, longest: int, row: int) -> TradewindError:
+        may = [each.name for each in self.columns if each.length >= longest // len(self.columns)]
+        return too_long(self._session.system, size, longest, among=may, row=row)
 
     def _ended(self, start: int, at: int) -> None:
         packet = bytes(self._buffer[start:at])

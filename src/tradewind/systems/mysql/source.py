@@ -13,6 +13,7 @@ import pyarrow as pa
 from tradewind.errors import InputError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit, too_long
 from tradewind.move.source import Encoded, Source
 from tradewind.move.tables.names import split_name, unquoted
 from tradewind.systems.mysql.binary import BinaryRows
@@ -66,6 +67,9 @@ class MySQLSource(Source):
             it as a duration in ISO 8601, which may be negative and longer than a day.
         json: Names of columns that hold JSON. MariaDB keeps them as text and does not say.
         block: Bytes in one batch; a longer row is a batch of its own.
+        max_row_bytes: Longest row that is read, in bytes as the server sends it. A longer one is
+            refused when the server has said its length, before it is read; over TLS or with
+            compression, when the client library has read it.
 
     Raises:
         InputError: An argument is wrong.
@@ -86,6 +90,7 @@ class MySQLSource(Source):
         times: str = "time",
         json: Sequence[str] = (),
         block: int = _BATCH,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         if split is not None or connections != 1:
             raise InputError(
@@ -110,6 +115,7 @@ class MySQLSource(Source):
             "json": frozenset(json),
         }
         self.block = block
+        self.max_row_bytes = check_limit("MySQL", max_row_bytes)
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
@@ -118,7 +124,7 @@ class MySQLSource(Source):
         Args:
             uri: See `MySQLConnection.from_uri`.
             options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
-                ``zero_dates``, ``times``, ``json`` (names with commas).
+                ``zero_dates``, ``times``, ``json`` (names with commas), ``max_row_bytes``.
 
         Raises:
             InputError: Something of it is wrong.
@@ -141,6 +147,8 @@ class MySQLSource(Source):
                 keywords["statement_timeout"] = float(given.pop("statement_timeout"))
             if "connections" in given:
                 keywords["connections"] = int(given.pop("connections"))
+            if "max_row_bytes" in given:
+                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
         except ValueError as error:
             raise InputError(f"MySQL: an option cannot be read: {error}.") from error
         if "json" in given:
@@ -148,7 +156,7 @@ class MySQLSource(Source):
         if given:
             raise InputError(
                 f"MySQL: there is no option {', '.join(sorted(given))}. Choose from: query, "
-                "table, parameters, statement_timeout, zero_dates, times, json."
+                "table, parameters, statement_timeout, zero_dates, times, json, max_row_bytes."
             )
         return cls(MySQLConnection.from_uri(uri), query or "", **keywords)
 
@@ -323,7 +331,8 @@ class _Reading:
     ) -> Iterator[list[pa.Array]]:
         """Read rows of the binary protocol."""
         parser = BinaryRows(columns)
-        for block in prepared.blocks(self._source.block, _ROWS):
+        limit = self._source.max_row_bytes
+        for block in prepared.blocks(self._source.block, _ROWS, longest=limit):
             yield parser.arrays(block)
         if prepared.has_more:
             raise self._several()
@@ -356,6 +365,8 @@ class _Reading:
             size += min(room, 400) * len(fetched)
             if long:
                 measured = sum([len(row[at] or b"") for row in fetched for at in long])
+                if measured > self._source.max_row_bytes:
+                    self._refuse_long(fetched, long)
                 size += measured
                 mean = measured // len(fetched)
                 most_long = 16 if mean > 1 << 14 else 128
@@ -377,6 +388,16 @@ class _Reading:
         if self._session.finish():
             raise self._several()
         self._finished = True
+
+    def _refuse_long(self, rows: Sequence[tuple[bytes | None, ...]], long: list[int]) -> None:
+        limit = self._source.max_row_bytes
+        for row in rows:
+            sizes = {self.columns[at].field.name: len(row[at] or b"") for at in long}
+            if sum(sizes.values()) > limit:
+                name = max(sizes, key=lambda each: sizes[each])
+                if sizes[name] > limit:
+                    raise too_long(self._session.system, sizes[name], limit, column=name)
+                raise too_long(self._session.system, sum(sizes.values()), limit, among=[*sizes])
 
     def _abort(self) -> None:
         """End what runs, on the server too."""

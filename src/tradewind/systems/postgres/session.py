@@ -16,7 +16,7 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -206,18 +206,26 @@ class Session:
             )
         return found
 
-    def copy_out(self, sql: str, *, piece: int, ahead: int = _AHEAD) -> CopyOut:
+    def copy_out(
+        self,
+        sql: str,
+        *,
+        piece: int,
+        ahead: int = _AHEAD,
+        check: Callable[[bytes], None] | None = None,
+    ) -> CopyOut:
         """Begin ``COPY ... TO STDOUT``; after the one that was begun before.
 
         Args:
             sql: The statement.
             piece: Bytes that a piece should have.
             ahead: How many pieces may wait to be read.
+            check: Looks at whole rows as they come; what it raises ends the reading.
 
         Returns:
             The pieces. Close them before anything else is asked of this session.
         """
-        return CopyOut(self, sql, piece, ahead)
+        return CopyOut(self, sql, piece, ahead, check)
 
     def copy_in(self, table: str, columns: tuple[str, ...], options: dict[str, Any]) -> CopyIn:
         """Begin ``COPY ... FROM STDIN``.
@@ -307,8 +315,16 @@ class CopyOut:
     put together here: a piece is a list of bytes as they came.
     """
 
-    def __init__(self, session: Session, sql: str, piece: int, ahead: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        sql: str,
+        piece: int,
+        ahead: int,
+        check: Callable[[bytes], None] | None,
+    ) -> None:
         self._session = session
+        self._check = check
         self._sql = sql
         self._piece = piece
         self._ready: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
@@ -329,6 +345,8 @@ class CopyOut:
 
         async def take(data: bytes) -> None:
             nonlocal size
+            if self._check is not None:
+                self._check(data)
             pieces.append(data)
             size += len(data)
             if size >= self._piece:
@@ -345,6 +363,11 @@ class CopyOut:
             if pieces:
                 await hand_on()
             self.rows = int(tag.rpartition(" ")[2])
+        except InputError:
+            # What `check` has refused. Where that came with the last piece, asyncpg cancels what
+            # has ended already, and would wait until its timeout to hear so.
+            self._session._link.terminate()
+            raise
         finally:
             self._ready.put(None)
 

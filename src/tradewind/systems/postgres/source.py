@@ -18,9 +18,11 @@ from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.native import core, decoders
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.postgres import binary
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.long_rows import LongRows
 from tradewind.systems.postgres.names import identifiers
 from tradewind.systems.postgres.session import Column, CopyOut, Session
 from tradewind.systems.postgres.split import (
@@ -60,7 +62,7 @@ class PostgresSource(Source):
 
     Memory: 8 pieces of 1 MB; for batches beside them two blocks of `block` bytes and eight in
     Arrow's form; with a split 9 MB (for batches 4) for each of 2 x `connections` ranges. The
-    longest row comes on top. Whatever the number of rows.
+    longest row comes on top, some copies of it: see `max_row_bytes`. Whatever the number of rows.
 
     Args:
         connection: The server and database.
@@ -79,6 +81,9 @@ class PostgresSource(Source):
         settings: Further settings of the session, like
             ``{"max_parallel_workers_per_gather": "4"}``.
         block: Bytes of text in one batch; a longer row is a batch of its own.
+        max_row_bytes: Longest row that is read, in bytes as the server sends it (where that is
+            text, bytes are two digits each). A longer one is refused when the client library has
+            received it, and goes no further.
 
     Raises:
         InputError: An argument is wrong.
@@ -97,6 +102,7 @@ class PostgresSource(Source):
         connections: int | Literal["auto"] = 1,
         settings: Mapping[str, str] | None = None,
         block: int = _PIECE,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         automatic = connections == "auto"
         if not automatic and (not isinstance(connections, int) or connections < 1):
@@ -117,6 +123,7 @@ class PostgresSource(Source):
         self.split = split
         self.connections = connections
         self._block = block
+        self.max_row_bytes = check_limit("PostgreSQL", max_row_bytes)
         self._names: tuple[str, ...] = ()  # what the table may be called, where one was named
         self._settings = dict(settings or {})
         if statement_timeout is not None:
@@ -129,7 +136,7 @@ class PostgresSource(Source):
         Args:
             uri: See `PostgresConnection.from_uri`.
             options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
-                ``split``, ``connections``.
+                ``split``, ``connections``, ``max_row_bytes``.
 
         Raises:
             InputError: Something of it is wrong.
@@ -144,6 +151,8 @@ class PostgresSource(Source):
             query = f"SELECT * FROM {names[0]}"
         keywords: dict[str, Any] = {}
         try:
+            if "max_row_bytes" in given:
+                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
             if "parameters" in given:
                 keywords["parameters"] = json.loads(given.pop("parameters"))
             if "statement_timeout" in given:
@@ -158,7 +167,7 @@ class PostgresSource(Source):
         if given:
             raise InputError(
                 f"PostgreSQL: there is no option {', '.join(sorted(given))}. Choose from: "
-                "query, table, parameters, statement_timeout, split, connections."
+                "query, table, parameters, statement_timeout, split, connections, max_row_bytes."
             )
         made = cls(connection, query or "", **keywords)
         made._names = names
@@ -196,6 +205,7 @@ class PostgresSource(Source):
                     [column.select for column in columns], dict(OPTIONS)
                 )
                 decoder = None
+            reading.look_at("text" if decoder is None else "binary")
             self.core = "python" if decoder is None else core()
         except BaseException:
             reading.close()
@@ -253,6 +263,7 @@ class PostgresSource(Source):
                 reading.close()
                 return None
             statements = reading.statements(selects, options)
+            reading.look_at("csv", format.quote)
         except BaseException:
             reading.close()
             raise
@@ -272,6 +283,7 @@ class _Reading:
         self._copies: deque[CopyOut] = deque()
         self.rows = 0
         self._complete = False
+        self._long_rows: LongRows | None = None
         try:
             self.session = self._open()
             self._query = statement(bind(self._asked(), source.parameters))
@@ -343,6 +355,12 @@ class _Reading:
             for number, query in enumerate(queries)
         ]
 
+    def look_at(self, kind: Literal["binary", "text", "csv"], quote: str = '"') -> None:
+        """Refuse rows that are too long, of this format of COPY."""
+        names = [column.name for column in self.columns]
+        limit = self._source.max_row_bytes
+        self._long_rows = LongRows(self.session.system, limit, kind, names, quote)
+
     def pieces(self, statements: list[str], range_ahead: int) -> Iterator[list[bytes]]:
         """Run the statements, several at once; give their bytes in order, as they came."""
         ahead = _AHEAD if len(statements) == 1 else range_ahead
@@ -354,7 +372,9 @@ class _Reading:
             while todo and len(self._copies) < 2 * wanted:
                 number, sql = todo.popleft()
                 session = self._sessions[number % wanted]
-                self._copies.append(session.copy_out(sql, piece=_PIECE, ahead=ahead))
+                check = None if self._long_rows is None else self._long_rows.check
+                copy = session.copy_out(sql, piece=_PIECE, ahead=ahead, check=check)
+                self._copies.append(copy)
             copy = self._copies[0]
             yield from copy
             self.rows += copy.rows or 0

@@ -28,10 +28,12 @@ from tradewind.move.batches import Batches
 from tradewind.move.format import Format
 from tradewind.move.interface import option
 from tradewind.move.objects.schemas import declared, declared_fields, named
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Source
 from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.move.values import column, guessed, loose_column
+from tradewind.systems.sqlite.long_rows import limit_rows, refused, some_rows
 
 __all__ = ["SQLiteSource", "sqlite_error", "sqlite_path"]
 
@@ -66,7 +68,9 @@ class SQLiteSource(Source):
     8601. A value that does not fit is an `UnfitValueError`.
 
     Memory: one batch of `block` bytes as Python's values (about three times that) and in Arrow's
-    form, and SQLite's cache of 2 MB; whatever the number of rows.
+    form, and SQLite's cache of 2 MB; whatever the number of rows. Rows are fetched as many at a
+    time as make a batch, the first time `sample` of them, or fewer, of `max_row_bytes` together.
+    The longest row comes on top, some copies of it.
 
     Args:
         path: The file.
@@ -78,6 +82,8 @@ class SQLiteSource(Source):
         lock_timeout: Seconds to wait for somebody who writes.
         block: Bytes in one batch, about.
         sample: Rows that tell the types of columns that declare none.
+        max_row_bytes: Longest value or row that is read, in bytes as SQLite keeps it. SQLite itself
+            refuses a longer one, before it takes memory for it.
 
     Raises:
         InputError: An argument is wrong.
@@ -96,6 +102,7 @@ class SQLiteSource(Source):
         lock_timeout: float = 60.0,
         block: int = _BLOCK,
         sample: int = _FIRST,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         if statement_timeout is not None and statement_timeout <= 0:
             raise InputError("SQLite: statement_timeout is a number of seconds above 0.")
@@ -114,6 +121,7 @@ class SQLiteSource(Source):
         self.lock_timeout = lock_timeout
         self.block = block
         self.sample = sample
+        self.max_row_bytes = check_limit("SQLite", max_row_bytes)
         self._fields = declared_fields(self.types)
         self._fields.update({one.name: one for one in self.schema or ()})
 
@@ -125,7 +133,7 @@ class SQLiteSource(Source):
             uri: As SQLAlchemy writes it.
             options: ``query`` (or ``table``), ``parameters`` as JSON, ``statement_timeout``,
                 ``schema`` (types of some columns as JSON, or the file that holds it), ``sample``
-                (rows).
+                (rows), ``max_row_bytes``.
 
         Raises:
             InputError: Something of it is wrong.
@@ -148,13 +156,15 @@ class SQLiteSource(Source):
                 keywords["statement_timeout"] = float(given.pop("statement_timeout"))
             if "sample" in given:
                 keywords["sample"] = int(given.pop("sample"))
+            if "max_row_bytes" in given:
+                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
         except ValueError as error:
             raise InputError(f"SQLite: an option cannot be read: {error}.") from error
         keywords["schema"] = declared(given.pop("schema", ""))
         if given:
             raise InputError(
                 f"SQLite: there is no option {', '.join(sorted(given))}. Choose from: query, "
-                "table, parameters, statement_timeout, schema, sample."
+                "table, parameters, statement_timeout, schema, sample, max_row_bytes."
             )
         return cls(sqlite_path(uri), query or "", **keywords)
 
@@ -184,7 +194,7 @@ class SQLiteSource(Source):
                 cursor = connection.execute(self.query, self.parameters or ())
                 if cursor.description is None:
                     raise InputError(f"{self._system}: the query gives no columns. Select some.")
-                rows = cursor.fetchmany(self.sample)
+                rows = some_rows(cursor, self.sample, max(self.block, self.max_row_bytes))
         except BaseException:
             _end(connection)
             raise
@@ -212,7 +222,8 @@ class SQLiteSource(Source):
                     rows = []
                     yield batch
                     with self._translating():
-                        rows = cursor.fetchmany(max(1, min(_MOST, self.block // mean)))
+                        most = max(1, min(_MOST, self.block // mean))
+                        rows = some_rows(cursor, most, 2 * self.block)
             finally:
                 _end(connection)
 
@@ -236,10 +247,10 @@ class SQLiteSource(Source):
     def _system(self) -> str:
         return f"SQLite file {self.path}"
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, limited: bool = True) -> sqlite3.Connection:
         if not self.path.is_file():
             raise SetupError(f"{self._system}: there is no such file. Check the path.")
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"file:{quote(str(self.path.absolute()))}?mode=ro",
             uri=True,
             timeout=self.lock_timeout,
@@ -247,6 +258,9 @@ class SQLiteSource(Source):
             # Whoever closes the batches may do it in another thread.
             check_same_thread=False,
         )
+        if limited:
+            limit_rows(connection, self.max_row_bytes)
+        return connection
 
     def _declared(self, connection: sqlite3.Connection) -> list[str]:
         """Ask what types the query's columns declare, by way of a view that nobody else sees."""
@@ -294,6 +308,11 @@ class SQLiteSource(Source):
         try:
             yield
         except (sqlite3.Error, sqlite3.Warning) as error:
+            if getattr(error, "sqlite_errorname", None) == "SQLITE_TOOBIG":
+                connection = self._connect(limited=False)
+                raise refused(
+                    connection, self.query, self.parameters, self.max_row_bytes, self._system
+                ) from error
             raise sqlite_error(error, self._system) from error
 
 
