@@ -107,3 +107,17 @@ def test_nulls_take_no_memory_of_their_own() -> None:
     assert table.num_rows == rows
     # As Arrow has them: 65 MB.
     assert pa.total_allocated_bytes() - before < 2 << 20
+
+
+def test_wide_and_long_rows_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradewind.move.formats.parquet_read._CELLS", 30_000)
+    monkeypatch.setattr("tradewind.move.formats.parquet_read._BYTES", 1 << 20)
+    wide_file = pa.table({f"c{at}": pa.nulls(500, pa.int8()) for at in range(300)})
+    # Of different lengths, as equal ones would be written once.
+    long_file = pa.table({"a": [chr(97 + at % 26) * (60_000 + at) for at in range(90)]})
+    for table, most in [(wide_file, 100), (long_file, 17)]:
+        file = io.BytesIO(written(table, 1000, ParquetFormat(row_group_rows=400)))
+        with ParquetFormat().decode_file(file) as batches:
+            found = list(batches)
+        assert max(batch.num_rows for batch in found) == most
+        assert pa.Table.from_batches(found).equals(table)

@@ -3,13 +3,14 @@
 Source: https://parquet.apache.org/docs/file-format/. The types of `tradewind.move.types` and their
 notes are kept in the Arrow schema that the file carries.
 
-Memory: writing holds one row group as Arrow batches and once more encoded; reading one batch, its
-row group's pages, and what Parquet's reader buffers. Ten columns of numbers and twenty of text in
-row groups of 100,000 rows are some 60 MB. Parquet keeps 2 KB of each column of each row group until
-the file is closed: columns x row groups x 2 KB. A table of 256 columns or more is gathered without
-its nulls (`parquet_sparse`), so that its row groups are long; they become longer still, and take
-more memory, where a file has 65,536 columns of row groups: 32 MB for each so many. So memory grows
-with the square root of the rows at most.
+Memory: writing holds one row group as Arrow batches and once more encoded; reading one batch (of
+16,384 rows; fewer where these are 64 MB, or two million cells), its row group's pages, and what
+Parquet's reader buffers. Ten columns of numbers and twenty of text in row groups of 100,000 rows
+are some 60 MB. Parquet keeps 2 KB of each column of each row group until the file is closed:
+columns x row groups x 2 KB. A table of 256 columns or more is gathered without its nulls
+(`parquet_sparse`), so that its row groups are long; they become longer still, and take more
+memory, where a file has 65,536 columns of row groups: 32 MB for each so many. So memory of such a
+table grows with the square root of the rows at most.
 """
 
 from __future__ import annotations

@@ -19,6 +19,10 @@ EMPTY = b"tradewind.empty"
 """Key in a file's schema metadata: its column stands for none, and it has no rows."""
 
 _ROWS = 16_384
+_CELLS = 2 << 20
+"""The most cells of a batch: a null takes as much room as a number."""
+_BYTES = 64 << 20
+"""Bytes of a batch, about, where rows of a row group are as long as its mean."""
 _NANOSECONDS_REACH = (1 << 63) // 1000 - 1
 
 
@@ -62,11 +66,12 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
     )
 
     def generate() -> Iterator[pa.RecordBatch]:
-        pieces = reader.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
+        rows = _rows(reader.metadata, len(schema))
+        pieces = reader.iter_batches(batch_size=rows, columns=columns, use_threads=False)
         fine: Iterator[pa.RecordBatch] = iter(())
         if old:
             fine = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20).iter_batches(
-                batch_size=_ROWS, columns=old, use_threads=False
+                batch_size=rows, columns=old, use_threads=False
             )
         while True:
             try:
@@ -84,6 +89,21 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
         on_close()
 
     return Batches(schema, generate(), on_close=close)
+
+
+def _rows(metadata: pq.FileMetaData, columns: int) -> int:
+    """Tell how many rows a batch may have: by the file alone, so that it is the same each time.
+
+    Args:
+        metadata: The file's; its row groups say how long their rows are.
+        columns: How many are read.
+    """
+    rows = min(_ROWS, _CELLS // max(1, columns))
+    for at in range(metadata.num_row_groups):
+        group = metadata.row_group(at)
+        if group.num_rows > 0:
+            rows = min(rows, _BYTES * group.num_rows // max(1, group.total_byte_size))
+    return max(1, rows)
 
 
 def _exact_int96(batch: pa.RecordBatch, fine: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
