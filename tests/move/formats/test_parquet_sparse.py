@@ -67,7 +67,9 @@ def groups(data: bytes) -> list[int]:
     return [meta.row_group(at).num_rows for at in range(meta.num_row_groups)]
 
 
-def test_all_values_arrive_and_row_groups_do_not_depend_on_the_batches() -> None:
+def test_all_values_arrive_and_row_groups_do_not_depend_on_the_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     table = wide(2500)
     found = set()
     for size in (2500, 333):
@@ -76,6 +78,10 @@ def test_all_values_arrive_and_row_groups_do_not_depend_on_the_batches() -> None
         found.add(tuple(groups(data)))
     assert len(found) == 1
     assert all(rows % 1024 == 0 for rows in found.pop()[:-1])
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet_sparse, "_LARGE", 0)
+        data = written(table, 700, ParquetFormat())
+        assert pq.read_table(io.BytesIO(data)).equals(table)
     assert groups(written(table, 700, ParquetFormat(row_group_rows=2000))) == [2000, 500]
     assert groups(written(table.slice(0, 0), 9, ParquetFormat())) in ([], [0])
 

@@ -66,7 +66,10 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
     )
 
     def generate() -> Iterator[pa.RecordBatch]:
-        rows = _rows(reader.metadata, len(schema))
+        try:
+            rows = _rows(reader.metadata, len(schema))
+        except (pa.ArrowException, OSError) as error:
+            raise _corrupt(error) from None
         pieces = reader.iter_batches(batch_size=rows, columns=columns, use_threads=False)
         fine: Iterator[pa.RecordBatch] = iter(())
         if old:

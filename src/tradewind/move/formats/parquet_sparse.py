@@ -24,6 +24,9 @@ STEP = 1024
 _PIECE = 512
 """Bytes of memory that a piece takes beside its values, about: with the nulls before it."""
 
+_LARGE = 1 << 30
+"""Bytes of a column in `STEP` rows above which they are left as they are."""
+
 
 def sparse_groups(
     batches: Iterable[pa.RecordBatch],
@@ -95,6 +98,12 @@ class _Group:
             parts = [batch.column(at) for batch in batches]
             if field.type in self._nulls and all(part.null_count == len(part) for part in parts):
                 self._missing[at] += sum(map(len, parts))
+                continue
+            if sum(part.nbytes for part in parts) > _LARGE:
+                # An array of text cannot be longer than 2 GB.
+                self._end_nulls(at)
+                self._pieces[at] += parts
+                self.size += sum(map(self._size, parts))
                 continue
             # A copy, also of one part: a slice would keep all of what it was taken from.
             array = pa.concat_arrays([*parts, parts[0].slice(0, 0)])
