@@ -254,6 +254,10 @@ def test_the_first_page_alone_when_asked() -> None:
         (b'[{"id":"\\ud800","n":12345678901234567890.5}]', "surrogate.*column 9"),
         (b"[{'id':1}]", "column 3"),
         (b'[{"id":01}]', "column"),
+        (b'[{"id":1,"id":2}]', "member 'id' twice"),
+        (b'[{"id":1,"in":{"a" : 1, "a": 1}}]', "member 'a' twice"),
+        (b'[{"id":1,"a:":1,"a\\u003a":2}]', "member 'a:' twice"),
+        (b'[{"id":1,"id":0.12345678901234567890}]', "member 'id' twice"),
     ],
 )
 def test_broken_json_is_told_by_character_and_place_at_once(raw: bytes, says: str) -> None:

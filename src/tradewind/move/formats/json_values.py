@@ -17,7 +17,17 @@ from tradewind.move.formats import text
 from tradewind.move.formats.parse import parse, unfit
 from tradewind.move.types import logical_type
 
-__all__ = ["Digits", "Raw", "column", "dump", "loads", "members", "parse_texts", "texts"]
+__all__ = [
+    "Digits",
+    "Raw",
+    "column",
+    "dump",
+    "loads",
+    "members",
+    "object_of",
+    "parse_texts",
+    "texts",
+]
 
 _SPACE = " \t\n\r"
 
@@ -43,7 +53,12 @@ def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members.
+
+    Raises:
+        ValueError: One stands there twice.
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
@@ -56,7 +71,7 @@ def _twice(name: str) -> ValueError:
 
 
 _DECODER = json.JSONDecoder(
-    parse_float=Digits, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_object
+    parse_float=Digits, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=object_of
 )
 _scan = _DECODER.scan_once  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from tradewind.errors import InputError
 from tradewind.move.document_columns import Kind, Values
 from tradewind.move.documents import Block, load_orjson
+from tradewind.move.formats.json_values import object_of
 from tradewind.move.interface import further_option, option
 from tradewind.systems.http.calls import Answer, TryAgainError
 from tradewind.systems.http.paging import list_of_objects
@@ -19,8 +21,9 @@ __all__ = ["JsonValues", "kind", "parsed", "record_blocks", "records_advice", "s
 
 _BLOCK = 1 << 20
 
-# What orjson would change on its way through a double: more than 15 digits, large exponents.
-_RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}")
+# What orjson would change on its way through a double: more than 15 digits, large exponents. And an
+# escaped colon, by which members could not be counted.
+_RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}|\\u003[aA]")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _RECORDS = re.compile(rb"[^\n]*\}\s*\n\s*\{")
 _UTF8 = {None, "utf-8", "utf8", "us-ascii", "ascii"}
@@ -50,14 +53,23 @@ class JsonValues(Values):
         """Read JSON in UTF-8, numbers to the last digit.
 
         Raises:
-            json.JSONDecodeError: It is none.
+            ValueError: It is none, or an object has a member twice.
         """
         if not self._decimals and _RISKY.search(text) is None:
-            return self._orjson.loads(text)
+            value = self._orjson.loads(text)
+            # orjson keeps the last of equal members; each that is lost takes a colon with it.
+            with contextlib.suppress(TypeError):  # deeper than orjson writes
+                if text.count(b":") == self._orjson.dumps(value).count(b":"):
+                    return value
         number: Callable[[str], Any] = _Number if self._decimals else _exact
         if _SURROGATE.search(text):
             self._orjson.loads(text)  # refuses lone ones, which the standard library lets pass
-        return json.loads(text, parse_float=number, parse_constant=_refuse)
+        try:
+            return json.loads(
+                text, parse_float=number, parse_constant=_refuse, object_pairs_hook=object_of
+            )
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
     def is_cut(self, text: bytes) -> bool:
         """Whether text is JSON as far as it goes, and ends before its end."""
