@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import InputError
+from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.infer import infer, parse_told
 from tradewind.move.formats.jsonl import JsonLinesFormat
@@ -297,3 +298,54 @@ def test_options_of_a_format_are_options_of_objects(tmp_path: Path) -> None:
     for options in ({"nan": "zero"}, {"delimiter": ";"}, {"omit_null": "maybe"}):
         with pytest.raises(InputError):
             ObjectTarget.from_uri(f"{tmp_path}/a.jsonl", options)
+
+
+@pytest.mark.parametrize("words", [["1.5", "9007199254740993"], ["9007199254740993", "1e5", "0.5"]])
+def test_sixteen_digits_are_no_float_that_has_others(words: list[str]) -> None:
+    assert infer("a", pa.chunked_array([words])).type == pa.string()
+    assert infer("a", pa.chunked_array([["1.5", "9007199254740992"]])).type == pa.float64()
+    with pytest.raises(UnfitValueError, match="more digits than a float keeps"):
+        parse_told(pa.array(words), pa.field("a", pa.float64()), "CSV")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("last", ['"x",', '"",', ",", '"",""'])
+def test_the_last_record_is_the_same_with_and_without_its_line_end(
+    tmp_path: Path, last: str, end: str
+) -> None:
+    (tmp_path / "a.csv").write_text(f"a,b\n{last}{end}")
+    told = {"": None, '""': "", '"x"': "x"}
+    a, b = (told[cell] for cell in last.split(","))
+    assert rows(ObjectSource(FileStore(tmp_path), "a.csv")) == [{"a": a, "b": b}]
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_first_value_that_begins_with_a_byte_order_mark_comes_back(
+    tmp_path: Path, header: bool
+) -> None:
+    name, value = "\ufeffname", "\ufeffvalue"
+    batch = pa.record_batch({name: [value, value], "b": ["c", "d"]})
+    format = CsvFormat(header=header)
+    written = b"".join(format.encode(Batches(batch.schema, iter([batch.slice(0, 0), batch]))))
+    (tmp_path / "a.csv").write_bytes(written)
+    source = ObjectSource(FileStore(tmp_path), "a.csv", format=format)
+    with source.batches() as batches:
+        table = pa.Table.from_batches(list(batches), batches.schema)
+    assert table.column(0).to_pylist() == [value, value]
+    assert not header or table.schema.names == [name, "b"]
+
+
+@pytest.mark.parametrize("word", ["1_000", "\u0663", "\uff11"])
+def test_a_declared_decimal_is_read_from_plain_digits_alone(tmp_path: Path, word: str) -> None:
+    (tmp_path / "a.csv").write_text(f"a\n{word}\n")
+    types = {"a": "decimal(10, 2)"}
+    with pytest.raises(UnfitValueError, match="Column 'a'"):
+        rows(ObjectSource(FileStore(tmp_path), "a.csv", types=types))
+
+
+def test_half_a_pair_of_utf16_is_advised_what_works(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": "x\\ud800"}\n')
+    for types in ({}, {"a": "json"}):
+        with pytest.raises(UnfitValueError, match="half of a pair") as told:
+            rows(ObjectSource(FileStore(tmp_path), "a.jsonl", types=types))
+        assert "schema" not in str(told.value)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CsvFormat"]
 
 _GATHER = 4 << 20
+_UTF8_BOM = b"\xef\xbb\xbf"
 #: What numbers, dates and booleans are spelled with.
 _SPELLING = frozenset("0123456789+-.:eEafINntyBC ")
 
@@ -79,11 +80,13 @@ class CsvFormat(CsvDialect, Format):
             if self.header and schema.names:
                 names = pa.array(schema.names, pa.string())
                 cells = self._quoted(names, single).to_pylist()
-                waiting.append((self.delimiter.join(cells) + self.line_end).encode())
-            size = 0
+                waiting.append(self._begun((self.delimiter.join(cells) + self.line_end).encode()))
+            size, begins = 0, not waiting
             for batch in batches:
                 for piece in text.pieces(batch):
                     written = self._rows(piece, single)
+                    if begins:
+                        written, begins = self._begun(written), not written
                     waiting.append(written)
                     size += len(written)
                     if size >= _GATHER:
@@ -91,6 +94,15 @@ class CsvFormat(CsvDialect, Format):
                         waiting, size = [], 0
             if waiting:
                 yield b"".join(waiting), batch
+
+    def _begun(self, text: bytes) -> bytes:
+        """Quote a file's first value where it begins like a file with a byte order mark."""
+        if not text.startswith(_UTF8_BOM):
+            return text
+        ends = [text.find(mark.encode()) for mark in (self.delimiter, self.line_end)]
+        end = min(at for at in ends if at >= 0)
+        quote = self.quote.encode()
+        return quote + text[:end] + quote + text[end:]
 
     def _rows(self, batch: pa.RecordBatch, single: bool) -> bytes:
         if not batch.num_rows:

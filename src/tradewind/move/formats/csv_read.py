@@ -348,12 +348,17 @@ class _Reader:
 
     def _table(self, block: bytes) -> pa.Table:
         """Parse a block into strings."""
+        if not block.endswith((b"\n", (self._format.escape or "\n").encode())):
+            # Without its line feed, Arrow takes an empty value behind a quoted one for quoted.
+            block += b"\n"
+        # Arrow leaves one mark out of what it is given, which here is no beginning of a file.
+        marked = _UTF8_BOM + block if block.startswith(_UTF8_BOM) else block
         names = [f"f{index}" for index in range(len(self._file_names))]
         try:
             table = pcsv.read_csv(
-                pa.BufferReader(block),
+                pa.BufferReader(marked),
                 read_options=pcsv.ReadOptions(
-                    use_threads=False, block_size=len(block) + 1, column_names=names
+                    use_threads=False, block_size=len(marked) + 1, column_names=names
                 ),
                 parse_options=pcsv.ParseOptions(
                     delimiter=self._format.delimiter,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["EMPTY", "read"]
@@ -151,7 +152,8 @@ def _unfit_int96(name: str, value: str) -> UnfitValueError:
         value,
         where="the unit of its timestamps (Parquet, INT96)",
         remedy="Values with nanoseconds are read as timestamp[ns], which ends in 2262, far dates "
-        "as timestamp[us]: declare one in schema=.",
+        f"as timestamp[us]: declare one, as with {option('schema', {name: 'timestamp[ns]'})}; a "
+        "schema names all columns that are read.",
     )
 
 

@@ -27,6 +27,7 @@ _FALSE = pa.array(["f", "false", "F", "False", "FALSE", "0", "n", "no", "off"])
 _DATE = re.compile(
     r"([+-]?)(\d{4,6})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ZONE = re.compile(r"(?:(Z|z)|([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?)?( BC)?$")
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
@@ -37,6 +38,14 @@ class _OddError(ValueError):
 
 def unfit(field: pa.Field, value: object, where: str, why: str = "") -> UnfitValueError:
     """Say that a value is not of its column's type."""
+    if isinstance(value, str) and _SURROGATE.search(value):
+        return UnfitValueError(
+            field.name,
+            value,
+            where=f"{field.type} ({where})",
+            remedy="It has half of a pair of UTF-16, which no text has. Correct the data; JSON "
+            "lines that are moved into JSON lines keep it as it is.",
+        )
     remedy = f"{why} " if why else ""
     anything = "json" if where.startswith("JSON") else "string"  # what holds all values there
     return UnfitValueError(
@@ -165,7 +174,7 @@ def guard_floats(strings: pa.Array, field: pa.Field, where: str) -> None:
         UnfitValueError: There is one.
     """
     offsets, data = text.data_of(strings)
-    odd = np.diff(offsets) > 16
+    odd = np.diff(offsets) > 15  # a float keeps any 15 digits
     if (data | 0x20 == ord("e")).any():
         far = pc.fill_null(pc.match_substring_regex(strings, r"[eE][+-]?[0-9]{3}"), False)
         odd = odd | far.to_numpy(zero_copy_only=False)
@@ -189,6 +198,8 @@ def _decimals(strings: pa.Array, kind: pa.DataType) -> pa.Array:
             if word is None:
                 values.append(None)
                 continue
+            if not word.isascii() or "_" in word:
+                raise _OddError from None  # Python reads digits of other scripts, too.
             value = context.create_decimal(word.strip())
             if not value.is_finite():
                 raise _OddError from None
