@@ -291,6 +291,77 @@ def test_every_value_comes_back(tmp_path_factory, data) -> None:
     assert got.to_pylist() == table.to_pylist()
 
 
+def test_nanoseconds_are_kept_and_no_name_or_type_is_left_to_sqlite_to_refuse(
+    tmp_path: Path,
+) -> None:
+    numbers = [-1, None, 0, 1_769_860_800_123_456_789, 1_769_860_800_123_456_000]
+    of_day = [86_399_999_999_999, None, 0, 1, 1000]
+    columns = {
+        "t": pa.array(numbers, pa.timestamp("ns")),
+        "z": pa.array(numbers, pa.timestamp("ns", "Europe/Zurich")),
+        "d": pa.array(of_day, pa.time64("ns")),
+    }
+    load(tmp_path / "a.db", pa.table(columns), "t", create=True)
+    assert run(tmp_path / "a.db", "SELECT t, z, d FROM t") == [
+        (
+            "1969-12-31 23:59:59.999999999",
+            "1969-12-31 23:59:59.999999999+00:00",
+            "23:59:59.999999999",
+        ),
+        (None, None, None),
+        ("1970-01-01 00:00:00", "1970-01-01 00:00:00+00:00", "00:00:00"),
+        (
+            "2026-01-31 12:00:00.123456789",
+            "2026-01-31 12:00:00.123456789+00:00",
+            "00:00:00.000000001",
+        ),
+        ("2026-01-31 12:00:00.123456", "2026-01-31 12:00:00.123456+00:00", "00:00:00.000001"),
+    ]
+    one = pa.array([1])
+    for names, message in (
+        (("a", ""), "has no name"),
+        (("a", "b\0"), "'b\\\\x00' has a zero byte"),
+        (("aé", "Aé"), "'Aé' is the column 'aé' to SQLite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load(tmp_path / "a.db", pa.table([one, one], names=list(names)), "n", create=True)
+    spans = pa.table({"span": pa.array([1], pa.duration("ns"))})
+    with pytest.raises(InputError, match="Column 'span': SQLite cannot hold the type duration"):
+        load(tmp_path / "a.db", spans, "n", create=True)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("TIME", "12:00:00.1234567"),
+        ("TIME", "12:00:00,1234567"),
+        ("DATETIME", "2026-01-31 12:00:00,1234567"),
+        ("TIMESTAMPTZ", "2026-01-31 12:00:00.1234567-05:00"),
+        ("DECIMAL(10,2)", "1_000"),
+        ("DECIMAL(10,2)", "\u0663"),
+    ],
+)
+def test_what_python_would_read_as_something_else_is_refused(path, declared, value) -> None:
+    run(path, f"CREATE TABLE o (c {declared})")
+    run(path, "INSERT INTO o VALUES (?)", (value,))
+    with pytest.raises(UnfitValueError, match="Column 'c'"):
+        read(path, "SELECT * FROM o")
+
+
+def test_bytes_beside_text_are_advised_what_works(path) -> None:
+    run(path, "CREATE TABLE o (c TEXT)")
+    run(path, "INSERT INTO o VALUES (?)", (b"\xff",))
+    with pytest.raises(UnfitValueError, match=r"hex\(\), or declare schema=.*binary"):
+        read(path, "SELECT c FROM o")
+    assert read(path, "SELECT hex(c) AS c FROM o").to_pylist() == [{"c": "FF"}]
+    options = {"query": "SELECT c FROM o", "schema": '{"c": "binary"}'}
+    with SQLiteSource.from_uri(f"sqlite:///{path}", options).batches() as batches:
+        assert next(iter(batches)).to_pylist() == [{"c": b"\xff"}]
+    run(path, "INSERT INTO o VALUES ('x')")
+    with pytest.raises(UnfitValueError, match=r"as with hex\(\)\.$"):
+        read(path, "SELECT c FROM o")
+
+
 def test_words_of_text_come_back(tmp_path: Path) -> None:
     schema = pa.schema([field(word, pa.string(), word) for word in ("json", "uuid", "decimal")])
     row = {"json": "12", "uuid": "1" * 32, "decimal": "1.10"}

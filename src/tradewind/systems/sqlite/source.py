@@ -45,6 +45,7 @@ _PARAMETER = re.compile(
     r"|(\?\d*|[:@$][A-Za-z_]\w*)",
     re.DOTALL,
 )
+_FINER = re.compile(r"[.,]\d{6}\d*[1-9]", re.ASCII)
 _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 Convert = Callable[[Any], Any]
@@ -241,7 +242,7 @@ class SQLiteSource(Source):
             def make(some: list[Any], one: pa.Field) -> pa.Array:
                 return _array(some, one, convert)
 
-        return loose_column(values, field, into, remedy=_remedy(field.name), make=make)
+        return loose_column(values, field, into, remedy=_remedy(field.name, values), make=make)
 
     @property
     def _system(self) -> str:
@@ -399,7 +400,14 @@ def _declared_field(name: str, declared: str) -> pa.Field | None:
     return None
 
 
-def _remedy(name: str) -> str:
+def _remedy(name: str, values: list[Any]) -> str:
+    if any(isinstance(value, bytes) for value in values):
+        alone = all(isinstance(value, bytes | None) for value in values)
+        read = f", or declare {option('schema', {name: 'binary'})}" if alone else ""
+        return (
+            "SQLite keeps any value in any column, and bytes are no text. Write them as text in "
+            f"the query, as with hex(){read}."
+        )
     return (
         "SQLite keeps any value in any column. Correct it, CAST it in the query, or declare "
         f"another type with {option('schema', {name: 'string'})}."
@@ -414,10 +422,10 @@ def _array(values: list[Any], into: pa.Field, convert: Convert | None) -> pa.Arr
                 converted.append(value if value is None else convert(value))
             except (ValueError, ArithmeticError, TypeError) as error:
                 raise UnfitValueError(
-                    into.name, value, where=str(into.type), remedy=_remedy(into.name)
+                    into.name, value, where=str(into.type), remedy=_remedy(into.name, values)
                 ) from error
         values = converted
-    return column(values, into, remedy=_remedy(into.name))
+    return column(values, into, remedy=_remedy(into.name, values))
 
 
 def _converter(type_: pa.DataType) -> Convert | None:
@@ -429,7 +437,7 @@ def _converter(type_: pa.DataType) -> Convert | None:
     if is_.is_timestamp(type_):
         return _moment
     if is_.is_time(type_):
-        return lambda value: datetime.time.fromisoformat(value) if isinstance(value, str) else value
+        return _time
     if is_.is_decimal(type_):
         return _decimal
     return None
@@ -459,11 +467,22 @@ def _boolean(value: Any) -> bool:
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if "." in value and len(value.partition(".")[2].rstrip("Z").partition("+")[0]) > 6:
-        raise ValueError(value)  # Python would cut it off.
-    return datetime.datetime.fromisoformat(value)
+    return datetime.datetime.fromisoformat(_kept(value))
+
+
+def _time(value: Any) -> Any:
+    return datetime.time.fromisoformat(_kept(value)) if isinstance(value, str) else value
+
+
+def _kept(text: str) -> str:
+    """Refuse a time of more digits of a second than Python's own have, which it would cut off."""
+    if _FINER.search(text):
+        raise ValueError(text)
+    return text
 
 
 def _decimal(value: Any) -> decimal.Decimal:
+    if isinstance(value, str) and not (value.isascii() and "_" not in value):
+        raise ValueError(value)  # Python reads digits of other scripts, and underscores, too.
     # A float is what SQLite makes of a decimal: its shortest spelling is what was meant.
     return decimal.Decimal(repr(value) if isinstance(value, float) else value)

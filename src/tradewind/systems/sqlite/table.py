@@ -31,7 +31,7 @@ from tradewind.move.tables.staging import (
 )
 from tradewind.systems.sqlite.marks import is_marked, mark_of
 from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
-from tradewind.systems.sqlite.values import column_values, plain, quoted, type_of
+from tradewind.systems.sqlite.values import check_new_names, column_values, plain, quoted, type_of
 from tradewind.systems.sqlite.waiting import told
 
 if TYPE_CHECKING:
@@ -403,6 +403,7 @@ class _Load:
                 f"{self._system}: {target.table} is to be created, so columns cannot be chosen. "
                 "Leave columns out, or create the table before."
             )
+        check_new_names(self._system, schema.names)
         parts = [
             f"{quoted(field.name)} {type_of(field)}" + " NOT NULL" * (field.name in self._keys)
             for field in schema

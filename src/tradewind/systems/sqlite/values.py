@@ -6,23 +6,53 @@ import datetime
 import decimal
 import math
 import re
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from tradewind.errors import InputError
 from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.formats.text import unfit_type
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 
-__all__ = ["column_values", "plain", "quoted", "type_of"]
+__all__ = ["check_new_names", "column_values", "plain", "quoted", "type_of"]
 
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 
 
 def quoted(name: str) -> str:
     """Write a name."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def check_new_names(system: str, names: Sequence[str]) -> None:
+    """Refuse names that the columns of a new table cannot have.
+
+    Args:
+        system: SQLite and its file, for messages.
+        names: The names.
+
+    Raises:
+        InputError: One is empty, has a zero byte, or differs from another in ASCII's case alone.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        why = ""
+        if not name:
+            why = "has no name"
+        elif "\0" in name:
+            why = "has a zero byte in its name, which SQLite cannot hold"
+        other = seen.setdefault(name.translate(_LOWER), name)
+        if other != name:
+            why = f"is the column {other!r} to SQLite, which does not tell capitals from others"
+        if why:
+            raise InputError(
+                f"{system}: the column {name!r} {why}. Rename it at its source, or in the query."
+            )
 
 
 def type_of(field: pa.Field) -> str:
@@ -67,7 +97,11 @@ def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list
         array = json_strings(array, field, JsonStyle("JSON in SQLite"), field.name)
     elif pa.types.is_timestamp(field.type) and field.type.tz:
         array = array.cast(pa.timestamp(field.type.unit, "UTC"))
+    elif pa.types.is_duration(field.type) or pa.types.is_interval(field.type):
+        raise unfit_type(field.name, field.type, "SQLite")
     say = _spelling(array.type, _affinity(column.type))
+    if pa.types.is_temporal(array.type) and getattr(array.type, "unit", "") == "ns":
+        return _with_nanoseconds(array)
     values: list[Any] = array.to_pylist()
     if say is None:
         return values
@@ -83,6 +117,26 @@ def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list
                 where=f"the column {column.name!r} of type {shown} in SQLite",
                 remedy="Declare the column as TEXT, or convert the value in the query.",
             ) from error
+    return spelled
+
+
+def _with_nanoseconds(array: pa.Array) -> list[str | None]:
+    """Spell times of a unit that Python's own have not."""
+    kind = array.type
+    numbers = array.cast(pa.int64()).to_pylist()
+    parts = [(None, 0) if number is None else divmod(number, 1000) for number in numbers]
+    coarse = pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us")
+    spelled: list[str | None] = []
+    zone = "+00:00" if getattr(kind, "tz", None) else ""
+    for value, (_, rest) in zip(
+        pa.array([whole for whole, _ in parts], pa.int64()).cast(coarse).to_pylist(),
+        parts,
+        strict=True,
+    ):
+        text = None if value is None else str(value)
+        if text is not None and rest:
+            text = f"{text if '.' in text else text + '.000000'}{rest:03d}"
+        spelled.append(None if text is None else text + zone)
     return spelled
 
 
