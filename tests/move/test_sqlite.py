@@ -317,6 +317,8 @@ def test_nanoseconds_are_kept_and_no_name_or_type_is_left_to_sqlite_to_refuse(
         ),
         ("2026-01-31 12:00:00.123456", "2026-01-31 12:00:00.123456+00:00", "00:00:00.000001"),
     ]
+    with pytest.raises(InputError, match="the data have no columns"):
+        load(tmp_path / "a.db", pa.table({}), "n", create=True)
     one = pa.array([1])
     for names, message in (
         (("a", ""), "has no name"),

@@ -47,6 +47,8 @@ def files_schema(schema: pa.Schema, by: Sequence[str], *, keep: bool) -> pa.Sche
                 f"The data have no one column {name!r} to make partitions by. Choose from: "
                 f"{', '.join(schema.names)}."
             )
+    if not len(schema):
+        raise InputError("The data have no columns, and parts have one at least. Select one.")
     rest = [field for field in schema if keep or field.name not in by]
     if not rest:
         raise InputError(
