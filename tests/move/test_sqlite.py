@@ -353,7 +353,7 @@ def test_what_python_would_read_as_something_else_is_refused(path, declared, val
 def test_bytes_beside_text_are_advised_what_works(path) -> None:
     run(path, "CREATE TABLE o (c TEXT)")
     run(path, "INSERT INTO o VALUES (?)", (b"\xff",))
-    with pytest.raises(UnfitValueError, match=r"hex\(\), or declare schema=.*binary"):
+    with pytest.raises(UnfitValueError, match=r"hex\(\), or read them with schema=.*binary"):
         read(path, "SELECT c FROM o")
     assert read(path, "SELECT hex(c) AS c FROM o").to_pylist() == [{"c": "FF"}]
     options = {"query": "SELECT c FROM o", "schema": '{"c": "binary"}'}

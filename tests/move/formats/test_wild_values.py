@@ -349,3 +349,14 @@ def test_half_a_pair_of_utf16_is_advised_what_works(tmp_path: Path) -> None:
         with pytest.raises(UnfitValueError, match="half of a pair") as told:
             rows(ObjectSource(FileStore(tmp_path), "a.jsonl", types=types))
         assert "schema" not in str(told.value)
+
+
+def test_an_escape_at_the_end_is_not_left_out(tmp_path: Path) -> None:
+    for text, value in (("a\nx\\", None), ("a\nx\\\\", "x\\"), ("a\nx\\\\\n", "x\\")):
+        (tmp_path / "a.csv").write_text(text)
+        source = ObjectSource(FileStore(tmp_path), "a.csv", format=CsvFormat(escape="\\"))
+        if value is None:
+            with pytest.raises(InputError, match="escapes nothing there"):
+                rows(source)
+        else:
+            assert rows(source) == [{"a": value}]

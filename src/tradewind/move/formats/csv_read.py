@@ -348,7 +348,14 @@ class _Reader:
 
     def _table(self, block: bytes) -> pa.Table:
         """Parse a block into strings."""
-        if not block.endswith((b"\n", (self._format.escape or "\n").encode())):
+        if not block.endswith(b"\n"):
+            escape = (self._format.escape or "\n").encode()
+            if (len(block) - len(block.rstrip(escape))) % 2:
+                raise CorruptDataError(
+                    f"CSV: the last record ends with {self._format.escape!r}, which escapes "
+                    "nothing there. Correct it, or fetch the file again if it was cut off",
+                    offset=self._at + len(block) - 1,
+                )
             # Without its line feed, Arrow takes an empty value behind a quoted one for quoted.
             block += b"\n"
         # Arrow leaves one mark out of what it is given, which here is no beginning of a file.

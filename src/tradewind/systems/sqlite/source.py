@@ -403,7 +403,7 @@ def _declared_field(name: str, declared: str) -> pa.Field | None:
 def _remedy(name: str, values: list[Any]) -> str:
     if any(isinstance(value, bytes) for value in values):
         alone = all(isinstance(value, bytes | None) for value in values)
-        read = f", or declare {option('schema', {name: 'binary'})}" if alone else ""
+        read = f", or read them with {option('schema', {name: 'binary'})}" if alone else ""
         return (
             "SQLite keeps any value in any column, and bytes are no text. Write them as text in "
             f"the query, as with hex(){read}."

@@ -37,7 +37,8 @@ def check_new_names(system: str, names: Sequence[str]) -> None:
         names: The names.
 
     Raises:
-        InputError: There is none, or one is empty, has a zero byte, or differs from another in ASCII's case alone.
+        InputError: There is none, or one is empty, has a zero byte, or differs from another in
+            ASCII's case alone.
     """
     if not names:
         raise InputError(f"{system}: the data have no columns, and a table has one at least.")
