@@ -267,6 +267,16 @@ def test_broken_json_is_told_by_character_and_place_at_once(raw: bytes, says: st
         assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("inner", [b"1", b"1.12345678901234567890"])
+@pytest.mark.parametrize("deep", [260, 900, 1020, 2000])
+def test_json_that_is_nested_too_deeply_is_told(deep: int, inner: bytes) -> None:
+    raw = b'[{"id":' + b"[" * deep + inner + b"]" * deep + b"}]"
+    with serving(lambda asked: Reply(raw=raw)) as server:
+        with pytest.raises(InputError, match=r"deep|depth"):
+            ids(server)
+        assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("raw", [b'[{"id":1', b'[{"id":"x', b'[{"id":tru', b'[{"id":1},'])
 def test_json_that_is_cut_is_asked_for_again(raw: bytes) -> None:
     replies = [Reply(raw=raw), Reply([{"id": 1}])]

@@ -80,12 +80,22 @@ class JsonValues(Values):
         return False
 
     def dumps(self, value: Any) -> bytes:
-        """Write JSON."""
+        """Write JSON.
+
+        Raises:
+            InputError: It is nested too deeply.
+        """
         try:
             text: bytes = self._orjson.dumps(value, self._foreign)
         except TypeError:
             # Integers of more than 64 bits: orjson has no way, the standard library no Decimal.
-            return self._orjson.dumps(self._large(value), self._foreign)  # type: ignore[no-any-return]
+            try:
+                text = self._orjson.dumps(self._large(value), self._foreign)
+            except (TypeError, RecursionError) as error:
+                raise InputError(
+                    "HTTP: JSON that is nested more than 250 deep is not moved "
+                    f"({error}). Ask the API for other fields."
+                ) from None
         return text
 
     def scalar_kind(self, value: Any) -> Kind:
