@@ -15,13 +15,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tradewind.errors import InputError
+from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
+from tradewind.move.format import Format
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.infer import infer, parse_told
 from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.formats.parquet import ParquetFormat
 from tradewind.move.objects.source import ObjectSource
+from tradewind.move.objects.target import ObjectTarget
+from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError
+from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 
 
@@ -360,3 +365,22 @@ def test_an_escape_at_the_end_is_not_left_out(tmp_path: Path) -> None:
                 rows(source)
         else:
             assert rows(source) == [{"a": value}]
+
+
+@pytest.mark.parametrize("format", [CsvFormat(), ParquetFormat()])
+def test_json_that_is_nested_too_deeply_is_told(tmp_path: Path, format: Format) -> None:
+    flat = '{"a":[' + '{"[":"[{"},' * 400 + "1]}"
+    for begin, end, deep, fits in (
+        ("[", "]", 250, True),
+        ("[", "]", 500, False),
+        ('{"b":', "}", 900, False),
+        ("[", "]", 5000, False),
+    ):
+        (tmp_path / "a.jsonl").write_text(f'{flat}\n{{"a":{begin * deep}1{end * deep}}}\n')
+        target = ObjectTarget(FileStore(tmp_path), "out", format=format)
+        source = ObjectSource(FileStore(tmp_path), "a.jsonl")
+        if fits:
+            assert transfer(source, target, Owner("d", "r", "t")).rows == 2
+        else:
+            with pytest.raises(CorruptDataError, match=r"line 2 .*nested too deeply"):
+                transfer(source, target, Owner("d", "r", "t"))

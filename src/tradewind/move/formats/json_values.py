@@ -7,6 +7,7 @@ import binascii
 import decimal
 import json
 import math
+import re
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _SPACE = " \t\n\r"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_DEEPEST = 300
 
 
 class Digits(str):
@@ -82,10 +85,22 @@ def loads(word: str) -> Any:
     Raises:
         ValueError: It is not JSON.
     """
+    _check_depth(word)
     try:
         return _DECODER.decode(word)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _check_depth(word: str) -> None:
+    """Refuse what is nested so deeply that Python's stack would not hold its way to a column."""
+    if word.count("[") + word.count("{") <= _DEEPEST:
+        return
+    octets = np.frombuffer(_STRING.sub("", word).encode(errors="replace"), np.uint8)
+    begun = (octets == ord("[")) | (octets == ord("{"))
+    ended = (octets == ord("]")) | (octets == ord("}"))
+    if int(np.cumsum(begun.astype(np.int64) - ended).max(initial=0)) > _DEEPEST:
+        raise ValueError("it is nested too deeply")
 
 
 def dump(value: Any) -> str:
@@ -110,6 +125,7 @@ def members(line: str, raw: frozenset[str]) -> dict[str, Any]:
     Raises:
         ValueError: It is not a JSON object.
     """
+    _check_depth(line)
     found: dict[str, Any] = {}
     at = _past(line, 0)
     if line[at : at + 1] != "{":
