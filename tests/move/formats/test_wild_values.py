@@ -384,3 +384,15 @@ def test_json_that_is_nested_too_deeply_is_told(tmp_path: Path, format: Format) 
         else:
             with pytest.raises(CorruptDataError, match=r"line 2 .*nested too deeply"):
                 transfer(source, target, Owner("d", "r", "t"))
+
+
+def test_two_columns_of_one_name_in_parquet_are_kept_or_told(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array(["x"])], names=["a", "a"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = ObjectSource(FileStore(tmp_path), "a.parquet")
+    target = ObjectTarget(FileStore(tmp_path), "out.csv")
+    transfer(source, target, Owner("d", "r", "t"))
+    assert (tmp_path / "out.csv").read_text() == "a,a\n1,x\n"
+    schema = pa.schema([("a", pa.int64())])
+    with pytest.raises(InputError, match="the column 'a' more than once"):
+        rows(ObjectSource(FileStore(tmp_path), "a.parquet", schema=schema))

@@ -66,6 +66,14 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
         }
     )
 
+    named = old if columns is None else columns
+    twice = [name for name in named if found.names.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"Parquet: the file has the column {twice[0]!r} more than once, so that it cannot be "
+            "found by its name. Write the file again with other names."
+        )
+
     def generate() -> Iterator[pa.RecordBatch]:
         try:
             rows = _rows(reader.metadata, len(schema))
@@ -184,8 +192,9 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
-    for field in schema:
-        array = batch.column(field.name)
+    by_place = batch.schema.names == schema.names  # also where two have one name
+    for place, field in enumerate(schema):
+        array = batch.column(place if by_place else field.name)
         if array.type != field.type:
             try:
                 array = array.cast(field.type)
