@@ -333,6 +333,23 @@ def test_nanoseconds_are_kept_and_no_name_or_type_is_left_to_sqlite_to_refuse(
 
 
 @pytest.mark.parametrize(
+    ("number", "kind", "says"),
+    [
+        (6_585_000, pa.date32(), "6585000 as date32"),
+        (-719_529, pa.date32(), "-719529 as date32"),
+        (2**50, pa.date64(), "Column 'c'"),
+        (2**62, pa.timestamp("us"), f"{2**62} as timestamp"),
+        (2**40, pa.timestamp("s", "UTC"), f"{2**40} as timestamp"),
+    ],
+)
+def test_dates_of_far_years_are_told(tmp_path: Path, number: int, kind, says: str) -> None:
+    whole = pa.int32() if kind == pa.date32() else pa.int64()
+    far = pa.table({"c": pa.array([None, 0, number], whole).cast(kind)})
+    with pytest.raises(UnfitValueError, match=says):
+        load(tmp_path / "a.db", far, "t", create=True)
+
+
+@pytest.mark.parametrize(
     ("declared", "value"),
     [
         ("TIME", "12:00:00.1234567"),

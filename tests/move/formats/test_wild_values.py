@@ -396,3 +396,16 @@ def test_two_columns_of_one_name_in_parquet_are_kept_or_told(tmp_path: Path) -> 
     schema = pa.schema([("a", pa.int64())])
     with pytest.raises(InputError, match="the column 'a' more than once"):
         rows(ObjectSource(FileStore(tmp_path), "a.parquet", schema=schema))
+
+
+def test_timestamps_of_far_years_are_no_text_of_other_years(tmp_path: Path) -> None:
+    for number, kind in ((2**40, pa.timestamp("ms")), (2**62, pa.timestamp("us", "UTC"))):
+        array = pa.array([None, 0, number], pa.int64()).cast(kind)
+        pq.write_table(pa.table({"a": array}), tmp_path / "a.parquet")
+        schema = pa.schema([("a", pa.string())])
+        source = ObjectSource(FileStore(tmp_path), "a.parquet", schema=schema)
+        if number == 2**40:
+            assert rows(source)[2] == {"a": "2004-11-03 19:53:47.776"}
+        else:
+            with pytest.raises(UnfitValueError, match=r"Column 'a'.*too far"):
+                rows(source)

@@ -19,6 +19,7 @@ __all__ = ["EMPTY", "read"]
 EMPTY = b"tradewind.empty"
 """Key in a file's schema metadata: its column stands for none, and it has no rows."""
 
+_FAR_SECONDS = 900_000_000_000  # of the year 30489
 _ROWS = 16_384
 _CELLS = 2 << 20
 """The most cells of a batch: a null takes as much room as a number."""
@@ -190,12 +191,31 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
+def _check_years(array: pa.Array, field: pa.Field) -> None:
+    """Refuse timestamps as text that Arrow would spell with other years."""
+    if not pa.types.is_timestamp(array.type) or pa.types.is_timestamp(field.type):
+        return
+    seconds = array.cast(pa.int64()).cast(pa.float64(), safe=False)
+    per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[array.type.unit]
+    far = pc.greater(pc.abs(seconds), float(_FAR_SECONDS * per))
+    if pc.any(far, min_count=0).as_py():
+        value = array.cast(pa.int64()).filter(far)[0].as_py()
+        raise UnfitValueError(
+            field.name,
+            value,
+            where=f"{field.type}, from {array.type} of Parquet,",
+            remedy="Its year is too far from ours. Leave the column out of the schema, or name "
+            "its own type there.",
+        )
+
+
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     by_place = batch.schema.names == schema.names  # also where two have one name
     for place, field in enumerate(schema):
         array = batch.column(place if by_place else field.name)
         if array.type != field.type:
+            _check_years(array, field)
             try:
                 array = array.cast(field.type)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

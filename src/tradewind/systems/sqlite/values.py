@@ -105,7 +105,15 @@ def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list
     say = _spelling(array.type, _affinity(column.type))
     if pa.types.is_temporal(array.type) and getattr(array.type, "unit", "") == "ns":
         return _with_nanoseconds(array)
-    values: list[Any] = array.to_pylist()
+    try:
+        values: list[Any] = array.to_pylist()
+    except OverflowError:
+        raise UnfitValueError(
+            field.name,
+            _beyond(array),
+            where=f"the column {column.name!r} in SQLite, whose dates are of the years 1 to 9999,",
+            remedy="Correct it, or make it text in the query, or by a schema that says string.",
+        ) from None
     if say is None:
         return values
     spelled = []
@@ -121,6 +129,16 @@ def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list
                 remedy="Declare the column as TEXT, or convert the value in the query.",
             ) from error
     return spelled
+
+
+def _beyond(array: pa.Array) -> str:
+    """Spell the first date that Python's own cannot be."""
+    for value in array:
+        try:
+            value.as_py()
+        except OverflowError:
+            return f"{value.value} as {array.type}"  # Arrow's own text has wrong years
+    raise AssertionError("all are dates of Python")
 
 
 def _with_nanoseconds(array: pa.Array) -> list[str | None]:
