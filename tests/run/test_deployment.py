@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -283,6 +284,15 @@ def test_an_attempt_dies_at_every_change(place: Place, exists: bool, after: bool
             place.sagemaker.delete_endpoint_config(EndpointConfigName=outcome.name)
             place.sagemaker.delete_model(ModelName=outcome.name)
     assert at > 4
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_what_a_deleted_run_has_begun_goes_with_the_run_made_again(place: Place, at: int):
+    former = replace(place.owner(), deployment="here", generation="g1")
+    assert attempt(place, former, place.work(), Memory(), at, after=True)
+    outcome = deploy(place.backend(), replace(former, generation="g2"), place.work())
+    assert place.serving() == outcome.name
+    assert place.models() == place.configs() == [outcome.name]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -67,6 +67,7 @@ from tradewind.systems.sagemaker.deployment_record import (
     Record,
     Seen,
     end_of,
+    is_of_earlier_run,
     prefix_of,
     remove_config,
 )
@@ -316,7 +317,7 @@ class DeploymentBackend(Backend[Deployment]):
                 self._undo(name, record, seen)
             return
         if not self._keep_superseded:
-            self._remove_superseded(name, seen)
+            self._remove_superseded(name, record, seen)
         if self._config is not None:
             self._forget(record)
             return
@@ -353,15 +354,17 @@ class DeploymentBackend(Backend[Deployment]):
     def _delete_endpoint(self) -> None:
         self._api.find(self.endpoint, "delete_endpoint", EndpointName=self.endpoint)
 
-    def _remove_superseded(self, name: str, seen: Seen) -> None:
+    def _remove_superseded(self, name: str, record: Record, seen: Seen) -> None:
         for one in list(self._configs()):
             other = one["EndpointConfigName"]
             if other in (name, seen.config, seen.pending):
                 continue
             tags = self._api.tags(one["EndpointConfigArn"])
             mine = tags.get(ENDPOINT) == self.endpoint and tags.get(OWNER) == end_of(other)[0]
-            # What another task run has claimed and not moved the endpoint to yet is its own.
-            if mine and KEEP not in tags and tags.get(STATE) in (DONE, CANCELLED):
+            # What another task run has claimed and not moved the endpoint to yet is its own, but
+            # nobody comes back for what a run has claimed that was deleted and made again.
+            over = tags.get(STATE) in (DONE, CANCELLED) or is_of_earlier_run(tags, record.tags)
+            if mine and KEEP not in tags and over:
                 remove_config(self._api, other, tags[OWNER])
 
     def _configs(self, **which: Any) -> Iterator[Mapping[str, Any]]:

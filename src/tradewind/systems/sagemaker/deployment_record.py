@@ -13,9 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from tradewind.errors import InputError
+from tradewind.owner import Owner
 from tradewind.systems.sagemaker.api import (
     NAME,
     NUMBER,
+    OWNER,
+    TITLE,
     SageMakerAPI,
     remove_models,
 )
@@ -34,6 +37,7 @@ __all__ = [
     "Record",
     "Seen",
     "end_of",
+    "is_of_earlier_run",
     "prefix_of",
     "remove_config",
 ]
@@ -124,3 +128,15 @@ def end_of(name: str) -> tuple[str, int]:
 def prefix_of(digest: str) -> str:
     """Return how all tags of one owner begin."""
     return f"tradewind:{digest}:"
+
+
+def is_of_earlier_run(other: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Tell whether another deployment is the same task's, before its run was made again.
+
+    Args:
+        other: The tags of its configuration.
+        tags: Those of the configuration that is deployed now.
+    """
+    owners = [Owner.of_title(one.get(TITLE, ""), one.get(OWNER, "")) for one in (other, tags)]
+    former, now = owners
+    return former is not None and now is not None and former.is_former_life_of(now)
