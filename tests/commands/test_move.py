@@ -104,6 +104,7 @@ def test_no_replace_refuses_what_another_has_made(numbers: Path):
         (["--from", "numbers.csv", "--to", "x.csv", "--query-file", "no.sql"], "no.sql"),
         (["--from", "connection:no_such_conn", "--to", "x.csv"], "no_such_conn"),
         (["--from", "-", "--to", "x.csv"], "Name a file"),
+        (["--from", "", "--to", "x.csv"], "--from is empty"),
         (["--from", "numbers.csv", "--to", "x/", "--format", "csv"], "part_rows"),
         (["--from", "http://127.0.0.1:1/", "--to", "x.csv", "--query", "a"], "no option query"),
         (["--from", "mongodb://h/d", "--to", "x.csv", "--set-from", "a=b"], "no option a."),

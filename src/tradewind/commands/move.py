@@ -114,6 +114,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
     for option, uri in (("--from", arguments.source), ("--to", arguments.target)):
+        if not uri.strip():
+            # As of a shell's variable that is not set; as a path it would be the current folder.
+            raise InputError(f"{option} is empty. Give the URI or the path of the data.")
         if has_password(uri) and not arguments.quiet:
             print(
                 f"tradewind: the list of processes shows the password in {option} to everybody on "
