@@ -97,8 +97,6 @@ def test_headers_without_rows(tmp_path: Path, texts: list[str], target: str) -> 
     wanted = {"out.csv": ["a,b", "1,x"], "out.jsonl": ['{"a":1,"b":"x"}']}[target]
     if len(texts) == 1:
         wanted = wanted[:-1]
-    if texts[0] == "a,b\n" and len(texts) == 2 and target == "out.jsonl":
-        wanted = ['{"a":"1","b":"x"}']  # nothing but the first object tells what is a number
     assert rows == wanted
 
 
