@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
+import random
 import re
 import shutil
 import socket
@@ -21,9 +21,6 @@ from typing import Any
 
 import httpx
 import pytest
-
-_DAEMONS = itertools.count()
-
 
 #: For root without the right to raise limits, and where no systemd and no journal run.
 _PODMAN_SETTINGS = """[containers]
@@ -97,6 +94,19 @@ class Engine:
         return found
 
 
+def _bridge() -> tuple[str, str]:
+    """Make a network that no other daemon has: its name, and how its addresses begin."""
+    for _ in range(20):
+        number = random.randrange(256, 1 << 16)
+        name = f"tw{number}"
+        made = subprocess.run(
+            ["ip", "link", "add", "name", name, "type", "bridge"], capture_output=True, text=True
+        )
+        if made.returncode == 0:
+            return name, f"10.{number // 256}.{number % 256}"
+    raise AssertionError(f"no network can be made: {made.stderr}")
+
+
 @contextmanager
 def docker_engine() -> Iterator[Engine]:
     """Start a Docker daemon beside any other, with a network of its own; stop it at the end."""
@@ -107,12 +117,8 @@ def docker_engine() -> Iterator[Engine]:
         pytest.skip("a Docker daemon of the tests' own needs root rights")
     # A short path: that of a Unix socket has 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix="tw-engine-"))
-    # One process may have several daemons.
-    number = os.getpid() * 4 + next(_DAEMONS) % 4
-    bridge = f"tw{number}"
     # Not docker0: another daemon may be giving addresses away there.
-    octets = f"10.{number // 256 % 256}.{number % 256}"
-    subprocess.run(["ip", "link", "add", "name", bridge, "type", "bridge"], check=True)
+    bridge, octets = _bridge()
     try:
         subprocess.run(["ip", "addr", "add", f"{octets}.1/24", "dev", bridge], check=True)
         subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
