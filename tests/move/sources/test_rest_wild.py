@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from rest_server import Asked, Reply, Server, serving
@@ -275,6 +276,21 @@ def test_json_that_is_nested_too_deeply_is_told(deep: int, inner: bytes) -> None
         with pytest.raises(InputError, match=r"deep|depth"):
             ids(server)
         assert len(server.asked) == 1
+
+
+def test_a_zero_keeps_its_sign_where_its_type_has_one() -> None:
+    with serving(lambda asked: Reply(raw=b'[{"id":-0}]')) as server:
+
+        def source(**given: Any) -> RestSource:
+            return RestSource(HttpConnection(server.url), "/", pagination=SinglePage(), **given)
+
+        encoded = source().encoded(JsonLinesFormat())
+        assert encoded is not None
+        assert b"".join(encoded.chunks).splitlines() == [b'{"id":-0}']
+        for kind, wanted in ((pa.float64(), "-0.0"), (pa.int64(), "0")):
+            with source(schema=pa.schema([("id", kind)])).batches() as read:
+                [row] = [row for batch in read for row in batch.to_pylist()]
+            assert str(row["id"]) == wanted
 
 
 @pytest.mark.parametrize("raw", [b'[{"id":1', b'[{"id":"x', b'[{"id":tru', b'[{"id":1},'])

@@ -21,9 +21,9 @@ __all__ = ["JsonValues", "kind", "parsed", "record_blocks", "records_advice", "s
 
 _BLOCK = 1 << 20
 
-# What orjson would change on its way through a double: more than 15 digits, large exponents. And an
-# escaped colon, by which members could not be counted.
-_RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}|\\u003[aA]")
+# What orjson would change on its way through a double: more than 15 digits, large exponents; -0,
+# for which Python has no whole number; and an escaped colon: members are counted by their colons.
+_RISKY = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}|-0(?![\d.eE])|\\u003[aA]")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _RECORDS = re.compile(rb"[^\n]*\}\s*\n\s*\{")
 _UTF8 = {None, "utf-8", "utf8", "us-ascii", "ascii"}
@@ -66,7 +66,11 @@ class JsonValues(Values):
             self._orjson.loads(text)  # refuses lone ones, which the standard library lets pass
         try:
             return json.loads(
-                text, parse_float=number, parse_constant=_refuse, object_pairs_hook=object_of
+                text,
+                parse_float=number,
+                parse_int=_whole,
+                parse_constant=_refuse,
+                object_pairs_hook=object_of,
             )
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
@@ -122,6 +126,10 @@ def _exact(text: str) -> float | Decimal:
     number = float(text)
     exact = _Number(text)
     return number if Decimal(repr(number)) == exact else exact
+
+
+def _whole(text: str) -> int | Decimal:
+    return _Number(text) if text == "-0" else int(text)
 
 
 def _refuse(text: str) -> Any:
