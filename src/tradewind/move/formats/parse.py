@@ -175,6 +175,10 @@ def guard_floats(strings: pa.Array, field: pa.Field, where: str) -> None:
     """
     offsets, data = text.data_of(strings)
     odd = np.diff(offsets) > 15  # a float keeps any 15 digits
+    if odd.any():
+        # Points and signs are none.
+        digits = np.concatenate([[0], np.cumsum((data >= ord("0")) & (data <= ord("9")))])
+        odd = np.diff(digits[offsets - offsets[0]]) > 15
     if (data | 0x20 == ord("e")).any():
         far = pc.fill_null(pc.match_substring_regex(strings, r"[eE][+-]?[0-9]{3}"), False)
         odd = odd | far.to_numpy(zero_copy_only=False)
