@@ -15,6 +15,8 @@ __all__ = [
     "interface",
     "interface_in_use",
     "option",
+    "part_option",
+    "target_option",
 ]
 
 Interface = Literal["cli", "airflow", "python"]
@@ -97,3 +99,22 @@ def target_option(name: str, value: str) -> str:
         Like ``--set-to nan=null`` or ``nan='null'``.
     """
     return f"--set-to {name}={value}" if _current == "cli" else f"{name}={value!r}"
+
+
+def part_option(name: str, value: Any) -> str:
+    """Spell an option of how data are cut into parts, for advice in an error.
+
+    Args:
+        name: As of `tradewind.move.publish.destination.Parts`, like ``keep``.
+        value: What to give.
+
+    Returns:
+        Like ``--set-to keep_columns=true``, ``parts={'keep': True}`` or ``Parts(keep=True)``.
+    """
+    if _current == "cli":
+        word = {"overwrite": "overwrite", "keep": "keep_columns"}.get(name, f"part_{name}")
+        said = ",".join(value) if isinstance(value, tuple) else str(value)
+        return f"--set-to {word}={said.lower() if isinstance(value, bool) else said}"
+    if _current == "airflow":
+        return f"parts={{{name!r}: {value!r}}}"
+    return f"Parts({name}={value!r})"

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError
+from tradewind.move import types
+from tradewind.move.interface import part_option
 from tradewind.move.publish.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
     from tradewind.move.publish.destination import Destination, Parts
     from tradewind.move.store import ObjectInfo
 
-__all__ = ["adds", "check_alike", "merged"]
+__all__ = ["UnlikeColumnsError", "adds", "check_alike", "merged"]
+
+
+class UnlikeColumnsError(InputError):
+    """The columns are others than those of the partitions that stay."""
 
 
 def adds(parts: Parts) -> bool:
@@ -53,17 +59,23 @@ def check_alike(
         if before != now:
             raise InputError(
                 f"{where}: it publishes partitions with {what} {before!r}, and these have {now!r}. "
-                "Make them alike, replace the whole with overwrite='all', or choose another prefix."
+                "Make them alike, replace the whole with "
+                f"{part_option('overwrite', 'all')}, or choose another prefix."
             )
-    if seen.schema.names != schema.names or any(
-        old.type != new.type for old, new in zip(seen.schema, schema, strict=True)
-    ):
-        odd = sorted(
-            {f"{field.name} {field.type}" for field in seen.schema}
-            ^ {f"{field.name} {field.type}" for field in schema}
-        )
-        raise InputError(
+    stand, come = _columns(seen.schema, seen.format), _columns(schema, seen.format)
+    if stand != come:
+        odd = sorted(set(stand) ^ set(come))
+        raise UnlikeColumnsError(
             f"{where}: it publishes partitions of other columns ({', '.join(odd) or 'their order'} "
-            "differ). Select the same columns, replace the whole with overwrite='all', or choose "
-            "another prefix."
+            "differ). Select the same columns, declare their types, replace the whole with "
+            f"{part_option('overwrite', 'all')}, or choose another prefix."
         )
+
+
+def _columns(schema: pa.Schema, format: str) -> list[str]:
+    """Say what a reader takes the columns for: in JSON lines, JSON is other text than strings."""
+    return [
+        f"{field.name} {field.type}"
+        + (" of JSON" if format == "jsonl" and types.logical_type(field) == "json" else "")
+        for field in schema
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,9 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.errors import InputError
+from tradewind.move import types
+from tradewind.move.formats.json_text import SPELLED
+from tradewind.move.interface import part_option
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["NULL", "Partition", "files_schema", "folder", "partitions"]
+__all__ = ["NULL", "MissingColumnError", "Partition", "files_schema", "folder", "partitions"]
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """What stands for NULL in a folder's name. An empty string is ``column=`` instead."""
@@ -21,6 +25,10 @@ Partition = tuple[str | None, ...]
 
 # What Hive escapes: org.apache.hadoop.hive.common.FileUtils.charToEscape.
 _ESCAPED = {chr(code) for code in range(0x20)} | set("\x7f\"#%'*/:=?\\{[]^")
+
+
+class MissingColumnError(InputError):
+    """The data have no such column, or several, to make partitions by."""
 
 
 def folder(by: Sequence[str], partition: Partition) -> str:
@@ -39,11 +47,12 @@ def files_schema(schema: pa.Schema, by: Sequence[str], *, keep: bool) -> pa.Sche
     """Tell which columns the files have: all, or those that are no partition columns.
 
     Raises:
-        InputError: A partition column is missing or there twice, or no other column is left.
+        MissingColumnError: A partition column is missing or there twice.
+        InputError: No other column is left.
     """
     for name in by:
         if len(schema.get_all_field_indices(name)) != 1:
-            raise InputError(
+            raise MissingColumnError(
                 f"The data have no one column {name!r} to make partitions by. Choose from: "
                 f"{', '.join(schema.names)}."
             )
@@ -53,7 +62,7 @@ def files_schema(schema: pa.Schema, by: Sequence[str], *, keep: bool) -> pa.Sche
     if not rest:
         raise InputError(
             "All columns are partition columns, so nothing is left for the files. Keep them in "
-            "the files with keep=True, or choose fewer."
+            f"the files with {part_option('keep', True)}, or choose fewer."
         )
     return pa.schema(rest, metadata=schema.metadata)
 
@@ -76,7 +85,9 @@ def partitions(
     codes = np.zeros(batch.num_rows, dtype=np.int64)
     texts: list[list[str | None]] = []
     for name in by:
-        encoded = _text(batch.column(name), name).dictionary_encode(null_encoding="encode")
+        encoded = _text(batch.column(name), batch.schema.field(name)).dictionary_encode(
+            null_encoding="encode"
+        )
         texts.append(encoded.dictionary.to_pylist())
         codes = codes * len(texts[-1]) + encoded.indices.to_numpy(zero_copy_only=False)
     unique, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
@@ -97,11 +108,20 @@ def partitions(
             yield key, batch.take(pa.array(np.flatnonzero(inverse == number)))
 
 
-def _text(column: pa.Array, name: str) -> pa.Array:
+def _text(column: pa.Array, field: pa.Field) -> pa.Array:
+    if types.logical_type(field) == SPELLED:
+        # JSON as it is written: a folder's name has the text of a string, and other values as such.
+        return pa.array(
+            [
+                json.loads(word) if word is not None and word.startswith('"') else word
+                for word in column.to_pylist()
+            ],
+            pa.string(),
+        )
     try:
         return pc.cast(column, pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
-            f"Column {name!r} of type {column.type} cannot name folders: {error}. Choose other "
-            "columns to make partitions by, or turn it into text in the query."
+            f"Column {field.name!r} of type {column.type} cannot name folders: {error}. Choose "
+            "other columns to make partitions by, or turn it into text in the query."
         ) from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from tradewind.errors import InputError, RetryError, TradewindError
-from tradewind.move.publish.beside import adds, check_alike, merged
-from tradewind.move.publish.loose_parts import write_loose
+from tradewind.move.publish.beside import UnlikeColumnsError, adds, check_alike, merged
+from tradewind.move.publish.loose_parts import readable, settled
 from tradewind.move.publish.manifest import (
     MANIFEST,
     PART_NAME,
@@ -17,13 +20,16 @@ from tradewind.move.publish.manifest import (
     folder_of,
     read_manifest,
 )
+from tradewind.move.publish.partitions import MissingColumnError
 from tradewind.move.publish.writing import Writing
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.store import OWNER, ObjectInfo
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
+    from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
+    from tradewind.move.format import Format
     from tradewind.move.publish.destination import Destination, Parts
     from tradewind.owner import Owner
 
@@ -67,20 +73,28 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
             store.discard(left)
 
     writing = Writing(target, parts, prefix, owner)
+    beside = seen[0] if adds(parts) and seen is not None else None
     try:
+        told = pa.schema([])
         try:
             with contextlib.closing(flow.batches()) as batches:
-                if adds(parts) and seen is not None:
-                    check_alike(target, parts, seen[0], batches.schema, prefix)
-                written = writing.write(batches.schema, iter(batches))
-        except UnfitValueError:
+                told = batches.schema
+                if beside is not None:
+                    check_alike(target, parts, beside, told, prefix)
+                written = writing.write(told, iter(batches))
+        except (UnfitValueError, UnlikeColumnsError, MissingColumnError) as error:
             # A late value is of another type than the first ones: the format may hold it.
-            if parts.by or (loose := flow.loose_batches(target.format)) is None:
-                raise
+            if beside is not None and beside.schema.names == told.names:
+                told = beside.schema
+            loose = _loose(flow, target.format, told, parts, error)
             with contextlib.closing(loose):
+                schema = readable(loose.schema, target.format, () if parts.keep else parts.by)
+                if beside is not None:
+                    check_alike(target, parts, beside, schema, prefix)
                 writing.remove()
                 writing = Writing(target, parts, prefix, owner)
-                written = write_loose(writing, loose, target.format)
+                written = writing.write(loose.schema, iter(loose))
+            written = dataclasses.replace(written, schema=schema)
         if flow.rows != written.rows:
             raise RetryError(
                 f"{target.describe()}: {written.rows} rows were written of {flow.rows}. Try again."
@@ -117,6 +131,22 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
     surplus = list(dict.fromkeys(key for key in (*replaced, *before) if key not in named))
     store.delete(surplus)
     return _stored(target, written.parts, manifest, prefix, tuple(map(store.uri, surplus)))
+
+
+def _loose(flow: Flow, format: Format, told: pa.Schema, parts: Parts, error: InputError) -> Batches:
+    """Read again, each value by its own type, if source and format let.
+
+    Raises:
+        InputError: They do not: the error that was there.
+    """
+
+    def read() -> Batches:
+        found = flow.loose_batches(format)
+        if found is None:
+            raise error
+        return found
+
+    return settled(read, told, format, parts.by)
 
 
 class _OvertakenError(RetryError):

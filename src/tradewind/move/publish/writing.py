@@ -81,7 +81,7 @@ class Writing:
             found = partitions(batch, parts.by) if parts.by else iter([((), batch)])
             for partition, rows in found:
                 if parts.by and not parts.keep:
-                    rows = rows.select(self._schema.names)
+                    rows = rows.select([name for name in rows.schema.names if name not in parts.by])
                 self._write(partition, rows)
         if not self._begun:
             # Nothing to partition: an object that tells the schema, beside where folders would be.
