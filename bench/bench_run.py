@@ -38,7 +38,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from tradewind.owner import Owner  # noqa: E402
-from tradewind.run.attend import attend, claim  # noqa: E402
+from tradewind.run.supervise import attend, claim  # noqa: E402
 from tradewind.run.backend import Backend, LogLine, Piece  # noqa: E402
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine  # noqa: E402
 from tradewind.systems.process.backend import Command, ProcessBackend  # noqa: E402

@@ -209,7 +209,7 @@ SYSTEMS = {
 
 #: What takes a second or more to import and is needed by every attempt, for `Supervised`.
 PRELOAD = (
-    "tradewind.run.attend",
+    "tradewind.run.supervise",
     "tradewind.systems.docker.backend",
     "tradewind.systems.livy.backend",
     "tradewind.systems.process.backend",

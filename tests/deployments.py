@@ -8,7 +8,7 @@ from typing import Any
 from sagemaker_service import KMEANS, ROLE, kmeans_artifact, make_client
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.systems.sagemaker.deployment import DeploymentBackend
 
 Memory = type("Memory", (dict,), {"set": dict.__setitem__})

@@ -31,7 +31,7 @@ FOLDER = Path(os.environ["TRADEWIND_TEST_FOLDER"])
 #: How work names the run that it belongs to.
 RUN = "{{ dag.dag_id }}/{{ run_id }}"
 PHASES = ("submit", "run", "log", "collect")
-_ATTEND = os.path.join("tradewind", "run", "attend.py")
+_ATTEND = os.path.join("tradewind", "run", "supervise.py")
 
 
 class Points:

@@ -9,7 +9,7 @@ of a process that the formula costs one line. It would not spare what is differe
 either: which error may pass, and from where a reading goes on.
 
 Who supervises outside work has a rule of its own, since it reads logs and obeys in between
-(`tradewind.run.attend`); client libraries of vendors (boto3, Azure's, PyMongo) have theirs.
+(`tradewind.run.supervise`); client libraries of vendors (boto3, Azure's, PyMongo) have theirs.
 """
 
 from __future__ import annotations

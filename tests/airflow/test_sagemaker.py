@@ -312,7 +312,7 @@ def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
     from botocore.stub import ANY
 
     from tradewind.owner import Owner
-    from tradewind.run.attend import attend
+    from tradewind.run.supervise import attend
     from tradewind.run.backend import AlreadyStartedError
 
     one, owner, stub = tuning(stubbed), Owner("d", "r", "t"), stubbed["sagemaker"]
@@ -355,7 +355,7 @@ def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
 def test_a_tuning_job_is_stopped_by_its_name(stubbed: dict[str, Any]):
     stub = stubbed["sagemaker"]
     name = {"HyperParameterTuningJobName": "tune"}
-    from tradewind.run.attend import end
+    from tradewind.run.supervise import end
 
     stub.add_response("stop_hyper_parameter_tuning_job", {}, name)
     for _ in range(2):

@@ -15,7 +15,7 @@ from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
 from tradewind.airflow.work_context import RunLimit, StateStoreMemory
 from tradewind.owner import Owner
-from tradewind.run.attend import Outcome
+from tradewind.run.supervise import Outcome
 from tradewind.systems.process.backend import Command, ProcessBackend
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-work")]

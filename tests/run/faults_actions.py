@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.run.backend import LogLine
 
 ACTIONS: dict[str, Callable[..., Any]] = {}

@@ -14,7 +14,7 @@ from sagemaker_service import make_client, wait_status
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, StoppedError, end
+from tradewind.run.supervise import Ask, LeftError, StoppedError, end
 from tradewind.run.backend import Status, WorkFailedError
 from tradewind.systems.sagemaker.deployment import DeploymentBackend
 

@@ -14,7 +14,7 @@ import pytest
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.attend import attend, claim
+from tradewind.run.supervise import attend, claim
 from tradewind.run.backend import AlreadyStartedError, Status, WorkFailedError
 from tradewind.systems.bigquery.backend import BigQueryBackend, dry_run
 from tradewind.systems.bigquery.connection import BigQueryConnection

@@ -144,7 +144,7 @@ class WorkTrigger(BaseTrigger):
         await asyncio.shield(ending)
 
     def _end(self, state: str | None) -> None:
-        from tradewind.run.attend import end
+        from tradewind.run.supervise import end
 
         backend = BackendSpec(**self.spec).open()
         try:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.airflow.backends import BackendSpec
-    from tradewind.run.attend import Ask, Claim, Memory, Outcome
+    from tradewind.run.supervise import Ask, Claim, Memory, Outcome
     from tradewind.run.backend import Backend, LogLine
 
 __all__ = ["WorkOperator", "WorkTimeoutError"]
@@ -164,7 +164,7 @@ class WorkOperator(NamedTemplateFiles):
             context: Of the task run.
             event: What the trigger says: the claim, and the cursor of the last line that it logged.
         """
-        from tradewind.run.attend import Claim, remember_cursor
+        from tradewind.run.supervise import Claim, remember_cursor
 
         claimed = Claim(event["name"], event["number"], event["started"])
         with self._stopping_at_timeout(context), self._naming_input():
@@ -188,7 +188,7 @@ class WorkOperator(NamedTemplateFiles):
             raise
 
     def _claim(self, context: Context) -> Claim:
-        from tradewind.run.attend import Ask, StoppedError, claim
+        from tradewind.run.supervise import Ask, StoppedError, claim
 
         owner = self._owner(context)
         with self._opened() as backend:
@@ -210,7 +210,7 @@ class WorkOperator(NamedTemplateFiles):
 
     def _defer(self, context: Context, claimed: Claim) -> None:
         from tradewind.airflow.triggers import WorkTrigger
-        from tradewind.run.attend import recall_cursor
+        from tradewind.run.supervise import recall_cursor
 
         if claimed.started and self.longest_run() is not None:
             note_began(self._memory(context), self._owner(context), claimed.name)
@@ -245,7 +245,7 @@ class WorkOperator(NamedTemplateFiles):
 
         from tradewind.airflow.results import check_line, check_result
         from tradewind.airflow.timeouts import timeout_held_back
-        from tradewind.run.attend import attend, recall_begun
+        from tradewind.run.supervise import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
 
         owner = self._owner(context)
@@ -285,7 +285,7 @@ class WorkOperator(NamedTemplateFiles):
         return self.read_result(outcome)
 
     def _end_all(self, context: Context) -> None:
-        from tradewind.run.attend import end, recall_begun
+        from tradewind.run.supervise import end, recall_begun
 
         # A connection of its own: the other one may have been interrupted anywhere.
         with self._opened() as backend:
@@ -306,7 +306,7 @@ class WorkOperator(NamedTemplateFiles):
         backend: Backend[Any] | None = None,
         meet_timeout: Callable[[], None] = lambda: None,
     ) -> Callable[[], Ask]:
-        from tradewind.run.attend import Ask
+        from tradewind.run.supervise import Ask
 
         longest = None if backend is None else self.longest_run()
         limit = None

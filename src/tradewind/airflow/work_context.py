@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.owner import Owner
-    from tradewind.run.attend import Memory
+    from tradewind.run.supervise import Memory
     from tradewind.run.backend import Backend, LogLine
 
 __all__ = [

@@ -57,7 +57,7 @@ from tradewind.run.job_scripts import (
     UNCLAIMED,
 )
 from tradewind.run.log_messages import cut_at_character
-from tradewind.run.words import in_words
+from tradewind.run.exit_status import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 

@@ -14,7 +14,7 @@ from container_engine import Engine as EngineOfTests
 from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.run.backend import AlreadyStartedError, Status
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged

@@ -16,7 +16,7 @@ from ssh_server import SSHServer, ssh_server
 from tradewind.errors import InputError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import attend, end
+from tradewind.run.supervise import attend, end
 from tradewind.run.backend import Status, WorkFailedError
 from tradewind.run.job_folder import JobFolderBackend
 from tradewind.systems.process.backend import Command, ProcessBackend

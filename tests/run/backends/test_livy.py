@@ -19,7 +19,7 @@ from tradewind.airflow.rest_backends import open_livy
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
-from tradewind.run.attend import Outcome, attend
+from tradewind.run.supervise import Outcome, attend
 from tradewind.run.backend import Sight, Status, WorkFailedError
 from tradewind.systems.http.backend import RestConnection, RestJob
 from tradewind.systems.livy.backend import LivyBackend

@@ -15,7 +15,7 @@ from livy_server import LivyServer, livy_server
 from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend
+from tradewind.run.supervise import Ask, LeftError, Outcome, StoppedError, attend
 from tradewind.run.backend import AlreadyStartedError, LogLine, Sight, Status, WorkFailedError
 from tradewind.systems.http.backend import RestConnection, RestJob
 from tradewind.systems.http.job_server import LostAnswerError

@@ -16,7 +16,7 @@ from container_engine import podman_engine
 from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.run.backend import LogLine, Status, join_last
 from tradewind.systems.docker.backend import DockerBackend
 from tradewind.systems.docker.terminal_log import TerminalReader

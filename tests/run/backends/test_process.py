@@ -15,7 +15,7 @@ from processes import gone
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import end
+from tradewind.run.supervise import end
 from tradewind.run.backend import Status
 from tradewind.systems.process.backend import Command, LocalShell, ProcessBackend
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged

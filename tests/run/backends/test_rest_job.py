@@ -14,7 +14,7 @@ from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
-from tradewind.run.attend import Outcome, attend
+from tradewind.run.supervise import Outcome, attend
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
 from tradewind.systems.http.backend import (
     JobApi,

@@ -20,7 +20,7 @@ from sagemaker_service import KMEANS, ROLE
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.attend import attend, claim
+from tradewind.run.supervise import attend, claim
 from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
 from tradewind.systems.sagemaker import recordio
 from tradewind.systems.sagemaker.backend import TRANSFORM, TUNING, SageMakerBackend

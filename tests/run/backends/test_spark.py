@@ -14,7 +14,7 @@ import pytest
 from notebook import Notebook
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
 
@@ -94,7 +94,7 @@ def test_a_job_whose_attendant_is_killed_runs_once(application, attended, tmp_pa
     script = f"""
 import os, signal
 from tradewind.owner import Owner
-from tradewind.run.attend import claim
+from tradewind.run.supervise import claim
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
 class Notes(dict):

@@ -31,7 +31,7 @@ from spark_cluster import (
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import Outcome, attend
+from tradewind.run.supervise import Outcome, attend
 from tradewind.run.backend import Status, WorkFailedError
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
@@ -243,7 +243,7 @@ def test_a_python_driver_runs_once_and_hands_back_its_result(
     work = python(cluster, application, "plain")
     claiming = f"""
 import os, signal
-from tradewind.run.attend import claim
+from tradewind.run.supervise import claim
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.owner import Owner
 class Notes(dict):

@@ -30,7 +30,7 @@ from tradewind.airflow.spark_backends import open_yarn
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import Outcome, attend
+from tradewind.run.supervise import Outcome, attend
 from tradewind.run.backend import AlreadyStartedError, Sight, Status, WorkFailedError
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.spark.backend import SparkSubmit
@@ -484,7 +484,7 @@ def test_a_real_application_in_cluster_mode(cluster, backend, owner, application
     script = f"""
 import os, signal
 from tradewind.owner import Owner
-from tradewind.run.attend import claim
+from tradewind.run.supervise import claim
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.yarn.backend import YarnBackend

@@ -17,7 +17,7 @@ from tls_front import TlsFront, reach_socket
 from tradewind.airflow.backends import open_docker
 from tradewind.errors import SetupError
 from tradewind.owner import Owner
-from tradewind.run.attend import attend
+from tradewind.run.supervise import attend
 from tradewind.systems.docker.backend import Container
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]

@@ -20,7 +20,7 @@ from tradewind.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.attend import Outcome
+    from tradewind.run.supervise import Outcome
     from tradewind.run.backend import Backend
     from tradewind.systems.docker.backend import Container
 

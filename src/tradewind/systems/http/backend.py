@@ -21,7 +21,7 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import MISSING, JsonPath
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.words import in_words
+from tradewind.run.exit_status import in_words
 from tradewind.systems.http.job_api import Call, JobApi, JobLog, RestJob
 from tradewind.systems.http.job_server import JobServer, LostAnswerError, RestConnection
 from tradewind.systems.http.moving_log import new_lines

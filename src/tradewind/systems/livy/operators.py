@@ -17,7 +17,7 @@ from tradewind.systems.http.operators import spelled_auth
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.attend import Claim, Outcome
+    from tradewind.run.supervise import Claim, Outcome
     from tradewind.run.backend import Backend
     from tradewind.systems.http.backend import RestJob
 
@@ -199,7 +199,7 @@ class LivyOperator(WorkOperator):
         """
         if self.deferrable or self.polling_interval > 0:
             return super().execute(context)
-        from tradewind.run.attend import Outcome
+        from tradewind.run.supervise import Outcome
 
         with self._naming_input():
             claimed = self._claim(context)

@@ -14,7 +14,7 @@ from tradewind.systems.livy.operators import checked_conf, spelled_for_livy
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.attend import Claim
+    from tradewind.run.supervise import Claim
     from tradewind.run.backend import Backend
     from tradewind.systems.http.backend import RestJob
 
@@ -136,7 +136,7 @@ class LivySessionOperator(WorkOperator):
         return claimed
 
     def _begin(self, context: Context, claimed: Claim) -> None:
-        from tradewind.run.attend import Ask, LeftError, StoppedError
+        from tradewind.run.supervise import Ask, LeftError, StoppedError
         from tradewind.run.backend import Status
 
         asked = self._asker(context)

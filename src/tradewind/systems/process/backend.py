@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
 from tradewind.run.job_folder import Command, JobFolderBackend, Shell
-from tradewind.run.words import in_words
+from tradewind.run.exit_status import in_words
 
 __all__ = ["Command", "ProcessBackend"]
 

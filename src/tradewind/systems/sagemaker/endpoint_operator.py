@@ -14,7 +14,7 @@ from tradewind.systems.sagemaker.operator_base import SageMakerOperator, hidden,
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.attend import Claim, Outcome
+    from tradewind.run.supervise import Claim, Outcome
     from tradewind.run.backend import Backend
 
 __all__ = ["SageMakerEndpointOperator"]
@@ -137,7 +137,7 @@ class SageMakerEndpointOperator(SageMakerOperator):
         return super().execute(context)
 
     def _claim(self, context: Context) -> Claim:
-        from tradewind.run.attend import Ask, LeftError, StoppedError, end
+        from tradewind.run.supervise import Ask, LeftError, StoppedError, end
         from tradewind.run.backend import Status
 
         claimed = super()._claim(context)

@@ -103,7 +103,7 @@ class SageMakerOperator(WorkOperator):
         self.poll_interval = float(self.check_interval)
         if self.wait_for_completion:
             return super().execute(context)
-        from tradewind.run.attend import Outcome
+        from tradewind.run.supervise import Outcome
 
         with self._naming_input():
             claimed = self._claim(context)

@@ -17,7 +17,7 @@ from tradewind.systems.sagemaker.operator_base import (
 )
 
 if TYPE_CHECKING:
-    from tradewind.run.attend import Outcome
+    from tradewind.run.supervise import Outcome
     from tradewind.run.backend import Backend
 
 __all__ = [

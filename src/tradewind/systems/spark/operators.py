@@ -376,7 +376,7 @@ class SparkSubmitOperator(WorkOperator):
     def _followed(self, run: Any) -> Any:
         from airflow.sdk.exceptions import TaskDeferred
 
-        from tradewind.run.attend import LeftError
+        from tradewind.run.supervise import LeftError
 
         try:
             value = run()

@@ -16,7 +16,7 @@ from tradewind.errors import InputError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.attend import Outcome
+    from tradewind.run.supervise import Outcome
     from tradewind.systems.ssh.backend import Command
 
 __all__ = ["SSHOperator"]

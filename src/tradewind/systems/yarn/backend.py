@@ -39,7 +39,7 @@ from tradewind.run.backend import (
     Sight,
     Status,
 )
-from tradewind.run.words import in_words
+from tradewind.run.exit_status import in_words
 from tradewind.systems.http.job_server import RestConnection
 from tradewind.systems.yarn.logs import YarnLogs
 from tradewind.systems.yarn.resource_manager import ResourceManagers

@@ -16,7 +16,7 @@ import pytest
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.attend import claim
+from tradewind.run.supervise import claim
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Sight, Status
 
 DEADLINE = 60.0

@@ -32,7 +32,7 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
 from tradewind.run.job_folder import JobFolderBackend
-from tradewind.run.words import in_words
+from tradewind.run.exit_status import in_words
 from tradewind.systems.process.backend import LocalShell
 
 __all__ = ["SlurmBackend", "SlurmJob"]

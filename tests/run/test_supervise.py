@@ -14,7 +14,7 @@ from processes import gone
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.attend import Ask, LeftError, Outcome, StoppedError, attend, end, recall_begun
+from tradewind.run.supervise import Ask, LeftError, Outcome, StoppedError, attend, end, recall_begun
 from tradewind.run.backend import History, LogLine, Sight, Status, WorkFailedError
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.testing.function_backend import FunctionBackend
