@@ -317,7 +317,7 @@ def report(counts: list[Count], command: str) -> str:
             lines.append(f"- {name}: {sum(of.values())}, like `{next(iter(of))}`")
     lines += [
         "",
-        "Where our attempts died, by the phases of `attend`:",
+        "Where our attempts died, by the phases of `supervise`:",
         "",
         "| operator | submit | run | log | collect | lines of an attempt | its seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -6,10 +6,10 @@
 Servers are a Docker engine and an sshd that this starts, as the tests do; they share the machine
 with what is measured. Nothing here is Airflow's but the triggers of the last part.
 
-Bounds: a finished one-line container, SSH command or process through `attend` takes at most 0.5 s
-longer than by the system's own client; 100 MB of log come at 20 MB/s or more, every line counted,
-in flat memory; 1,000 pieces of work watched by one triggerer cost one listing an interval, under
-300 MB, and each end is noticed within one interval.
+Bounds: a finished one-line container, SSH command or process through `supervise` takes at most 0.5
+    s longer than by the system's own client; 100 MB of log come at 20 MB/s or more, every line
+    counted, in flat memory; 1,000 jobs watched by one triggerer cost one listing an interval, under
+    300 MB, and each end is noticed within one interval.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from tradewind.owner import Owner  # noqa: E402
-from tradewind.run.supervise import attend, claim  # noqa: E402
-from tradewind.run.backend import Backend, LogLine, Piece  # noqa: E402
+from tradewind.run.backend import Backend, Job, LogLine  # noqa: E402
+from tradewind.run.supervise import claim, supervise  # noqa: E402
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine  # noqa: E402
 from tradewind.systems.process.backend import Command, ProcessBackend  # noqa: E402
 from tradewind.systems.ssh.backend import SSHBackend, SSHConnection  # noqa: E402
@@ -142,26 +142,26 @@ def new_owner(what: str) -> Owner:
 
 
 def measure_overhead(system: System, times: int) -> dict[str, Any]:
-    """Run a line by the system's own client and by `attend` in turns; compare the medians."""
+    """Run a line by the system's own client and by `supervise` in turns; compare the medians."""
 
     def by_client() -> None:
         subprocess.run(system.client, check=True, stdin=subprocess.DEVNULL)
 
-    def by_attend() -> None:
+    def by_supervise() -> None:
         with opened(system) as backend:
             lines: list[str] = []
-            attend(
+            supervise(
                 backend,
                 new_owner("line"),
                 system.work("echo done"),
                 log=lambda line: lines.append(line.text),
-                memory=Notes(),
+                state_store=Notes(),
             )
             assert lines == ["done"]
 
-    taken: dict[str, list[float]] = {"client": [], "attend": []}
+    taken: dict[str, list[float]] = {"client": [], "supervise": []}
     for number in range(times + 1):
-        for name, run in (("client", by_client), ("attend", by_attend)):
+        for name, run in (("client", by_client), ("supervise", by_supervise)):
             began = time.monotonic()
             run()
             if number:  # the first turn warms up
@@ -169,8 +169,8 @@ def measure_overhead(system: System, times: int) -> dict[str, Any]:
     medians = {name: statistics.median(each) for name, each in taken.items()}
     return {
         **medians,
-        "overhead": medians["attend"] - medians["client"],
-        "slowest": max(taken["attend"]),
+        "overhead": medians["supervise"] - medians["client"],
+        "slowest": max(taken["supervise"]),
     }
 
 
@@ -178,7 +178,7 @@ def measure_overhead(system: System, times: int) -> dict[str, Any]:
 
 
 def measure_log(system: System, megabytes: int) -> dict[str, Any]:
-    """Read a log through `attend`: of work that has written it, and while it is written."""
+    """Read a log through `supervise`: of work that has written it, and while it is written."""
     count = megabytes * MB // (len(LINE) + 1)
     # busybox's own: an image of two megabytes has few links to it.
     yes = "/bin/busybox yes" if system.name == "docker" else "yes"
@@ -195,14 +195,14 @@ def measure_log(system: System, megabytes: int) -> dict[str, Any]:
 
             began = time.monotonic()
             if kind == "ended":
-                claimed = claim(backend, owner, system.work(script), memory=notes)
-                while not backend.look(claimed.name).status.ended:
+                claimed = claim(backend, owner, system.work(script), state_store=notes)
+                while not backend.status(claimed.name).state.ended:
                     time.sleep(0.1)
                 found["written in"] = time.monotonic() - began
                 began = time.monotonic()
             gc.collect()
             before = reset_peak()
-            attend(backend, owner, system.work(script), log=log, memory=notes)
+            supervise(backend, owner, system.work(script), log=log, state_store=notes)
             found[kind] = megabytes / (time.monotonic() - began)
             found[f"{kind} lines"] = seen
             found[f"{kind} growth"] = (peak() - before) / MB
@@ -231,7 +231,7 @@ class Counting(ProcessBackend):
 
     listings: list[tuple[float, float]] = []  # noqa: RUF012 - one for all instances
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """List, and note it."""
         began = time.monotonic()
         pieces = list(super().list(owner))
@@ -245,7 +245,7 @@ def open_counting(root: str) -> Backend[Any]:
 
 
 def watch(pieces: int, interval: float) -> dict[str, Any]:
-    """Watch this many pieces of work by triggers in one loop; end them; see when each is noticed.
+    """Watch this many jobs by triggers in one loop; end them; see when each is noticed.
 
     Runs in a process of its own, whose memory is that of a triggerer.
     """
@@ -265,7 +265,7 @@ def watch(pieces: int, interval: float) -> dict[str, Any]:
         for number in range(pieces):
             owner = Owner("bench", "watched", "work", map_index=number)
             script = f"echo begun; read line < {flag}"
-            backend.start(owner, 1, Command(script), tell={})
+            backend.submit(owner, 1, Command(script), variables={})
             names.append(backend.name_of(owner, 1))
         spec = {"opener": f"{Path(__file__).stem}:open_counting", "arguments": {"root": jobs}}
         sys.modules.setdefault(Path(__file__).stem, sys.modules[__name__])
@@ -300,7 +300,7 @@ def watch(pieces: int, interval: float) -> dict[str, Any]:
             seconds = time.monotonic() - began
             # Those that have ended go with the folder.
             for name in set(names) - set(ended):
-                backend.remove(name)
+                backend.delete(name)
     gaps = [
         later - earlier
         for (earlier, _), (later, _) in zip(Counting.listings, Counting.listings[1:], strict=False)
@@ -344,14 +344,15 @@ def report(results: dict[str, Any]) -> str:
     text += f"Python {platform.python_version()}, {results['date']}.\n\n"
     if results["overhead"]:
         text += (
-            "### One line of work\n\nSeconds, medians of runs in turns. `attend` connects, claims, "
+            "### One line of work\n\nSeconds, medians of runs in turns. `supervise` connects, "
+            "claims, "
             "starts, reads the log, collects and removes.\n\n"
-            "| system | own client | `attend` | more | slowest | at most 0.5 s more |\n"
+            "| system | own client | `supervise` | more | slowest | at most 0.5 s more |\n"
             "| --- | ---: | ---: | ---: | ---: | --- |\n"
         )
         for name, found in results["overhead"].items():
             text += (
-                f"| {name} | {found['client']:.2f} | {found['attend']:.2f} | "
+                f"| {name} | {found['client']:.2f} | {found['supervise']:.2f} | "
                 f"{found['overhead']:+.2f} | {found['slowest']:.2f} | "
                 f"{verdict(found['overhead'] <= MOST_OVERHEAD)} |\n"
             )
@@ -376,7 +377,7 @@ def report(results: dict[str, Any]) -> str:
         # A gap may be a little short where a listing came late.
         once = found["shortest gap"] >= 0.9 * found["interval"]
         text += (
-            f"\n### {found['pieces']:,} pieces of work, one triggerer\n\nReal processes, watched "
+            f"\n### {found['pieces']:,} jobs, one triggerer\n\nReal processes, watched "
             f"by `WorkTrigger`s in one loop every {found['interval']:.0f} s; all end at once.\n\n"
             "| what | found | bound | |\n| --- | ---: | --- | --- |\n"
             f"| listings in {found['seconds']:.0f} s | {found['listings']} | one an interval | "

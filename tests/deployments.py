@@ -8,7 +8,7 @@ from typing import Any
 from sagemaker_service import KMEANS, ROLE, kmeans_artifact, make_client
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
+from tradewind.run.supervise import supervise
 from tradewind.systems.sagemaker.deployment import DeploymentBackend
 
 Memory = type("Memory", (dict,), {"set": dict.__setitem__})
@@ -79,5 +79,5 @@ class Place:
 
 def deploy(backend: DeploymentBackend, owner: Owner, work: Any, memory: Any = None, **more: Any):
     memory = Memory() if memory is None else memory
-    more = {"look_seconds": 0.2, "log": lambda _: None, **more}
-    return attend(backend, owner, work, memory=memory, **more)
+    more = {"poll_seconds": 0.2, "log": lambda _: None, **more}
+    return supervise(backend, owner, work, state_store=memory, **more)

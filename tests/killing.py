@@ -113,8 +113,8 @@ def spread(points: int, count: int) -> list[int]:
     return sorted({min(point, points) for point in early + late})
 
 
-#: How many of ten points are in each phase of attended work. Each line of the two in the middle is
-#: executed again and again.
+#: How many of ten points are in each phase of supervised work. Each line of the two in the middle
+#: is executed again and again.
 PHASES = {"submit": 3, "run": 2, "log": 2, "collect": 3}
 
 

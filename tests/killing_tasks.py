@@ -4,7 +4,7 @@ Used in DAG files: ``class WatchedDockerOperator(Watched, DockerOperator)``. Whe
 the variable ``TRADEWIND_DIE_AT`` of the task's process:
 
     submit:40   when the 40th line of Tradewind is executed before the work is claimed; ``run``,
-                ``log`` and ``collect`` count the lines of these phases of an attendant's life
+                ``log`` and ``collect`` count the lines of these phases of a supervisor's life
     line:40     when the 40th line of the packages is executed that ``TRADEWIND_COUNTED`` names
     time:1.5    1.5 seconds after the operator was called
 
@@ -31,7 +31,7 @@ FOLDER = Path(os.environ["TRADEWIND_TEST_FOLDER"])
 #: How work names the run that it belongs to.
 RUN = "{{ dag.dag_id }}/{{ run_id }}"
 PHASES = ("submit", "run", "log", "collect")
-_ATTEND = os.path.join("tradewind", "run", "supervise.py")
+_SUPERVISE = os.path.join("tradewind", "run", "supervise.py")
 
 
 class Points:
@@ -78,12 +78,12 @@ class Points:
             self._ours[code] = code.co_filename.startswith(self._folders)
         if not self._ours[code]:
             return None
-        if code.co_name in ("wait", "_read") and code.co_filename.endswith(_ATTEND):
+        if code.co_name in ("wait", "_read") and code.co_filename.endswith(_SUPERVISE):
             return self._enter_phase(frame)
         return self._line
 
     def _enter_phase(self, frame: FrameType) -> Any:
-        """Follow the two functions in which an attendant waits, and in which it reads the log."""
+        """Follow the two functions in which a supervisor waits, and in which it reads the log."""
         inside, after = ("run", "collect") if frame.f_code.co_name == "wait" else ("log", "run")
         self.phase = inside
 

@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 SAGEMAKER = ROOT / "packages" / "sagemaker-local" / "src"
 
 _BASE = {
+    "tradewind.former_names",
     "tradewind.backoff",
     "tradewind.doctor",
     "tradewind.errors",
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "tradewind.errors": set(),
     "tradewind.backoff": {"tradewind.errors"},
     "tradewind.doctor": {"tradewind.errors", "tradewind.registry", "tradewind.system"},
-    "tradewind.owner": {"tradewind.errors"},
+    "tradewind.owner": {"tradewind.errors", "tradewind.former_names"},
     "tradewind.redaction": {"tradewind.errors"},
     "tradewind.json_path": {"tradewind.errors"},
     "tradewind.system": set(),
@@ -51,7 +52,13 @@ MAY_IMPORT = {
         "tradewind.systems",
     },
     "tradewind.local": {"tradewind.errors", "tradewind.move", "tradewind.registry"},
-    "tradewind.sweep": {"tradewind.errors", "tradewind.move", "tradewind.owner", "tradewind.run"},
+    "tradewind.sweep": {
+        "tradewind.errors",
+        "tradewind.former_names",
+        "tradewind.move",
+        "tradewind.owner",
+        "tradewind.run",
+    },
     "tradewind.commands": {
         *_BASE,
         "tradewind",

@@ -18,7 +18,7 @@ owners = st.builds(
     run=st.text(min_size=1),
     task=st.text(min_size=1),
     map_index=st.integers(-1, 10_000),
-    life=st.integers(0, 100),
+    clears=st.integers(0, 100),
 )
 
 
@@ -36,15 +36,15 @@ def test_two_owners_have_two_names_however_little_fits(one: Owner, other: Owner)
 
 
 def test_a_name_shows_who_it_is():
-    owner = Owner("listings", "scheduled__2026-01-01", "export", map_index=3, life=1)
+    owner = Owner("listings", "scheduled__2026-01-01", "export", map_index=3, clears=1)
     assert owner.name().startswith("listings-export-scheduled-2026-01-01-")
     assert str(owner) == "listings/scheduled__2026-01-01/export[3]#1"
 
 
 def test_a_retry_has_the_same_name_and_a_clear_another():
     first = Owner("d", "r", "t")
-    assert first.name() == Owner("d", "r", "t", life=0).name()
-    assert first.name() != Owner("d", "r", "t", life=1).name()
+    assert first.name() == Owner("d", "r", "t", clears=0).name()
+    assert first.name() != Owner("d", "r", "t", clears=1).name()
 
 
 def test_too_little_room_is_refused():
@@ -57,7 +57,7 @@ WORDS = st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)
 
 def test_an_owner_without_a_deployment_has_the_names_that_it_always_had():
     assert Owner("dag", "run", "task").digest == "cad0451ed3d3"
-    owner = Owner("dag", "run", "task", map_index=3, life=2)
+    owner = Owner("dag", "run", "task", map_index=3, clears=2)
     assert (owner.digest, str(owner)) == ("2d3c21a8937f", "dag/run/task[3]#2")
 
 
@@ -77,7 +77,7 @@ def test_each_deployment_and_each_generation_has_names_of_its_own(owner: Owner, 
     "owner",
     [
         Owner("dag", "run", "task", deployment="production"),
-        Owner("dag", "a/b", "task", map_index=0, life=3, deployment="d-1", generation="0af_"),
+        Owner("dag", "a/b", "task", map_index=0, clears=3, deployment="d-1", generation="0af_"),
         Owner("dag", "run", "task@d:g"),
         Owner("dag", "run", "task@d:g", deployment="d", generation="g"),
     ],
@@ -88,18 +88,18 @@ def test_an_owner_is_read_out_of_its_words(owner: Owner):
 
 
 def test_former_lives_are_those_of_the_same_task_of_the_same_deployment():
-    now = Owner("d", "r", "t", life=2, deployment="a", generation="g2")
-    assert replace(now, life=1).is_former_life_of(now)
-    assert replace(now, life=5, generation="g1").is_former_life_of(now)
+    now = Owner("d", "r", "t", clears=2, deployment="a", generation="g2")
+    assert replace(now, clears=1).is_superseded_by(now)
+    assert replace(now, clears=5, generation="g1").is_superseded_by(now)
     for other in (
         now,
-        replace(now, life=3),
+        replace(now, clears=3),
         replace(now, deployment="b"),
         replace(now, map_index=1),
         replace(now, run="r2"),
         Owner("d", "r", "t"),
     ):
-        assert not other.is_former_life_of(now), other
+        assert not other.is_superseded_by(now), other
 
 
 @pytest.mark.parametrize("word", ["a b", "a/b", "ä", "x" * 41, "a\n"])

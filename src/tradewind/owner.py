@@ -11,8 +11,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError
+from tradewind.former_names import former_field, former_keywords
 
 __all__ = ["Owner"]
 
@@ -39,7 +41,7 @@ class Owner:
         run: Id of the DAG run.
         task: Id of the task.
         map_index: Index of a mapped task; -1 where it is not mapped, as in Airflow.
-        life: How often a person has cleared the task run.
+        clears: How often a person has cleared the task run.
         deployment: Id of the Airflow that it belongs to; empty where nobody said, as in what
             was begun before owners had one.
         generation: The DAG run's own identity: a run may be deleted and made again under its id.
@@ -54,9 +56,12 @@ class Owner:
     run: str
     task: str
     map_index: int = -1
-    life: int = 0
+    clears: int = 0
     deployment: str = field(default="", kw_only=True)
     generation: str = field(default="", kw_only=True)
+
+    if not TYPE_CHECKING:
+        life = former_field("life", "clears")
 
     def __post_init__(self) -> None:
         for what, word in (("deployment", self.deployment), ("generation", self.generation)):
@@ -73,7 +78,7 @@ class Owner:
         An owner without deployment and generation has the digest that it had before there were
         any: so what was begun then is found.
         """
-        parts = [self.dag, self.run, self.task, self.map_index, self.life]
+        parts = [self.dag, self.run, self.task, self.map_index, self.clears]
         if self.deployment or self.generation:
             parts += [self.deployment, self.generation]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
@@ -85,7 +90,7 @@ class Owner:
         Outside of Airflow, where nobody clears, a generation tells runs apart.
         """
         kept = "" if self.deployment else self.generation
-        return replace(self, life=0, generation=kept).digest
+        return replace(self, clears=0, generation=kept).digest
 
     def name(self, *, limit: int = 63, separator: str = "-") -> str:
         """Spell the owner as one outside system can.
@@ -113,7 +118,7 @@ class Owner:
         readable = readable[:room].rstrip(separator) if room else ""
         return f"{readable}{separator}{self.digest}" if readable else f"t{self.digest}"
 
-    def is_former_life_of(self, other: Owner) -> bool:
+    def is_superseded_by(self, other: Owner) -> bool:
         """Tell whether this is the same task of the same deployment, at an earlier time.
 
         Of a DAG run that was deleted and made again, or before a person cleared the task.
@@ -125,7 +130,7 @@ class Owner:
             return False
         if self.generation != other.generation:
             return bool(self.deployment and self.generation and other.generation)
-        return self.life < other.life
+        return self.clears < other.clears
 
     @property
     def _stable(self) -> tuple[str, str, str, str, int]:
@@ -133,7 +138,9 @@ class Owner:
 
     def __str__(self) -> str:
         mapped = "" if self.map_index < 0 else f"[{self.map_index}]"
-        text = f"{self.dag}/{self.run}/{self.task}{mapped}" + (f"#{self.life}" * bool(self.life))
+        text = f"{self.dag}/{self.run}/{self.task}{mapped}" + (
+            f"#{self.clears}" * bool(self.clears)
+        )
         if self.deployment or self.generation:
             text += f"@{self.deployment}:{self.generation}"
         return text
@@ -160,10 +167,15 @@ class Owner:
                 told["run"],
                 told["task"],
                 map_index=int(told["index"] or -1),
-                life=int(told["life"] or 0),
+                clears=int(told["life"] or 0),
                 deployment=told.get("deployment", ""),
                 generation=told.get("generation", ""),
             )
             if owner.digest == digest:
                 return owner
         return None
+
+
+Owner.__init__ = former_keywords(life="clears")(  # type: ignore[method-assign]
+    Owner.__init__
+)

@@ -162,7 +162,7 @@ def test_the_owner_is_the_task_run():
     assert owner_of({"ti": task_instance()}) == Owner("d", "r", "t")
     assert owner_of({"ti": task_instance(map_index=3)}) == Owner("d", "r", "t", map_index=3)
     # Airflow raises max_tries when a person clears a task: by the tries that were made.
-    assert owner_of({"ti": task_instance(max_tries=5)}) == Owner("d", "r", "t", life=3)
+    assert owner_of({"ti": task_instance(max_tries=5)}) == Owner("d", "r", "t", clears=3)
     assert owner_of({}) == Owner("no dag", "no run", "no task")
 
 

@@ -206,7 +206,7 @@ def test_batches_of_livy(airflow_home: Path, tmp_path: Path):
         # The one that was not waited for; its name may be cut before the task's.
         assert [piece.name.startswith("tradewind-") for piece in left] == [True], left
         for piece in left:
-            backend.remove(piece.name)
+            backend.delete(piece.name)
         backend.close()
 
 

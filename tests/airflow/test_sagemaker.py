@@ -255,7 +255,7 @@ def test_a_quota_is_told(stubbed: dict[str, Any]):
     )
     backend = operator(config={}).open_backend()
     with pytest.raises(SetupError, match=r"ml.p4d.* Ask for a higher quota"):
-        backend.start(Owner("d", "r", "t"), 1, _whole(), tell={})
+        backend.submit(Owner("d", "r", "t"), 1, _whole(), variables={})
 
 
 def _whole() -> dict[str, Any]:
@@ -312,8 +312,8 @@ def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
     from botocore.stub import ANY
 
     from tradewind.owner import Owner
-    from tradewind.run.supervise import attend
     from tradewind.run.backend import AlreadyStartedError
+    from tradewind.run.supervise import supervise
 
     one, owner, stub = tuning(stubbed), Owner("d", "r", "t"), stubbed["sagemaker"]
     request = one.prepare()
@@ -333,12 +333,12 @@ def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
     work = {key: request[key] for key in ("HyperParameterTuningJobConfig",)}
     answer = {"HyperParameterTuningJobArn": ARN}
     stub.add_response("create_hyper_parameter_tuning_job", answer, wanted)
-    backend.start(owner, 1, work, tell={"TRADEWIND_OWNER": "x"})
+    backend.submit(owner, 1, work, variables={"TRADEWIND_OWNER": "x"})
     stub.add_client_error("create_hyper_parameter_tuning_job", "ResourceInUse", "taken", 400)
     stub.add_response("describe_hyper_parameter_tuning_job", described("InProgress"), name)
     stub.add_response("list_tags", listed)
     with pytest.raises(AlreadyStartedError):
-        one.open_backend().start(owner, 1, work, tell={})
+        one.open_backend().submit(owner, 1, work, variables={})
     # A retry finds it by its name, and tells how it has ended.
     stub.add_response("describe_hyper_parameter_tuning_job", described("InProgress"), name)
     stub.add_response("list_tags", listed)
@@ -346,8 +346,8 @@ def test_a_tuning_job_is_attended_by_its_name(stubbed: dict[str, Any]):
     for _ in range(4):
         stub.add_response("describe_hyper_parameter_tuning_job", described("Completed"), name)
     memory = type("Memory", (dict,), {"set": dict.__setitem__})()
-    outcome = attend(one.open_backend(), owner, work, log=print, memory=memory)
-    assert (outcome.name, outcome.attended) == ("tune", True)
+    outcome = supervise(one.open_backend(), owner, work, log=print, state_store=memory)
+    assert (outcome.name, outcome.reattached) == ("tune", True)
     told = one.read_result(outcome)
     assert told["Tuning"]["HyperParameterTuningJobStatus"] == "Completed"
 

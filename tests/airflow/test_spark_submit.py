@@ -134,7 +134,7 @@ def test_yarn_in_cluster_mode_is_a_backend_that_any_machine_can_open(connect):
     backend = spec.open()
     assert isinstance(backend, YarnBackend)
     backend.close()
-    # A machine that attends needs neither the application nor spark-submit.
+    # A machine that supervises it needs neither the application nor spark-submit.
     assert task.make_work({}) is not None
 
 

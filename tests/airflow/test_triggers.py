@@ -17,7 +17,7 @@ from tradewind.airflow.triggers import Watcher, WorkTrigger
 from tradewind.errors import RetryError, SetupError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.backend import Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import Backend, Job, JobState, JobStatus, LogLine
 
 pytestmark = pytest.mark.airflow
 
@@ -30,7 +30,7 @@ class Counting(Backend[None]):
     name = "counting"
 
     def __init__(self) -> None:
-        self.works: dict[str, Sight] = {}
+        self.works: dict[str, JobStatus] = {}
         self.lines: dict[str, list[str]] = {}
         self.opened = self.closed = self.listings = self.reads = 0
         self.errors: list[Exception] = []
@@ -40,7 +40,7 @@ class Counting(Backend[None]):
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         works = dict(self.works)
         with self.lock:
             self.listings += 1
@@ -48,8 +48,8 @@ class Counting(Backend[None]):
         assert self.go_on.wait(20)
         if self.errors:
             raise self.errors.pop(0)
-        for name, sight in works.items():
-            yield Piece(name, "digest", "title", 1, sight)
+        for name, status in works.items():
+            yield Job(name, "digest", "title", 1, status)
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         assert wait == 0
@@ -59,14 +59,14 @@ class Counting(Backend[None]):
             moment = datetime(2026, 1, 1, 1, 2, 3, tzinfo=UTC)
             yield LogLine(self.lines[name][number], str(number + 1), moment)
 
-    def look(self, name: str) -> Sight:
-        return self.works.get(name, Sight(Status.ABSENT))
+    def status(self, name: str) -> JobStatus:
+        return self.works.get(name, JobStatus(JobState.ABSENT))
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         self.ended.append(f"stop {name}")
-        self.works[name] = Sight(Status.FAILED)
+        self.works[name] = JobStatus(JobState.FAILED)
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         self.ended.append(f"remove {name}")
         self.works.pop(name, None)
 
@@ -76,7 +76,9 @@ class Counting(Backend[None]):
     def name_of(self, owner: Owner, number: int) -> str:
         raise AssertionError
 
-    def start(self, owner: Owner, number: int, work: None, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: None, *, variables: Mapping[str, str]
+    ) -> None:
         raise AssertionError
 
     def result(self, name: str, *, limit: int) -> bytes | None:
@@ -102,7 +104,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
 @pytest.fixture
 def trigger(backend: Counting) -> Callable[..., WorkTrigger]:
     def make(name: str, **more: Any) -> WorkTrigger:
-        backend.works.setdefault(name, Sight(Status.RUNNING))
+        backend.works.setdefault(name, JobStatus(JobState.RUNNING))
         spec = {"opener": "tradewind.airflow.backends:open_counting", "arguments": {}}
         given = {"number": 1, "started": True, "poll_interval": INTERVAL, **more}
         return WorkTrigger(spec=spec, name=name, **given)
@@ -156,7 +158,7 @@ def test_a_thousand_pieces_are_one_listing_an_interval(
         assert not any(task.done() for task in tasks)
         listings, passed = backend.listings - before, loop.time() - began
         for name in backend.works:
-            backend.works[name] = Sight(Status.SUCCEEDED)
+            backend.works[name] = JobStatus(JobState.SUCCEEDED)
         seen = backend.listings
         await asyncio.gather(*tasks)
         # The listing that was under way may have been too early to show it, the next was not.
@@ -177,7 +179,7 @@ def test_it_says_what_has_ended_and_where_its_log_stands(
     async def watch() -> dict[str, Any]:
         task = asyncio.create_task(fired(trigger("work", cursor="10", number=3, started=False)))
         await until(lambda: len(said) >= 2491)
-        backend.works["work"] = Sight(Status.FAILED, "it ended with exit status 1", 1)
+        backend.works["work"] = JobStatus(JobState.FAILED, "it ended with exit status 1", 1)
         return await task
 
     event = run(watch())
@@ -200,7 +202,7 @@ def test_a_trigger_that_is_made_again_goes_on(
         path, arguments = first.serialize()
         assert path == "tradewind.airflow.triggers.WorkTrigger"
         again = asyncio.create_task(fired(WorkTrigger(**arguments)))
-        backend.works["work"] = Sight(Status.SUCCEEDED)
+        backend.works["work"] = JobStatus(JobState.SUCCEEDED)
         return await again
 
     assert run(restart()) == {"name": "work", "number": 1, "started": True, "cursor": "7"}
@@ -226,7 +228,7 @@ def test_a_listing_that_began_before_shows_nothing(
         backend.go_on.set()
         await until(lambda: backend.listings >= before + 2)
         assert not task.done()
-        backend.works["work"] = backend.works["other"] = Sight(Status.SUCCEEDED)
+        backend.works["work"] = backend.works["other"] = JobStatus(JobState.SUCCEEDED)
         await asyncio.gather(task, other)
 
     run(watch())
@@ -234,7 +236,7 @@ def test_a_listing_that_began_before_shows_nothing(
 
 def test_trouble_that_passes_is_waited_for(backend: Counting, trigger: Callable[..., WorkTrigger]):
     backend.errors = [RetryError("out of reach")] * 3  # the first one while it is opened
-    backend.works["work"] = Sight(Status.SUCCEEDED)
+    backend.works["work"] = JobStatus(JobState.SUCCEEDED)
     assert run(fired(trigger("work")))["name"] == "work"
     assert not backend.errors
 
@@ -314,7 +316,7 @@ def test_work_that_has_ended_is_left_to_a_task_that_collects_it(
     state: str,
     ended: int,
 ):
-    backend.works["work"] = Sight(Status.SUCCEEDED)
+    backend.works["work"] = JobStatus(JobState.SUCCEEDED)
     run(in_state(trigger("work"), state, monkeypatch).on_kill())
     assert len(backend.ended) == ended
 
@@ -342,7 +344,7 @@ def test_a_shorter_interval_does_not_wait_for_a_longer_one(
         patient = asyncio.create_task(fired(trigger("patient", poll_interval=1000)))
         await until(lambda: backend.listings == 1)
         await asyncio.sleep(0.05)
-        backend.works["hasty"] = Sight(Status.SUCCEEDED)
+        backend.works["hasty"] = JobStatus(JobState.SUCCEEDED)
         await fired(trigger("hasty"))
         patient.cancel()
         await asyncio.gather(patient, return_exceptions=True)
@@ -361,7 +363,7 @@ def test_who_is_cancelled_while_it_connects_does_not_harm_the_others(
             await asyncio.sleep(0.05)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
-        backend.works["second"] = Sight(Status.SUCCEEDED)
+        backend.works["second"] = JobStatus(JobState.SUCCEEDED)
         await second
 
     run(watch())
@@ -371,7 +373,7 @@ def test_a_waiting_task_s_log_says_what_it_waits_for_and_where(
     backend: Counting, trigger: Callable[..., WorkTrigger], said: list[str]
 ):
     about = "on Docker at unix:///run/docker.sock, image busybox:1"
-    backend.works["work"] = Sight(Status.SUCCEEDED)
+    backend.works["work"] = JobStatus(JobState.SUCCEEDED)
     made = trigger("work", about=about)
     run(fired(made))
     assert said[0] == f"Waiting for work, {about}."

@@ -13,7 +13,7 @@ import pytest
 from airflow_runs import Runs, runs
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work import WorkOperator
-from tradewind.airflow.work_context import RunLimit, StateStoreMemory
+from tradewind.airflow.work_context import RunLimit, TaskStateStore
 from tradewind.owner import Owner
 from tradewind.run.supervise import Outcome
 from tradewind.systems.process.backend import Command, ProcessBackend
@@ -102,9 +102,9 @@ def test_a_person_who_clears_starts_anew(work_runs: Runs, folder: Path):
 def test_a_line_of_the_log_is_text_and_a_result_is_json():
     # As the official operators have it, whatever the line looks like.
     operator = ProcessOfTest(task_id="t")
-    assert operator.read_result(Outcome("n", "12", attended=False, from_log=True)) == "12"
-    assert operator.read_result(Outcome("n", "12", attended=False)) == 12
-    assert operator.read_result(Outcome("n", "a\nb\n", attended=False)) == "a\nb"
+    assert operator.read_result(Outcome("n", "12", reattached=False, from_log=True)) == "12"
+    assert operator.read_result(Outcome("n", "12", reattached=False)) == 12
+    assert operator.read_result(Outcome("n", "a\nb\n", reattached=False)) == "a\nb"
 
 
 class ProcessOfTest(WorkOperator):
@@ -134,22 +134,22 @@ class Store:
 )
 def test_memory_takes_values_of_any_length(text: str):
     store = Store()
-    StateStoreMemory(store).set("key", text)
-    assert StateStoreMemory(store).get("key") == text
-    assert StateStoreMemory(store).get("other") is None
+    TaskStateStore(store).set("key", text)
+    assert TaskStateStore(store).get("key") == text
+    assert TaskStateStore(store).get("other") is None
 
 
 def test_memory_without_airflow():
-    memory = StateStoreMemory(None)
+    memory = TaskStateStore(None)
     memory.set("key", "x" * 30_000)
     assert memory.get("key") == "x" * 30_000
 
 
 @pytest.mark.parametrize("off", [-3600, 3600])
 def test_a_longest_run_is_counted_by_the_workers_clock(tmp_path: Path, off: int):
-    backend, owner, memory = ProcessBackend(tmp_path), Owner("d", "r", "t"), StateStoreMemory(None)
+    backend, owner, memory = ProcessBackend(tmp_path), Owner("d", "r", "t"), TaskStateStore(None)
     first = RunLimit(backend, owner, memory, 600, None)
-    backend.start(owner, 1, Command("sleep 60"), tell={})
+    backend.submit(owner, 1, Command("sleep 60"), variables={})
     name = backend.name_of(owner, 1)
     # The clock of the machine that runs it is off.
     (tmp_path / name / "began").write_text(str(int(time.time()) + off))
@@ -157,7 +157,7 @@ def test_a_longest_run_is_counted_by_the_workers_clock(tmp_path: Path, off: int)
     assert not RunLimit(backend, owner, memory, 600, None).is_over(), "the next attempt"
     assert RunLimit(backend, owner, memory, 0, None).is_over()
     # An attempt that has noted nothing is followed by one that knows when the DAG run has begun.
-    unknown = StateStoreMemory(None)
+    unknown = TaskStateStore(None)
     assert not RunLimit(backend, owner, unknown, 600, datetime.now(UTC)).is_over()
     assert RunLimit(backend, owner, unknown, 0, None).is_over()
-    backend.remove(name)
+    backend.delete(name)

@@ -134,7 +134,9 @@ def test_a_worker_that_is_drained_leaves_the_work(
     def let_go() -> None:
         # When the first attempt has left.
         assert wait_until(
-            lambda: "the next attempt attends it" in supervised.log_file.read_text()[log_before:],
+            lambda: (
+                "the next attempt reattaches to it" in supervised.log_file.read_text()[log_before:]
+            ),
             seconds=60,
         )
         (folder / "go").touch()

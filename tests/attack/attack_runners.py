@@ -35,7 +35,7 @@ class Runner:
         action: As `faults_actions` knows it.
         options: What the action is told besides.
         left: Tells what is there that nobody needs.
-        lanes: How many pieces of work the tests run there at once.
+        lanes: How many jobs the tests run there at once.
         lines: Whether the log's lines are those of the script alone.
     """
 

@@ -20,7 +20,7 @@ from emulators import Emulator
 from run_systems import *  # noqa: F403
 
 ACTIONS = Path(__file__).with_name("attack_moves.py")
-ATTENDANTS = Path(__file__).with_name("attack_work.py")
+SUPERVISORS = Path(__file__).with_name("attack_work.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -54,9 +54,9 @@ def workers(
 
 
 @pytest.fixture(scope="module")
-def attendants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    """A warm process that forks attendants of work."""
-    with Workers(ATTENDANTS, tmp_path_factory.mktemp("told")) as workers:
+def supervisors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """A warm process that forks supervisors of work."""
+    with Workers(SUPERVISORS, tmp_path_factory.mktemp("told")) as workers:
         yield workers
 
 

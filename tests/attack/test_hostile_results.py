@@ -140,10 +140,10 @@ COUNTS = [
 
 @pytest.mark.parametrize(("runner", "count"), COUNTS, indirect=["runner"])
 def test_a_result_arrives_or_is_refused(
-    attendants: Workers, runner: Runner, tmp_path: Path, count: int
+    supervisors: Workers, runner: Runner, tmp_path: Path, count: int
 ):
     attack = Attack(PROMISE, HOW, runner.on)
-    turning = check(attendants, runner, tmp_path, attack, count)
+    turning = check(supervisors, runner, tmp_path, attack, count)
     left = list(runner.left())
     if "root" in runner.options:
         # Work that goes on writing into its folder while that is removed may leave it.
@@ -153,7 +153,7 @@ def test_a_result_arrives_or_is_refused(
 
 
 def check(
-    attendants: Workers, runner: Runner, folder: Path, attack: Attack, count: int
+    supervisors: Workers, runner: Runner, folder: Path, attack: Attack, count: int
 ) -> list[str]:
     """Give the work that may leave its folder: what it has started writes while it is removed."""
     turning: list[str] = []
@@ -182,13 +182,13 @@ def check(
             "limit": LIMIT,
             **runner.options,
         }
-        told = attendants.run(runner.action, **given)
+        told = supervisors.run(runner.action, **given)
         if make.startswith("( n=0"):
             turning.append(name)
             for _ in range(50):
                 # It was a link while it was read; the next attempt may find the file.
                 if told.get("error") == "RetryError":
-                    told = attendants.run(runner.action, **given)
+                    told = supervisors.run(runner.action, **given)
         attack.note(what)
         label = f"{number}: {what} ({found!r:.80}): {told!r:.300}"
         attack.check(secret not in json.dumps(told), f"{label}: it has read what is not its own")

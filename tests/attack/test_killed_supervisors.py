@@ -1,4 +1,4 @@
-"""Whoever attends a piece of work is killed at random moments, and tried again: it runs once."""
+"""Whoever supervises a job is killed at random moments, and tried again: it runs once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attack_runners import PLACES, Runner
 from attack_workers import Workers
 
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"
-HOW = "SIGKILL of the attendant at a random moment, then the retry"
+HOW = "SIGKILL of the supervisor at a random moment, then the retry"
 #: How often on each; together more than 500. None of the others is quick to start.
 SHORT = {"process": 4, "ssh": 4, "docker": 4, "rest": 4}
 MANY = {"process": 120, "ssh": 80, "docker": 80, "rest": 120}
@@ -34,7 +34,7 @@ LINES = {f"line {number}" for number in range(1, 6)}
 
 
 @pytest.mark.parametrize(("runner", "count"), COUNTS, indirect=["runner"])
-def test_work_runs_once(attendants: Workers, runner: Runner, tmp_path: Path, count: int):
+def test_work_runs_once(supervisors: Workers, runner: Runner, tmp_path: Path, count: int):
     attack = Attack(PROMISE, HOW, runner.on)
 
     def arguments(name: str) -> dict[str, Any]:
@@ -53,16 +53,16 @@ def test_work_runs_once(attendants: Workers, runner: Runner, tmp_path: Path, cou
         for number, chance in tries:
             if not seconds:
                 whole = arguments(f"whole{os.urandom(3).hex()}")
-                told, seconds = attendants.measured(runner.action, **whole)
+                told, seconds = supervisors.measured(runner.action, **whole)
                 assert (told.get("answer") or "").strip() == "42", told
             name = f"k{number}x{os.urandom(3).hex()}"
             given = arguments(name)
             moment = chance.uniform(0, seconds)
-            child = attendants.start(runner.action, **given)
+            child = supervisors.start(runner.action, **given)
             time.sleep(moment)
             killed = child.kill()
             attack.note("killed" if killed == {"signal": 9} else "had ended before")
-            again, took = attendants.measured(runner.action, **given)
+            again, took = supervisors.measured(runner.action, **given)
             # The machine may be busier by now, or less so; a retry is as long as what is left.
             seconds = (2 * seconds + max(took, moment)) / 3
             at = f"{number}, {moment:.3f} s"

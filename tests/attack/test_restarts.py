@@ -221,7 +221,7 @@ SCRIPT += "echo 42 > $TRADEWIND_RESULT"
 
 
 def check_work(
-    attendants: Workers,
+    supervisors: Workers,
     action: str,
     folder: Path,
     attack: Attack,
@@ -242,7 +242,7 @@ def check_work(
             **options,
         }
         moment = attack.chance.uniform(0, 1.5)
-        child = attendants.start(action, **given)
+        child = supervisors.start(action, **given)
         time.sleep(moment)
         restart(attack.chance)
         told = child.wait()
@@ -253,7 +253,7 @@ def check_work(
         good = good or (not goes_on and "WorkFailedError" in kinds)
         attack.check(good, f"{label}: {told.get('error')}: {told.get('message')}")
         failed = "WorkFailedError" in kinds
-        again = attendants.run(action, **given)
+        again = supervisors.run(action, **given)
         attack.check(again.get("answer") == "42\n", f"{label}: the retry: {again!r:.400}")
         ran = folder / name / "ran"
         times = ran.read_text().count("x") if ran.exists() else 0
@@ -262,7 +262,7 @@ def check_work(
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_of_an_sshd(attendants: Workers, tmp_path: Path, server: SSHServer, count: int):
+def test_of_an_sshd(supervisors: Workers, tmp_path: Path, server: SSHServer, count: int):
     attack = Attack(PROMISE, IN_WORK, "an sshd")
 
     def restart(chance: random.Random) -> None:
@@ -272,7 +272,7 @@ def test_of_an_sshd(attendants: Workers, tmp_path: Path, server: SSHServer, coun
 
     where = {"port": server.port, "username": server.username, "root": str(tmp_path / "jobs")}
     files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
-    check_work(attendants, "ssh", tmp_path, attack, count, restart, goes_on=True, **where, **files)
+    check_work(supervisors, "ssh", tmp_path, attack, count, restart, goes_on=True, **where, **files)
     left = [path.name for path in (tmp_path / "jobs").iterdir()]
     attack.check(not left, f"left behind: {left}")
     attack.finish()
@@ -280,7 +280,7 @@ def test_of_an_sshd(attendants: Workers, tmp_path: Path, server: SSHServer, coun
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.container
-def test_of_a_docker_daemon(attendants: Workers, tmp_path: Path, daemon: Engine, count: int):
+def test_of_a_docker_daemon(supervisors: Workers, tmp_path: Path, daemon: Engine, count: int):
     attack = Attack(PROMISE, IN_WORK, "a Docker daemon")
 
     def restart(chance: random.Random) -> None:
@@ -292,7 +292,7 @@ def test_of_a_docker_daemon(attendants: Workers, tmp_path: Path, daemon: Engine,
         daemon.start()
 
     given = {"engine": daemon.address, "image": IMAGE, "shared": str(tmp_path)}
-    check_work(attendants, "docker", tmp_path, attack, count, restart, goes_on=False, **given)
+    check_work(supervisors, "docker", tmp_path, attack, count, restart, goes_on=False, **given)
     left = daemon.containers()
     attack.check(left == [], f"left behind: {len(left)} containers")
     attack.finish()

@@ -126,7 +126,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(("runner", "count"), COUNTS, indirect=["runner"])
-def test_of_work(attendants: Workers, runner: Runner, tmp_path: Path, count: int):
+def test_of_work(supervisors: Workers, runner: Runner, tmp_path: Path, count: int):
     attack, folder = Attack(PROMISE, IN_WORK, runner.on), tmp_path
     for number in attack.rounds(count):
         marker = marked(attack.chance)
@@ -136,7 +136,7 @@ def test_of_work(attendants: Workers, runner: Runner, tmp_path: Path, count: int
         label = f"{number}: {'work that fails' if fails else 'work'}"
         log = folder / f"log-{number}"
         with watched(attack, told, label, folder):
-            answer = attendants.run(
+            answer = supervisors.run(
                 "loudly",
                 what=runner.action,
                 log=str(log),

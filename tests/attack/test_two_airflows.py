@@ -242,7 +242,7 @@ CHANGES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 def test_work_is_attended_by_a_retry_after_a_change(place: Place, change: str):
     """A worker is told to go away; the next one has another DAG file, or another version."""
     former, changed = CHANGES[change]
-    attack = Attack(PROMISE, "the first attempt's worker goes away, the retry attends", change)
+    attack = Attack(PROMISE, "the first attempt's worker goes away, the retry reattaches", change)
     for _ in attack.rounds(1):
         change_once(place, attack, former, changed)
     attack.finish()

@@ -24,7 +24,7 @@ from ssh_server import ssh_server
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.backend import Backend, Status
+from tradewind.run.backend import Backend, JobState
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.http.backend import JobApi, RestConnection, RestJob, RestJobBackend
@@ -104,8 +104,8 @@ def owners(airflow: dict[str, str]) -> dict[str, Owner]:
         "ended": mine(run, "ended"),
         "waiting": mine(run, "waiting"),
         "running": mine(run, "running"),
-        "cleared": mine(run, "cleared", life=1),
-        "cleared now": mine(run, "cleared", life=2),
+        "cleared": mine(run, "cleared", clears=1),
+        "cleared now": mine(run, "cleared", clears=2),
         "run gone": mine("manual__of-yesterday", "ended"),
         "run made again": replace(mine(run, "running"), generation="g1"),
         "elsewhere": replace(mine(run, "ended"), deployment="there"),
@@ -185,7 +185,7 @@ def system(
 def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, airflow, owners):
     option, backend, work = system
     for owner in owners.values():
-        backend.start(owner, 1, work("sleep 300"), tell={})
+        backend.submit(owner, 1, work("sleep 300"), variables={})
     if isinstance(backend, ProcessBackend):
         done = sweep(*option, env=airflow)
         assert done.returncode == 3, done.stderr
@@ -216,15 +216,15 @@ def test_what_nobody_needs_is_listed_with_its_reason_and_removed_on_yes(system, 
     assert {piece.title for piece in backend.list()} == set(map(str, needed))
     for owner in needed:
         name = backend.name_of(owner, 1)
-        assert backend.look(name).status is Status.RUNNING
-        backend.remove(name)
+        assert backend.status(name).state is JobState.RUNNING
+        backend.delete(name)
 
 
 def test_nothing_left_says_so(tmp_path: Path, airflow, owners):
     backend = ProcessBackend(tmp_path)
-    backend.start(owners["running"], 1, Command("sleep 300"), tell={})
+    backend.submit(owners["running"], 1, Command("sleep 300"), variables={})
     done = sweep("--process", str(tmp_path), env=airflow)
-    backend.remove(backend.name_of(owners["running"], 1))
+    backend.delete(backend.name_of(owners["running"], 1))
     assert (done.returncode, done.stdout) == (0, "Nothing is left.\n")
 
 
@@ -232,9 +232,9 @@ def test_without_airflow_all_is_listed_and_only_what_is_old_removed(
     tmp_path: Path, no_airflow, owners
 ):
     backend = ProcessBackend(tmp_path / "jobs")
-    backend.start(owners["ended"], 1, Command("true"), tell={})
+    backend.submit(owners["ended"], 1, Command("true"), variables={})
     name = backend.name_of(owners["ended"], 1)
-    assert wait_until(lambda: backend.look(name).status.ended, seconds=20)
+    assert wait_until(lambda: backend.status(name).state.ended, seconds=20)
     option = ("--process", str(tmp_path / "jobs"))
 
     done = sweep(*option, "--json", env=no_airflow)
@@ -246,12 +246,12 @@ def test_without_airflow_all_is_listed_and_only_what_is_old_removed(
     refused = sweep(*option, "--yes", env=no_airflow)
     assert refused.returncode == 1
     assert "nothing is removed" in refused.stderr
-    assert backend.look(name).status is Status.SUCCEEDED
+    assert backend.status(name).state is JobState.SUCCEEDED
 
     assert sweep(*option, "--yes", "--older-than", "1d", env=no_airflow).returncode == 0
-    assert backend.look(name).status is Status.SUCCEEDED, "it is younger"
+    assert backend.status(name).state is JobState.SUCCEEDED, "it is younger"
     assert sweep(*option, "--yes", "--older-than", "0s", env=no_airflow).returncode == 0
-    assert backend.look(name).status is Status.ABSENT
+    assert backend.status(name).state is JobState.ABSENT
 
 
 def test_parts_of_objects_are_swept_but_not_a_running_tasks(tmp_path: Path, airflow, owners):
@@ -283,12 +283,12 @@ def test_batches_of_livy_are_swept_though_they_tell_no_owner_in_words(
     with livy_server(tmp_path) as livy:
         backend = LivyBackend(RestConnection(livy.url))
         for owner in owners.values():
-            backend.start(owner, 1, RestJob({"file": livy.script("sleep 300")}), tell={})
+            backend.submit(owner, 1, RestJob({"file": livy.script("sleep 300")}), variables={})
         done = sweep("--livy", livy.url, "--yes", "--json", env=airflow)
         found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
         left = {piece.owner for piece in backend.list()}
         for piece in list(backend.list()):
-            backend.remove(piece.name)
+            backend.delete(piece.name)
         backend.close()
     assert done.returncode == 3, done.stderr
     judged_by_digest(found, left, owners)
@@ -315,7 +315,7 @@ def test_jobs_of_an_http_api_are_swept_by_its_declaration(tmp_path: Path, airflo
         cancel = ("POST", "/jobs/{id}/cancel")
         backend = RestJobBackend(RestConnection(server.url), JobApi(cancel=cancel))
         for owner in owners.values():
-            backend.start(owner, 1, RestJob({"script": "sleep 300"}), tell={})
+            backend.submit(owner, 1, RestJob({"script": "sleep 300"}), variables={})
         done = sweep("--http-jobs", f"{server.url}={api}", "--yes", "--json", env=airflow)
         assert done.returncode == 3, done.stderr
         found = {one["digest"]: one for one in map(json.loads, done.stdout.splitlines())}
@@ -348,7 +348,7 @@ def test_what_was_prepared_and_never_claimed_is_removed(system, airflow, owners)
         assert one["what"].startswith("prepared work ")
     (kept,) = backend.unclaimed()
     assert kept.owner == owners["running"].digest
-    backend.remove_unclaimed(kept.name)
+    backend.delete_unclaimed(kept.name)
 
 
 def test_tables_that_were_being_made_are_swept(local_mariadb: Systems, airflow, owners):
@@ -414,7 +414,7 @@ def test_what_cannot_be_swept_is_told(arguments, status: int, text: str, no_airf
 
 def test_one_system_that_is_away_does_not_hide_another(tmp_path: Path, airflow, owners):
     backend = ProcessBackend(tmp_path / "jobs")
-    backend.start(owners["ended"], 1, Command("true"), tell={})
+    backend.submit(owners["ended"], 1, Command("true"), variables={})
     option = ("--docker", f"unix:///no/{uuid.uuid4().hex}", "--process", str(tmp_path / "jobs"))
     done = sweep(*option, "--yes", env=airflow)
     assert done.returncode == 1

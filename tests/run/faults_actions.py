@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
 from tradewind.run.backend import LogLine
+from tradewind.run.supervise import supervise
 
 ACTIONS: dict[str, Callable[..., Any]] = {}
 Environment = dict[str, str] | None
@@ -50,10 +50,10 @@ class FileMemory:
         return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
 
 
-def _attend(
+def _supervise(
     backend: Any, run: str, work: Any, memory: str, log: str, limit: int | None = None
 ) -> str | None:
-    """Attend it; where a limit is given, its result has to be one for Airflow, as in a task."""
+    """Supervise it; where a limit is given, its result has to be one for Airflow, as in a task."""
     from tradewind.airflow.results import check_result
 
     result = {} if limit is None else {"result_limit": limit, "check": check_result}
@@ -64,8 +64,14 @@ def _attend(
             file.flush()
 
         owner = Owner("faults", run, "work")
-        outcome = attend(
-            backend, owner, work, log=write, memory=FileMemory(memory), look_seconds=0.2, **result
+        outcome = supervise(
+            backend,
+            owner,
+            work,
+            log=write,
+            state_store=FileMemory(memory),
+            poll_seconds=0.2,
+            **result,
         )
     return outcome.result
 
@@ -74,7 +80,7 @@ def _attend(
 def process(root: str, script: str, environment: Environment = None, **rest: Any) -> str | None:
     from tradewind.systems.process.backend import Command, ProcessBackend
 
-    return _attend(ProcessBackend(root), work=Command(script, environment or {}), **rest)
+    return _supervise(ProcessBackend(root), work=Command(script, environment or {}), **rest)
 
 
 @action
@@ -90,7 +96,7 @@ def docker(
         network_mode="none",
         mounts=[{"Type": "bind", "Source": shared, "Target": shared}],
     )
-    return _attend(DockerBackend(Engine(engine)), work=work, **rest)
+    return _supervise(DockerBackend(Engine(engine)), work=work, **rest)
 
 
 @action
@@ -101,7 +107,7 @@ def ssh(port: int, username: str, key_file: str, known_hosts: str, root: str, **
         "127.0.0.1", username, port, key_file=key_file, known_hosts=known_hosts
     )
     work = Command(rest.pop("script"), rest.pop("environment", {}))
-    return _attend(SSHBackend(connection, root=root), work=work, **rest)
+    return _supervise(SSHBackend(connection, root=root), work=work, **rest)
 
 
 @action
@@ -120,7 +126,7 @@ def rest(url: str, script: str, **rest: str):
         cancel=("POST", "/jobs/{id}/cancel"),
     )
     work = RestJob({"script": script})
-    return _attend(RestJobBackend(RestConnection(url), api), work=work, **rest)
+    return _supervise(RestJobBackend(RestConnection(url), api), work=work, **rest)
 
 
 @action
@@ -132,7 +138,7 @@ def livy(url: str, script: str, memory: str, **rest: str):
     # A batch hands back nothing but its description.
     file.write_text(f"TRADEWIND_RESULT=/dev/null\n{script}")
     backend = LivyBackend(RestConnection(url))
-    told = _attend(backend, work=RestJob({"file": str(file)}), memory=memory, **rest)
+    told = _supervise(backend, work=RestJob({"file": str(file)}), memory=memory, **rest)
     return "42\n" if json.loads(told or "")["state"] == "success" else told
 
 
@@ -145,7 +151,7 @@ def yarn(cluster: dict[str, str], script: str, **rest: str):
     places = {name: Path(cluster[name]) for name in ("conf", "folder", "jars", "classes")}
     there = YarnCluster(url=cluster["url"], scheduler=cluster["scheduler"], **places)
     backend = YarnBackend([RestConnection(there.url)])
-    return _attend(backend, work=ShellApplication(there, script, {}), **rest)
+    return _supervise(backend, work=ShellApplication(there, script, {}), **rest)
 
 
 @action
@@ -158,7 +164,7 @@ def standalone(root: str, submit: dict[str, Any], script: str, **rest: str):
     # A driver in a standalone cluster hands back a line of its stdout.
     script = script.replace("echo 42 > $TRADEWIND_RESULT", "echo TRADEWIND_RESULT=42")
     work = SparkSubmit(arguments=[base64.b64encode(script.encode()).decode()], **submit)
-    return _attend(ProcessBackend(root), work=work.command(), **rest)
+    return _supervise(ProcessBackend(root), work=work.command(), **rest)
 
 
 @action
@@ -192,7 +198,7 @@ def sagemaker(
         "StoppingCondition": {"MaxRuntimeInSeconds": 600},
     }
     backend = SageMakerBackend()
-    told = _attend(backend, run=run, work=work, memory=memory, **rest)
+    told = _supervise(backend, run=run, work=work, memory=memory, **rest)
     # Instead of the script, which nothing runs: a line for each job that there is.
     jobs = list(backend.list(Owner("faults", run, "work")))
     Path(memory).with_name("ran").write_text("x\n" * len(jobs))

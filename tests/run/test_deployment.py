@@ -14,8 +14,8 @@ from sagemaker_service import make_client, wait_status
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.supervise import Ask, LeftError, StoppedError, end
-from tradewind.run.backend import Status, WorkFailedError
+from tradewind.run.backend import JobState, WorkFailedError
+from tradewind.run.supervise import Decision, LeftError, StoppedError, end
 from tradewind.systems.sagemaker.deployment import DeploymentBackend
 
 pytestmark = pytest.mark.xdist_group("deployment")
@@ -60,7 +60,7 @@ def test_an_endpoint_is_made_then_updated_and_what_was_replaced_goes(place: Plac
     assert place.models() == place.configs() == [outcome.name]
     # A retry that nobody told of it finds it, and does nothing.
     again = deploy(place.backend(), second, place.work())
-    assert (again.name, again.attended) == (outcome.name, True)
+    assert (again.name, again.reattached) == (outcome.name, True)
     runtime = place.clients["sagemaker-runtime"]
     answer = runtime.invoke_endpoint(
         EndpointName=place.endpoint, ContentType="text/csv", Body="0.9,0.9"
@@ -133,10 +133,10 @@ def test_a_failed_endpoint_of_somebody_else_is_told(place: Place):
 def test_two_deployments_take_turns(place: Place):
     first, second = place.backend(), place.backend()
     one, other = place.owner(), place.owner()
-    first.start(one, 1, place.work(), tell={})
-    second.start(other, 1, place.work(), tell={})
+    first.submit(one, 1, place.work(), variables={})
+    second.submit(other, 1, place.work(), variables={})
     outcome = deploy(second, other, place.work())
-    assert outcome.attended
+    assert outcome.reattached
     assert place.serving() == outcome.name
     # The first one was in service, and was replaced before anybody asked: it is deployed anew.
     again = deploy(first, one, place.work())
@@ -198,7 +198,7 @@ def test_a_person_cancels(place: Place, exists: bool):
     former = deploy(place.backend(), place.owner(), place.work()).name if exists else None
     owner = place.owner()
     with pytest.raises(StoppedError):
-        deploy(place.backend(), owner, place.work(), ask=lambda: Ask.STOP)
+        deploy(place.backend(), owner, place.work(), decide=lambda: Decision.CANCEL)
     # Where SageMaker was in the middle of it, the next one cleans up.
     last = deploy(place.backend(), place.owner(), place.work()).name
     assert place.serving() == last
@@ -208,7 +208,7 @@ def test_a_person_cancels(place: Place, exists: bool):
 def test_who_cancels_before_it_has_begun_leaves_nothing(place: Place):
     backend, owner = place.backend(), place.owner()
     backend._claim(backend.name_of(owner, 1), owner, 1, place.work())
-    assert backend.look(backend.name_of(owner, 1)).status is Status.PENDING
+    assert backend.status(backend.name_of(owner, 1)).state is JobState.PENDING
     end(backend, backend.name_of(owner, 1))
     assert (place.models(), place.configs()) == ([], [])
 
@@ -216,9 +216,9 @@ def test_who_cancels_before_it_has_begun_leaves_nothing(place: Place):
 def test_a_worker_that_goes_away_leaves_it(place: Place):
     owner = place.owner()
     with pytest.raises(LeftError):
-        deploy(place.backend(), owner, place.work(), ask=lambda: Ask.LEAVE)
+        deploy(place.backend(), owner, place.work(), decide=lambda: Decision.LEAVE)
     outcome = deploy(place.backend(), owner, place.work())
-    assert outcome.attended
+    assert outcome.reattached
     assert place.configs() == [outcome.name]
 
 

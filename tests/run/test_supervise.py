@@ -1,4 +1,4 @@
-"""The life of outside work: once, attended through deaths, stopped when asked, cleaned up."""
+"""The life of outside work: once, supervised through deaths, stopped when asked, cleaned up."""
 
 from __future__ import annotations
 
@@ -14,8 +14,16 @@ from processes import gone
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.supervise import Ask, LeftError, Outcome, StoppedError, attend, end, recall_begun
-from tradewind.run.backend import History, LogLine, Sight, Status, WorkFailedError
+from tradewind.run.backend import History, JobState, JobStatus, LogLine, WorkFailedError
+from tradewind.run.supervise import (
+    Decision,
+    LeftError,
+    Outcome,
+    StoppedError,
+    end,
+    recall_begun,
+    supervise,
+)
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.testing.function_backend import FunctionBackend
 
@@ -39,12 +47,12 @@ def ran(tmp_path: Path) -> Path:
 
 
 class Attempt:
-    """One attempt at a piece of work; what it logged is kept."""
+    """One attempt at a job; what it logged is kept."""
 
     def __init__(self, backend: ProcessBackend, memory: Notebook, owner: Owner = OWNER) -> None:
         self.backend, self.memory, self.owner = backend, memory, owner
         self.lines: list[str] = []
-        self.asked = Ask.GO_ON
+        self.asked = Decision.CONTINUE
         self.on_line = lambda _: None
 
     def log(self, line: LogLine) -> None:
@@ -52,14 +60,14 @@ class Attempt:
         self.on_line(line)
 
     def run(self, script: str, **options) -> Outcome:
-        return attend(
+        return supervise(
             self.backend,
             self.owner,
             Command(script),
             log=self.log,
-            memory=self.memory,
-            ask=lambda: self.asked,
-            look_seconds=0.2,
+            state_store=self.memory,
+            decide=lambda: self.asked,
+            poll_seconds=0.2,
             **options,
         )
 
@@ -67,7 +75,7 @@ class Attempt:
 def test_work_runs_once_and_nothing_is_left(backend, memory, ran, tmp_path):
     attempt = Attempt(backend, memory)
     outcome = attempt.run(f"echo x >> {ran}; echo hello; echo 42 > $TRADEWIND_RESULT")
-    assert outcome == Outcome(backend.name_of(OWNER, 1), "42\n", attended=False)
+    assert outcome == Outcome(backend.name_of(OWNER, 1), "42\n", reattached=False)
     assert attempt.lines == ["hello"]
     assert ran.read_text() == "x\n"
     assert list((tmp_path / "jobs").iterdir()) == []
@@ -82,19 +90,19 @@ def test_the_last_line_is_the_result_where_that_is_asked_for(backend, memory):
 
 def test_a_retry_attends_what_a_dead_worker_has_started(backend, memory, ran):
     script = f"echo x >> {ran}; echo one; sleep 0.5; echo two"
-    backend.start(OWNER, 1, Command(script), tell={})
+    backend.submit(OWNER, 1, Command(script), variables={})
     attempt = Attempt(backend, memory)
-    assert attempt.run(script).attended
+    assert attempt.run(script).reattached
     assert attempt.lines == ["one", "two"]
     assert ran.read_text() == "x\n"
 
 
 def test_a_retry_collects_what_has_ended_meanwhile(backend, memory, ran):
     script = f"echo x >> {ran}; echo 1 > $TRADEWIND_RESULT"
-    backend.start(OWNER, 1, Command(script), tell={})
+    backend.submit(OWNER, 1, Command(script), variables={})
     name = backend.name_of(OWNER, 1)
-    assert wait_until(lambda: backend.look(name).status is Status.SUCCEEDED, seconds=30)
-    assert Attempt(backend, memory).run(script) == Outcome(name, "1\n", attended=True)
+    assert wait_until(lambda: backend.status(name).state is JobState.SUCCEEDED, seconds=30)
+    assert Attempt(backend, memory).run(script) == Outcome(name, "1\n", reattached=True)
     assert ran.read_text() == "x\n"
 
 
@@ -109,20 +117,20 @@ def test_collected_work_is_not_run_again_when_the_task_was_not_told(backend, mem
 def test_a_clear_starts_anew(backend, memory, ran):
     script = f"echo x >> {ran}"
     Attempt(backend, memory).run(script)
-    Attempt(backend, memory, Owner("dag", "run", "task", life=1)).run(script)
+    Attempt(backend, memory, Owner("dag", "run", "task", clears=1)).run(script)
     assert ran.read_text() == "x\nx\n"
 
 
 def test_a_clear_ends_what_was_left_to_a_retry_that_never_came(backend, memory, ran, tmp_path):
     first, other = (tmp_path / name for name in ("first", "other"))
-    backend.start(OWNER, 1, Command(f"echo $$ > {first}; sleep 300"), tell={})
+    backend.submit(OWNER, 1, Command(f"echo $$ > {first}; sleep 300"), variables={})
     stranger = Owner("dag", "run", "another task")
-    backend.start(stranger, 1, Command(f"echo $$ > {other}; sleep 300"), tell={})
+    backend.submit(stranger, 1, Command(f"echo $$ > {other}; sleep 300"), variables={})
     assert wait_until(lambda: first.exists() and other.exists(), seconds=20)
-    Attempt(backend, memory, Owner("dag", "run", "task", life=2)).run(f"echo x >> {ran}")
+    Attempt(backend, memory, Owner("dag", "run", "task", clears=2)).run(f"echo x >> {ran}")
     assert ran.read_text() == "x\n"
     assert wait_until(lambda: gone(int(first.read_text())), seconds=20)
-    assert [piece.owner for piece in backend.list()] == [stranger.digest]
+    assert [job.owner for job in backend.list()] == [stranger.digest]
     end(backend, backend.name_of(stranger, 1))
 
 
@@ -135,19 +143,19 @@ def test_failed_work_is_told_with_its_log_and_removed(backend, memory, tmp_path)
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
-def test_failed_work_is_never_attended_again(backend, memory, ran):
+def test_failed_work_is_never_reattached(backend, memory, ran):
     script = f"echo x >> {ran}; [ $(wc -l < {ran}) -ge 2 ]"
     with pytest.raises(WorkFailedError):
         Attempt(backend, memory).run(script)
-    assert not Attempt(backend, memory).run(script).attended
+    assert not Attempt(backend, memory).run(script).reattached
     assert ran.read_text() == "x\nx\n"
 
 
 def test_work_that_failed_while_nobody_looked_is_started_anew(backend, memory, ran):
     script = f"echo x >> {ran}; [ $(wc -l < {ran}) -ge 2 ]"
-    backend.start(OWNER, 1, Command(script), tell={})
+    backend.submit(OWNER, 1, Command(script), variables={})
     name = backend.name_of(OWNER, 1)
-    assert wait_until(lambda: backend.look(name).status is Status.FAILED, seconds=30)
+    assert wait_until(lambda: backend.status(name).state is JobState.FAILED, seconds=30)
     assert Attempt(backend, memory).run(script).name == backend.name_of(OWNER, 2)
     assert list(backend.list()) == []
 
@@ -156,7 +164,7 @@ def test_asked_to_stop_it_stops_and_removes_the_work(backend, memory, tmp_path):
     attempt = Attempt(backend, memory)
 
     def stop(_: LogLine) -> None:
-        attempt.asked = Ask.STOP
+        attempt.asked = Decision.CANCEL
 
     attempt.on_line = stop
     with pytest.raises(StoppedError):
@@ -170,14 +178,14 @@ def test_asked_to_leave_it_leaves_the_work_to_the_next_attempt(backend, memory, 
     first = Attempt(backend, memory)
 
     def leave(_: LogLine) -> None:
-        first.asked = Ask.LEAVE
+        first.asked = Decision.LEAVE
 
     first.on_line = leave
     with pytest.raises(LeftError):
         first.run(script)
     go.touch()
     second = Attempt(backend, memory)
-    assert second.run(script).attended
+    assert second.run(script).reattached
     assert first.lines + second.lines == ["one", "two"], "no line is lost or repeated"
     assert ran.read_text() == "x\n"
 
@@ -213,11 +221,11 @@ class Flaky(ProcessBackend):
         super().__init__(root)
         self.failures = failures
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         self.failures -= 1
         if self.failures >= 0:
             raise RetryError("this machine: out of reach.")
-        return super().look(name)
+        return super().status(name)
 
 
 def test_trouble_that_passes_is_waited_out(tmp_path, memory, ran):
@@ -229,7 +237,7 @@ def test_trouble_that_passes_is_waited_out(tmp_path, memory, ran):
 def test_trouble_that_stays_leaves_the_work_to_the_next_attempt(tmp_path, memory, ran):
     backend = Flaky(tmp_path / "jobs", failures=10**9)
     script = f"echo x >> {ran}"
-    with pytest.raises(RetryError, match="the next attempt attends it"):
+    with pytest.raises(RetryError, match="the next attempt reattaches to it"):
         Attempt(backend, memory).run(script, patience=0)
     backend.failures = 0
     Attempt(backend, memory).run(script)
@@ -258,12 +266,12 @@ class Queued(FunctionBackend):
     def name_of(self, owner: Owner, number: int) -> str:
         return f"{self.history.name}-{number}"
 
-    def start(self, owner: Owner, number: int, work: Any, *, tell: Mapping[str, str]) -> None:
+    def submit(self, owner: Owner, number: int, work: Any, *, variables: Mapping[str, str]) -> None:
         self.waiting.add(self.name_of(owner, number))
-        self.begun = lambda: super(Queued, self).start(owner, number, work, tell=tell)
+        self.begun = lambda: super(Queued, self).submit(owner, number, work, variables=variables)
 
-    def look(self, name: str) -> Sight:
-        return Sight(Status.PENDING) if name in self.waiting else super().look(name)
+    def status(self, name: str) -> JobStatus:
+        return JobStatus(JobState.PENDING) if name in self.waiting else super().status(name)
 
     def resume(self, name: str) -> None:
         if name in self.waiting:
@@ -273,7 +281,7 @@ class Queued(FunctionBackend):
 
 def test_work_that_waits_its_turn_is_begun_and_known_by_what_its_attempt_recorded(memory):
     first = Queued("written-at-noon")
-    done = attend(first, OWNER, lambda job: 7, log=print, memory=memory)
+    done = supervise(first, OWNER, lambda job: 7, log=print, state_store=memory)
     assert (done.name, done.result) == ("written-at-noon-1", "7")
     assert memory[f"tradewind.{OWNER.digest}.begun"] == '"written-at-noon"'  # as in version 0.1
     del memory[f"tradewind.{OWNER.digest}.done"]

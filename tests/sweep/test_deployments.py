@@ -67,7 +67,7 @@ def test_what_a_dead_worker_has_left(place: Place):
 
 def test_an_endpoint_that_never_came_up(place: Place):
     backend, owner = place.backend(), place.owner()
-    backend.start(owner, 1, place.work("broken"), tell={})
+    backend.submit(owner, 1, place.work("broken"), variables={})
     assert left(place) == {} or place.serving()
     wait_status(place.sagemaker, place.endpoint, "Failed")
     (one,) = left(place).values()
@@ -79,8 +79,8 @@ def test_an_endpoint_that_never_came_up(place: Place):
 
 def test_an_endpoint_that_came_up_for_a_cancelled_deployment(place: Place):
     backend, owner = place.backend(), place.owner()
-    backend.start(owner, 1, place.work(), tell={})
-    backend.stop(backend.name_of(owner, 1))
+    backend.submit(owner, 1, place.work(), variables={})
+    backend.cancel(backend.name_of(owner, 1))
     wait_status(place.sagemaker, place.endpoint, "InService")
     (one,) = left(place).values()
     assert one.what.endswith("which came up for a deployment that was cancelled")
@@ -103,20 +103,20 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sa
         "TransformResources": {"InstanceCount": 1, "InstanceType": "ml.m5.large"},
     }
     work = {"Model": place.work()["Model"], "Transform": request}
-    backend.start(owner, 1, work, tell={})
+    backend.submit(owner, 1, work, variables={})
     name = backend.name_of(owner, 1)
-    wait_for(lambda: backend.look(name).status.ended)
+    wait_for(lambda: backend.status(name).status.ended)
     # It has failed, for want of data: then its model goes with it.
     assert set(left(place)) == {f"model {place.endpoint}"}
-    backend.remove(name)
+    backend.delete(name)
     assert place.models() == []
     request["TransformInput"]["ContentType"] = "application/json"
     source["S3Uri"] = f"s3://{bucket}/row.json"
     s3 = make_client("s3", local_sagemaker["s3"].endpoint, local_sagemaker.environment)
     body = b'{"instances": [{"features": [1.0, 1.0]}]}'
     s3.put_object(Bucket=bucket, Key="row.json", Body=body)
-    backend.start(owner, 2, work, tell={})
+    backend.submit(owner, 2, work, variables={})
     name = backend.name_of(owner, 2)
-    wait_for(lambda: backend.look(name).status.ended)
-    backend.remove(name)
+    wait_for(lambda: backend.status(name).status.ended)
+    backend.delete(name)
     assert (left(place), place.models()) == ({}, [place.endpoint])

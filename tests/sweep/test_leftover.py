@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tradewind.owner import Owner
-from tradewind.sweep.leftover import Leftover, Verdict, judge, owner_of_title
+from tradewind.sweep.leftover import Leftover, OwnerState, judge, owner_of_title
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -17,11 +17,11 @@ def thing(name: str, *, hours: float | None = 1.0) -> Leftover:
     return Leftover("system", name, name, "", since, lambda: None)
 
 
-def ask(digest: str | None, _: str, __: str) -> Verdict:
+def ask(digest: str | None, _: str, __: str) -> OwnerState:
     return {
-        "alive": Verdict(True, "it runs"),
-        "gone": Verdict(False, "it is gone"),
-        "unknown": Verdict(None, "who knows"),
+        "alive": OwnerState(True, "it runs"),
+        "gone": OwnerState(False, "it is gone"),
+        "unknown": OwnerState(None, "who knows"),
     }[str(digest)]
 
 
@@ -46,8 +46,8 @@ def test_age_passes_over_what_is_young_or_ageless_and_never_adds_what_is_needed(
     [
         Owner("dag", "manual__2026-01-01T00:00:00+00:00", "group.task"),
         Owner("dag.x", "a/b", "task", map_index=0),
-        Owner("dag", "run", "task", map_index=12, life=3),
-        Owner("dag", "run", "task", life=2),
+        Owner("dag", "run", "task", map_index=12, clears=3),
+        Owner("dag", "run", "task", clears=2),
     ],
 )
 def test_an_owner_is_read_out_of_its_words(owner: Owner):

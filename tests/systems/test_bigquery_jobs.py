@@ -14,8 +14,8 @@ import pytest
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend, claim
-from tradewind.run.backend import AlreadyStartedError, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, JobState, WorkFailedError
+from tradewind.run.supervise import claim, supervise
 from tradewind.systems.bigquery.backend import BigQueryBackend, dry_run
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.testing.conformance.backend import until_ended
@@ -66,16 +66,16 @@ def test_a_job_runs_once_and_tells_its_statistics(
     work = query(f"INSERT INTO tradewind.{table} (id) VALUES (1)")
     memory = Notes()
     for attended in (False, True):
-        outcome = attend(backend, owner, work, log=lambda _: None, memory=memory)
-        assert outcome.attended is attended
+        outcome = supervise(backend, owner, work, log=lambda _: None, state_store=memory)
+        assert outcome.reattached is attended
         told = json.loads(outcome.result or "")
         assert told["jobReference"]["jobId"] == outcome.name
         assert "query" in told["statistics"]
     # Also where the first attempt's memory is lost: the job is found by its id.
-    assert attend(backend, owner, work, log=lambda _: None, memory=Notes()).attended
+    assert supervise(backend, owner, work, log=lambda _: None, state_store=Notes()).reattached
     assert [tuple(row) for row in client.query(f"SELECT id FROM tradewind.{table}")] == [(1,)]
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, work, tell={})
+        backend.submit(owner, 1, work, variables={})
     (piece,) = backend.list(owner)
     assert (piece.owner, piece.task_run) == (owner.digest, owner.run_digest)
     client.close()
@@ -88,7 +88,7 @@ def test_of_many_that_start_at_once_one_does(backend: BigQueryBackend, owner: Ow
     def start() -> None:
         together.wait()
         try:
-            backend.start(owner, 1, query("SELECT 1"), tell={})
+            backend.submit(owner, 1, query("SELECT 1"), variables={})
             told.append("started")
         except AlreadyStartedError:
             told.append("taken")
@@ -106,17 +106,17 @@ def test_a_failed_job_is_told_once_and_followed_by_the_next(
 ) -> None:
     memory = Notes()
     with pytest.raises(WorkFailedError, match="no_such_table") as caught:
-        attend(
+        supervise(
             backend, owner, query("SELECT * FROM tradewind.no_such_table"),
-            log=lambda _: None, memory=memory,
+            log=lambda _: None, state_store=memory,
         )  # fmt: skip
     assert not caught.value.final
-    outcome = attend(backend, owner, query("SELECT 1"), log=lambda _: None, memory=memory)
+    outcome = supervise(backend, owner, query("SELECT 1"), log=lambda _: None, state_store=memory)
     assert outcome.name == backend.name_of(owner, 2)
     name = backend.name_of(owner, 3)
-    assert backend.look(name).status is Status.ABSENT
-    backend.stop(name)
-    backend.remove(name)
+    assert backend.status(name).state is JobState.ABSENT
+    backend.cancel(name)
+    backend.delete(name)
 
 
 def test_a_running_job_is_cancelled_and_of_a_deleted_run_before_the_next(
@@ -125,14 +125,14 @@ def test_a_running_job_is_cancelled_and_of_a_deleted_run_before_the_next(
     work = query("SELECT 1", wait=60)
     again, other = replace(owner, generation="g2"), replace(owner, deployment="there")
     for each in (owner, other, again):
-        assert claim(backend, each, work, memory=Notes()).started
+        assert claim(backend, each, work, state_store=Notes()).started
     assert until_ended(backend, backend.name_of(owner, 1)).reason == "it was cancelled"
     for each in (other, again):
         name = backend.name_of(each, 1)
-        assert backend.look(name).status in (Status.PENDING, Status.RUNNING)
+        assert backend.status(name).state in (JobState.PENDING, JobState.RUNNING)
         assert name in {piece.name for piece in backend.list()}
-        backend.remove(name)
-        assert until_ended(backend, name).status is Status.FAILED
+        backend.delete(name)
+        assert until_ended(backend, name).state is JobState.FAILED
 
 
 def test_a_dry_run_tells_and_runs_nothing(connection: BigQueryConnection) -> None:
@@ -146,6 +146,6 @@ def test_a_dry_run_tells_and_runs_nothing(connection: BigQueryConnection) -> Non
 def test_a_configuration_of_no_kind_is_refused(backend: BigQueryBackend, owner: Owner) -> None:
     for wrong in ({}, {"query": {}, "load": {}}, {"labels": {"a": "b"}}):
         with pytest.raises(InputError, match="Give one of"):
-            backend.start(owner, 1, wrong, tell={})
+            backend.submit(owner, 1, wrong, variables={})
     with pytest.raises(InputError, match="job id"):
         BigQueryBackend(BigQueryConnection("p"), called="no spaces")

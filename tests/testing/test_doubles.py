@@ -55,11 +55,11 @@ class TestFunctionBackend(BackendConformance):
     test_no_result_is_none = None
 
     def test_what_a_function_returns_is_its_result(self, backend, owner) -> None:
-        backend.start(owner, 1, lambda job: {"rows": 3}, tell={})
+        backend.submit(owner, 1, lambda job: {"rows": 3}, variables={})
         name = backend.name_of(owner, 1)
         list(backend.logs(name, None, wait=10))
         assert backend.result(name, limit=100) == b'{"rows": 3}'
-        backend.remove(name)
+        backend.delete(name)
 
 
 def end(job: FunctionJob, process: subprocess.Popen[bytes]) -> None:

@@ -31,7 +31,7 @@ __all__ = ["docker_job_task", "ssh_job_task"]
 class _CommandOfFunction(DecoratedOperator):
     """Calls a function for the command of the operator that comes after it in the class's bases.
 
-    The function is called by each attempt, also by one that attends what an earlier one has
+    The function is called by each attempt, also by one that reattaches to what an earlier one has
     started; it is not called again when a deferred task comes back.
 
     Args:

@@ -44,7 +44,7 @@ class Identity:
     Args:
         deployment: As `Owner.deployment`.
         generation: As `Owner.generation`.
-        life: As `Owner.life`.
+        life: As `Owner.clears`.
         max_tries: Airflow raises it when a person clears the task, and at no other time.
         retries: Of the task in its DAG file, at the last attempt.
         clear_number: How often anything of the DAG run was cleared, at the last attempt.

@@ -41,14 +41,14 @@ def owner_of(context: Mapping[str, Any]) -> Owner:
         str(ti.run_id),
         str(ti.task_id),
         map_index=-1 if map_index is None else int(map_index),
-        life=max(0, int(getattr(ti, "max_tries", 0) or 0) - int(retries)),
+        clears=max(0, int(getattr(ti, "max_tries", 0) or 0) - int(retries)),
     )
     identity = identity_of(context)
     if identity is None:
         return owner
     return replace(
         owner,
-        life=identity.life,
+        clears=identity.life,
         deployment=identity.deployment,
         generation=identity.generation,
     )

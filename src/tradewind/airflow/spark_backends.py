@@ -159,7 +159,7 @@ def open_yarn(
     if not found.managers:
         raise SetupError(
             f"The Airflow connection {conn_id!r} does not say where YARN's ResourceManager is, "
-            f"which attends applications in cluster mode. Set {_RM_ADDRESS} in its extra, like "
+            f"which supervises applications in cluster mode. Set {_RM_ADDRESS} in its extra, like "
             "http://rm.example.com:8088; several with commas."
         )
     given: Any = None

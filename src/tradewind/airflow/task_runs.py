@@ -20,7 +20,7 @@ from tradewind.airflow.identity import (
 )
 from tradewind.errors import SetupError, TradewindError
 from tradewind.owner import Owner
-from tradewind.sweep.leftover import Verdict, owner_of_title
+from tradewind.sweep.leftover import OwnerState, owner_of_title
 
 __all__ = ["TaskRuns"]
 
@@ -53,7 +53,7 @@ class TaskRuns:
                 "Run this where `airflow db check` succeeds, with the same settings."
             ) from error
 
-    def ask(self, digest: str | None, title: str, task_run: str = "") -> Verdict:
+    def ask(self, digest: str | None, title: str, task_run: str = "") -> OwnerState:
         """Tell whether an owner may still come back.
 
         It is known of this deployment's own task runs alone. What others own, and what does not
@@ -65,20 +65,20 @@ class TaskRuns:
             task_run: `Owner.run_digest`, where they are not.
         """
         if digest is None:
-            return Verdict(None, "it does not say whose it is")
+            return OwnerState(None, "it does not say whose it is")
         with _session() as session:
             owner = owner_of_title(title, digest) or _kept_owner(session, digest)
             if owner is None:
                 # Anew each time: it may have begun since all were looked at.
                 if digest in _digests_at_work(session):
-                    return Verdict(True, "its task run is at work")
+                    return OwnerState(True, "its task run is at work")
                 kept = next((one for one in _all_kept(session) if one.run_digest == task_run), None)
                 if kept is not None and kept.deployment:
-                    return self._unless_copied(kept, Verdict(False, _MADE_AGAIN))
-                return Verdict(None, "no task run of this Airflow owns it")
+                    return self._unless_copied(kept, OwnerState(False, _MADE_AGAIN))
+                return OwnerState(None, "no task run of this Airflow owns it")
             return self._unless_copied(owner, self._of_owner(session, owner))
 
-    def _unless_copied(self, owner: Owner, verdict: Verdict) -> Verdict:
+    def _unless_copied(self, owner: Owner, verdict: OwnerState) -> OwnerState:
         """Be certain of nothing under another id than the option's.
 
         It may be this Airflow's from before the option was set, or that of the one whose metadata
@@ -87,9 +87,9 @@ class TaskRuns:
         if verdict.alive is not False or self._configured in ("", owner.deployment):
             return verdict
         why = f"deployment {owner.deployment}, not {self._configured}; here, {verdict.reason}"
-        return Verdict(None, why, others=True)
+        return OwnerState(None, why, others=True)
 
-    def _of_owner(self, session: Any, owner: Owner) -> Verdict:
+    def _of_owner(self, session: Any, owner: Owner) -> OwnerState:
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
 
@@ -106,34 +106,34 @@ class TaskRuns:
         )
         if owner.deployment not in self._deployments and not mine:
             why = f"it belongs to another Airflow: deployment {owner.deployment}"
-            return Verdict(None, why, others=True)
+            return OwnerState(None, why, others=True)
         if found is None:
-            return Verdict(False, "its task run is gone")
+            return OwnerState(False, "its task run is gone")
         state = found[0]
         if kept is not None and not mine:
-            return Verdict(False, _MADE_AGAIN)
-        if kept is not None and owner.life < kept.life:
-            return Verdict(False, "its task run has been cleared since")
+            return OwnerState(False, _MADE_AGAIN)
+        if kept is not None and owner.clears < kept.life:
+            return OwnerState(False, "its task run has been cleared since")
         if str(state) in _ENDED:
-            return Verdict(False, f"its task run has ended: {state}")
-        return Verdict(True, f"its task run is {state or 'about to begin'}")
+            return OwnerState(False, f"its task run has ended: {state}")
+        return OwnerState(True, f"its task run is {state or 'about to begin'}")
 
 
 def _of_former_version(
     session: Any, owner: Owner, kept: Identity | None, state: str | None
-) -> Verdict:
+) -> OwnerState:
     """Judge what says no deployment: it may be needed here, and is never surely not needed."""
     from airflow.models.dag import DagModel
 
     if state is not None and str(state) not in _ENDED:
         if kept is None or not kept.deployment:
-            return Verdict(True, f"its task run is {state}")
-        return Verdict(None, f"{_UNPROVEN}; here, its task run has begun anew since")
+            return OwnerState(True, f"its task run is {state}")
+        return OwnerState(None, f"{_UNPROVEN}; here, its task run has begun anew since")
     if state is not None:
-        return Verdict(None, f"{_UNPROVEN}; here, its task run has ended: {state}")
+        return OwnerState(None, f"{_UNPROVEN}; here, its task run has ended: {state}")
     if session.get(DagModel, owner.dag) is None:
-        return Verdict(None, f"this Airflow knows no DAG {owner.dag}")
-    return Verdict(None, f"{_UNPROVEN}; here, its task run is gone")
+        return OwnerState(None, f"this Airflow knows no DAG {owner.dag}")
+    return OwnerState(None, f"{_UNPROVEN}; here, its task run is gone")
 
 
 def _deployments(session: Any) -> set[str]:
@@ -165,8 +165,8 @@ def _kept(session: Any, owner: Owner) -> Identity | None:
 def _kept_owner(session: Any, digest: str) -> Owner | None:
     """Look for who has a digest among all that Airflow keeps, in each life that it has had."""
     for owner in _all_kept(session):
-        for life in range(owner.life + 1):
-            former = replace(owner, life=life)
+        for clears in range(owner.clears + 1):
+            former = replace(owner, clears=clears)
             if former.digest == digest:
                 return former
     return None
@@ -192,7 +192,7 @@ def _all_kept(session: Any) -> Iterator[Owner]:
                 run,
                 task,
                 map_index=index,
-                life=kept.life,
+                clears=kept.life,
                 deployment=kept.deployment,
                 generation=kept.generation,
             )
@@ -231,8 +231,8 @@ def _owners(session: Any, *conditions: Any) -> Iterator[Owner]:
     rows = session.execute(select(*columns).where(*conditions).execution_options(yield_per=10_000))
     for dag, run, task, index, tries in rows:
         # The retries of each would be in its DAG; more lives than the real one do no harm here.
-        for life in range(max(0, tries) + 1):
-            yield Owner(dag, run, task, map_index=index, life=life)
+        for clears in range(max(0, tries) + 1):
+            yield Owner(dag, run, task, map_index=index, clears=clears)
 
 
 def _session() -> Any:

@@ -19,14 +19,14 @@ from tradewind.airflow.work_context import line_text
 from tradewind.errors import RetryError, TradewindError
 
 if TYPE_CHECKING:
-    from tradewind.run.backend import Backend, LogLine, Sight
+    from tradewind.run.backend import Backend, JobStatus, LogLine
 
 __all__ = ["Watcher", "WorkTrigger"]
 
 T = TypeVar("T")
 
 _LINES_AT_ONCE = 1_000
-#: A log is a call of its own for each piece of work, so it is read less often than all is listed,
+#: A log is a call of its own for each job, so it is read less often than all is listed,
 #: and the less often the more there are: some 20 a second at most.
 _LOG_SECONDS = 10.0
 _LOGS_PER_SECOND = 20
@@ -38,14 +38,14 @@ _COLLECTING = ("scheduled", "queued", "running")
 
 
 class WorkTrigger(BaseTrigger):
-    """Fires when a piece of work has ended; writes its log meanwhile.
+    """Fires when a job has ended; writes its log meanwhile.
 
     Memory: a thousand lines of its log.
 
     Args:
         spec: `BackendSpec` of the system, as a dict.
         name: What the work is called there.
-        number: Which piece of its owner it is.
+        number: Which job of its owner it is.
         started: Whether the task that waits has started it.
         poll_interval: Seconds between two listings of the system; the shortest one asked for.
         cursor: Of the last line of the log that is known.
@@ -85,7 +85,7 @@ class WorkTrigger(BaseTrigger):
         try:
             await self._wait()
         except TradewindError as error:
-            # `attend` meets the same, and fails where a person sees it; the work stays.
+            # `supervise` meets the same, and fails where a person sees it; the work stays.
             self.log.error("%s", error)
         yield TriggerEvent(  # type: ignore[no-untyped-call]
             {
@@ -102,9 +102,10 @@ class WorkTrigger(BaseTrigger):
         try:
             seen = watcher.begun
             while True:
-                seen, sight = await watcher.news(self.name, seen)
-                if sight is None or sight.status.ended:
-                    # `attend` writes the rest of the log, and knows what it means when it is gone.
+                seen, status = await watcher.news(self.name, seen)
+                if status is None or status.state.ended:
+                    # `supervise` writes the rest of the log, and knows what it means when it is
+                    # gone.
                     return
                 if time.monotonic() >= read_again:
                     await self._write_log(watcher)
@@ -148,7 +149,7 @@ class WorkTrigger(BaseTrigger):
 
         backend = BackendSpec(**self.spec).open()
         try:
-            if state in _COLLECTING and backend.look(self.name).status.ended:
+            if state in _COLLECTING and backend.status(self.name).state.ended:
                 # The other triggerer has seen it.
                 self.log.info("%s has ended: its task collects it.", self.name)
                 return
@@ -193,7 +194,7 @@ def _take(lines: Iterator[LogLine]) -> list[LogLine]:
 class Watcher:
     """Lists all of Tradewind's work on one system, for all triggers of this triggerer.
 
-    Memory: a sight of each piece of work there.
+    Memory: a status of each job there.
 
     Args:
         key: Of the system.
@@ -210,7 +211,7 @@ class Watcher:
         """Number of the listing that is under way, or was last."""
         self._key = key
         self._interval = float("inf")
-        self._sights: dict[str, Sight] = {}
+        self._statuses: dict[str, JobStatus] = {}
         self._error: TradewindError | None = None
         self._done = 0
         self._listed = asyncio.Condition()
@@ -296,7 +297,7 @@ class Watcher:
         """
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
-    async def news(self, name: str, seen: int) -> tuple[int, Sight | None]:
+    async def news(self, name: str, seen: int) -> tuple[int, JobStatus | None]:
         """Wait for a listing that began later than one, and tell what it shows of some work.
 
         Args:
@@ -313,18 +314,18 @@ class Watcher:
             await self._listed.wait_for(lambda: self._done > seen)
             if self._error is not None:
                 raise self._error
-            return self._done, self._sights.get(name)
+            return self._done, self._statuses.get(name)
 
     async def _list(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self.begun += 1
             began = loop.time()
-            sights: dict[str, Sight] = self._sights
+            statuses: dict[str, JobStatus] = self._statuses
             error: TradewindError | None = None
             passing = False
             try:
-                sights = await loop.run_in_executor(self._lister, self._look)
+                statuses = await loop.run_in_executor(self._lister, self._look)
             except RetryError:
                 # The next interval asks again, and the defer timeout has an end.
                 passing = True
@@ -334,7 +335,7 @@ class Watcher:
                 error = TradewindError(f"{self.backend.name}: {type(said).__name__}: {said}")
             if not passing:
                 async with self._listed:
-                    self._sights, self._error, self._done = sights, error, self.begun
+                    self._statuses, self._error, self._done = statuses, error, self.begun
                     self._listed.notify_all()
             self._sooner.clear()
             rest = self._interval - (loop.time() - began)
@@ -342,5 +343,5 @@ class Watcher:
                 # Whoever asks for a shorter interval does not wait for a longer one.
                 await asyncio.wait_for(self._sooner.wait(), max(rest, 0.05))
 
-    def _look(self) -> dict[str, Sight]:
-        return {piece.name: piece.sight for piece in self.backend.list()}
+    def _look(self) -> dict[str, JobStatus]:
+        return {job.name: job.status for job in self.backend.list()}

@@ -14,12 +14,12 @@ from airflow.sdk.configuration import conf
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.airflow.work_context import (
     RunLimit,
-    StateStoreMemory,
+    TaskStateStore,
+    context_variables,
     is_another_run,
     line_text,
     note_began,
     run_began,
-    told_to_work,
 )
 from tradewind.errors import InputError, TradewindError
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.airflow.backends import BackendSpec
-    from tradewind.run.supervise import Ask, Claim, Memory, Outcome
     from tradewind.run.backend import Backend, LogLine
+    from tradewind.run.supervise import Claim, Decision, Outcome, StateStore
 
 __all__ = ["WorkOperator", "WorkTimeoutError"]
 
@@ -44,9 +44,9 @@ class WorkTimeoutError(TradewindError):
 class WorkOperator(NamedTemplateFiles):
     """An operator that runs work on another system: subclasses say which system and what work.
 
-    Work of a task run runs once: a retry attends what is running or collects what has ended, and
-    only work that has failed is started anew. A person who clears the task, marks it, or a timeout,
-    stops the work and removes it. A worker that goes away leaves it to the retry.
+    Work of a task run runs once: a retry reattaches to what is running or collects what has ended,
+    and only work that has failed is started anew. A person who clears the task, marks it, or a
+    timeout, stops the work and removes it. A worker that goes away leaves it to the retry.
 
     Args:
         deferrable: Gives the worker's slot back while the work runs; the triggerer watches it.
@@ -135,7 +135,7 @@ class WorkOperator(NamedTemplateFiles):
     # ------------------------------------------------------------------------------------- running
 
     def execute(self, context: Context) -> Any:
-        """Run the work, or attend what an earlier attempt has started.
+        """Run the work, or reattach to what an earlier attempt has started.
 
         Args:
             context: Of the task run.
@@ -150,10 +150,10 @@ class WorkOperator(NamedTemplateFiles):
         """
         with self._stopping_at_timeout(context), self._naming_input():
             if not self.deferrable:
-                return self._attend(context)
+                return self._supervise(context)
             claimed = self._claim(context)
             if claimed.outcome is not None:
-                return self._attend(context)
+                return self._supervise(context)
         self._defer(context, claimed)
         return None
 
@@ -169,9 +169,9 @@ class WorkOperator(NamedTemplateFiles):
         claimed = Claim(event["name"], event["number"], event["started"])
         with self._stopping_at_timeout(context), self._naming_input():
             if event.get("cursor"):
-                memory, owner = self._memory(context), self._owner(context)
-                remember_cursor(memory, owner, claimed.name, event["cursor"])
-            return self._attend(context, claimed)
+                state_store, owner = self._state_store(context), self._owner(context)
+                remember_cursor(state_store, owner, claimed.name, event["cursor"])
+            return self._supervise(context, claimed)
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -188,7 +188,7 @@ class WorkOperator(NamedTemplateFiles):
             raise
 
     def _claim(self, context: Context) -> Claim:
-        from tradewind.run.supervise import Ask, StoppedError, claim
+        from tradewind.run.supervise import Decision, StoppedError, claim
 
         owner = self._owner(context)
         with self._opened() as backend:
@@ -198,11 +198,11 @@ class WorkOperator(NamedTemplateFiles):
                 backend,
                 owner,
                 work,
-                memory=self._memory(context),
-                tell=told_to_work(context, owner),
+                state_store=self._state_store(context),
+                variables=context_variables(context, owner),
                 since=run_began(context),
             )
-        if claimed.outcome is None and self._asker(context)() is Ask.STOP:
+        if claimed.outcome is None and self._decider(context)() is Decision.CANCEL:
             # A person has ended the task meanwhile: no trigger would hear of it.
             self._end_all(context)
             raise StoppedError(f"{claimed.name} was stopped and removed.")
@@ -213,12 +213,12 @@ class WorkOperator(NamedTemplateFiles):
         from tradewind.run.supervise import recall_cursor
 
         if claimed.started and self.longest_run() is not None:
-            note_began(self._memory(context), self._owner(context), claimed.name)
-        how = "Started" if claimed.started else "Attending what an earlier attempt has started:"
+            note_began(self._state_store(context), self._owner(context), claimed.name)
+        how = "Started" if claimed.started else "Reattached to what an earlier attempt has started:"
         self.log.info("%s %s, %s.", how, claimed.name, self._about)
         cursor = None
         if not claimed.started:
-            cursor = recall_cursor(self._memory(context), self._owner(context), claimed.name)
+            cursor = recall_cursor(self._state_store(context), self._owner(context), claimed.name)
         self.defer(
             trigger=WorkTrigger(
                 spec=self.backend_spec().as_dict(),
@@ -240,27 +240,27 @@ class WorkOperator(NamedTemplateFiles):
             limits.append(self.execution_timeout)
         return min(limits, default=None)
 
-    def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
+    def _supervise(self, context: Context, claimed: Claim | None = None) -> Any:
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
         from tradewind.airflow.results import check_line, check_result
         from tradewind.airflow.timeouts import timeout_held_back
-        from tradewind.run.supervise import attend, recall_begun
         from tradewind.run.backend import WorkFailedError
+        from tradewind.run.supervise import recall_begun, supervise
 
         owner = self._owner(context)
         with self._opened() as backend, timeout_held_back() as meet_timeout:
-            recall_begun(backend, owner, self._memory(context))
+            recall_begun(backend, owner, self._state_store(context))
             try:
-                outcome = attend(
+                outcome = supervise(
                     backend,
                     owner,
                     self.make_work(context),
                     log=self._log_line,
-                    memory=self._memory(context),
-                    ask=self._asker(context, backend, meet_timeout),
-                    tell=told_to_work(context, owner),
-                    look_seconds=self.look_seconds or self.poll_interval,
+                    state_store=self._state_store(context),
+                    decide=self._decider(context, backend, meet_timeout),
+                    variables=context_variables(context, owner),
+                    poll_seconds=self.look_seconds or self.poll_interval,
                     result_limit=self.result_limit,
                     last_line=self.last_line and self.do_xcom_push,
                     whole_log=self.whole_log and self.do_xcom_push,
@@ -277,7 +277,7 @@ class WorkOperator(NamedTemplateFiles):
                 if error.final:
                     raise AirflowFailException(str(error)) from error
                 raise
-        if outcome.attended and claimed is None:
+        if outcome.reattached and claimed is None:
             self.log.info("%s had been started by an earlier attempt.", outcome.name)
         self.note_exit_code(context, 0)
         if outcome.from_log and outcome.result is not None:
@@ -289,41 +289,41 @@ class WorkOperator(NamedTemplateFiles):
 
         # A connection of its own: the other one may have been interrupted anywhere.
         with self._opened() as backend:
-            recall_begun(backend, self._owner(context), self._memory(context))
-            for piece in list(backend.list(self._owner(context))):
-                self.log.info("Stopping %s.", piece.name)
-                end(backend, piece.name)
+            recall_begun(backend, self._owner(context), self._state_store(context))
+            for job in list(backend.list(self._owner(context))):
+                self.log.info("Stopping %s.", job.name)
+                end(backend, job.name)
 
     # ------------------------------------------------------------------------------------- ending
 
     def on_kill(self) -> None:
-        """Take note; `attend` asks within a second, and finds out who wants the task to end."""
+        """Take note; `supervise` asks within a second, and finds out who wants the task to end."""
         self._asked_to_end = True
 
-    def _asker(
+    def _decider(
         self,
         context: Context,
         backend: Backend[Any] | None = None,
         meet_timeout: Callable[[], None] = lambda: None,
-    ) -> Callable[[], Ask]:
-        from tradewind.run.supervise import Ask
+    ) -> Callable[[], Decision]:
+        from tradewind.run.supervise import Decision
 
         longest = None if backend is None else self.longest_run()
         limit = None
         if backend is not None and longest is not None:
-            owner, memory = self._owner(context), self._memory(context)
+            owner, memory = self._owner(context), self._state_store(context)
             limit = RunLimit(backend, owner, memory, longest, run_began(context))
 
-        def ask() -> Ask:
+        def ask() -> Decision:
             meet_timeout()
             if self._asked_to_end:
-                return Ask.LEAVE if self._still_wanted(context) else Ask.STOP
+                return Decision.LEAVE if self._still_wanted(context) else Decision.CANCEL
             if limit is not None and backend is not None and limit.is_over():
                 raise WorkTimeoutError(
                     f"{backend.name}: the work of {self.task_id} ran longer than the "
                     f"{longest:g} s that it may, and was stopped and removed."
                 )
-            return Ask.GO_ON
+            return Decision.CONTINUE
 
         return ask
 
@@ -372,8 +372,8 @@ class WorkOperator(NamedTemplateFiles):
             self._owned = (ti, owner_of(context))
         return self._owned[1]
 
-    def _memory(self, context: Context) -> Memory:
-        return StateStoreMemory(context.get("task_state_store"))
+    def _state_store(self, context: Context) -> StateStore:
+        return TaskStateStore(context.get("task_state_store"))
 
     def _log_line(self, line: LogLine) -> None:
         self.log.info("%s", line_text(line))

@@ -9,22 +9,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import TradewindError
+from tradewind.former_names import former_attribute
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tradewind.owner import Owner
-    from tradewind.run.supervise import Memory
     from tradewind.run.backend import Backend, LogLine
+    from tradewind.run.supervise import Memory
 
 __all__ = [
     "RunLimit",
-    "StateStoreMemory",
+    "TaskStateStore",
+    "context_variables",
     "is_another_run",
     "line_text",
     "note_began",
     "run_began",
-    "told_to_work",
 ]
 
 _PARTS = "\x1fparts "
@@ -32,7 +33,7 @@ _PARTS = "\x1fparts "
 _PART_LENGTH = 5_000
 
 
-class StateStoreMemory:
+class TaskStateStore:
     """What an attempt tells the next one: Airflow's task state store.
 
     A value of the store has 64 KB at most: longer ones are stored in parts, their number last.
@@ -103,7 +104,7 @@ class RunLimit:
         self._began: float | None = None
         self._there: set[str] | None = None
         with suppress(TradewindError):  # What is to come waits for the system, or tells of it.
-            self._there = {piece.name for piece in backend.list(owner)}
+            self._there = {job.name for job in backend.list(owner)}
 
     def is_over(self) -> bool:
         """Tell whether the work has run longer than it may."""
@@ -112,22 +113,22 @@ class RunLimit:
         return time.time() - self._began > self._longest
 
     def _find(self) -> float:
-        piece = max(self._backend.list(self._owner), key=lambda piece: piece.number, default=None)
-        if piece is None:
+        job = max(self._backend.list(self._owner), key=lambda job: job.number, default=None)
+        if job is None:
             return time.time()
         known, _, began = (self._memory.get(_began_key(self._owner)) or "").partition("\n")
-        if known == piece.name:
+        if known == job.name:
             return float(began)
         found = self._now
-        if (self._there is None or piece.name in self._there) and piece.started is not None:
-            first = piece.started if self._run is None else max(piece.started, self._run)
+        if (self._there is None or job.name in self._there) and job.started is not None:
+            first = job.started if self._run is None else max(job.started, self._run)
             found = min(first.timestamp(), time.time())
-        note_began(self._memory, self._owner, piece.name, found)
+        note_began(self._memory, self._owner, job.name, found)
         return found
 
 
 def note_began(memory: Memory, owner: Owner, name: str, began: float | None = None) -> None:
-    """Note when a piece of work has begun, for a `RunLimit`.
+    """Note when a job has begun, for a `RunLimit`.
 
     Args:
         memory: Is handed from an attempt to the next.
@@ -181,7 +182,7 @@ def line_text(line: LogLine) -> str:
     return f"{line.time.strftime('%H:%M:%S.%f')[:-3]} {text}"
 
 
-def told_to_work(context: Context, owner: Any) -> dict[str, str]:
+def context_variables(context: Context, owner: Any) -> dict[str, str]:
     """Say what work finds in its environment: whose it is, and for which dates.
 
     Args:
@@ -202,3 +203,8 @@ def told_to_work(context: Context, owner: Any) -> dict[str, str]:
     }
     told |= {name: date.isoformat() for name, date in dates.items() if isinstance(date, datetime)}
     return told
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

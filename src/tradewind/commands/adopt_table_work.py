@@ -63,7 +63,7 @@ WORK: dict[str, tuple[tuple[str, str, str], ...]] = {
             "resumes synchronous work where Airflow 3.3 keeps state; deferred work that is "
             "started again runs twice",
             "the batch's name, unique on its Livy (0.6 or newer), is the claim: a retry "
-            "attends it, waiting or deferred",
+            "reattaches to it, waiting or deferred",
         ),
         (
             "deferred",
@@ -102,14 +102,18 @@ WORK: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "a worker dies in client mode",
             "the driver's fate is open, and the retry submits again",
-            "the driver is detached; a retry on the same machine attends it",
+            "the driver is detached; a retry on the same machine reattaches to it",
         ),
         (
             "a worker dies before the id of a driver or application is stored",
             "the retry submits again",
             "the retry finds it",
         ),
-        ("`durable`, `reconnect_on_retry`", "whether a retry attends", "no effect: it always does"),
+        (
+            "`durable`, `reconnect_on_retry`",
+            "whether a retry reattaches",
+            "no effect: it always does",
+        ),
         (
             "`yarn_track_via_rm_api`",
             "asks the ResourceManager, or not",
@@ -148,7 +152,7 @@ WORK: dict[str, tuple[tuple[str, str, str], ...]] = {
             "`check_if_model_exists`, `action_if_model_exists`",
             "by whomever: a time stamp follows, or the task fails; so a retry trains a second "
             "time, or fails",
-            "by the task run itself: it is attended. By another: what makes it the task run's "
+            "by the task run itself: it is supervised. By another: what makes it the task run's "
             "own follows, or the task fails",
         ),
         ("`max_attempts`", "a deferred task gives up after 60 looks; the job runs on", "no effect"),

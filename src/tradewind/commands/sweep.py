@@ -16,7 +16,7 @@ from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.redaction import redacted
 
 if TYPE_CHECKING:
-    from tradewind.sweep.leftover import Ask, Leftover, Verdict
+    from tradewind.sweep.leftover import Leftover, OwnerLookup, OwnerState
 
 __all__ = ["register_sweep"]
 
@@ -162,7 +162,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 1 if failed else _LEFT if left else 0
 
 
-def _remove(one: Leftover, ask: Ask) -> str:
+def _remove(one: Leftover, ask: OwnerLookup) -> str:
     # It may have been a while since: a person may have had time to start something.
     if ask(one.owner, one.title, one.task_run).alive:
         return "kept"
@@ -227,27 +227,27 @@ class _Airflow:
 
     def __init__(self) -> None:
         self.answers = True
-        self._ask: Ask | None = None
+        self._ask: OwnerLookup | None = None
 
-    def __call__(self, digest: str | None, title: str, task_run: str) -> Verdict:
+    def __call__(self, digest: str | None, title: str, task_run: str) -> OwnerState:
         """Tell whether an owner may still come back."""
         if self._ask is None:
             self._ask = self._start()
         return self._ask(digest, title, task_run)
 
-    def _start(self) -> Ask:
-        from tradewind.sweep.leftover import Verdict
+    def _start(self) -> OwnerLookup:
+        from tradewind.sweep.leftover import OwnerState
 
         try:
             # Importing Airflow takes seconds, it may not be there, and it logs to stdout.
             with redirect_stdout(sys.stderr):
                 runs = importlib.import_module("tradewind.airflow.task_runs").TaskRuns()
             logging.disable(logging.INFO)
-            ask: Ask = runs.ask
+            ask: OwnerLookup = runs.ask
             return ask
         except (ImportError, SetupError) as error:
             logging.disable(logging.INFO)
             self.answers = False
             why = str(error) if isinstance(error, SetupError) else "Airflow is not installed here."
             print(f"tradewind: {why}", file=sys.stderr)
-            return lambda *_: Verdict(None, "unknown: Airflow cannot be asked")
+            return lambda *_: OwnerState(None, "unknown: Airflow cannot be asked")

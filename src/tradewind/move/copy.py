@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 
 from tradewind.errors import InputError
-from tradewind.move.copying import Told, Wish, check_acl, copy, refuse_foreign
+from tradewind.move.copying import CopyRequest, ProgressReporter, check_acl, copy, refuse_foreign
 from tradewind.move.flow import Progress
 from tradewind.move.receipt import Receipt, Stored, StoredObject
 from tradewind.move.store import ObjectInfo, Store, Unfinished
@@ -94,7 +94,7 @@ def copy_object(
     """
     stop = stop or threading.Event()
     uris = source_store.uri(source_key), target_store.uri(target_key)
-    wish = Wish(
+    request = CopyRequest(
         source=source_store,
         target=target_store,
         owner=owner,
@@ -106,20 +106,20 @@ def copy_object(
         part_size=part_size,
         connections=connections,
         stop=stop,
-        told=Told(progress, stop, uris[0]),
+        progress=ProgressReporter(progress, stop, uris[0]),
     )
     if uris[0] == uris[1] and metadata is None and source_version is None:
         raise InputError(f"{uris[0]} cannot be copied onto itself. Choose another target key.")
-    check_acl(wish)
+    check_acl(request)
     target_store.check()
     found = target_store.head(target_key)
     if not replace:
-        refuse_foreign(wish, target_key, found)
+        refuse_foreign(request, target_key, found)
     for left in target_store.unfinished(target_key):
         if left.key == target_key and left.owner == owner.digest:
             target_store.discard(left)
-    stored = copy(wish, source_key, target_key, found, version=source_version)
-    return receipt_of(wish, *uris, [stored] if stored else [], [] if stored else [uris[1]])
+    stored = copy(request, source_key, target_key, found, version=source_version)
+    return receipt_of(request, *uris, [stored] if stored else [], [] if stored else [uris[1]])
 
 
 def copy_prefix(
@@ -174,7 +174,7 @@ def copy_prefix(
     """
     stop = stop or threading.Event()
     uris = source_store.uri(source_prefix), target_store.uri(target_prefix)
-    wish = Wish(
+    request = CopyRequest(
         source=source_store,
         target=target_store,
         owner=owner,
@@ -186,14 +186,14 @@ def copy_prefix(
         part_size=part_size,
         connections=connections,
         stop=stop,
-        told=Told(progress, stop, uris[0]),
+        progress=ProgressReporter(progress, stop, uris[0]),
     )
     prefixes = source_prefix, target_prefix
     if source_store.uri() == target_store.uri() and (
         prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0])
     ):
         raise InputError(f"{uris[0]} and {uris[1]} overlap. Choose a prefix beside the other.")
-    check_acl(wish)
+    check_acl(request)
     source_store.check()
     target_store.check()
 
@@ -206,7 +206,7 @@ def copy_prefix(
     if not replace:
         for _, key, found in pairs():
             if found is not None:
-                refuse_foreign(wish, key, target_store.head(key))
+                refuse_foreign(request, key, target_store.head(key))
     left: dict[str, list[Unfinished]] = defaultdict(list)
     for unfinished in target_store.unfinished(target_prefix):
         left[unfinished.key].append(unfinished)
@@ -218,20 +218,20 @@ def copy_prefix(
                     target_store.discard(unfinished)
             yield pair
 
-    copied, skipped = copy_all(wish, cleared(), objects)
+    copied, skipped = copy_all(request, cleared(), objects)
     if not copied and not skipped:
         raise InputError(f"There is no object {uris[0]}*. Correct the prefix.")
-    return receipt_of(wish, *uris, copied, skipped)
+    return receipt_of(request, *uris, copied, skipped)
 
 
 def copy_all(
-    wish: Wish, pairs: Iterable[tuple[str, str, ObjectInfo | None]], objects: int
+    request: CopyRequest, pairs: Iterable[tuple[str, str, ObjectInfo | None]], objects: int
 ) -> tuple[list[StoredObject], list[str]]:
     """Copy pairs of keys, `objects` at once, those that publish a set last."""
     copied: dict[str, StoredObject] = {}
     skipped: list[str] = []
     under_way: dict[Future[StoredObject | None], str] = {}
-    stopping = changed(wish, stop=_Either(wish.stop))
+    stopping = changed(request, stop=_Either(request.stop))
 
     def collect(most: int) -> None:
         while len(under_way) > most:
@@ -239,14 +239,14 @@ def copy_all(
                 key = under_way.pop(future)
                 stored = future.result()
                 if stored is None:
-                    skipped.append(wish.target.uri(key))
+                    skipped.append(request.target.uri(key))
                 else:
                     copied[key] = stored
 
     with ThreadPoolExecutor(objects, "copy-object") as pool:
 
         def begin(source: str, key: str, found: ObjectInfo | None) -> None:
-            wish.told.add(0)
+            request.progress.add(0)
             under_way[pool.submit(copy, stopping, source, key, found)] = key
             collect(2 * objects)
 
@@ -293,16 +293,16 @@ class _Ahead:
 
 
 def receipt_of(
-    wish: Wish, source: str, target: str, copied: list[StoredObject], skipped: list[str]
+    request: CopyRequest, source: str, target: str, copied: list[StoredObject], skipped: list[str]
 ) -> CopyReceipt:
-    wish.told.tell()
+    request.progress.report()
     return CopyReceipt(
         source=source,
         target=target,
-        owner=str(wish.owner),
+        owner=str(request.owner),
         rows=None,
         bytes=sum(stored.bytes or 0 for stored in copied),
-        seconds=round(time.monotonic() - wish.told.began, 3),
+        seconds=round(time.monotonic() - request.progress.began, 3),
         peak_memory=peak_memory(),
         stored=Stored(tuple(copied)),
         skipped=tuple(skipped),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tradewind.errors import InputError
 from tradewind.move.copy import LARGEST, MB, CopyReceipt, copy_all, receipt_of
-from tradewind.move.copying import OWNER, Told, Wish, refuse_foreign
+from tradewind.move.copying import OWNER, CopyRequest, ProgressReporter, refuse_foreign
 from tradewind.move.flow import Progress
 from tradewind.move.store import ObjectInfo, Store, Unfinished
 from tradewind.owner import Owner
@@ -74,7 +74,7 @@ def copy_pairs(
     stop = stop or threading.Event()
     read, written = (beginning([pair[end] for pair in pairs]) for end in (0, 1))
     uris = source_store.uri(read), target_store.uri(written)
-    wish = Wish(
+    request = CopyRequest(
         source=source_store,
         target=target_store,
         owner=owner,
@@ -86,21 +86,21 @@ def copy_pairs(
         part_size=256 * MB,
         connections=8,
         stop=stop,
-        told=Told(progress, stop, uris[0]),
+        progress=ProgressReporter(progress, stop, uris[0]),
         gzip=gzip,
         content_type=content_type,
     )
     target_store.check()
     if not pairs:
-        return receipt_of(wish, *uris, [], [])
+        return receipt_of(request, *uris, [], [])
     wanted = {target for _, target in pairs}
     there: dict[str, ObjectInfo] = {}
     if existing != "replace" or resume:
         there = {info.key: info for info in target_store.list(written) if info.key in wanted}
-    own = _own(wish, there) if resume or existing == "refuse" else {}
+    own = _own(request, there) if resume or existing == "refuse" else {}
     if existing == "refuse":
         for key in there.keys() - own.keys():
-            refuse_foreign(wish, key, there[key])
+            refuse_foreign(request, key, there[key])
     left: dict[str, list[Unfinished]] = defaultdict(list)
     for unfinished in target_store.unfinished(written):
         if unfinished.owner == owner.digest:
@@ -114,7 +114,7 @@ def copy_pairs(
                 target_store.discard(unfinished)
             yield source, target, own.get(target)
 
-    return receipt_of(wish, *uris, *copy_all(wish, cleared(), objects))
+    return receipt_of(request, *uris, *copy_all(request, cleared(), objects))
 
 
 def beginning(keys: Sequence[str]) -> str:
@@ -124,18 +124,18 @@ def beginning(keys: Sequence[str]) -> str:
     return first[: sum(1 for _ in alike)]
 
 
-def _own(wish: Wish, there: Mapping[str, ObjectInfo]) -> dict[str, ObjectInfo]:
+def _own(request: CopyRequest, there: Mapping[str, ObjectInfo]) -> dict[str, ObjectInfo]:
     """Tell which of the objects that are there the owner has written."""
 
     def look(key: str) -> tuple[str, ObjectInfo | None]:
-        wish.told.add(0)
-        return key, wish.target.head(key)
+        request.progress.add(0)
+        return key, request.target.head(key)
 
     with ThreadPoolExecutor(8, "look-at-object") as pool:
         return {
             key: found
             for key, found in pool.map(look, there)
-            if found is not None and found.metadata.get(OWNER) == wish.owner.digest
+            if found is not None and found.metadata.get(OWNER) == request.owner.digest
         }
 
 

@@ -9,14 +9,16 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.former_names import former_attribute
 from tradewind.move.flow import CancelledError, Progress
 from tradewind.move.receipt import StoredObject
 from tradewind.move.store import OWNER, Described, ObjectInfo, ServerCopy, Store
 from tradewind.owner import Owner
 
-__all__ = ["OWNER", "Told", "Wish", "check_acl", "copy", "refuse_foreign"]
+__all__ = ["OWNER", "CopyRequest", "ProgressReporter", "check_acl", "copy", "refuse_foreign"]
 
 ORIGIN = "tradewind-copy-of"
 """Metadata of a copy: the ETag of what it is a copy of."""
@@ -25,7 +27,7 @@ _HASHES = ("md5", "sha1", "sha256", "sha512")
 
 
 @dataclass(frozen=True)
-class Wish:
+class CopyRequest:
     """How all objects of one call are copied."""
 
     source: Store
@@ -39,7 +41,7 @@ class Wish:
     part_size: int
     connections: int
     stop: threading.Event
-    told: Told = field(repr=False)
+    progress: ProgressReporter = field(repr=False)
     gzip: bool = False
     content_type: str | None = None
 
@@ -49,7 +51,7 @@ class Wish:
         return self.gzip or self.content_type is not None
 
 
-class Told:
+class ProgressReporter:
     """Counts bytes of all threads, tells of them about once a second, and stops when asked."""
 
     def __init__(
@@ -69,9 +71,9 @@ class Told:
         with self._lock:
             self._bytes += size
             if self._progress and time.monotonic() - self._last >= 1:
-                self.tell()
+                self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report how far the copy is."""
         self._last = time.monotonic()
         if self._progress:
@@ -79,7 +81,7 @@ class Told:
 
 
 def copy(
-    wish: Wish,
+    request: CopyRequest,
     source_key: str,
     target_key: str,
     found: ObjectInfo | None,
@@ -87,44 +89,44 @@ def copy(
     version: str | None = None,
 ) -> StoredObject | None:
     """Copy one object; None where it was equal already."""
-    uri, target_uri = wish.source.uri(source_key), wish.target.uri(target_key)
-    described = _describe(wish, source_key, version)
+    uri, target_uri = request.source.uri(source_key), request.target.uri(target_key)
+    described = _describe(request, source_key, version)
     info = described.info
-    if wish.skip_equal and found is not None and _equal(wish, info, target_key, found):
-        wish.told.add(info.size)
+    if request.skip_equal and found is not None and _equal(request, info, target_key, found):
+        request.progress.add(info.size)
         return None
-    metadata = dict(info.metadata if wish.metadata is None else wish.metadata)
-    metadata[OWNER] = wish.owner.digest
+    metadata = dict(info.metadata if request.metadata is None else request.metadata)
+    metadata[OWNER] = request.owner.digest
     if info.etag:
-        metadata[ORIGIN] = _origin(wish, info)
-    ours = found is not None and not wish.replace  # a foreign one was refused before
-    create_only = not wish.replace and not ours
+        metadata[ORIGIN] = _origin(request, info)
+    ours = found is not None and not request.replace  # a foreign one was refused before
+    create_only = not request.replace and not ours
     etag = None
-    if not wish.changes:
+    if not request.changes:
         order = ServerCopy(
-            source=wish.source,
+            source=request.source,
             described=described,
             version=version,
             key=target_key,
             metadata=metadata,
             create_only=create_only,
-            acl=wish.acl,
-            threshold=wish.threshold,
-            part_size=wish.part_size,
-            connections=wish.connections,
-            copied=wish.told.add,
-            stop=wish.stop,
+            acl=request.acl,
+            threshold=request.threshold,
+            part_size=request.part_size,
+            connections=request.connections,
+            copied=request.progress.add,
+            stop=request.stop,
         )
-        etag = wish.target.copy_within(order)
+        etag = request.target.copy_within(order)
     checksum, size = None, info.size
     if etag is None:
-        if version is not None or wish.acl is not None:
+        if version is not None or request.acl is not None:
             raise InputError(
                 f"{uri} cannot be copied to {target_uri} by its server, and a stream keeps neither "
                 "version nor ACL. Give the target's credentials the right to read it."
             )
-        etag, checksum, size = _stream(wish, info, target_key, metadata, create_only)
-    after = wish.target.described(target_key)
+        etag, checksum, size = _stream(request, info, target_key, metadata, create_only)
+    after = request.target.described(target_key)
     if after is None or after.info.size != size or (etag and after.info.etag != etag):
         raise RetryError(
             f"{target_uri} is not what was copied: {size} bytes, ETag {etag}; it has "
@@ -132,63 +134,63 @@ def copy(
             " Another write came between, or the store is broken. Copy again."
         )
     sums = described.checksum, after.checksum
-    if not wish.gzip and sums[0] and sums[1] and sums[0][0] == sums[1][0]:
+    if not request.gzip and sums[0] and sums[1] and sums[0][0] == sums[1][0]:
         if sums[0] != sums[1]:
             raise RetryError(f"{target_uri} has another checksum than {uri}. Copy again.")
         checksum = ":".join(sums[0])
     return StoredObject(target_uri, bytes=size, etag=after.info.etag, checksum=checksum)
 
 
-def _describe(wish: Wish, key: str, version: str | None) -> Described:
-    described = wish.source.described(key, version)
+def _describe(request: CopyRequest, key: str, version: str | None) -> Described:
+    described = request.source.described(key, version)
     if described is None:
-        wish.source.check()
+        request.source.check()
         named = f" in version {version}" if version else ""
-        uri = wish.source.uri(key)
+        uri = request.source.uri(key)
         raise InputError(f"There is no object {uri}{named}. Correct bucket, key or version.")
     return described
 
 
-def _origin(wish: Wish, info: ObjectInfo) -> str:
-    return f"gzip:{info.etag}" if wish.gzip else str(info.etag)
+def _origin(request: CopyRequest, info: ObjectInfo) -> str:
+    return f"gzip:{info.etag}" if request.gzip else str(info.etag)
 
 
-def _equal(wish: Wish, info: ObjectInfo, key: str, found: ObjectInfo) -> bool:
-    if info.etag is None or (found.size != info.size and not wish.gzip):
+def _equal(request: CopyRequest, info: ObjectInfo, key: str, found: ObjectInfo) -> bool:
+    if info.etag is None or (found.size != info.size and not request.gzip):
         return False
-    if found.etag == info.etag and not wish.changes:
+    if found.etag == info.etag and not request.changes:
         return True
     # Copies in ranges and from other stores have other ETags; they remember their source's.
-    whole = wish.target.head(key)
-    return whole is not None and whole.metadata.get(ORIGIN) == _origin(wish, info)
+    whole = request.target.head(key)
+    return whole is not None and whole.metadata.get(ORIGIN) == _origin(request, info)
 
 
 def _stream(
-    wish: Wish,
+    request: CopyRequest,
     info: ObjectInfo,
     target_key: str,
     metadata: Mapping[str, str],
     create_only: bool,
 ) -> tuple[str | None, str | None, int]:
-    uri, target_uri = wish.source.uri(info.key), wish.target.uri(target_key)
-    if wish.gzip and info.content_encoding:
+    uri, target_uri = request.source.uri(info.key), request.target.uri(target_key)
+    if request.gzip and info.content_encoding:
         raise InputError(
             f"{uri} has the content encoding {info.content_encoding!r} already. Copy it without "
             "gzip."
         )
-    both = wish.source.keeps_tags and wish.target.keeps_tags
-    tags = wish.source.tags(info.key) if both else {}
+    both = request.source.keeps_tags and request.target.keeps_tags
+    tags = request.source.tags(info.key) if both else {}
     algorithm, _, expected = (info.checksum or "").partition(":")
     digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm in _HASHES else None
-    upload = wish.target.upload(
+    upload = request.target.upload(
         target_key,
-        content_type=wish.content_type or (None if wish.gzip else info.content_type),
+        content_type=request.content_type or (None if request.gzip else info.content_type),
         content_encoding=info.content_encoding,
         metadata=metadata,
         create_only=create_only,
     )
     # With no time in its header, so that a retry writes the same.
-    packer = zlib.compressobj(wbits=31) if wish.gzip else None
+    packer = zlib.compressobj(wbits=31) if request.gzip else None
     size = sent = 0
 
     def send(data: bytes) -> None:
@@ -198,8 +200,8 @@ def _stream(
             upload.write(data)
 
     try:
-        for piece in wish.source.read(info.key, etag=info.etag):
-            wish.told.add(len(piece))
+        for piece in request.source.read(info.key, etag=info.etag):
+            request.progress.add(len(piece))
             size += len(piece)
             if digest is not None:
                 digest.update(piece)
@@ -218,22 +220,27 @@ def _stream(
     if stored.size != sent:
         raise RetryError(f"{target_uri} has {stored.size} bytes of {sent}. Copy again.")
     if tags:
-        wish.target.put_tags(target_key, tags)
+        request.target.put_tags(target_key, tags)
     return stored.etag, stored.checksum, sent
 
 
-def check_acl(wish: Wish) -> None:
+def check_acl(request: CopyRequest) -> None:
     """Refuse an ACL where the store cannot set one."""
-    if wish.acl is not None and not wish.target.takes_acl(wish.source):
+    if request.acl is not None and not request.target.takes_acl(request.source):
         raise InputError(
-            f"{wish.target.uri()}: an ACL can be set only within one S3 server. Remove it."
+            f"{request.target.uri()}: an ACL can be set only within one S3 server. Remove it."
         )
 
 
-def refuse_foreign(wish: Wish, key: str, found: ObjectInfo | None) -> None:
+def refuse_foreign(request: CopyRequest, key: str, found: ObjectInfo | None) -> None:
     """Refuse to replace an object that another owner has written."""
-    if found is not None and found.metadata.get(OWNER) != wish.owner.digest:
+    if found is not None and found.metadata.get(OWNER) != request.owner.digest:
         raise InputError(
-            f"{wish.target.uri(key)} exists and replace=False. Choose another key, or allow it "
+            f"{request.target.uri(key)} exists and replace=False. Choose another key, or allow it "
             "to be replaced."
         )
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

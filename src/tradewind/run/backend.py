@@ -2,7 +2,8 @@
 
 Everything rests on one property of such systems: a name can be claimed once. So the name is chosen
 before the work is submitted, from its owner alone, and claiming the name *is* the submission. Who
-comes second (a retry, another worker) is told that the name is taken, and attends what is there.
+comes second (a retry, another worker) is told that the name is taken, and reattaches to what is
+there.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.former_names import former_attribute, former_field, keep_former_methods
 from tradewind.owner import Owner
 
 __all__ = [
@@ -22,10 +24,10 @@ __all__ = [
     "Backend",
     "GoneError",
     "History",
+    "Job",
+    "JobState",
+    "JobStatus",
     "LogLine",
-    "Piece",
-    "Sight",
-    "Status",
     "UnreachableError",
     "WorkFailedError",
     "join_last",
@@ -38,7 +40,7 @@ _LAST_LINE = 16 << 20
 
 
 class AlreadyStartedError(TradewindError):
-    """The name is taken: the work under it was started before, and is to be attended."""
+    """The name is taken: the work under it was started before, and is to be supervised."""
 
 
 class GoneError(RetryError):
@@ -67,8 +69,8 @@ class WorkFailedError(TradewindError):
         self.final = final
 
 
-class Status(StrEnum):
-    """How far a piece of work is."""
+class JobState(StrEnum):
+    """How far a job is."""
 
     ABSENT = "absent"
     """There is none of that name."""
@@ -81,24 +83,27 @@ class Status(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether it will not change any more."""
-        return self in (Status.SUCCEEDED, Status.FAILED)
+        return self in (JobState.SUCCEEDED, JobState.FAILED)
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a look at a piece of work shows.
+class JobStatus:
+    """How a job is doing.
 
     Args:
-        status: How far it is.
+        state: How far it is.
         reason: Why it failed or is pending, in words a person can act on; None otherwise.
         exit_code: What it ended with, where its system knows.
         final: Whether the same work would fail again, as its system says.
     """
 
-    status: Status
+    state: JobState
     reason: str | None = None
     exit_code: int | None = None
     final: bool = False
+
+    if not TYPE_CHECKING:
+        status = former_field("status", "state")
 
 
 class LogLine(NamedTuple):
@@ -119,29 +124,32 @@ class LogLine(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One piece of work that Tradewind has on a system.
+class Job:
+    """One job that Tradewind has on a system.
 
     Args:
         name: What it is called there.
         owner: `Owner.digest` of whose it is.
         title: The owner in words.
-        number: Which piece of that owner it is, counted from 1.
-        sight: How far it is.
+        number: Which job of that owner it is, counted from 1.
+        status: How far it is.
         started: When, where the system knows.
         ended: When that was, where it has ended and the system knows.
         task_run: `Owner.run_digest` of whose it is, where the system keeps no title: the same for
-            all lives and all generations of a task run.
+            all clears and all generations of a task run.
     """
 
     name: str
     owner: str
     title: str
     number: int
-    sight: Sight
+    status: JobStatus
     started: datetime | None = None
     ended: datetime | None = None
     task_run: str = ""
+
+    if not TYPE_CHECKING:
+        sight = former_field("sight", "status")
 
 
 class History:
@@ -173,7 +181,7 @@ class Backend(ABC, Generic[WorkT]):
     name: str
     """What the system is called in messages, like ``docker``."""
     history: History | None = None
-    """For a system that lists ended work for good, so that `remove` does not take it away; else
+    """For a system that lists ended work for good, so that `delete` does not take it away; else
     None."""
 
     log_is_exact = False
@@ -184,22 +192,24 @@ class Backend(ABC, Generic[WorkT]):
 
     @abstractmethod
     def name_of(self, owner: Owner, number: int) -> str:
-        """Spell the name of an owner's piece of work as this system can.
+        """Spell the name of an owner's job as this system can.
 
         Args:
             owner: Whose work it is.
-            number: Which piece, counted from 1; the next one after each that has failed.
+            number: Which job, counted from 1; the next one after each that has failed.
         """
 
     @abstractmethod
-    def start(self, owner: Owner, number: int, work: WorkT, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: WorkT, *, variables: Mapping[str, str]
+    ) -> None:
         """Claim the name and start, as one step that cannot be half done.
 
         Args:
             owner: Whose work it is; kept on the system, for `list`.
-            number: Which piece.
+            number: Which job.
             work: What is to run.
-            tell: What the work finds in its environment: owner, logical date, data interval.
+            variables: What the work finds in its environment: owner, logical date, data interval.
 
         Raises:
             AlreadyStartedError: The name is taken.
@@ -220,20 +230,20 @@ class Backend(ABC, Generic[WorkT]):
         it may have had to wait for its turn.
 
         Args:
-            name: A piece of work that is pending. Systems where claim and start are one step have
+            name: A job that is pending. Systems where claim and start are one step have
                 nothing to do.
         """
 
     @abstractmethod
-    def look(self, name: str) -> Sight:
-        """Tell how far a piece of work is."""
+    def status(self, name: str) -> JobStatus:
+        """Ask how a job is doing."""
 
     @abstractmethod
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Read what the work has written since.
 
         Args:
-            name: The piece of work.
+            name: The job.
             after: Cursor of the last line known; None for all from the beginning.
             wait: How long to wait for more, in seconds, before the iterator ends.
 
@@ -247,7 +257,7 @@ class Backend(ABC, Generic[WorkT]):
         """Fetch what the work has handed back.
 
         Args:
-            name: A piece of work that has succeeded.
+            name: A job that has succeeded.
             limit: The most bytes that are taken.
 
         Returns:
@@ -262,45 +272,49 @@ class Backend(ABC, Generic[WorkT]):
         """Tell the last line of a log; None where it is empty.
 
         Args:
-            name: A piece of work that has ended.
+            name: A job that has ended.
         """
         return join_last(self.logs(name, None, wait=0), where=f"{self.name}: {name}")
 
-    def unclaimed(self) -> Iterator[Piece]:
+    def unclaimed(self) -> Iterator[Job]:
         """Tell what was prepared to become work, and has not claimed a name.
 
         Its creator has died, or is about to claim: what is older than a minute is left over.
         """
         return iter(())
 
-    def remove_unclaimed(self, name: str) -> None:
+    def delete_unclaimed(self, name: str) -> None:
         """Take away what `unclaimed` tells of; of work that has its name by now nothing.
 
         Args:
             name: As `unclaimed` tells it.
         """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        keep_former_methods(cls)
+
     def close(self) -> None:
         """Close the connections; work goes on."""
 
     @abstractmethod
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """End the work with all it has started: one quick call, which may be repeated."""
 
     @abstractmethod
-    def remove(self, name: str) -> None:
-        """Take away all there is of a piece of work; ends it first. May be repeated."""
+    def delete(self, name: str) -> None:
+        """Take away all there is of a job; ends it first. May be repeated."""
 
     @abstractmethod
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Tell of all work that Tradewind has there, in as few calls as the system allows.
 
         Args:
             owner: Only this one's.
         """
 
-    def former(self, owner: Owner) -> Iterator[Piece]:
-        """Tell of work among which that of an owner's former lives and generations is.
+    def former(self, owner: Owner) -> Iterator[Job]:
+        """List jobs, among them all that earlier runs of the owner have left.
 
         Asked before the owner's own is started, in as few calls as the system allows.
 
@@ -336,3 +350,8 @@ def join_last(lines: Iterable[LogLine], *, where: str) -> str | None:
             f"{_LAST_LINE >> 20} MiB. Write it to a store, and hand back where it stands."
         )
     return None if pieces is None else "".join(pieces)
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

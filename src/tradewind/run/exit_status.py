@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
-__all__ = ["in_words"]
+from tradewind.former_names import former_attribute
+
+__all__ = ["describe_exit_status"]
 
 
-def in_words(code: int) -> str:
+def describe_exit_status(code: int) -> str:
     """Say what an exit status means.
 
     Args:
@@ -26,3 +29,8 @@ def in_words(code: int) -> str:
         return f"it was ended by {name}{hint}, exit status {code}"
     hint = {126: " (the command cannot be run)", 127: " (there is no such command)"}.get(code, "")
     return f"it ended with exit status {code}{hint}"
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

@@ -1,6 +1,6 @@
 """Detached work in a job folder: what a process and a process over SSH have in common.
 
-A piece of work is a folder on the machine that runs it, and a supervisor, a small POSIX shell that
+A job is a folder on the machine that runs it, and a supervisor, a small POSIX shell that
 belongs to a session of its own (``setsid``), so that neither the death of the worker nor the end of
 a connection reaches it::
 
@@ -44,7 +44,8 @@ from functools import cached_property
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.run.job_scripts import (
     LIST,
     LOOK_AT_ONE,
@@ -57,7 +58,6 @@ from tradewind.run.job_scripts import (
     UNCLAIMED,
 )
 from tradewind.run.log_messages import cut_at_character
-from tradewind.run.exit_status import in_words
 
 __all__ = ["Command", "JobFolderBackend", "Shell"]
 
@@ -152,9 +152,11 @@ class JobFolderBackend(Backend[Command]):
         """Name the machine and the folder of job folders."""
         return f"on {self._where}, in {self._asked_root}"
 
-    def start(self, owner: Owner, number: int, work: Command, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: Command, *, variables: Mapping[str, str]
+    ) -> None:
         """Prepare the folder, and let a supervisor claim the name and start."""
-        environment = {**tell, **work.environment}
+        environment = {**variables, **work.environment}
         for variable in environment:
             if not _VARIABLE.fullmatch(variable):
                 raise InputError(
@@ -193,24 +195,24 @@ class JobFolderBackend(Backend[Command]):
                 f"{answer or 'no answer'}. It needs a POSIX shell, setsid and a writable folder."
             )
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Look at the folder and at the process."""
-        return self._sight(self._call(LOOK_AT_ONE, f"{self._root}/{name}"))
+        return self._job_status(self._call(LOOK_AT_ONE, f"{self._root}/{name}"))
 
-    def _sight(self, told: str) -> Sight:
+    def _job_status(self, told: str) -> JobStatus:
         if told == "absent":
-            return Sight(Status.ABSENT)
+            return JobStatus(JobState.ABSENT)
         if told == "running":
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         if told == "vanished":
-            return Sight(
-                Status.FAILED,
+            return JobStatus(
+                JobState.FAILED,
                 f"its process on {self._where} is gone and left no exit status: it was killed "
                 "(out of memory?), or the machine was restarted",
             )
         if told == "full":
-            return Sight(
-                Status.FAILED,
+            return JobStatus(
+                JobState.FAILED,
                 f"its process on {self._where} is gone and left no exit status: the disk with its "
                 f"job folder in {self._root} is full. Free some space there",
             )
@@ -219,9 +221,11 @@ class JobFolderBackend(Backend[Command]):
         status, _, why = told.removeprefix("exit ").partition(" ")
         code = int(status)
         if code == 0:
-            return Sight(Status.SUCCEEDED, exit_code=0)
+            return JobStatus(JobState.SUCCEEDED, exit_code=0)
         said = f": {why}" if why else ""
-        return Sight(Status.FAILED, f"on {self._where} {in_words(code)}{said}", exit_code=code)
+        return JobStatus(
+            JobState.FAILED, f"on {self._where} {describe_exit_status(code)}{said}", exit_code=code
+        )
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Read whole lines from a byte offset on; the offset after a line is its cursor."""
@@ -230,7 +234,7 @@ class JobFolderBackend(Backend[Command]):
         waited = 0.0
         while True:
             # First whether it runs, then what it wrote: so the last line is seen as the last.
-            ended = self.look(name).status is not Status.RUNNING
+            ended = self.status(name).state is not JobState.RUNNING
             rest = b""
             if self._shell.size(path) > start:
                 for chunk in self._shell.read(path, start):
@@ -297,33 +301,33 @@ class JobFolderBackend(Backend[Command]):
             return None
         return line.removesuffix(b"\n").decode(errors="replace")
 
-    def unclaimed(self) -> Iterator[Piece]:
+    def unclaimed(self) -> Iterator[Job]:
         """Tell of job folders that were not claimed, and of what a removal has left."""
         for line in self._call(UNCLAIMED, self._root).splitlines():
             hidden, started, digest, number, title = line.split("\t", 4)
             match = _HIDDEN.fullmatch(hidden)
             if match is None:
                 continue  # somebody else's
-            yield Piece(
+            yield Job(
                 name=hidden,
                 # Where its creator has died before it wrote that.
                 owner=digest or match["owner"],
                 title=title,
                 number=int(number or match["number"]),
-                sight=Sight(Status.PENDING, "whoever was making or removing it has died"),
+                status=JobStatus(JobState.PENDING, "whoever was making or removing it has died"),
                 started=datetime.fromtimestamp(int(started), UTC) if started else None,
             )
 
-    def remove_unclaimed(self, name: str) -> None:
+    def delete_unclaimed(self, name: str) -> None:
         """Delete a job folder that was not claimed, or is removed already in part."""
         if name in {piece.name for piece in self.unclaimed()}:
             self._call(REMOVE_UNCLAIMED, self._root, name)
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Send SIGTERM to all that it has started, and SIGKILL to what is left of it soon after."""
         self._call(STOP, f"{self._root}/{name}", str(_KILL_AFTER_SECONDS))
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End what still runs by SIGKILL, undo what it has made elsewhere, delete the folder.
 
         Raises:
@@ -342,17 +346,17 @@ class JobFolderBackend(Backend[Command]):
                 f"there: {said}. Its folder in {self._root} stays until that is away."
             )
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Look at all job folders in one call."""
         for line in self._call(LIST, self._root).splitlines():
             name, started, digest, number, title, status = line.split("\t", 5)
             if owner is None or owner.digest == digest:
-                yield Piece(
+                yield Job(
                     name=name,
                     owner=digest,
                     title=title,
                     number=int(number),
-                    sight=self._sight(status),
+                    status=self._job_status(status),
                     started=datetime.fromtimestamp(int(started), UTC) if started else None,
                 )
 

@@ -1,4 +1,4 @@
-"""The one life of outside work, for every backend: claim or attend, log, wait, collect, remove."""
+"""Run a job once, on any backend: claim or reattach, log, wait, collect, delete."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tradewind.errors import InputError, RetryError, TradewindError
+from tradewind.former_names import former_attribute, former_keywords
 from tradewind.owner import Owner
 from tradewind.run.backend import (
     Backend,
     GoneError,
+    JobState,
+    JobStatus,
     LogLine,
-    Sight,
-    Status,
     UnreachableError,
     WorkFailedError,
 )
 from tradewind.run.checkpoint import (
-    Memory,
-    Notes,
+    Checkpoint,
     Outcome,
+    StateStore,
     recall_begun,
     recall_cursor,
     remember_cursor,
@@ -44,18 +45,18 @@ from tradewind.run.claim import (
 __all__ = [
     "GRACE_SECONDS",
     "RESULT_LIMIT",
-    "Ask",
     "Claim",
+    "Decision",
     "LeftError",
-    "Memory",
     "Outcome",
+    "StateStore",
     "StoppedError",
-    "attend",
     "claim",
     "end",
     "recall_begun",
     "recall_cursor",
     "remember_cursor",
+    "supervise",
 ]
 
 WorkT = TypeVar("WorkT")
@@ -66,7 +67,7 @@ RESULT_LIMIT = 1 << 20
 
 _CURSOR_SECONDS = 5.0
 #: Airflow gives a task some five seconds to end.
-_ASK_SECONDS = 1.0
+_DECIDE_SECONDS = 1.0
 
 
 class StoppedError(TradewindError):
@@ -74,29 +75,33 @@ class StoppedError(TradewindError):
 
 
 class LeftError(TradewindError):
-    """The worker is going away: the work goes on, and the next attempt attends it."""
+    """The worker is going away: the work goes on, and the next attempt reattaches to it."""
 
 
-class Ask(StrEnum):
-    """What is asked of an attendant while it waits."""
+class Decision(StrEnum):
+    """What is asked of a supervisor while it waits."""
 
-    GO_ON = "go on"
-    STOP = "stop"
+    CONTINUE = "continue"
+    CANCEL = "cancel"
     """A person has ended the task: stop the work and remove it."""
     LEAVE = "leave"
     """The worker goes away: leave the work to the retry."""
+    # What version 0.1 called them.
+    GO_ON = CONTINUE
+    STOP = CANCEL
 
 
-def attend(
+@former_keywords(memory="state_store", ask="decide", tell="variables", look_seconds="poll_seconds")
+def supervise(
     backend: Backend[WorkT],
     owner: Owner,
     work: WorkT,
     *,
     log: Callable[[LogLine], None],
-    memory: Memory,
-    ask: Callable[[], Ask] = lambda: Ask.GO_ON,
-    tell: Mapping[str, str] | None = None,
-    look_seconds: float = 1.0,
+    state_store: StateStore,
+    decide: Callable[[], Decision] = lambda: Decision.CONTINUE,
+    variables: Mapping[str, str] | None = None,
+    poll_seconds: float = 1.0,
     patience: float = 300.0,
     result_limit: int = RESULT_LIMIT,
     last_line: bool = False,
@@ -107,8 +112,8 @@ def attend(
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
-    The first call starts it; later ones attend what is running, or collect what has ended. Work
-    that failed is told once and never attended again: the next call starts anew.
+    The first call starts it; later ones reattach to what is running, or collect what has ended.
+    Work that failed is told once and never reattached to: the next call starts anew.
 
     Memory: one line of the log.
 
@@ -117,10 +122,10 @@ def attend(
         owner: Whose work it is: decides the name.
         work: What is to run.
         log: Takes each line that it writes, once.
-        memory: Is handed from an attempt to the next.
-        ask: Is asked about every second what to do.
-        tell: What the work finds in its environment.
-        look_seconds: The longest time between two looks at it; the first ones are closer together.
+        state_store: Is handed from an attempt to the next.
+        decide: Is asked about every second what to do.
+        variables: What the work finds in its environment.
+        poll_seconds: The longest time between two looks at it; the first ones are closer together.
         patience: How long the system may be out of reach, or refuse connections, in seconds, before
             this gives up and leaves the work to the next attempt. What was never reached at all
             is tried for five seconds.
@@ -144,29 +149,31 @@ def attend(
         TradewindError: As `Backend`.
     """
     if claimed is None:
-        claimed = claim(backend, owner, work, memory=memory, tell=tell, since=since)
-        if claimed.started and recall_cursor(memory, owner, claimed.name) is not None:
-            # Of work that had this name, and was stopped and removed.
-            remember_cursor(memory, owner, claimed.name, "")
+        claimed = claim(
+            backend, owner, work, state_store=state_store, variables=variables, since=since
+        )
+        if claimed.started and recall_cursor(state_store, owner, claimed.name) is not None:
+            # Of a job that had this name, and was stopped and removed.
+            remember_cursor(state_store, owner, claimed.name, "")
     name = claimed.name
     if claimed.outcome is not None:
         # An earlier attempt has collected it, and died before its task was told.
-        backend.remove(name)
+        backend.delete(name)
         return claimed.outcome
-    notes = Notes(memory, owner)
-    keep = partial(remember_cursor, memory, owner, name)
-    known = recall_cursor(memory, owner, name)
-    life = _Life(backend, name, log, keep, known, ask, look_seconds, patience)
-    sight = life.wait()
-    if sight.status is Status.ABSENT and (outcome := notes.outcome()) is not None:
+    checkpoint = Checkpoint(state_store, owner)
+    keep = partial(remember_cursor, state_store, owner, name)
+    known = recall_cursor(state_store, owner, name)
+    supervision = _Supervision(backend, name, log, keep, known, decide, poll_seconds, patience)
+    status = supervision.wait()
+    if status.state is JobState.ABSENT and (outcome := checkpoint.outcome()) is not None:
         # Another attempt of the same owner, believed dead, was quicker.
         return outcome
-    if sight.status is not Status.SUCCEEDED:
-        notes.set("failed", str(claimed.number))
-        life.patiently(lambda: backend.remove(name))
-        reason = sight.reason or "it failed, and its system does not say why"
+    if status.state is not JobState.SUCCEEDED:
+        checkpoint.set("failed", str(claimed.number))
+        supervision.patiently(lambda: backend.delete(name))
+        reason = status.reason or "it failed, and its system does not say why"
         raise WorkFailedError(
-            f"{backend.name}: {name}: {reason}", exit_code=sight.exit_code, final=sight.final
+            f"{backend.name}: {name}: {reason}", exit_code=status.exit_code, final=status.final
         )
 
     def collect() -> tuple[str | None, bool, bool]:
@@ -183,7 +190,7 @@ def attend(
         if whole_log:
             result, sure = _whole_log(backend, name, result_limit), False
         elif last_line:
-            result = life.last_line if backend.log_is_exact else None
+            result = supervision.last_line if backend.log_is_exact else None
             if result is None:
                 # Read after its result was: it may have gone in between.
                 result, sure = backend.last_line(name), False
@@ -193,30 +200,30 @@ def attend(
         return result, result is not None, sure
 
     try:
-        result, from_log, sure = life.patiently(collect)
+        result, from_log, sure = supervision.patiently(collect)
     except RetryError:
         # Another attempt may have removed it in the middle of this: that one has it whole.
-        if (outcome := notes.outcome()) is not None:
+        if (outcome := checkpoint.outcome()) is not None:
             return outcome
         raise
     except InputError:
         # It would be as wrong the next time.
-        notes.set("failed", str(claimed.number))
-        life.patiently(lambda: backend.remove(name))
+        checkpoint.set("failed", str(claimed.number))
+        supervision.patiently(lambda: backend.delete(name))
         raise
-    if not sure and life.patiently(lambda: backend.look(name)).status is Status.ABSENT:
-        if (outcome := notes.outcome()) is not None:
+    if not sure and supervision.patiently(lambda: backend.status(name)).state is JobState.ABSENT:
+        if (outcome := checkpoint.outcome()) is not None:
             # Another attempt removed it while this one was collecting: that one has it whole.
             return outcome
         # What is not there has no result, not even none.
-        notes.set("failed", str(claimed.number))
+        checkpoint.set("failed", str(claimed.number))
         raise WorkFailedError(
             f"{backend.name}: {name}: it had succeeded, and somebody else has removed it before "
             "its result was read"
         )
-    notes.set("done", json.dumps([name, result, from_log]))
-    life.patiently(lambda: backend.remove(name))
-    return Outcome(name, result, attended=not claimed.started, from_log=from_log)
+    checkpoint.set("done", json.dumps([name, result, from_log]))
+    supervision.patiently(lambda: backend.delete(name))
+    return Outcome(name, result, reattached=not claimed.started, from_log=from_log)
 
 
 def _text_of(backend: Backend[WorkT], name: str, found: bytes) -> str:
@@ -250,8 +257,8 @@ def _check_size(backend: Backend[WorkT], name: str, text: str | None, limit: int
         )
 
 
-class _Life:
-    """A piece of work from its start to its end, seen by one attendant."""
+class _Supervision:
+    """A job from its start to its end, as one supervisor sees it."""
 
     def __init__(
         self,
@@ -260,16 +267,16 @@ class _Life:
         log: Callable[[LogLine], None],
         keep: Callable[[str], None],
         cursor: str | None,
-        ask: Callable[[], Ask],
-        look_seconds: float,
+        decide: Callable[[], Decision],
+        poll_seconds: float,
         patience: float,
     ) -> None:
         self._backend = backend
         self._name = name
         self._log = log
         self._keep_cursor = keep
-        self._ask = ask
-        self._look_seconds = look_seconds
+        self._decide = decide
+        self._poll_seconds = poll_seconds
         self._patience = patience
         self._cursor = cursor
         self._kept = self._obeyed = time.monotonic()
@@ -278,24 +285,24 @@ class _Life:
 
     @property
     def last_line(self) -> str | None:
-        """The log's last line, where this attendant has read it, and whole."""
+        """The log's last line, where this supervisor has read it, and whole."""
         return self._last.text if self._last is not None and self._last_whole else None
 
     def patiently(self, call: Callable[[], ResultT]) -> ResultT:
         """Call what reaches the system, as often as needed while that is in passing trouble."""
         return patiently(call, self._patience, UnreachableError, self._rest)
 
-    def wait(self) -> Sight:
+    def wait(self) -> JobStatus:
         """Stay until the work has ended, or is asked to stop or to be left."""
         trouble_since: float | None = None
         pause, wait = FIRST_PAUSE, FIRST_WAIT
         while True:
             self._obey()
             try:
-                sight = self._backend.look(self._name)
-                if sight.status is Status.PENDING:
+                status = self._backend.status(self._name)
+                if status.state is JobState.PENDING:
                     self._backend.resume(self._name)
-                self._read(wait=0 if sight.status.ended else min(wait, _ASK_SECONDS))
+                self._read(wait=0 if status.state.ended else min(wait, _DECIDE_SECONDS))
             except (RetryError, UnreachableError) as error:
                 # It was reached when the work was claimed: whoever restarts it needs a moment.
                 now = time.monotonic()
@@ -303,38 +310,38 @@ class _Life:
                 if now - trouble_since > self._patience:
                     raise RetryError(
                         f"{error} That has gone on for {self._patience:.0f} s; the work "
-                        f"{self._name} may go on, and the next attempt attends it."
+                        f"{self._name} may go on, and the next attempt reattaches to it."
                     ) from error
                 self._rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             trouble_since, pause = None, FIRST_PAUSE
-            if not sight.status.ended and sight.status is not Status.ABSENT:
-                self._rest(wait - _ASK_SECONDS)
+            if not status.state.ended and status.state is not JobState.ABSENT:
+                self._rest(wait - _DECIDE_SECONDS)
             # Short work is not kept waiting by the calm with which long work is looked at.
-            wait = min(self._look_seconds, 1.5 * wait)
-            if sight.status.ended:
-                return sight
-            if sight.status is Status.ABSENT:
-                return Sight(Status.ABSENT, "it is gone: somebody else has removed it")
+            wait = min(self._poll_seconds, 1.5 * wait)
+            if status.state.ended:
+                return status
+            if status.state is JobState.ABSENT:
+                return JobStatus(JobState.ABSENT, "it is gone: somebody else has removed it")
 
     def _rest(self, seconds: float) -> None:
         """Leave a system alone that is looked at seldom, but not whoever asks."""
         last = time.monotonic() + seconds
         while (rest := last - time.monotonic()) > 0:
-            time.sleep(min(rest, _ASK_SECONDS))
+            time.sleep(min(rest, _DECIDE_SECONDS))
             self._obey()
 
     def _obey(self) -> None:
         self._obeyed = time.monotonic()
-        asked = self._ask()
-        if asked is Ask.STOP:
+        asked = self._decide()
+        if asked is Decision.CANCEL:
             end(self._backend, self._name)
             raise StoppedError(f"{self._backend.name}: {self._name} was stopped and removed.")
-        if asked is Ask.LEAVE:
+        if asked is Decision.LEAVE:
             self._keep()
             raise LeftError(
-                f"{self._backend.name}: {self._name} goes on; the next attempt attends it."
+                f"{self._backend.name}: {self._name} goes on; the next attempt reattaches to it."
             )
 
     def _read(self, *, wait: float) -> None:
@@ -346,10 +353,15 @@ class _Life:
             now = time.monotonic()
             if now - self._kept > _CURSOR_SECONDS:
                 self._keep()
-            if now - self._obeyed > _ASK_SECONDS:
+            if now - self._obeyed > _DECIDE_SECONDS:
                 self._obey()
 
     def _keep(self) -> None:
         if self._cursor is not None:
             self._keep_cursor(self._cursor)
         self._kept = time.monotonic()
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

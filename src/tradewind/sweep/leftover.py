@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from tradewind.former_names import former_attribute
 from tradewind.owner import Owner
 
-__all__ = ["Ask", "Leftover", "Verdict", "judge", "owner_of_title"]
+__all__ = ["Leftover", "OwnerLookup", "OwnerState", "judge", "owner_of_title"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Leftover:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class OwnerState:
     """What is known of an owner.
 
     Args:
@@ -55,13 +57,13 @@ class Verdict:
     others: bool = False
 
 
-Ask = Callable[[str | None, str, str], Verdict]
+OwnerLookup = Callable[[str | None, str, str], OwnerState]
 """Asked with an owner's digest and title, and the digest of its task run."""
 
 
 def judge(
     found: Iterable[Leftover],
-    ask: Ask,
+    ask: OwnerLookup,
     *,
     older_than: timedelta | None = None,
     now: datetime,
@@ -99,3 +101,8 @@ def owner_of_title(title: str, digest: str) -> Owner | None:
         The owner; None where the words do not say.
     """
     return Owner.of_title(title, digest)
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name in version 0.1."""
+    return former_attribute(__name__, name)

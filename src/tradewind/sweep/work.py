@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from tradewind.run.backend import Backend, Piece
+from tradewind.run.backend import Backend, Job
 from tradewind.sweep.leftover import Leftover
 
 __all__ = ["leftovers_of_work"]
@@ -16,7 +16,7 @@ def leftovers_of_work(
     system: str,
     backend: Backend[Any],
     *,
-    confirm: Callable[[Piece], Piece | None] = lambda piece: piece,
+    confirm: Callable[[Job], Job | None] = lambda job: job,
 ) -> Iterator[Leftover]:
     """List all work that Tradewind has on a system, whoever it belongs to.
 
@@ -25,7 +25,7 @@ def leftovers_of_work(
     Args:
         system: What the system is called.
         backend: The system.
-        confirm: Makes sure whose a piece of work is, where `Backend.list` tells by its name alone;
+        confirm: Makes sure whose a job is, where `Backend.list` tells by its name alone;
             None where Tradewind has not made it.
 
     Raises:
@@ -33,24 +33,24 @@ def leftovers_of_work(
     """
     # All of it first: what is removed meanwhile would confuse a listing in pages.
     for listed in list(backend.list()):
-        piece = confirm(listed)
-        if piece is None:
+        job = confirm(listed)
+        if job is None:
             continue
         yield Leftover(
             system=system,
-            what=f"{piece.sight.status.value} work {piece.name}",
-            owner=piece.owner,
-            title=piece.title,
-            since=piece.started,
-            remove=partial(backend.remove, piece.name),
-            task_run=piece.task_run,
+            what=f"{job.status.state.value} work {job.name}",
+            owner=job.owner,
+            title=job.title,
+            since=job.started,
+            remove=partial(backend.delete, job.name),
+            task_run=job.task_run,
         )
-    for piece in list(backend.unclaimed()):
+    for job in list(backend.unclaimed()):
         yield Leftover(
             system=system,
-            what=f"prepared work {piece.name}",
-            owner=piece.owner,
-            title=piece.title,
-            since=piece.started,
-            remove=partial(backend.remove_unclaimed, piece.name),
+            what=f"prepared work {job.name}",
+            owner=job.owner,
+            title=job.title,
+            since=job.started,
+            remove=partial(backend.delete_unclaimed, job.name),
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
 
 __all__ = ["FunctionBackend", "FunctionJob"]
 
@@ -47,7 +47,7 @@ class _Running:
     owner: Owner
     number: int
     started: datetime
-    sight: Sight = field(default_factory=lambda: Sight(Status.RUNNING))
+    status: JobStatus = field(default_factory=lambda: JobStatus(JobState.RUNNING))
     result: bytes | None = None
     ended: datetime | None = None
 
@@ -72,17 +72,17 @@ class FunctionBackend(Backend[Callable[[FunctionJob], Any]]):
         """Spell the name of an owner's job."""
         return f"tradewind-{owner.digest}-{number}"
 
-    def start(
+    def submit(
         self,
         owner: Owner,
         number: int,
         work: Callable[[FunctionJob], Any],
         *,
-        tell: Mapping[str, str],
+        variables: Mapping[str, str],
     ) -> None:
         """Claim the name and start."""
         name = self.name_of(owner, number)
-        running = _Running(FunctionJob(name, dict(tell)), owner, number, datetime.now(UTC))
+        running = _Running(FunctionJob(name, dict(variables)), owner, number, datetime.now(UTC))
         with self._lock:
             if name in self._jobs:
                 raise AlreadyStartedError(f"function: {name} was started before.")
@@ -93,26 +93,26 @@ class FunctionBackend(Backend[Callable[[FunctionJob], Any]]):
         try:
             given = work(running.job)
             result = None if given is None else json.dumps(given).encode()
-            sight = Sight(Status.SUCCEEDED, exit_code=0)
+            status = JobStatus(JobState.SUCCEEDED, exit_code=0)
         except Exception as error:
             for line in traceback.format_exc().splitlines():
                 running.job.log(line)
             result, code = None, getattr(error, "exit_code", None)
-            sight = Sight(Status.FAILED, f"{type(error).__name__}: {error}", exit_code=code)
-        self._end(running, sight, result)
+            status = JobStatus(JobState.FAILED, f"{type(error).__name__}: {error}", exit_code=code)
+        self._end(running, status, result)
 
-    def _end(self, running: _Running, sight: Sight, result: bytes | None = None) -> None:
+    def _end(self, running: _Running, status: JobStatus, result: bytes | None = None) -> None:
         with self._lock, running.job._grown:
-            if not running.sight.status.ended:
-                running.sight, running.result = sight, result
+            if not running.status.state.ended:
+                running.status, running.result = status, result
                 running.ended = datetime.now(UTC)
             running.job._grown.notify_all()
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Tell how far a job is."""
         with self._lock:
             found = self._jobs.get(name)
-            return Sight(Status.ABSENT) if found is None else found.sight
+            return JobStatus(JobState.ABSENT) if found is None else found.status
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Read what the function has logged since."""
@@ -122,7 +122,7 @@ class FunctionBackend(Backend[Callable[[FunctionJob], Any]]):
         number = int(after or 0)
         lines, grown = running.job._lines, running.job._grown
         with grown:
-            grown.wait_for(lambda: len(lines) > number or running.sight.status.ended, wait)
+            grown.wait_for(lambda: len(lines) > number or running.status.state.ended, wait)
         while number < len(lines):
             text, time = lines[number]
             number += 1
@@ -137,31 +137,33 @@ class FunctionBackend(Backend[Callable[[FunctionJob], Any]]):
             )
         return found
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask the function to end, and count it as ended."""
         running = self._jobs.get(name)
         if running is not None:
             running.job.stopped.set()
-            self._end(running, Sight(Status.FAILED, "it was stopped (SIGTERM)", exit_code=143))
+            self._end(
+                running, JobStatus(JobState.FAILED, "it was stopped (SIGTERM)", exit_code=143)
+            )
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Forget a job; end it first."""
-        self.stop(name)
+        self.cancel(name)
         with self._lock:
             self._jobs.pop(name, None)
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Tell of all jobs."""
         with self._lock:
             found = sorted(self._jobs.items())
         for name, one in found:
             if owner is None or one.owner == owner:
-                yield Piece(
+                yield Job(
                     name,
                     one.owner.digest,
                     str(one.owner),
                     one.number,
-                    one.sight,
+                    one.status,
                     started=one.started,
                     ended=one.ended,
                 )

@@ -14,8 +14,8 @@ from container_engine import Engine as EngineOfTests
 from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
-from tradewind.run.backend import AlreadyStartedError, Status
+from tradewind.run.backend import AlreadyStartedError, JobState
+from tradewind.run.supervise import supervise
 from tradewind.systems.docker.backend import Container, DockerBackend, Engine
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
@@ -56,15 +56,15 @@ def test_a_container_that_was_claimed_and_not_started_is_started_once(
 
     monkeypatch.setattr(backend, "_begin", die)
     with pytest.raises(KeyboardInterrupt):
-        backend.start(owner, 1, shell("echo ran"), tell={})
+        backend.submit(owner, 1, shell("echo ran"), variables={})
     monkeypatch.undo()
     name = backend.name_of(owner, 1)
-    assert backend.look(name).status is Status.PENDING
+    assert backend.status(name).state is JobState.PENDING
     backend.resume(name)
     until_ended(backend, name)
     backend.resume(name)
     assert [line.text for line in backend.logs(name, None, wait=0)] == ["ran"]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_container_of_another_attempt_is_not_started_again(
@@ -77,14 +77,14 @@ def test_a_container_of_another_attempt_is_not_started_again(
     def stall(name: str, *, needed: bool) -> None:
         add_folder(name, needed=needed)
         with pytest.raises(AlreadyStartedError):
-            other.start(owner, 1, shell("echo no"), tell={})
+            other.start(owner, 1, shell("echo no"), variables={})
         other.resume(name)
         until_ended(other, name)
 
     monkeypatch.setattr("tradewind.systems.docker.backend._SOON_SECONDS", 0.0)
     monkeypatch.setattr(backend, "_add_folder", stall)
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, shell("echo ran"), tell={})
+        backend.submit(owner, 1, shell("echo ran"), variables={})
     assert [line.text for line in other.logs(name, None, wait=0)] == ["ran"]
 
     def stall_longer(name: str, *, needed: bool) -> None:
@@ -94,7 +94,7 @@ def test_a_container_of_another_attempt_is_not_started_again(
     other.remove(name)
     monkeypatch.setattr(backend, "_add_folder", stall_longer)
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, shell("echo ran"), tell={})
+        backend.submit(owner, 1, shell("echo ran"), variables={})
     assert daemon.containers() == []
 
 
@@ -104,9 +104,9 @@ def test_what_the_former_version_left_before_its_claim_goes_with_the_work(
     name = backend.name_of(owner, 1)
     backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
     assert list(backend.list(owner)) == []
-    backend.start(owner, 1, shell("true"), tell={})
+    backend.submit(owner, 1, shell("true"), variables={})
     until_ended(backend, name)
-    backend.remove(name)
+    backend.delete(name)
     assert daemon.containers() == []
 
 
@@ -114,11 +114,11 @@ def test_too_much_memory_is_told(backend: DockerBackend, owner: Owner):
     script = (
         "head -c 200m /dev/zero | tail -c 199m >/dev/null; x=$(head -c 100m /dev/zero | tr '\\0' x)"
     )
-    backend.start(owner, 1, shell(script, mem_limit="16m"), tell={})
-    sight = until_ended(backend, backend.name_of(owner, 1))
-    assert sight.status is Status.FAILED
-    assert "more memory than its limit of 16 MiB" in (sight.reason or "")
-    backend.remove(backend.name_of(owner, 1))
+    backend.submit(owner, 1, shell(script, mem_limit="16m"), variables={})
+    status = until_ended(backend, backend.name_of(owner, 1))
+    assert status.state is JobState.FAILED
+    assert "more memory than its limit of 16 MiB" in (status.reason or "")
+    backend.delete(backend.name_of(owner, 1))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_can_never_run_is_refused_at_once_and_nothing_is_left(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests, work: Container, message: str
 ):
     with pytest.raises(InputError, match=message):
-        backend.start(owner, 1, work, tell={})
+        backend.submit(owner, 1, work, variables={})
     assert daemon.containers() == []
 
 
@@ -144,15 +144,15 @@ def test_a_mount_of_a_folder_that_is_not_there_is_refused(
 ):
     missing = {"Type": "bind", "Source": str(tmp_path / "missing"), "Target": "/x"}
     with pytest.raises(InputError, match=str(tmp_path / "missing")):
-        backend.start(owner, 1, shell("true", mounts=[missing]), tell={})
+        backend.submit(owner, 1, shell("true", mounts=[missing]), variables={})
     assert daemon.containers() == []
 
 
 def log_config(backend: DockerBackend, owner: Owner, daemon: EngineOfTests, **options) -> Any:
-    backend.start(owner, 1, shell("true", **options), tell={})
+    backend.submit(owner, 1, shell("true", **options), variables={})
     name = backend.name_of(owner, 1)
     found = daemon.client.get(f"/containers/{name}/json").json()["HostConfig"]["LogConfig"]
-    backend.remove(name)
+    backend.delete(name)
     return found
 
 
@@ -180,11 +180,11 @@ def test_no_line_of_a_log_is_lost_that_the_engine_would_rotate(
     # More than the five files of 20 MB that the driver keeps when it is told nothing.
     count = 1_200_000
     script = f"/bin/busybox yes {'x' * 99} | head -n {count}"
-    backend.start(owner, 1, shell(script), tell={})
+    backend.submit(owner, 1, shell(script), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name, deadline=120)
     assert sum(line.text == "x" * 99 for line in backend.logs(name, None, wait=0)) == count
-    backend.remove(name)
+    backend.delete(name)
 
 
 # httpcore leaves the socket of a refused connection to the garbage collector, which warns.
@@ -192,7 +192,7 @@ def test_no_line_of_a_log_is_lost_that_the_engine_would_rotate(
 def test_an_engine_that_is_not_there_is_told():
     backend = DockerBackend(Engine("unix:///no/such/docker.sock"))
     with pytest.raises(SetupError, match=r"docker\.sock: it cannot be reached"):
-        backend.look("x")
+        backend.status("x")
     with pytest.raises(SetupError, match="no address of an engine"):
         Engine("ftp://host")
 
@@ -212,49 +212,49 @@ def test_user_folder_and_entrypoint(backend: DockerBackend, owner: Owner):
         network_mode="none",
         cpus=0.5,
     )
-    backend.start(owner, 1, work, tell={})
+    backend.submit(owner, 1, work, variables={})
     name = backend.name_of(owner, 1)
-    assert until_ended(backend, name).status is Status.SUCCEEDED
+    assert until_ended(backend, name).state is JobState.SUCCEEDED
     assert [line.text for line in backend.logs(name, None, wait=0)] == ["1234", "/tmp"]
     assert backend.result(name, limit=100) == b"done\n"
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_terminal_s_log_is_read_too(backend: DockerBackend, owner: Owner):
-    backend.start(owner, 1, shell("echo one; echo two", tty=True), tell={})
+    backend.submit(owner, 1, shell("echo one; echo two", tty=True), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     lines = list(backend.logs(name, None, wait=0))
     assert [line.text for line in lines] == ["one", "two"]
     assert [line.text for line in backend.logs(name, lines[0].cursor, wait=0)] == ["two"]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_no_line_of_a_terminal_is_left_out_for_long_ones(backend: DockerBackend, owner: Owner):
     # Each of ten lines is many messages of the engine's.
     script = "echo one; for i in $(seq 10); do head -c 400000 /dev/zero | tr '\\0' x; echo; done"
-    backend.start(owner, 1, shell(script, tty=True), tell={})
+    backend.submit(owner, 1, shell(script, tty=True), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     first = next(iter(backend.logs(name, None, wait=0)))
     assert len(list(backend.logs(name, first.cursor, wait=0))) == 10
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_what_is_left_of_a_log_is_whole_be_it_little_or_much(backend: DockerBackend, owner: Owner):
     long_line = "head -c 3000000 /dev/zero | tr '\\0' x; echo"
-    backend.start(owner, 1, shell(f"seq 300; {long_line}; seq 5"), tell={})
+    backend.submit(owner, 1, shell(f"seq 300; {long_line}; seq 5"), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     lines = list(backend.logs(name, None, wait=0))
-    # A long line comes in pieces.
-    pieces = ["x" * size for size in (1 << 20, 1 << 20, 3_000_000 - (2 << 20))]
-    expected = [*map(str, range(1, 301)), *pieces, *"12345"]
+    # A long line comes in jobs.
+    jobs = ["x" * size for size in (1 << 20, 1 << 20, 3_000_000 - (2 << 20))]
+    expected = [*map(str, range(1, 301)), *jobs, *"12345"]
     assert [line.text for line in lines] == expected
     for known in (1, 171, 172, 173, 299, 300, 301, 302, 303, 304, 307, 308):
         left = list(backend.logs(name, lines[known - 1].cursor, wait=0))
         assert [line.text for line in left] == expected[known:]
-    backend.remove(name)
+    backend.delete(name)
 
 
 @pytest.mark.parametrize("count", [3, 3_000])
@@ -262,35 +262,35 @@ def test_a_log_that_was_followed_is_read_to_its_end(
     backend: DockerBackend, owner: Owner, count: int
 ):
     script = f"trap 'seq {count}; exit' TERM; echo ready; while :; do sleep 0.1; done"
-    backend.start(owner, 1, shell(script), tell={})
+    backend.submit(owner, 1, shell(script), variables={})
     name = backend.name_of(owner, 1)
     ready = next(iter(backend.logs(name, None, wait=10)))
     # Nothing more comes now: the connection stays open.
     assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
-    backend.stop(name)
+    backend.cancel(name)
     until_ended(backend, name)
     left = [line.text for line in backend.logs(name, ready.cursor, wait=0)]
     assert left == [str(number) for number in range(1, count + 1)]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_what_is_there_of_a_log_that_goes_on_is_told_at_once(backend: DockerBackend, owner: Owner):
-    backend.start(owner, 1, shell("seq 500; echo ready; exec sleep 1000"), tell={})
+    backend.submit(owner, 1, shell("seq 500; echo ready; exec sleep 1000"), variables={})
     name = backend.name_of(owner, 1)
     ready = until_logged(backend, name, "ready")
     assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
     assert list(backend.logs(name, ready.cursor, wait=0)) == []
     assert len(list(backend.logs(name, None, wait=0))) == 501
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_container_that_goes_while_its_log_is_read_is_for_the_next_look_to_judge(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
-    backend.start(owner, 1, shell("echo ready; exec sleep 1000"), tell={})
+    backend.submit(owner, 1, shell("echo ready; exec sleep 1000"), variables={})
     name = backend.name_of(owner, 1)
     ready = until_logged(backend, name, "ready")
-    assert backend.look(name).status is Status.RUNNING
+    assert backend.status(name).state is JobState.RUNNING
     daemon.client.delete(f"/containers/{name}", params={"force": "true"}).raise_for_status()
     # The engine answers 404, for which no task fails for good.
     for after, wait in ((ready.cursor, 0.0), (None, 0.0), (None, 0.1)):
@@ -298,17 +298,17 @@ def test_a_container_that_goes_while_its_log_is_read_is_for_the_next_look_to_jud
             list(backend.logs(name, after, wait=wait))
     with pytest.raises(RetryError):
         backend.result(name, limit=10)
-    assert backend.look(name).status is Status.ABSENT
+    assert backend.status(name).state is JobState.ABSENT
     assert list(backend.logs(name, ready.cursor, wait=0)) == []
 
 
 def test_lines_have_the_time_they_were_written(backend: DockerBackend, owner: Owner):
-    backend.start(owner, 1, shell("echo one"), tell={})
+    backend.submit(owner, 1, shell("echo one"), variables={})
     name = backend.name_of(owner, 1)
     line = until_logged(backend, name, "one")
     assert line.time is not None
     assert line.time.tzinfo is not None
-    backend.remove(name)
+    backend.delete(name)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_result_that_is_no_file_ends_the_task_once(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests, script: str, kind: str
 ):
     with pytest.raises(InputError, match=kind):
-        attend(backend, owner, shell(script), log=lambda _: None, memory=Notebook())
+        supervise(backend, owner, shell(script), log=lambda _: None, state_store=Notebook())
     assert daemon.containers() == []
 
 
@@ -334,12 +334,12 @@ def test_a_long_line_is_whole_with_and_without_a_terminal(
 ):
     script = f"echo first; head -c {size} /dev/zero | tr '\\0' x; echo; printf 'a\\rb\\n'"
     lines: list[str] = []
-    attend(
+    supervise(
         backend,
         owner,
         shell(script, tty=tty),
         log=lambda line: lines.append(line.text),
-        memory=Notebook(),
+        state_store=Notebook(),
     )
     assert lines == ["first", "x" * size, "a\rb"]
 
@@ -350,19 +350,21 @@ def test_a_last_line_is_whole_with_and_without_a_terminal(
 ):
     script = "head -c 40000 /dev/zero | tr '\\0' x; echo"
     work = shell(script, tty=tty)
-    outcome = attend(backend, owner, work, log=lambda _: None, memory=Notebook(), last_line=True)
+    outcome = supervise(
+        backend, owner, work, log=lambda _: None, state_store=Notebook(), last_line=True
+    )
     assert outcome.result == "x" * 40_000
-    backend.start(owner, 2, work, tell={})
+    backend.submit(owner, 2, work, variables={})
     until_ended(backend, backend.name_of(owner, 2))
     assert backend.last_line(backend.name_of(owner, 2)) == "x" * 40_000
-    backend.remove(backend.name_of(owner, 2))
+    backend.delete(backend.name_of(owner, 2))
 
 
 @pytest.mark.parametrize("tty", [False, True])
 def test_a_line_without_an_end_is_handed_on_in_pieces(
     backend: DockerBackend, owner: Owner, tty: bool
 ):
-    backend.start(owner, 1, shell("head -c 5000000 /dev/zero | tr '\\0' x", tty=tty), tell={})
+    backend.submit(owner, 1, shell("head -c 5000000 /dev/zero | tr '\\0' x", tty=tty), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     found = list(backend.logs(name, None, wait=0))
@@ -372,7 +374,7 @@ def test_a_line_without_an_end_is_handed_on_in_pieces(
     rest = list(backend.logs(name, found[1].cursor, wait=0))
     assert [len(line.text) for line in rest] == [len(line.text) for line in found[2:]]
     assert len(backend.last_line(name) or "") == 5_000_000
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_what_was_created_and_never_renamed_is_told_and_removed(
@@ -381,21 +383,21 @@ def test_what_was_created_and_never_renamed_is_told_and_removed(
     name = backend.name_of(owner, 1)
     backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
     assert list(backend.list()) == []
-    (piece,) = backend.unclaimed()
-    assert (piece.owner, piece.title, piece.number) == (owner.digest, str(owner), 1)
-    backend.start(owner, 1, shell("sleep 60"), tell={})
-    backend.remove_unclaimed(name)
-    assert backend.look(name).status is Status.RUNNING
-    backend.remove_unclaimed(piece.name)
+    (job,) = backend.unclaimed()
+    assert (job.owner, job.title, job.number) == (owner.digest, str(owner), 1)
+    backend.submit(owner, 1, shell("sleep 60"), variables={})
+    backend.delete_unclaimed(name)
+    assert backend.status(name).state is JobState.RUNNING
+    backend.delete_unclaimed(job.name)
     assert [each["Names"] for each in daemon.containers()] == [[f"/{name}"]]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_command_that_cannot_be_split_is_told_in_words(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
     with pytest.raises(InputError, match="list of words"):
-        backend.start(owner, 1, Container(IMAGE, "echo it's"), tell={})
+        backend.submit(owner, 1, Container(IMAGE, "echo it's"), variables={})
     assert daemon.containers() == []
 
 
@@ -426,12 +428,12 @@ class Counting(Engine):
 def test_a_line_of_a_container_costs_few_calls(owner: Owner, daemon: EngineOfTests):
     engine = Counting(daemon.address)
     backend = DockerBackend(engine)
-    attend(
+    supervise(
         backend,
         owner,
         shell("echo hello"),
         log=lambda _: None,
-        memory=Notebook(),
+        state_store=Notebook(),
         last_line=True,
     )
     backend.close()

@@ -16,9 +16,9 @@ from ssh_server import SSHServer, ssh_server
 from tradewind.errors import InputError
 from tradewind.local.processes import wait_until
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend, end
-from tradewind.run.backend import Status, WorkFailedError
+from tradewind.run.backend import JobState, WorkFailedError
 from tradewind.run.job_folder import JobFolderBackend
+from tradewind.run.supervise import end, supervise
 from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.systems.ssh.backend import SSHBackend, SSHConnection
 from tradewind.testing.conformance.backend import until_ended, until_logged
@@ -70,7 +70,7 @@ def test_what_is_ended_ends_with_its_daemons(
     before = control_groups()
     with subprocess.Popen(["setsid", "sleep", "300"]) as stranger:
         script = f"{daemon.replace('PID', str(pid))}\necho ready\nsleep 300"
-        backend.start(owner, 1, Command(script), tell={})
+        backend.submit(owner, 1, Command(script), variables={})
         name = backend.name_of(owner, 1)
         until_logged(backend, name, "ready")
         assert wait_until(lambda: pid.exists() and bool(pid.read_text().strip()), seconds=10)
@@ -111,12 +111,12 @@ def test_a_result_that_is_none_ends_the_task_once(
     backend: JobFolderBackend, owner: Owner, root: Path, script: str, kind: str
 ):
     with pytest.raises(InputError, match=kind):
-        attend(
+        supervise(
             backend,
             owner,
             Command(script),
             log=lambda _: None,
-            memory=Notebook(),
+            state_store=Notebook(),
             result_limit=1_000,
         )
     assert list(root.iterdir()) == []
@@ -125,7 +125,7 @@ def test_a_result_that_is_none_ends_the_task_once(
 def test_a_link_in_the_place_of_the_folder_is_not_followed(
     backend: JobFolderBackend, owner: Owner, root: Path, tmp_path: Path
 ):
-    backend.start(owner, 1, Command("echo mine > $TRADEWIND_RESULT"), tell={})
+    backend.submit(owner, 1, Command("echo mine > $TRADEWIND_RESULT"), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     other = tmp_path / "other"
@@ -147,12 +147,12 @@ def test_a_folder_that_is_gone_has_no_result(
     monkeypatch.setattr(backend, "result", removed_before)
     work = Command("echo mine > $TRADEWIND_RESULT")
     with pytest.raises(WorkFailedError, match="removed it before its result was read"):
-        attend(backend, owner, work, log=lambda _: None, memory=Notebook())
+        supervise(backend, owner, work, log=lambda _: None, state_store=Notebook())
 
 
 def test_a_line_without_an_end_is_handed_on_in_pieces(backend: JobFolderBackend, owner: Owner):
     script = "yes é | head -n 1000000 | tr -d '\\n'"
-    backend.start(owner, 1, Command(script), tell={})
+    backend.submit(owner, 1, Command(script), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     found = list(backend.logs(name, None, wait=0))
@@ -161,40 +161,40 @@ def test_a_line_without_an_end_is_handed_on_in_pieces(backend: JobFolderBackend,
     rest = list(backend.logs(name, found[0].cursor, wait=0))
     assert rest == found[1:]
     assert backend.last_line(name) == "é" * 1_000_000
-    backend.remove(name)
+    backend.delete(name)
 
 
 @pytest.mark.parametrize("left", ["owner", "."], ids=["without an owner", "a name alone"])
 def test_what_a_removal_has_left_is_told_and_removed(
     backend: JobFolderBackend, owner: Owner, root: Path, left: str
 ):
-    backend.start(owner, 1, Command("true"), tell={})
+    backend.submit(owner, 1, Command("true"), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     assert list(backend.unclaimed()) == []
     # As rm has left it when it was killed.
     subprocess.run(["rm", "-r", (root / name).resolve() / left.strip(".")], check=True)
     assert list(backend.list()) == []
-    (piece,) = backend.unclaimed()
-    assert (piece.owner, piece.number) == (owner.digest, 1)
-    backend.remove_unclaimed(piece.name)
+    (job,) = backend.unclaimed()
+    assert (job.owner, job.number) == (owner.digest, 1)
+    backend.delete_unclaimed(job.name)
     assert list(root.iterdir()) == []
 
 
 def test_what_was_prepared_and_never_claimed_is_told_and_removed(
     backend: JobFolderBackend, owner: Owner, root: Path
 ):
-    backend.start(owner, 1, Command("true"), tell={})
+    backend.submit(owner, 1, Command("true"), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     assert list(backend.unclaimed()) == []
     hidden = os.readlink(root / name)
-    backend.remove_unclaimed(hidden)
-    assert backend.look(name).status is Status.SUCCEEDED
+    backend.delete_unclaimed(hidden)
+    assert backend.status(name).state is JobState.SUCCEEDED
     (root / name).unlink()
-    (piece,) = backend.unclaimed()
-    assert (piece.name, piece.owner, piece.title) == (hidden, owner.digest, str(owner))
-    backend.remove_unclaimed(hidden)
+    (job,) = backend.unclaimed()
+    assert (job.name, job.owner, job.title) == (hidden, owner.digest, str(owner))
+    backend.delete_unclaimed(hidden)
     assert list(root.iterdir()) == []
 
 
@@ -231,22 +231,22 @@ def test_an_account_that_greets_runs_work_once_and_in_its_place(
     )
     work = Command("SHLVL=2 exec bash -c 'date >> ~/ran; echo $FROM_BASHRC; echo é'")
     backend = SSHBackend(way, root=where)
-    backend.start(owner, 1, work, tell={})
+    backend.submit(owner, 1, work, variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     backend.close()
     lines: list[str] = []
     again = SSHBackend(way, root=where)
-    outcome = attend(
+    outcome = supervise(
         again,
         owner,
         work,
         log=lambda line: lines.append(line.text),
-        memory=Notebook(),
+        state_store=Notebook(),
         last_line=True,
     )
     again.close()
-    assert (outcome.attended, outcome.result, lines) == (True, "é", ["yes", "é"])
+    assert (outcome.reattached, outcome.result, lines) == (True, "é", ["yes", "é"])
     assert len((home / "ran").read_text().splitlines()) == 1
     left = {".bashrc", "ran"} | (set() if absolute else {".tradewind"})
     assert {each.name for each in home.iterdir()} == left
@@ -268,6 +268,8 @@ def test_a_system_that_restarts_is_waited_for(
             threading.Timer(2, server.start).start()
 
     work = Command("echo one; sleep 1; echo two")
-    outcome = attend(backend, owner, work, log=restart_once, memory=Notebook(), last_line=True)
+    outcome = supervise(
+        backend, owner, work, log=restart_once, state_store=Notebook(), last_line=True
+    )
     assert outcome.result == "two"
     backend.close()

@@ -19,8 +19,8 @@ from tradewind.airflow.rest_backends import open_livy
 from tradewind.errors import InputError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
-from tradewind.run.supervise import Outcome, attend
-from tradewind.run.backend import Sight, Status, WorkFailedError
+from tradewind.run.backend import JobState, JobStatus, WorkFailedError
+from tradewind.run.supervise import Outcome, supervise
 from tradewind.systems.http.backend import RestConnection, RestJob
 from tradewind.systems.livy.backend import LivyBackend
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
@@ -56,13 +56,13 @@ class TestConformance(BackendConformance):
 
     def test_work_runs_and_is_seen_to_succeed(self, backend, start):
         name = start("echo hello; echo world >&2")
-        assert until_ended(backend, name) == Sight(Status.SUCCEEDED)
+        assert until_ended(backend, name) == JobStatus(JobState.SUCCEEDED)
         lines = [line.text for line in backend.logs(name, None, wait=0)]
         assert sorted(lines) == ["hello", "world"]
 
     def test_a_failure_tells_its_exit_code(self, backend, start):
-        sight = until_ended(backend, start("exit 3"))
-        assert sight == Sight(Status.FAILED, "its state is 'dead'; its log may say why")
+        status = until_ended(backend, start("exit 3"))
+        assert status == JobStatus(JobState.FAILED, "its state is 'dead'; its log may say why")
 
     test_a_signal_is_told_in_words = None  # Livy knows no exit status
     test_a_result_is_handed_back = None  # the result is the description of the batch
@@ -71,9 +71,9 @@ class TestConformance(BackendConformance):
     def test_stop_ends_the_work_and_all_it_has_started(self, backend, start):
         name = start("sh -c 'sleep 300 & echo child; wait' & echo ready; wait")
         until_logged(backend, name, "child")
-        backend.stop(name)
-        backend.stop(name)
-        assert until_ended(backend, name).status is Status.ABSENT
+        backend.cancel(name)
+        backend.cancel(name)
+        assert until_ended(backend, name).state is JobState.ABSENT
 
     def test_odd_lines_arrive_whole(self, backend, start):
         """But for bytes that are no UTF-8: at those, Livy 0.7.1 stops reading for good."""
@@ -87,8 +87,8 @@ class TestConformance(BackendConformance):
     def test_work_that_ignores_the_request_is_stopped_all_the_same(self, backend, start):
         name = start("trap '' TERM INT; echo ready; while :; do sleep 1; done")
         until_logged(backend, name, "ready")
-        backend.stop(name)
-        assert until_ended(backend, name).status is Status.ABSENT
+        backend.cancel(name)
+        assert until_ended(backend, name).state is JobState.ABSENT
 
     def test_a_flood_is_whole(self, backend, start):
         """Livy keeps its last 200 lines: the rest of a flood is lost, and that is said."""
@@ -97,7 +97,7 @@ class TestConformance(BackendConformance):
         cursor = None
         ended = False
         while not ended:
-            ended = backend.look(name).status.ended
+            ended = backend.status(name).state.ended
             for line in backend.logs(name, cursor, wait=0):
                 cursor = line.cursor
                 seen.append(line.text)
@@ -110,14 +110,14 @@ class TestConformance(BackendConformance):
         start("sleep 60", 1)
         start("exit 1", 2)
         until_ended(backend, backend.name_of(owner, 2))
-        pieces = {piece.number: piece for piece in backend.list(owner)}
-        assert {number: piece.owner for number, piece in pieces.items()} == {
+        jobs = {job.number: job for job in backend.list(owner)}
+        assert {number: job.owner for number, job in jobs.items()} == {
             1: owner.digest,
             2: owner.digest,
         }
-        assert pieces[1].title == str(owner)
-        assert pieces[2].sight.status is Status.FAILED
-        assert {piece.name for piece in backend.list()} == {piece.name for piece in pieces.values()}
+        assert jobs[1].title == str(owner)
+        assert jobs[2].status.state is JobState.FAILED
+        assert {job.name for job in backend.list()} == {job.name for job in jobs.values()}
         assert list(backend.list(Owner("somebody", "else", "work"))) == []
 
 
@@ -125,13 +125,13 @@ OWNER = Owner("dag", "run", "task")
 
 
 def run(backend: LivyBackend, work: RestJob, memory: Notebook, lines: list[str]) -> Outcome:
-    return attend(
+    return supervise(
         backend,
         OWNER,
         work,
         log=lambda line: lines.append(line.text),
-        memory=memory,
-        look_seconds=0.2,
+        state_store=memory,
+        poll_seconds=0.2,
     )
 
 
@@ -158,7 +158,9 @@ def test_a_real_spark_is_told_its_owner(tmp_path):
             "print('COUNTED', spark.range(1000).count(), owner)\n"
         )
         backend = LivyBackend(RestConnection(livy.url))
-        backend.start(OWNER, 1, RestJob({"file": str(script)}), tell={"TRADEWIND_OWNER": "me"})
+        backend.submit(
+            OWNER, 1, RestJob({"file": str(script)}), variables={"TRADEWIND_OWNER": "me"}
+        )
         run(backend, RestJob({"file": "unused"}), Notebook(), lines)
         backend.close()
     assert lines.count("COUNTED 1000 me") == 1
@@ -204,8 +206,8 @@ def test_two_attempts_at_the_same_instant_run_one_batch(livy, backend, batch, tm
 )
 def test_a_batch_that_can_never_run_is_refused_and_leaves_no_name_behind(backend, body, message):
     with pytest.raises(InputError, match=rf"Livy at http.*{message}.*status 400"):
-        backend.start(OWNER, 1, RestJob(body), tell={})
-    assert backend.look(backend.name_of(OWNER, 1)).status is Status.ABSENT
+        backend.submit(OWNER, 1, RestJob(body), variables={})
+    assert backend.status(backend.name_of(OWNER, 1)).state is JobState.ABSENT
 
 
 def test_a_wrong_prefix_and_a_wrong_port_are_told(livy):
@@ -225,9 +227,9 @@ def test_over_tls(
     """By a URI and the environment as by a connection of Airflow; wrong files send nothing."""
 
     def done(backend) -> bool:
-        outcome = attend(
+        outcome = supervise(
             backend, Owner("d", "r", "tls"), batch("echo hello"), log=lambda _: None,
-            memory=Notebook(),
+            state_store=Notebook(),
         )  # fmt: skip
         backend.close()
         return outcome is not None

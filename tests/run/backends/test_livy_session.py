@@ -15,8 +15,8 @@ from livy_server import LivyServer, livy_server
 from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.supervise import Ask, LeftError, Outcome, StoppedError, attend
-from tradewind.run.backend import AlreadyStartedError, LogLine, Sight, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, JobState, JobStatus, LogLine, WorkFailedError
+from tradewind.run.supervise import Decision, LeftError, Outcome, StoppedError, supervise
 from tradewind.systems.http.backend import RestConnection, RestJob
 from tradewind.systems.http.job_server import LostAnswerError
 from tradewind.systems.livy.session import LivySessionBackend, guarded
@@ -63,17 +63,17 @@ def run(backend: LivySessionBackend, owner: Owner, memory: Notebook, **more: Any
         print(line.text)  # shown where the test fails
         keep(line)
 
-    return attend(backend, owner, SESSION, memory=memory, log=log, look_seconds=0.1, **more)
+    return supervise(backend, owner, SESSION, state_store=memory, log=log, poll_seconds=0.1, **more)
 
 
-def until(backend: LivySessionBackend, name: str, *wanted: Status) -> Sight:
+def until(backend: LivySessionBackend, name: str, *wanted: JobState) -> JobStatus:
     for _ in range(600):
-        sight = backend.look(name)
-        if sight.status in wanted:
-            return sight
+        status = backend.status(name)
+        if status.state in wanted:
+            return status
         backend.resume(name)
         threading.Event().wait(0.05)
-    raise AssertionError(sight)
+    raise AssertionError(status)
 
 
 def statements(livy: LivyServer, name: str) -> list[dict[str, Any]]:
@@ -122,18 +122,18 @@ def test_a_retry_attends_the_session_of_an_attempt_that_died(connect, owner, tmp
     code = counting(ran) + "import time; time.sleep(1); print('done')"
     # It died after its claim: the session is there, and has no statement.
     first = connect(code)
-    first.start(owner, 1, SESSION, tell={})
+    first.submit(owner, 1, SESSION, variables={})
     with pytest.raises(AlreadyStartedError):
-        first.start(owner, 1, SESSION, tell={})
+        first.submit(owner, 1, SESSION, variables={})
 
-    def leave() -> Ask:
-        return Ask.LEAVE if ran.exists() else Ask.GO_ON
+    def leave() -> Decision:
+        return Decision.LEAVE if ran.exists() else Decision.CONTINUE
 
     # It died while the statement ran.
     with pytest.raises(LeftError):
-        run(connect(code), owner, memory, ask=leave)
+        run(connect(code), owner, memory, decide=leave)
     outcome = run(connect(code), owner, memory)
-    assert (outcome.result, outcome.attended) == ("done", True)
+    assert (outcome.result, outcome.reattached) == ("done", True)
     assert ran.read_text() == "x"
 
 
@@ -144,7 +144,7 @@ def test_attempts_that_post_at_the_same_instant_run_the_code_once(
     code = counting(ran) + "print('done')"
     starter = connect()
     name = starter.name_of(owner, 1)
-    starter.start(owner, 1, SESSION, tell={})
+    starter.submit(owner, 1, SESSION, variables={})
     while starter.describe(name)["state"] != "idle":
         threading.Event().wait(0.05)
     # All of them see the session ready and without a statement.
@@ -195,11 +195,11 @@ def test_a_lost_answer_posts_no_second_statement(connect, owner, tmp_path, monke
 def test_stopping_deletes_the_session(connect, owner, tmp_path):
     code = counting(tmp_path / "ran") + "import time; time.sleep(60)"
 
-    def stop() -> Ask:
-        return Ask.STOP if (tmp_path / "ran").exists() else Ask.GO_ON
+    def stop() -> Decision:
+        return Decision.CANCEL if (tmp_path / "ran").exists() else Decision.CONTINUE
 
     with pytest.raises(StoppedError):
-        run(connect(code), owner, Notebook(), ask=stop)
+        run(connect(code), owner, Notebook(), decide=stop)
 
 
 def test_a_session_that_dies_is_a_failure(connect, owner):
@@ -211,8 +211,8 @@ def test_a_session_that_dies_is_a_failure(connect, owner):
 def test_one_listing_tells_of_all_that_run(livy, connect, owner, tmp_path, monkeypatch):
     backend = connect("import time; time.sleep(60)")
     name = backend.name_of(owner, 1)
-    backend.start(owner, 1, SESSION, tell={"TRADEWIND_OWNER": "me"})
-    until(backend, name, Status.RUNNING)
+    backend.submit(owner, 1, SESSION, variables={"TRADEWIND_OWNER": "me"})
+    until(backend, name, JobState.RUNNING)
     ask, asked = backend._server.ask, []
 
     def note(method: str, path: str, **more: Any) -> Any:
@@ -220,18 +220,18 @@ def test_one_listing_tells_of_all_that_run(livy, connect, owner, tmp_path, monke
         return ask(method, path, **more)
 
     monkeypatch.setattr(backend._server, "ask", note)
-    (piece,) = backend.list()
-    assert (piece.name, piece.sight.status) == (name, Status.RUNNING)
+    (job,) = backend.list()
+    assert (job.name, job.status.state) == (name, JobState.RUNNING)
     assert set(asked) == {"GET /sessions"}
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_session_that_can_never_run_is_refused_and_leaves_no_name_behind(connect, owner):
     backend = connect("print(1)")
     for body, message in (({"kind": "nonsense"}, "Invalid kind"), ({"x": 1}, "Unrecognized field")):
         with pytest.raises(InputError, match=message):
-            backend.start(owner, 1, RestJob(body), tell={})
-    assert backend.look(backend.name_of(owner, 1)).status is Status.ABSENT
+            backend.submit(owner, 1, RestJob(body), variables={})
+    assert backend.status(backend.name_of(owner, 1)).state is JobState.ABSENT
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from container_engine import podman_engine
 from notebook import Notebook
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
-from tradewind.run.backend import LogLine, Status, join_last
+from tradewind.run.backend import JobState, LogLine, join_last
+from tradewind.run.supervise import supervise
 from tradewind.systems.docker.backend import DockerBackend
 from tradewind.systems.docker.terminal_log import TerminalReader
 from tradewind.testing.conformance.backend import until_logged
@@ -43,21 +43,21 @@ def test_too_much_memory_is_told(backend: DockerBackend, owner: Owner):
     script = (
         "head -c 200m /dev/zero | tail -c 199m >/dev/null; x=$(head -c 100m /dev/zero | tr '\\0' x)"
     )
-    backend.start(owner, 1, shell(script, mem_limit="16m"), tell={})
-    sight = until_ended(backend, backend.name_of(owner, 1))
-    assert sight.status is Status.FAILED
+    backend.submit(owner, 1, shell(script, mem_limit="16m"), variables={})
+    status = until_ended(backend, backend.name_of(owner, 1))
+    assert status.state is JobState.FAILED
     # Not that it was the memory.
-    assert "out of memory, or killed by hand" in (sight.reason or "")
-    assert "its memory has a limit of 16 MiB" in (sight.reason or "")
-    backend.remove(backend.name_of(owner, 1))
+    assert "out of memory, or killed by hand" in (status.reason or "")
+    assert "its memory has a limit of 16 MiB" in (status.reason or "")
+    backend.delete(backend.name_of(owner, 1))
 
 
 def test_a_mount_of_a_folder_that_is_not_there_is_refused(
     backend: DockerBackend, owner: Owner, tmp_path: Path
 ):
     missing = {"Type": "bind", "Source": str(tmp_path / "missing"), "Target": "/x"}
-    backend.start(owner, 1, shell("true", mounts=[missing]), tell={})
-    backend.remove(backend.name_of(owner, 1))
+    backend.submit(owner, 1, shell("true", mounts=[missing]), variables={})
+    backend.delete(backend.name_of(owner, 1))
     # It is made, as docker run -v does.
     assert (tmp_path / "missing").is_dir()
 
@@ -81,7 +81,7 @@ def test_a_terminal_s_log_is_followed_and_taken_up_again(backend: DockerBackend,
     # What looks like a time in a line is the program's own.
     line = "at 2026-11-30T07:46:28Z it said so"
     script = f"echo one; printf 'at '; sleep 0.3; echo '{line[3:]}'; echo ready; exec sleep 1000"
-    backend.start(owner, 1, shell(script, tty=True), tell={})
+    backend.submit(owner, 1, shell(script, tty=True), variables={})
     name = backend.name_of(owner, 1)
     ready = until_logged(backend, name, "ready")
     lines = list(backend.logs(name, None, wait=0))
@@ -89,7 +89,7 @@ def test_a_terminal_s_log_is_followed_and_taken_up_again(backend: DockerBackend,
     assert [each.text for each in backend.logs(name, lines[0].cursor, wait=0)] == [line, "ready"]
     assert list(backend.logs(name, ready.cursor, wait=0.1)) == []
     assert backend.last_line(name) == "ready"
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_lines_of_one_time_and_parts_of_many_are_taken_up_at_each_cursor(
@@ -98,7 +98,7 @@ def test_lines_of_one_time_and_parts_of_many_are_taken_up_at_each_cursor(
     script = (
         "printf '%s\\n' a b c d; head -c 300000 /dev/zero | tr '\\0' x; printf '\\n1\\n2\\nlast'"
     )
-    backend.start(owner, 1, shell(script), tell={})
+    backend.submit(owner, 1, shell(script), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     lines = list(backend.logs(name, None, wait=0))
@@ -106,7 +106,7 @@ def test_lines_of_one_time_and_parts_of_many_are_taken_up_at_each_cursor(
     for known, line in enumerate(lines, 1):
         left = [each.text for each in backend.logs(name, line.cursor, wait=0)]
         assert left == [each.text for each in lines[known:]]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_link_s_target_is_never_a_result(
@@ -114,7 +114,7 @@ def test_a_link_s_target_is_never_a_result(
 ):
     script = "echo secret > /tmp/other; ln -s /tmp/other $TRADEWIND_RESULT"
     with pytest.raises(InputError, match="a symbolic link"):
-        attend(backend, owner, shell(script), log=lambda _: None, memory=Notebook())
+        supervise(backend, owner, shell(script), log=lambda _: None, state_store=Notebook())
     assert daemon.containers() == []
 
 

@@ -14,8 +14,8 @@ from notebook import Notebook
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
-from tradewind.run.supervise import Outcome, attend
-from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, JobState, LogLine, WorkFailedError
+from tradewind.run.supervise import Outcome, supervise
 from tradewind.systems.http.backend import (
     JobApi,
     JobLog,
@@ -104,13 +104,13 @@ class TestConformanceByNames(TestConformance):
 
 
 def run(backend: RestJobBackend, text: str, memory: Notebook | None = None) -> Outcome:
-    return attend(
+    return supervise(
         backend,
         OWNER,
         script(text),
         log=lambda line: None,
-        memory=Notebook() if memory is None else memory,
-        look_seconds=0.2,
+        state_store=Notebook() if memory is None else memory,
+        poll_seconds=0.2,
     )
 
 
@@ -136,9 +136,9 @@ def test_a_failure_is_told_and_the_next_attempt_starts_anew(backend, server, tmp
 def test_another_worker_attends_what_the_first_has_started(server, connect, tmp_path):
     ran = tmp_path / "ran"
     text = f"echo x >> {ran}; sleep 0.3; echo 5 > $TRADEWIND_RESULT"
-    connect(server.url).start(OWNER, 1, script(text), tell={})
+    connect(server.url).submit(OWNER, 1, script(text), variables={})
     outcome = run(connect(server.url), text)
-    assert (outcome.result, outcome.attended) == ("5\n", True)
+    assert (outcome.result, outcome.reattached) == ("5\n", True)
     assert ran.read_text() == "x\n"
 
 
@@ -165,12 +165,12 @@ def test_where_names_are_not_unique_a_lost_start_is_looked_for_and_not_repeated(
 def test_where_names_are_not_unique_one_of_two_that_start_at_once_is_cancelled(tmp_path, connect):
     with job_server(tmp_path / "jobs", unique=False) as server:
         first, second = connect(server.url, NAMELESS), connect(server.url, NAMELESS)
-        first.start(OWNER, 1, script("sleep 60"), tell={})
+        first.submit(OWNER, 1, script("sleep 60"), variables={})
         with pytest.raises(AlreadyStartedError, match="another attempt"):
-            second.start(OWNER, 1, script("sleep 60"), tell={})
+            second.submit(OWNER, 1, script("sleep 60"), variables={})
         assert len(server.jobs) == 1
         name = first.name_of(OWNER, 1)
-        assert first.look(name).status is second.look(name).status is Status.RUNNING
+        assert first.status(name).state is second.status(name).state is JobState.RUNNING
 
 
 def test_a_key_gives_the_same_job_again(tmp_path, connect):
@@ -216,19 +216,19 @@ def elsewhere(handler: Handler) -> bool:
 @pytest.mark.parametrize("faults", [[too_many], [broken, silent, broken]])
 def test_passing_trouble_is_waited_out(backend, server, faults):
     server.faults = list(faults)
-    backend.start(OWNER, 1, script("true"), tell={})
+    backend.submit(OWNER, 1, script("true"), variables={})
     name = backend.name_of(OWNER, 1)
     server.faults = list(faults)
-    assert backend.look(name).status is not Status.ABSENT
+    assert backend.status(name).state is not JobState.ABSENT
     server.faults = list(faults)
-    backend.remove(name)
+    backend.delete(name)
     assert server.jobs == {}
 
 
 def test_trouble_that_stays_is_told_as_it_is(backend, server):
     server.faults = [broken] * 10
     with pytest.raises(RetryError, match=r"the test's API at http.*Down for a moment.*503"):
-        backend.look(backend.name_of(OWNER, 1))
+        backend.status(backend.name_of(OWNER, 1))
 
 
 def test_a_server_that_asks_for_long_patience_is_left_to_the_retry(server, connect):
@@ -246,7 +246,7 @@ def test_wrong_credentials_are_told_without_showing_them(server, connect):
     server.authorization = "something else"
     backend = connect(server.url, auth=("user", "s3cret-word"))
     with pytest.raises(SetupError, match=r"who are you.*401.*auth_type") as caught:
-        backend.start(OWNER, 1, script("true"), tell={})
+        backend.submit(OWNER, 1, script("true"), variables={})
     assert "s3cret-word" not in str(caught.value)
     assert "s3cret-word" not in repr(RestConnection("http://x", auth=("user", "s3cret-word")))
 
@@ -292,20 +292,20 @@ def test_answers_of_another_service_are_told(backend, server, fault, message):
 
 def test_a_description_without_state_or_with_an_unknown_one_is_told(server, connect):
     backend = connect(server.url, dataclasses.replace(API, state="$.nothing"))
-    backend.start(OWNER, 1, script("sleep 60"), tell={})
+    backend.submit(OWNER, 1, script("sleep 60"), variables={})
     name = backend.name_of(OWNER, 1)
     with pytest.raises(SetupError, match=r"no state at \$.nothing"):
-        backend.look(name)
+        backend.status(name)
     strict = connect(server.url, dataclasses.replace(API, running=frozenset({"busy"})))
     with pytest.raises(SetupError, match=r"state is 'running'.*Add it"):
-        strict.look(name)
+        strict.status(name)
 
 
 def test_work_that_is_refused_is_told_with_the_reason(backend):
     with pytest.raises(InputError, match=r"script is required.*422"):
-        backend.start(OWNER, 1, RestJob({"nothing": 1}), tell={})
+        backend.submit(OWNER, 1, RestJob({"nothing": 1}), variables={})
     with pytest.raises(InputError, match="the body is no JSON"):
-        backend.start(OWNER, 1, RestJob({"script": object()}), tell={})
+        backend.submit(OWNER, 1, RestJob({"script": object()}), variables={})
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_moving_window_loses_and_repeats_nothing_it_can_show(server, connect):
     windowed = dataclasses.replace(API, log=JobLog("/jobs/{id}/log", window=True))
     backend = connect(server.url, windowed)
     text = "i=0; while [ $i -lt 120 ]; do i=$((i+1)); echo $((i % 7)) $i; sleep 0.01; done"
-    backend.start(OWNER, 1, script(text), tell={})
+    backend.submit(OWNER, 1, script(text), variables={})
     name, cursor = backend.name_of(OWNER, 1), None
     seen: list[str] = []
 
@@ -342,7 +342,7 @@ def test_a_moving_window_loses_and_repeats_nothing_it_can_show(server, connect):
             cursor = line.cursor
             seen.append(line.text)
 
-    while not backend.look(name).status.ended:
+    while not backend.status(name).state.ended:
         read()
     read()
     assert seen == [f"{number % 7} {number}" for number in range(1, 121)]
@@ -351,13 +351,13 @@ def test_a_moving_window_loses_and_repeats_nothing_it_can_show(server, connect):
 def test_jobs_on_many_pages_are_all_listed(server, connect):
     backend = connect(server.url, dataclasses.replace(API, listing_page=2))
     for number in range(1, 6):
-        backend.start(OWNER, number, script("true"), tell={})
+        backend.submit(OWNER, number, script("true"), variables={})
     until_ended(backend, backend.name_of(OWNER, 5))
     assert [piece.number for piece in backend.list(OWNER)] == [1, 2, 3, 4, 5]
 
 
 def test_a_thousand_jobs_are_one_call(backend, server):
-    backend.start(OWNER, 1, script("true"), tell={})
+    backend.submit(OWNER, 1, script("true"), variables={})
     server.asked.clear()
     api = dataclasses.replace(API, listing_offset=None)
     other = RestJobBackend(RestConnection(server.url), api)
@@ -389,7 +389,7 @@ def test_attempts_that_race_run_one_piece_of_work(server, connect, tmp_path):
 
 
 def test_a_silent_log_ends_in_time(backend):
-    backend.start(OWNER, 1, script("echo a; sleep 60"), tell={})
+    backend.submit(OWNER, 1, script("echo a; sleep 60"), variables={})
     name = backend.name_of(OWNER, 1)
     line = until_logged(backend, name, "a")
     assert line == LogLine("a", "1")

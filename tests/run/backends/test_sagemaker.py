@@ -20,8 +20,8 @@ from sagemaker_service import KMEANS, ROLE
 from tradewind.errors import InputError, SetupError
 from tradewind.local import Systems
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend, claim
-from tradewind.run.backend import AlreadyStartedError, LogLine, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, JobState, LogLine, WorkFailedError
+from tradewind.run.supervise import claim, supervise
 from tradewind.systems.sagemaker import recordio
 from tradewind.systems.sagemaker.backend import TRANSFORM, TUNING, SageMakerBackend
 from tradewind.testing.conformance.backend import until_ended
@@ -80,14 +80,14 @@ def training(bucket: str, **hyperparameters: str) -> dict[str, Any]:
 
 
 def run(backend: SageMakerBackend, owner: Owner, work: dict, lines: list[LogLine], memory=None):
-    return attend(
+    return supervise(
         backend,
         owner,
         work,
         log=lines.append,
-        memory=Memory() if memory is None else memory,
-        tell={"TRADEWIND_OWNER": str(owner)},
-        look_seconds=0.2,
+        state_store=Memory() if memory is None else memory,
+        variables={"TRADEWIND_OWNER": str(owner)},
+        poll_seconds=0.2,
     )
 
 
@@ -103,21 +103,21 @@ def test_a_job_trains_and_its_description_is_the_result(backend, owner, bucket):
 
 
 def test_a_retry_does_not_train_again(backend, owner, bucket):
-    backend.start(owner, 1, training(bucket), tell={})
+    backend.submit(owner, 1, training(bucket), variables={})
     outcome = run(backend, owner, training(bucket), [])
-    assert outcome.attended
+    assert outcome.reattached
     again = run(backend, owner, training(bucket), [])
     assert again.name == outcome.name
-    assert [piece.number for piece in backend.list(owner)] == [1]
+    assert [job.number for job in backend.list(owner)] == [1]
 
 
 def test_a_name_is_claimed_once_and_for_ever(backend, owner, bucket):
-    backend.start(owner, 1, training(bucket), tell={})
+    backend.submit(owner, 1, training(bucket), variables={})
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, training(bucket), tell={})
+        backend.submit(owner, 1, training(bucket), variables={})
     until_ended(backend, backend.name_of(owner, 1))
     with pytest.raises(AlreadyStartedError):
-        backend.start(owner, 1, training(bucket), tell={})
+        backend.submit(owner, 1, training(bucket), variables={})
 
 
 def test_of_two_that_start_at_the_same_instant_one_does(backend, owner, bucket):
@@ -145,7 +145,7 @@ def test_a_failed_job_is_told_and_the_next_has_another_name(backend, owner, buck
 
 
 def test_a_log_goes_on_from_a_cursor(backend, owner, bucket):
-    backend.start(owner, 1, training(bucket), tell={})
+    backend.submit(owner, 1, training(bucket), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     lines = list(backend.logs(name, None, wait=0))
@@ -156,16 +156,16 @@ def test_a_log_goes_on_from_a_cursor(backend, owner, bucket):
 
 
 def test_a_job_is_stopped(backend, owner, bucket):
-    backend.start(owner, 1, training(bucket, epochs="1000000"), tell={})
+    backend.submit(owner, 1, training(bucket, epochs="1000000"), variables={})
     name = backend.name_of(owner, 1)
-    pieces = [piece for piece in backend.list() if piece.name == name]
-    confirmed = [backend.confirm(piece) for piece in pieces]
-    assert [(piece.owner, piece.title) for piece in confirmed] == [(owner.digest, str(owner))]
-    backend.stop(name)
-    backend.stop(name)
-    sight = until_ended(backend, name)
-    assert (sight.status, sight.reason) == (Status.FAILED, "it was stopped")
-    backend.remove(name)
+    jobs = [job for job in backend.list() if job.name == name]
+    confirmed = [backend.confirm(job) for job in jobs]
+    assert [(job.owner, job.title) for job in confirmed] == [(owner.digest, str(owner))]
+    backend.cancel(name)
+    backend.cancel(name)
+    status = until_ended(backend, name)
+    assert (status.state, status.reason) == (JobState.FAILED, "it was stopped")
+    backend.delete(name)
 
 
 @pytest.mark.parametrize("name", ["", "the-user-s-name"])
@@ -177,27 +177,27 @@ def test_a_run_that_is_made_again_ends_what_the_deleted_one_has_left(session, ow
     backend = SageMakerBackend(session, called=name)
     work = training(bucket, epochs="1000000")
     for each in (there, others, again):
-        claimed = claim(backend, each, work, memory=Memory())
+        claimed = claim(backend, each, work, state_store=Memory())
         assert claimed.started
         started.append(claimed.name)
     assert until_ended(backend, started[0]).reason == "it was stopped"
-    assert [backend.look(each).status.ended for each in started] == [True, False, False]
+    assert [backend.status(each).state.ended for each in started] == [True, False, False]
     for each in started:
-        backend.remove(each)
+        backend.delete(each)
 
 
 def test_what_is_not_there_is_absent(backend, owner):
     name = backend.name_of(owner, 1)
-    assert backend.look(name).status is Status.ABSENT
-    backend.stop(name)
-    backend.remove(name)
+    assert backend.status(name).state is JobState.ABSENT
+    backend.cancel(name)
+    backend.delete(name)
     assert list(backend.logs(name, None, wait=0)) == []
 
 
 @pytest.mark.parametrize("change", [{"ResourceConfig": {}}, {"HyperParameters": {"k": 3}}])
 def test_a_wrong_request_is_refused_at_once(backend, owner, bucket, change):
     with pytest.raises(InputError, match=r"(?s)SageMaker in eu-west-1: .*Correct the job"):
-        backend.start(owner, 1, {**training(bucket), **change}, tell={})
+        backend.submit(owner, 1, {**training(bucket), **change}, variables={})
 
 
 def test_a_missing_role_or_bucket_is_told(backend, owner, bucket):
@@ -211,7 +211,7 @@ def test_a_service_that_is_not_there_is_told(session, owner):
     options = {"endpoint_url": "http://127.0.0.1:9"}
     backend = SageMakerBackend(session, client_options=options)
     with pytest.raises(SetupError, match="cannot be reached"):
-        backend.look("x")
+        backend.status("x")
 
 
 def called(session: boto3.Session, name: str, **more: Any) -> SageMakerBackend:
@@ -227,10 +227,10 @@ def test_a_job_has_the_name_it_is_given_where_that_is_free(session, bucket):
     second = run(called(session, name), other, training(bucket), [])
     assert second.name == f"{name}-{other.digest}-1"
     for owner, outcome in ((one, first), (other, second)):
-        (piece,) = called(session, name).list(owner)
-        assert (piece.name, piece.number) == (outcome.name, 1)
+        (job,) = called(session, name).list(owner)
+        assert (job.name, job.number) == (outcome.name, 1)
         again = run(called(session, name), owner, training(bucket), [])
-        assert (again.name, again.attended) == (outcome.name, True)
+        assert (again.name, again.reattached) == (outcome.name, True)
     # A name that an attempt has chosen is that of the next ones, whatever they would call it.
     del memory[f"tradewind.{one.digest}.done"]
     assert run(called(session, f"{name}-2"), one, training(bucket), [], memory).name == name
@@ -245,10 +245,14 @@ def test_work_of_a_deleted_run_of_the_same_id_is_not_attended(session, bucket):
     memory = Memory()
     for _ in range(2):
         # The second time it is known to be this run's, though it is older than the run.
-        found = claim(called(session, name), owner, training(bucket), memory=memory, since=later)
+        found = claim(
+            called(session, name), owner, training(bucket), state_store=memory, since=later
+        )
         assert found.name == f"{name}-{owner.digest}-2" != first.name
     before = datetime.now(UTC) - timedelta(hours=1)
-    found = claim(called(session, name), owner, training(bucket), memory=Memory(), since=before)
+    found = claim(
+        called(session, name), owner, training(bucket), state_store=Memory(), since=before
+    )
     assert found.number == 2
 
 

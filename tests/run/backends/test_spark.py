@@ -14,7 +14,7 @@ import pytest
 from notebook import Notebook
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
+from tradewind.run.supervise import supervise
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
 
@@ -72,15 +72,15 @@ def attended(tmp_path: Path) -> Callable[..., tuple[str | None, bool, list[str]]
     def attended(work: SparkSubmit) -> tuple[str | None, bool, list[str]]:
         backend = ProcessBackend(tmp_path / "jobs")
         lines: list[str] = []
-        outcome = attend(
+        outcome = supervise(
             backend,
             OWNER,
             work.command(),
             log=lambda line: lines.append(line.text),
-            memory=Notebook(),
+            state_store=Notebook(),
         )
         assert list(backend.list()) == []
-        return outcome.result, outcome.attended, lines
+        return outcome.result, outcome.reattached, lines
 
     return attended
 
@@ -89,7 +89,7 @@ def attended(tmp_path: Path) -> Callable[..., tuple[str | None, bool, list[str]]
 @together
 @pytest.mark.spark
 def test_a_job_whose_attendant_is_killed_runs_once(application, attended, tmp_path):
-    # Another process claims the work and is killed as a worker is; the retry attends it.
+    # Another process claims the work and is killed as a worker is; the retry reattaches to it.
     work = submit(application, "local[1]")
     script = f"""
 import os, signal
@@ -102,13 +102,13 @@ class Notes(dict):
 work = SparkSubmit({work.master!r}, {work.application!r}, {work.arguments!r}, {work.conf!r},
     {work.options!r}, {work.environment!r}, binary={work.binary!r})
 claim(ProcessBackend({str(tmp_path / "jobs")!r}), Owner("dag", "run", "spark"), work.command(),
-    memory=Notes())
+    state_store=Notes())
 os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    result, was_attended, lines = attended(work)
-    assert (result, was_attended) == ("4950", True)
+    result, was_reattached, lines = attended(work)
+    assert (result, was_reattached) == ("4950", True)
     assert "master local[1] it's green" in lines
     assert (tmp_path / "runs").read_text() == "ran\n"
 

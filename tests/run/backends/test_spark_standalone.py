@@ -31,8 +31,8 @@ from spark_cluster import (
 from tradewind.errors import InputError, RetryError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
-from tradewind.run.supervise import Outcome, attend
-from tradewind.run.backend import Status, WorkFailedError
+from tradewind.run.backend import JobState, WorkFailedError
+from tradewind.run.supervise import Outcome, supervise
 from tradewind.systems.process.backend import ProcessBackend
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.spark.standalone import read_properties
@@ -66,12 +66,12 @@ def owner() -> Owner:
 def run(
     backend: ProcessBackend, owner: Owner, work: SparkSubmit, lines: list[str], **more: Any
 ) -> Outcome:
-    return attend(
+    return supervise(
         backend,
         owner,
         work.command(),
         log=lambda line: lines.append(line.text),
-        memory=Notebook(),
+        state_store=Notebook(),
         **more,
     )
 
@@ -182,14 +182,14 @@ class TestConformance(BackendConformance):
         return script(self.cluster, self.jar, text, **environment).command()
 
     def test_a_failure_tells_its_exit_code(self, backend, start):
-        sight = until_ended(backend, start("exit 3"))
-        assert (sight.status, sight.exit_code) == (Status.FAILED, 1)
-        assert "is FAILED" in (sight.reason or "")
+        status = until_ended(backend, start("exit 3"))
+        assert (status.state, status.exit_code) == (JobState.FAILED, 1)
+        assert "is FAILED" in (status.reason or "")
 
     def test_a_signal_is_told_in_words(self, backend, start):
-        sight = until_ended(backend, start("kill -KILL $PPID"))
-        assert sight.status is Status.FAILED
-        assert "is FAILED" in (sight.reason or "")
+        status = until_ended(backend, start("kill -KILL $PPID"))
+        assert status.state is JobState.FAILED
+        assert "is FAILED" in (status.reason or "")
 
     def test_odd_lines_arrive_whole(self, backend, start):
         # Bytes that are no UTF-8 come through a page of text.
@@ -212,7 +212,7 @@ class TestConformance(BackendConformance):
         odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
         told = {"TRADEWIND_TOLD": "2026-01-01", "AIRFLOW_CTX_TASK_ID": "task"}
         text = 'printf "%s\\n" "$ODD" "$TRADEWIND_TOLD" "$AIRFLOW_CTX_TASK_ID"'
-        name = start(text, tell=told, ODD=odd)
+        name = start(text, variables=told, ODD=odd)
         until_ended(backend, name)
         lines = [line.text for line in backend.logs(name, None, wait=0)]
         assert lines == [odd, "2026-01-01", "task"]
@@ -239,7 +239,7 @@ class ShownBackend(ProcessBackend):
 def test_a_python_driver_runs_once_and_hands_back_its_result(
     cluster, backend, owner, application, tmp_path
 ):
-    # Another process claims it and is killed as a worker is; the retry attends it.
+    # Another process claims it and is killed as a worker is; the retry reattaches to it.
     work = python(cluster, application, "plain")
     claiming = f"""
 import os, signal
@@ -248,15 +248,16 @@ from tradewind.systems.process.backend import Command, ProcessBackend
 from tradewind.owner import Owner
 class Notes(dict):
     set = dict.__setitem__
-claim(ProcessBackend({str(tmp_path / "jobs")!r}), {owner!r}, {work.command()!r}, memory=Notes())
+claim(ProcessBackend({str(tmp_path / "jobs")!r}), {owner!r}, {work.command()!r},
+      state_store=Notes())
 """
     claiming = claiming.replace(repr(work.command()), spelled(work))
     claiming += "os.kill(os.getpid(), signal.SIGKILL)\n"
     killed = subprocess.run([sys.executable, "-c", claiming], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     lines: list[str] = []
-    outcome = run(backend, owner, work, lines, tell={"TRADEWIND_OWNER": "unused"})
-    assert outcome.attended
+    outcome = run(backend, owner, work, lines, variables={"TRADEWIND_OWNER": "unused"})
+    assert outcome.reattached
     assert json.loads(outcome.result or "") == {"total": 4950}
     assert (tmp_path / "runs").read_text() == "ran\n"
     (told,) = [line for line in lines if line.startswith("pid ")]
@@ -272,18 +273,21 @@ def spelled(work: SparkSubmit) -> str:
 
 
 def test_stopping_ends_the_driver_and_its_python(cluster, backend, owner, application):
-    backend.start(
-        owner, 1, python(cluster, application, "sleep").command(), tell={"TRADEWIND_OWNER": "me"}
+    backend.submit(
+        owner,
+        1,
+        python(cluster, application, "sleep").command(),
+        variables={"TRADEWIND_OWNER": "me"},
     )
     name = backend.name_of(owner, 1)
     pid = int(until_starts(backend, name, "pid ").split(" ")[1])
     assert not gone(pid)
-    backend.stop(name)
-    sight = until_ended(backend, name)
-    assert "SIGTERM" in (sight.reason or "")
+    backend.cancel(name)
+    status = until_ended(backend, name)
+    assert "SIGTERM" in (status.reason or "")
     assert cluster.running() == []
     assert wait_until(lambda: gone(pid), seconds=5)
-    backend.remove(name)
+    backend.delete(name)
 
 
 def until_starts(backend: ProcessBackend, name: str, text: str) -> str:
@@ -302,12 +306,12 @@ def until_starts(backend: ProcessBackend, name: str, text: str) -> str:
 @pytest.mark.parametrize("noted", [pytest.param(True, marks=pytest.mark.long), False])
 def test_no_driver_is_left_when_its_submitter_was_killed(cluster, backend, root, owner, jar, noted):
     work = script(cluster, jar, "echo ready; sleep 300")
-    backend.start(owner, 1, work.command(), tell={})
+    backend.submit(owner, 1, work.command(), variables={})
     name = backend.name_of(owner, 1)
     until_logged(backend, name, "ready")
     # A driver of somebody else, which stays.
     other = Owner("other", uuid.uuid4().hex, "spark")
-    backend.start(other, 1, script(cluster, jar, "echo ready; sleep 300").command(), tell={})
+    backend.submit(other, 1, script(cluster, jar, "echo ready; sleep 300").command(), variables={})
     until_logged(backend, backend.name_of(other, 1), "ready")
     for line in (root / name / "process", root / backend.name_of(other, 1) / "process"):
         os.killpg(os.getsid(int(line.read_text().split()[0])), signal.SIGKILL)
@@ -318,11 +322,11 @@ def test_no_driver_is_left_when_its_submitter_was_killed(cluster, backend, root,
         note = json.loads(path.read_text())
         path.write_text(json.dumps({**note, "id": None}))
     assert len(cluster.running()) == 2
-    backend.remove(name)
+    backend.delete(name)
     assert len(cluster.running()) == 1
-    backend.stop(backend.name_of(other, 1))
+    backend.cancel(backend.name_of(other, 1))
     assert wait_until(lambda: cluster.running() == [], seconds=20)
-    backend.remove(backend.name_of(other, 1))
+    backend.delete(backend.name_of(other, 1))
     assert list(root.iterdir()) == []
 
 
@@ -332,7 +336,7 @@ def test_a_driver_that_waits_cannot_be_told_and_is_not_killed_blindly(
     work = script(cluster, jar, "sleep 300")
     # More memory than the worker has: it waits for another one.
     work = submit(cluster, jar, *work.arguments, options={"driver-memory": "64g", "class": "Shell"})
-    backend.start(owner, 1, work.command(), tell={})
+    backend.submit(owner, 1, work.command(), variables={})
     name = backend.name_of(owner, 1)
     path = root / name / "driver"
     assert wait_until(lambda: path.exists() and json.loads(path.read_text())["id"], seconds=20)
@@ -340,10 +344,10 @@ def test_a_driver_that_waits_cannot_be_told_and_is_not_killed_blindly(
     note = path.read_text()
     path.write_text(json.dumps({**json.loads(note), "id": None}))
     with pytest.raises(RetryError, match=r"driver-\d+-\d+ may be this job's"):
-        backend.remove(name)
+        backend.delete(name)
     assert len(cluster.running()) == 1
     path.write_text(note)
-    backend.remove(name)
+    backend.delete(name)
     assert cluster.running() == []
 
 
@@ -479,6 +483,6 @@ def test_a_real_application_with_executors(cluster, backend, owner, application,
     given = {**vars(work), "deploy_mode": mode, "environment": environment}
     given["binary"] = str(spark_home() / "bin" / "spark-submit")
     lines: list[str] = []
-    outcome = run(backend, owner, SparkSubmit(**given), lines, tell={"TRADEWIND_OWNER": "me"})
+    outcome = run(backend, owner, SparkSubmit(**given), lines, variables={"TRADEWIND_OWNER": "me"})
     assert json.loads(outcome.result or "") == {"total": 4950}
     assert f"{cluster.master} a name" in lines

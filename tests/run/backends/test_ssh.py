@@ -15,7 +15,7 @@ from ssh_server import SSHServer
 from tradewind.errors import RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
-from tradewind.run.backend import Status
+from tradewind.run.backend import JobState
 from tradewind.systems.ssh.backend import Command, SSHBackend, SSHConnection
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
@@ -49,17 +49,17 @@ def test_work_survives_the_end_of_sshd_and_is_attended_again(
 ):
     go = tmp_path / "go"
     script = f"echo one; while [ ! -e {go} ]; do sleep 0.1; done; echo two"
-    backend.start(owner, 1, Command(script), tell={})
+    backend.submit(owner, 1, Command(script), variables={})
     name = backend.name_of(owner, 1)
     first = until_logged(backend, name, "one")
     server.stop()
     with pytest.raises((RetryError, SetupError)):
-        backend.look(name)
+        backend.status(name)
     go.touch()
     server.start()
-    assert until_ended(backend, name).status is Status.SUCCEEDED
+    assert until_ended(backend, name).state is JobState.SUCCEEDED
     assert [line.text for line in backend.logs(name, first.cursor, wait=0)] == ["two"]
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_a_key_itself_and_a_host_key_will_do(
@@ -73,9 +73,9 @@ def test_a_key_itself_and_a_host_key_will_do(
         host_key=server.host_key,
     )
     backend = SSHBackend(given, root=str(root))
-    backend.start(owner, 1, Command("true"), tell={})
-    assert until_ended(backend, backend.name_of(owner, 1)).status is Status.SUCCEEDED
-    backend.remove(backend.name_of(owner, 1))
+    backend.submit(owner, 1, Command("true"), variables={})
+    assert until_ended(backend, backend.name_of(owner, 1)).state is JobState.SUCCEEDED
+    backend.delete(backend.name_of(owner, 1))
     backend.close()
 
 
@@ -99,14 +99,14 @@ def test_a_key_with_a_passphrase_opens_with_it_alone(
         for number, way in enumerate(ways, 1):
             given = dataclasses.replace(connection, **way, passphrase="open sesame")
             backend = SSHBackend(given, root=str(root))
-            backend.start(owner, number, Command("true"), tell={})
+            backend.submit(owner, number, Command("true"), variables={})
             name = backend.name_of(owner, number)
-            assert until_ended(backend, name).status is Status.SUCCEEDED
-            backend.remove(name)
+            assert until_ended(backend, name).state is JobState.SUCCEEDED
+            backend.delete(name)
             backend.close()
             wrong = SSHBackend(dataclasses.replace(given, passphrase="s3cret"), root=str(root))
             with pytest.raises(SetupError, match="Check the key and its passphrase") as refused:
-                wrong.look("x")
+                wrong.status("x")
             assert "s3cret" not in str(refused.value)
             wrong.close()
     finally:
@@ -118,11 +118,11 @@ def test_job_folders_are_found_from_the_account_s_home(
 ):
     folder = f".tradewind-tests-{uuid.uuid4().hex}"
     backend = SSHBackend(connection, root=folder)
-    backend.start(owner, 1, Command("echo here"), tell={})
+    backend.submit(owner, 1, Command("echo here"), variables={})
     name = backend.name_of(owner, 1)
     until_ended(backend, name)
     assert [line.text for line in backend.logs(name, None, wait=0)] == ["here"]
-    backend.remove(name)
+    backend.delete(name)
     backend._call('cd && rmdir "$1"', folder)
     assert not (Path.home() / folder).exists()
     backend.close()
@@ -131,7 +131,7 @@ def test_job_folders_are_found_from_the_account_s_home(
 def refused(connection: SSHConnection, **changes) -> str:
     backend = SSHBackend(dataclasses.replace(connection, **changes), root="/nowhere")
     with pytest.raises(SetupError) as caught:
-        backend.look("x")
+        backend.status("x")
     backend.close()
     return str(caught.value)
 

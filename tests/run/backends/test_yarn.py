@@ -30,8 +30,8 @@ from tradewind.airflow.spark_backends import open_yarn
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port, wait_until
 from tradewind.owner import Owner
-from tradewind.run.supervise import Outcome, attend
-from tradewind.run.backend import AlreadyStartedError, Sight, Status, WorkFailedError
+from tradewind.run.backend import AlreadyStartedError, JobState, JobStatus, WorkFailedError
+from tradewind.run.supervise import Outcome, supervise
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.yarn.backend import YarnBackend
@@ -69,12 +69,12 @@ def owner() -> Owner:
 def run(
     backend: YarnBackend, owner: Owner, work: Any, lines: list[str], memory: Any = None, **more: Any
 ) -> Outcome:
-    return attend(
+    return supervise(
         backend,
         owner,
         work,
         log=lambda line: lines.append(line.text),
-        memory=Notebook() if memory is None else memory,
+        state_store=Notebook() if memory is None else memory,
         **more,
     )
 
@@ -94,20 +94,20 @@ class TestConformance(BackendConformance):
         # YARN's history cannot be deleted: what is removed has ended, and is listed no more among
         # all that runs.
         name = backend.name_of(owner, 1)
-        assert backend.look(name).status is Status.ABSENT
+        assert backend.status(name).state is JobState.ABSENT
         start("true")
         until_ended(backend, name)
-        backend.remove(name)
-        backend.remove(name)
-        assert backend.look(name).status is Status.SUCCEEDED
+        backend.delete(name)
+        backend.delete(name)
+        assert backend.status(name).state is JobState.SUCCEEDED
         assert name not in [piece.name for piece in backend.list()]
-        backend.stop(name)
+        backend.cancel(name)
 
     def test_remove_ends_what_still_runs(self, backend, owner, start):
         name = start("echo ready; sleep 300")
         until_logged(backend, name, "ready")
-        backend.remove(name)
-        assert backend.look(name).status is Status.FAILED
+        backend.delete(name)
+        assert backend.status(name).state is JobState.FAILED
         assert name not in [piece.name for piece in backend.list()]
 
     def test_of_many_that_start_at_the_same_instant_one_does(self, backend, owner, start):
@@ -144,8 +144,8 @@ class TestConformance(BackendConformance):
         for piece in pieces.values():
             assert (piece.owner, piece.title) == (owner.digest, str(owner))
             assert piece.started is not None
-        assert pieces[1].sight.status in (Status.RUNNING, Status.PENDING)
-        assert pieces[2].sight.status is Status.FAILED
+        assert pieces[1].status.state in (JobState.RUNNING, JobState.PENDING)
+        assert pieces[2].status.state is JobState.FAILED
         assert [piece.name for piece in backend.list()] == [pieces[1].name]
         assert list(backend.list(Owner("somebody", "else", "work"))) == []
 
@@ -154,7 +154,7 @@ def test_work_runs_once_and_its_log_and_result_arrive(cluster, backend, owner, t
     ran, memory, lines = tmp_path / "ran", Notebook(), list[str]()
     script = f"echo x >> {ran}; echo one; echo two >&2; sleep 2; printf 7 > $TRADEWIND_RESULT"
     work = ShellApplication(cluster, script, {})
-    backend.start(owner, 1, work, tell={"TRADEWIND_OWNER": 'the "owner" $1'})
+    backend.submit(owner, 1, work, variables={"TRADEWIND_OWNER": 'the "owner" $1'})
     name = backend.name_of(owner, 1)
     (piece,) = backend.list(owner)
     assert (piece.name, piece.owner, piece.title, piece.number) == (
@@ -165,7 +165,7 @@ def test_work_runs_once_and_its_log_and_result_arrive(cluster, backend, owner, t
     )
     assert name in [each.name for each in backend.list()]
     outcome = run(backend, owner, work, lines, memory)
-    assert (outcome.result, outcome.attended) == ("7", True)
+    assert (outcome.result, outcome.reattached) == ("7", True)
     assert sorted(lines) == ["one", "two"]
     assert ran.read_text() == "x\n"
     assert backend.last_line(name) == "one"
@@ -192,15 +192,15 @@ def test_a_failure_is_told_and_the_next_attempt_starts_anew(cluster, backend, ow
 def test_what_is_stopped_ends_with_all_it_has_started(cluster, backend, owner, tmp_path):
     pids = tmp_path / "pids"
     script = f"sleep 300 & echo $! $$ > {pids}.new; mv {pids}.new {pids}; echo ready; wait"
-    backend.start(owner, 1, ShellApplication(cluster, script, {}), tell={})
+    backend.submit(owner, 1, ShellApplication(cluster, script, {}), variables={})
     name = backend.name_of(owner, 1)
     until_logged(backend, name, "ready")
-    backend.stop(name)
-    sight = until_ended(backend, name)
-    assert sight.status is Status.FAILED
-    assert "it was killed" in (sight.reason or "")
+    backend.cancel(name)
+    status = until_ended(backend, name)
+    assert status.state is JobState.FAILED
+    assert "it was killed" in (status.reason or "")
     assert all(wait_until(lambda p=p: gone(int(p)), seconds=10) for p in pids.read_text().split())
-    backend.remove(name)
+    backend.delete(name)
 
 
 def test_of_two_attempts_the_one_that_was_taken_first_is_kept(cluster, backend, owner):
@@ -226,21 +226,21 @@ def test_of_two_attempts_the_one_that_was_taken_first_is_kept(cluster, backend, 
 
     other = ShellApplication(cluster, "sleep 60", {})
     with pytest.raises(AlreadyStartedError, match="by another attempt"):
-        backend.start(owner, 1, Slow(cluster, "", {}), tell={})
+        backend.submit(owner, 1, Slow(cluster, "", {}), variables={})
     name = backend.name_of(owner, 1)
     first, second = sorted(cluster.applications(name), key=lambda one: one["startedTime"])
     assert first["id"] > second["id"]
     assert wait_until(lambda: second["id"] not in cluster.running(), seconds=20)
     assert [piece.name for piece in backend.list(owner)] == [name]
-    assert backend.look(name).status in (Status.PENDING, Status.RUNNING)
-    backend.remove(name)
+    assert backend.status(name).state in (JobState.PENDING, JobState.RUNNING)
+    backend.delete(name)
     assert cluster.running() == []
 
 
 def test_a_queue_that_does_not_exist_is_told(cluster, backend, owner):
     work = ShellApplication(cluster, "true", {}, queue="nowhere")
     with pytest.raises(InputError, match=r"YARN at http.*unknown queue.*Correct yarn_queue"):
-        backend.start(owner, 1, work, tell={})
+        backend.submit(owner, 1, work, variables={})
 
 
 def test_addresses_that_lead_nowhere_are_told(cluster):
@@ -373,7 +373,7 @@ def test_files_on_their_way_to_the_log_server_are_read_all_the_same(said, wanted
 
 @pytest.mark.long
 def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
-    backend.start(owner, 1, ShellApplication(cluster, "sleep 300", {}), tell={})
+    backend.submit(owner, 1, ShellApplication(cluster, "sleep 300", {}), variables={})
     command = [sys.executable, "-m", "tradewind.cli", "sweep", "--yarn", cluster.url, "--json"]
     # There is no Airflow to ask whether it is needed.
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
@@ -479,7 +479,7 @@ def submit(
 
 @needs_spark
 def test_a_real_application_in_cluster_mode(cluster, backend, owner, application, said):
-    # Another process claims it and is killed as a worker is; the retry attends it.
+    # Another process claims it and is killed as a worker is; the retry reattaches to it.
     work = submit(cluster, application)
     script = f"""
 import os, signal
@@ -492,15 +492,16 @@ class Notes(dict):
     set = dict.__setitem__
 work = SparkSubmit({work.master!r}, {work.application!r}, {work.arguments!r}, {work.conf!r},
     {work.options!r}, {work.environment!r}, binary={work.binary!r}, deploy_mode="cluster")
-claim(YarnBackend([RestConnection({cluster.url!r})]), {owner!r}, work.on_yarn(), memory=Notes(),
-    tell={{"TRADEWIND_OWNER": "$me"}})
+claim(YarnBackend([RestConnection({cluster.url!r})]), {owner!r}, work.on_yarn(),
+state_store=Notes(),
+    variables={{"TRADEWIND_OWNER": "$me"}})
 os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     lines: list[str] = []
     outcome = run(backend, owner, work.on_yarn(), lines)
-    assert (outcome.result, outcome.attended) == ("4950", True)
+    assert (outcome.result, outcome.reattached) == ("4950", True)
     assert "master yarn green $me" in lines
     assert (application.parent / "runs").read_text() == "ran\n"
     staging = cluster.folder / "staging"
@@ -512,7 +513,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_a_driver_fails_with_is_told(cluster, backend, owner, application, said):
     work = submit(cluster, application, 3)
     with pytest.raises(WorkFailedError, match="exit status 3: User application exited") as told:
-        run(backend, owner, work.on_yarn(), [], tell={"TRADEWIND_OWNER": "me"})
+        run(backend, owner, work.on_yarn(), [], variables={"TRADEWIND_OWNER": "me"})
     assert told.value.exit_code == 3
     assert any("Submitted application" in line for line in said)
 
@@ -534,7 +535,7 @@ def test_what_can_never_run_is_told_at_once(
     work = submit(cluster, application, **conf)
     work.options.pop("driver-memory")
     with pytest.raises(error, match=message):
-        backend.start(owner, 1, work.on_yarn(), tell={})
+        backend.submit(owner, 1, work.on_yarn(), variables={})
     assert cluster.running() == []
 
 
@@ -549,7 +550,7 @@ from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.spark.backend import SparkSubmit
 from tradewind.systems.yarn.backend import YarnBackend
 work = SparkSubmit("yarn", {str(application)!r}, binary={str(slow)!r}, deploy_mode="cluster")
-YarnBackend([RestConnection({cluster.url!r})]).start({owner!r}, 1, work.on_yarn(), tell={{}})
+YarnBackend([RestConnection({cluster.url!r})]).start({owner!r}, 1, work.on_yarn(), variables={{}})
 """
     worker = subprocess.Popen([sys.executable, "-c", script])
     pid = tmp_path / "pid"
@@ -557,7 +558,7 @@ YarnBackend([RestConnection({cluster.url!r})]).start({owner!r}, 1, work.on_yarn(
     worker.kill()
     worker.wait()
     assert wait_until(lambda: gone(int(pid.read_text())), seconds=10)
-    assert backend.look(backend.name_of(owner, 1)) == Sight(Status.ABSENT)
+    assert backend.status(backend.name_of(owner, 1)) == JobStatus(JobState.ABSENT)
 
 
 def test_an_upload_is_ended_when_its_task_is(cluster, owner, application, tmp_path):
@@ -568,7 +569,7 @@ def test_an_upload_is_ended_when_its_task_is(cluster, owner, application, tmp_pa
     backend = YarnBackend([RestConnection(cluster.url)], give_up=pid.exists)
     work = submit(cluster, application, binary=str(slow)).on_yarn()
     with pytest.raises(RetryError, match="was ended while it was submitting"):
-        backend.start(owner, 1, work, tell={})
+        backend.submit(owner, 1, work, variables={})
     assert gone(int(pid.read_text()))
     backend.close()
 

@@ -17,7 +17,7 @@ from tls_front import TlsFront, reach_socket
 from tradewind.airflow.backends import open_docker
 from tradewind.errors import SetupError
 from tradewind.owner import Owner
-from tradewind.run.supervise import attend
+from tradewind.run.supervise import supervise
 from tradewind.systems.docker.backend import Container
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
@@ -37,12 +37,12 @@ def run(**options: object) -> list[str]:
     """Run a container by Airflow's way to an engine; give its log."""
     lines: list[str] = []
     with contextlib.closing(open_docker(**options)) as backend:
-        attend(
+        supervise(
             backend,
             Owner("docker", uuid.uuid4().hex, "tls"),
             Container(IMAGE, ["sh", "-c", "echo hello"], network_mode="none"),
             log=lambda line: lines.append(line.text),
-            memory=Notebook(),
+            state_store=Notebook(),
         )
     return lines
 

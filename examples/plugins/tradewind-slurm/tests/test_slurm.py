@@ -13,7 +13,7 @@ from tradewind_slurm.backend import SlurmBackend, SlurmJob
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.backend import Status
+from tradewind.run.backend import JobState
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -35,8 +35,8 @@ class TestSlurm(BackendConformance):
         name = backend.name_of(owner, 1)
         with monkeypatch.context() as dying:
             dying.setattr(backend, "resume", lambda name: None)
-            backend.start(owner, 1, self.work("echo once; sleep 60"), tell={})
-        assert backend.look(name).status is Status.PENDING
+            backend.submit(owner, 1, self.work("echo once; sleep 60"), variables={})
+        assert backend.status(name).state is JobState.PENDING
         backend.resume(name)
         until_logged(backend, name, "once")
         folder = backend._folder(name)
@@ -47,16 +47,16 @@ class TestSlurm(BackendConformance):
             ["squeue", "--noheader", "--name", name, "--format=%A"], capture_output=True, text=True
         )
         assert told.stdout.split() == [(folder / "job").read_text()]
-        backend.remove(name)
+        backend.delete(name)
 
     def test_a_second_submission_runs_nothing(self, backend, owner) -> None:
         name = backend.name_of(owner, 1)
-        backend.start(owner, 1, self.work("echo ran"), tell={})
+        backend.submit(owner, 1, self.work("echo ran"), variables={})
         until_ended(backend, name)
         run = str(backend._folder(name) / "run")
         subprocess.run(["sbatch", "--wait", "--output=/dev/null", run], check=True)
         assert [line.text for line in backend.logs(name, None, wait=0)] == ["ran"]
-        backend.remove(name)
+        backend.delete(name)
 
     def test_the_environment_of_the_worker_does_not_arrive(self, backend, start, monkeypatch):
         monkeypatch.setenv("SECRET_OF_THE_WORKER", "s3cr3t")
@@ -66,13 +66,13 @@ class TestSlurm(BackendConformance):
 
     def test_a_time_limit_is_told_in_words(self, backend, owner) -> None:
         with pytest.raises(InputError, match="Correct the options"):
-            backend.start(owner, 1, SlurmJob("true", {}, ("--partition=nowhere",)), tell={})
-        backend.remove(backend.name_of(owner, 1))
+            backend.submit(owner, 1, SlurmJob("true", {}, ("--partition=nowhere",)), variables={})
+        backend.delete(backend.name_of(owner, 1))
 
 
 def test_sweep_finds_what_a_task_has_left(backend: SlurmBackend, tmp_path: Path) -> None:
     owner = Owner("gone", "run", "task")
-    backend.start(owner, 1, SlurmJob("sleep 60"), tell={})
+    backend.submit(owner, 1, SlurmJob("sleep 60"), variables={})
     sweep = [sys.executable, "-m", "tradewind.cli", "sweep", f"--system=slurm={tmp_path / 'jobs'}"]
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow")}
     name = backend.name_of(owner, 1)
@@ -84,7 +84,7 @@ def test_sweep_finds_what_a_task_has_left(backend: SlurmBackend, tmp_path: Path)
         capture_output=True,
         text=True,
     )
-    assert backend.look(name).status is Status.ABSENT, ended.stdout + ended.stderr
+    assert backend.status(name).state is JobState.ABSENT, ended.stdout + ended.stderr
 
 
 def test_the_operator_describes_the_job() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
 
@@ -30,7 +30,7 @@ JobConfiguration = Mapping[str, Any]
 _OWNER, _NUMBER, _TASK_RUN = "tradewind_owner", "tradewind_number", "tradewind_task_run"
 _KINDS = ("query", "load", "extract", "copy")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,900}")
-_STATES = {"PENDING": Status.PENDING, "RUNNING": Status.RUNNING}
+_STATES = {"PENDING": JobState.PENDING, "RUNNING": JobState.RUNNING}
 
 
 class BigQueryBackend(Backend[JobConfiguration]):
@@ -89,8 +89,8 @@ class BigQueryBackend(Backend[JobConfiguration]):
         kinds = [kind for kind in _KINDS if kind in work]
         return f"as a {' '.join(kinds)} job of BigQuery, project {self._connection.project}"
 
-    def start(
-        self, owner: Owner, number: int, work: JobConfiguration, *, tell: Mapping[str, str]
+    def submit(
+        self, owner: Owner, number: int, work: JobConfiguration, *, variables: Mapping[str, str]
     ) -> None:
         """Insert the job: its id is the claim."""
         from google.api_core.exceptions import Conflict
@@ -123,10 +123,10 @@ class BigQueryBackend(Backend[JobConfiguration]):
             except NotFound:
                 return None
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Describe the job."""
         job = self._find(name)
-        return Sight(Status.ABSENT) if job is None else _sight(job)
+        return JobStatus(JobState.ABSENT) if job is None else _job_status(job)
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Wait: a job writes no log."""
@@ -147,7 +147,7 @@ class BigQueryBackend(Backend[JobConfiguration]):
             )
         return text
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask BigQuery to cancel it."""
         from google.api_core.exceptions import NotFound
 
@@ -157,12 +157,12 @@ class BigQueryBackend(Backend[JobConfiguration]):
             except NotFound:
                 return
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End what still runs; the job's history is BigQuery's."""
-        if self.look(name).status in (Status.RUNNING, Status.PENDING):
-            self.stop(name)
+        if self.status(name).state in (JobState.RUNNING, JobState.PENDING):
+            self.cancel(name)
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """List an owner's jobs, by their ids; or all that have not ended, whoever's they are."""
         if owner is not None:
             number = 1
@@ -237,22 +237,22 @@ def dry_run(connection: BigQueryConnection, configuration: JobConfiguration) -> 
         client.close()
 
 
-def _sight(job: Any) -> Sight:
+def _job_status(job: Any) -> JobStatus:
     if job.state != "DONE":
-        return Sight(_STATES.get(job.state, Status.PENDING))
+        return JobStatus(_STATES.get(job.state, JobState.PENDING))
     if not job.error_result:
-        return Sight(Status.SUCCEEDED)
+        return JobStatus(JobState.SUCCEEDED)
     error = failure_of_job(f"job {job.job_id}", job.error_result)
     stopped = job.error_result.get("reason") == "stopped"
     reason = "it was cancelled" if stopped else str(error)
     # What is wrong with the job itself is as wrong the next time.
-    return Sight(Status.FAILED, reason, final=not stopped and isinstance(error, InputError))
+    return JobStatus(JobState.FAILED, reason, final=not stopped and isinstance(error, InputError))
 
 
-def _piece(job: Any, digest: str, title: str, number: int) -> Piece:
+def _piece(job: Any, digest: str, title: str, number: int) -> Job:
     labels = job.labels or {}
     created: datetime | None = job.created
-    return Piece(
-        job.job_id, digest, title, number, _sight(job), created, job.ended,
+    return Job(
+        job.job_id, digest, title, number, _job_status(job), created, job.ended,
         task_run=labels.get(_TASK_RUN, ""),
     )  # fmt: skip

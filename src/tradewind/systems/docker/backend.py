@@ -34,12 +34,12 @@ from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
     GoneError,
+    Job,
+    JobState,
+    JobStatus,
     LogLine,
-    Piece,
-    Sight,
-    Status,
 )
-from tradewind.run.exit_status import in_words
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.systems.docker.engine import (
     Engine,
     EngineRefusedError,
@@ -135,7 +135,7 @@ class DockerBackend(Backend[Container]):
         self._engine = engine
         self._say = say
         self._logs = ContainerLogs(engine, self._known)
-        self._ended: dict[str, Sight] = {}
+        self._ended: dict[str, JobStatus] = {}
         self._seen: dict[str, dict[str, Any]] = {}
         self._unclaimed: dict[str, list[str]] = {}
 
@@ -154,7 +154,9 @@ class DockerBackend(Backend[Container]):
 
     # ------------------------------------------------------------------------------------ start
 
-    def start(self, owner: Owner, number: int, work: Container, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: Container, *, variables: Mapping[str, str]
+    ) -> None:
         """Pull where that is needed, claim by creating, start."""
         name = self.name_of(owner, number)
         for line in (work.command, work.entrypoint):
@@ -164,13 +166,13 @@ class DockerBackend(Backend[Container]):
         if work.pull == "always":
             self._pull(work)
         try:
-            self._claim(name, owner, number, work, tell)
+            self._claim(name, owner, number, work, variables)
         except EngineRefusedError as error:
             # That the image is there is seen by the container.
             if error.status != 404 or work.pull == "always" or self._has_image(work):
                 raise
             self._pull(work)
-            self._claim(name, owner, number, work, tell)
+            self._claim(name, owner, number, work, variables)
         claimed = time.monotonic()
         try:
             self._add_folder(name, needed=not work.host_config.get("ReadonlyRootfs"))
@@ -203,13 +205,13 @@ class DockerBackend(Backend[Container]):
         self._begin(name)
 
     def _claim(
-        self, name: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
+        self, name: str, owner: Owner, number: int, work: Container, variables: Mapping[str, str]
     ) -> None:
         """Create the container; raises `AlreadyStartedError` where another attempt has."""
         last = time.monotonic() + _VISIBLE_SECONDS
         while True:
             try:
-                self._create(name, owner, number, work, tell)
+                self._create(name, owner, number, work, variables)
                 return
             except (EngineRefusedError, RetryError) as error:
                 # podman answers 500.
@@ -277,10 +279,10 @@ class DockerBackend(Backend[Container]):
             self._say(line)
 
     def _create(
-        self, name: str, owner: Owner, number: int, work: Container, tell: Mapping[str, str]
+        self, name: str, owner: Owner, number: int, work: Container, variables: Mapping[str, str]
     ) -> None:
         environment = {
-            **tell,
+            **variables,
             **work.environment,
             **work.private_environment,
             "TRADEWIND_RESULT": _RESULT,
@@ -359,32 +361,32 @@ class DockerBackend(Backend[Container]):
         """Tell what was seen at the last look; of what was never looked at, look."""
         return self._seen.get(name) or self._inspect(name)
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Inspect the container."""
         told = self._inspect(name)
         if told is None:
-            return Sight(Status.ABSENT)
+            return JobStatus(JobState.ABSENT)
         state = told["State"]
         status = str(state["Status"]).lower()
         if status in _NEW:
-            return Sight(Status.PENDING, "it is created and not started")
+            return JobStatus(JobState.PENDING, "it is created and not started")
         if status in ("running", "restarting", "paused", "stopping"):
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         code = int(state.get("ExitCode") or 0)
         limit = told.get("HostConfig", {}).get("Memory")
         of = f" of {limit / 2**20:.0f} MiB" if limit else ""
         if state.get("OOMKilled"):
             reason = f"it used more memory than its limit{of} and was killed, exit status {code}"
-            return Sight(Status.FAILED, reason, code)
+            return JobStatus(JobState.FAILED, reason, code)
         if code == 0 and not state.get("Error"):
-            return Sight(Status.SUCCEEDED, exit_code=0)
+            return JobStatus(JobState.SUCCEEDED, exit_code=0)
         error = f": {state['Error']}" if state.get("Error") else ""
         if limit and code == 128 + signal.SIGKILL:
             # podman does not tell what has used too much.
             error += f"; its memory has a limit{of}"
-        return Sight(Status.FAILED, in_words(code) + error, code)
+        return JobStatus(JobState.FAILED, describe_exit_status(code) + error, code)
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Ask for all containers with our label: one call, and one for each newly ended."""
         label = _OWNER if owner is None else f"{_OWNER}={owner.digest}"
         response = self._engine.ask(
@@ -405,37 +407,37 @@ class DockerBackend(Backend[Container]):
                     self._unclaimed.setdefault(claims, []).append(told["Id"])
                 continue  # see `unclaimed`
             running = str(told["State"]).lower() == "running"
-            sight = Sight(Status.RUNNING)
+            status = JobStatus(JobState.RUNNING)
             if not running:
                 # Nobody starts again what has ended, so its end is asked for once.
-                sight = ended.get(told["Id"]) or self.look(name)
-                if sight.status.ended:
-                    self._ended[told["Id"]] = sight
-            if sight.status is not Status.ABSENT:
-                yield Piece(
+                status = ended.get(told["Id"]) or self.status(name)
+                if status.state.ended:
+                    self._ended[told["Id"]] = status
+            if status.state is not JobState.ABSENT:
+                yield Job(
                     name=name,
                     owner=labels[_OWNER],
                     title=labels.get(_TITLE, ""),
                     number=int(labels[_NUMBER]),
-                    sight=sight,
+                    status=status,
                     started=_created(told.get("Created")),
                 )
 
-    def unclaimed(self) -> Iterator[Piece]:
+    def unclaimed(self) -> Iterator[Job]:
         """Tell of containers that were created and not renamed: one call."""
         for told in self._labelled(f'"{_OWNER}"'):
             labels = told["Labels"]
             if not _is_claimed(told):
-                yield Piece(
+                yield Job(
                     name=_name_in(told),
                     owner=labels[_OWNER],
                     title=labels.get(_TITLE, ""),
                     number=int(labels[_NUMBER]),
-                    sight=Sight(Status.PENDING, "it was created, and its creator has died"),
+                    status=JobStatus(JobState.PENDING, "it was created, and its creator has died"),
                     started=_created(told.get("Created")),
                 )
 
-    def remove_unclaimed(self, name: str) -> None:
+    def delete_unclaimed(self, name: str) -> None:
         """Delete a container that was created and not renamed."""
         told = self._inspect(name)
         # A container keeps its id when it is renamed, and so its claim.
@@ -537,7 +539,7 @@ class DockerBackend(Backend[Container]):
         """Ask the engine for the end of the log."""
         return self._logs.last_line(name)
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask the engine to stop it: SIGTERM, and SIGKILL after five seconds."""
         try:
             self._engine.ask(
@@ -552,13 +554,13 @@ class DockerBackend(Backend[Container]):
             # It answers when the container has ended, and goes on stopping when nobody waits.
             self._engine.ask("GET", "/_ping", what="a sign of life")
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Kill and delete it, with its anonymous volumes, and what died before its claim."""
         self._logs.forget(name)
         self._delete(name)
         self._seen.pop(name, None)
         for one in self._unclaimed.pop(name, ()):
-            self.remove_unclaimed(one)
+            self.delete_unclaimed(one)
 
     def _delete(self, name: str) -> None:
         last = time.monotonic() + _UNMOUNT_SECONDS

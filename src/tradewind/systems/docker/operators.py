@@ -20,8 +20,8 @@ from tradewind.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.supervise import Outcome
     from tradewind.run.backend import Backend
+    from tradewind.run.supervise import Outcome
     from tradewind.systems.docker.backend import Container
 
 __all__ = ["DockerOperator"]
@@ -34,9 +34,9 @@ class DockerOperator(WorkOperator):
     """Runs a command in a container, as the official operator of this name.
 
     The container has a name made from the task run, and is removed when its result is collected. A
-    retry attends it; work that failed is run again in a new one. What it writes into the file that
-    ``TRADEWIND_RESULT`` names becomes the XCom: JSON, or else text; when it writes none, the last
-    line of its output.
+    retry reattaches to it; work that failed is run again in a new one. What it writes into the file
+    that ``TRADEWIND_RESULT`` names becomes the XCom: JSON, or else text; when it writes none, the
+    last line of its output.
 
     Args:
         image: Name of the image; ``latest`` when it has no tag. (templated)

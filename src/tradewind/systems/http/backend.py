@@ -20,8 +20,8 @@ from urllib.parse import quote
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import MISSING, JsonPath
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
-from tradewind.run.exit_status import in_words
+from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.systems.http.job_api import Call, JobApi, JobLog, RestJob
 from tradewind.systems.http.job_server import JobServer, LostAnswerError, RestConnection
 from tradewind.systems.http.moving_log import new_lines
@@ -88,13 +88,19 @@ class RestJobBackend(Backend[RestJob]):
 
     # ------------------------------------------------------------------------------------- start
 
-    def start(self, owner: Owner, number: int, work: RestJob, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: RestJob, *, variables: Mapping[str, str]
+    ) -> None:
         """Ask for the job, by its name."""
         api, name = self.api, self.name_of(owner, number)
         body: Any = dict(work.body)
         if api.environment is not None:
             path = JsonPath(api.environment)
-            told = {form.format(key): tell[key] for key in tell for form in api.environment_names}
+            told = {
+                form.format(key): variables[key]
+                for key in variables
+                for form in api.environment_names
+            }
             found = path.find(body)
             body = path.put(body, {**told, **(found if isinstance(found, Mapping) else {})})
         if api.name is not None:
@@ -162,7 +168,7 @@ class RestJobBackend(Backend[RestJob]):
 
     def _forget_refused(self, name: str) -> None:
         if self.api.refused_is_kept:
-            self.remove(name)
+            self.delete(name)
 
     def _settle(self, name: str) -> None:
         """Of jobs with the same name, the one with the lowest id is kept."""
@@ -180,10 +186,10 @@ class RestJobBackend(Backend[RestJob]):
 
     # -------------------------------------------------------------------------------- look, list
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Ask for its description."""
         told = self.describe(name)
-        return Sight(Status.ABSENT) if told is None else self._sight(told, name)
+        return JobStatus(JobState.ABSENT) if told is None else self._job_status(told, name)
 
     def describe(self, name: str) -> Any:
         """Give what the API tells of a job; None where there is none.
@@ -200,7 +206,7 @@ class RestJobBackend(Backend[RestJob]):
             return None
         return self._server.json(response, f"the job {name}")
 
-    def _sight(self, told: Any, name: str) -> Sight:
+    def _job_status(self, told: Any, name: str) -> JobStatus:
         api = self.api
         state = _text(JsonPath(api.state).find(told))
         if state is None:
@@ -209,28 +215,32 @@ class RestJobBackend(Backend[RestJob]):
                 "declaration's state, or address and prefix of the connection."
             )
         if state in api.succeeded:
-            return Sight(Status.SUCCEEDED, exit_code=self._exit_code(told))
+            return JobStatus(JobState.SUCCEEDED, exit_code=self._exit_code(told))
         if state in api.failed:
             code = self._exit_code(told)
             reason = _text(JsonPath(api.reason).find(told)) if api.reason else None
             if not reason:
                 hint = "; its log may say why" if api.log else ""
-                reason = in_words(code) if code is not None else f"its state is {state!r}{hint}"
-            return Sight(Status.FAILED, reason, code)
+                reason = (
+                    describe_exit_status(code)
+                    if code is not None
+                    else f"its state is {state!r}{hint}"
+                )
+            return JobStatus(JobState.FAILED, reason, code)
         if state in api.pending:
-            return Sight(Status.PENDING, f"its state is {state!r}")
+            return JobStatus(JobState.PENDING, f"its state is {state!r}")
         if api.running and state not in api.running:
             raise SetupError(
                 f"{self._where}: {name}: its state is {state!r}, and the declaration does not say "
                 "what that means. Add it to pending, running, succeeded or failed."
             )
-        return Sight(Status.RUNNING)
+        return JobStatus(JobState.RUNNING)
 
     def _exit_code(self, told: Any) -> int | None:
         found = JsonPath(self.api.exit_code).find(told) if self.api.exit_code else None
         return found if isinstance(found, int) else None
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Ask for the listing, as many pages as it has."""
         if self.api.listing is None:
             names = self._names_from(owner) if owner and not self.api.has_ids else self._ids
@@ -243,15 +253,15 @@ class RestJobBackend(Backend[RestJob]):
             if match is None or job is None or (owner and match["owner"] != owner.digest):
                 continue
             found = JsonPath(self.api.state).find(job)
-            sight = self.look(name) if found is MISSING else self._sight(job, name)
+            status = self.status(name) if found is MISSING else self._job_status(job, name)
             started = JsonPath(self.api.started).find(job) if self.api.started else None
             title = str(owner) if owner else match["title"].rstrip("-")
-            yield Piece(
+            yield Job(
                 name,
                 match["owner"],
                 title,
                 int(match["number"]),
-                sight,
+                status,
                 _time(started),
                 task_run=match["task_run"] or "",
             )
@@ -365,7 +375,7 @@ class RestJobBackend(Backend[RestJob]):
     def _whole(self, text: str, name: str) -> Sequence[str]:
         """Split into lines; the last one counts when it is whole, or nothing can follow."""
         *lines, rest = text.split("\n")
-        return [*lines, rest] if rest and self.look(name).status.ended else lines
+        return [*lines, rest] if rest and self.status(name).state.ended else lines
 
     # ----------------------------------------------------------------------- result, stop, remove
 
@@ -391,7 +401,7 @@ class RestJobBackend(Backend[RestJob]):
             )
         return content
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask the API to end it.
 
         Some answer when the work has ended: that is not waited for here.
@@ -399,14 +409,14 @@ class RestJobBackend(Backend[RestJob]):
         with suppress(LostAnswerError):
             self._end(self.api.cancel or self.api.remove, name, timeout=_STOP_SECONDS, repeat=False)
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End it, and delete it where the API can."""
         api = self.api
         if api.cancel is not None:
-            sight = self.look(name)
-            if sight.status is Status.ABSENT:
+            status = self.status(name)
+            if status.state is JobState.ABSENT:
                 return
-            if not sight.status.ended:
+            if not status.state.ended:
                 self._end(api.cancel, name)
         if api.remove is not None:
             self._end(api.remove, name, patience=_REMOVE_SECONDS)
@@ -423,7 +433,7 @@ class RestJobBackend(Backend[RestJob]):
             if response.status_code not in (400, 409):
                 return
             # It has ended already; or it has not yet, and cannot be deleted before.
-            if not patience and self.look(name).status not in (Status.RUNNING, Status.PENDING):
+            if not patience and self.status(name).state not in (JobState.RUNNING, JobState.PENDING):
                 return
             if time.monotonic() > last:
                 raise RetryError(str(self._server.error(response, f"the job {name}")))

@@ -17,8 +17,8 @@ from tradewind.systems.http.operators import spelled_auth
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.supervise import Claim, Outcome
     from tradewind.run.backend import Backend
+    from tradewind.run.supervise import Claim, Outcome
     from tradewind.systems.http.backend import RestJob
 
 __all__ = ["LivyOperator", "checked_conf", "spelled_for_livy"]
@@ -47,9 +47,9 @@ _LISTS = ("args", "jars", "py_files", "files", "archives")
 class LivyOperator(WorkOperator):
     """Run a Spark application as a batch of Livy, as the official operator of this name.
 
-    The batch's name is made from the task run and unique on its Livy: a retry attends the batch
-    that an earlier attempt has started. Its log is written as it runs. The XCom is the batch's id,
-    and ``app_id`` the application's.
+    The batch's name is made from the task run and unique on its Livy: a retry reattaches to the
+    batch that an earlier attempt has started. Its log is written as it runs. The XCom is the
+    batch's id, and ``app_id`` the application's.
 
     Args:
         file: The application. (templated, as all up to `proxy_user`)
@@ -78,7 +78,7 @@ class LivyOperator(WorkOperator):
         retry_args: Has no effect: requests are repeated where that is safe, with backoff.
         openlineage_inject_parent_job_info: As the official operator.
         openlineage_inject_transport_info: As the official operator.
-        durable: Has no effect: a retry always attends the batch.
+        durable: Has no effect: a retry always reattaches to the batch.
         kwargs: `WorkOperator`'s and `BaseOperator`'s.
     """
 
@@ -206,12 +206,12 @@ class LivyOperator(WorkOperator):
             with self._opened() as backend:
                 told = backend.result(claimed.name, limit=self.result_limit)
         text = None if told is None else told.decode()
-        value = self.read_result(Outcome(claimed.name, text, attended=not claimed.started))
+        value = self.read_result(Outcome(claimed.name, text, reattached=not claimed.started))
         self._push_app_id(context)
         return value
 
-    def _attend(self, context: Context, claimed: Claim | None = None) -> Any:
-        value = super()._attend(context, claimed)
+    def _supervise(self, context: Context, claimed: Claim | None = None) -> Any:
+        value = super()._supervise(context, claimed)
         self._push_app_id(context)
         return value
 

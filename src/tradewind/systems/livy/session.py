@@ -1,4 +1,4 @@
-"""Code in an interactive session of Apache Livy: one session and one statement for a piece of work.
+"""Code in an interactive session of Apache Livy: one session and one statement for a job.
 
 The claim is the session's name, which is unique on its Livy. A statement has no name; so whoever
 finds the session ready and without a statement posts it. Two that do so at the same instant post
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from tradewind.errors import InputError, RetryError
-from tradewind.run.backend import LogLine, Sight, Status
+from tradewind.run.backend import JobState, JobStatus, LogLine
 from tradewind.systems.http.backend import RestConnection, RestJobBackend
 from tradewind.systems.livy.backend import BATCHES
 
@@ -82,20 +82,20 @@ class LivySessionBackend(RestJobBackend):
             json={"code": self._code},
         )
 
-    def _sight(self, told: Any, name: str) -> Sight:
+    def _job_status(self, told: Any, name: str) -> JobStatus:
         state = told.get("state") if isinstance(told, dict) else None
         if state in ("busy", "shutting_down"):
             # One that shuts down is dead or gone in a moment.
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         if state == "idle":
             statement = self._statement(name)
             if statement is None:
-                return Sight(Status.PENDING, "its session is ready, and has no statement yet")
-            return _sight_of(statement)
-        sight = super()._sight(told, name)
-        if sight.status is Status.SUCCEEDED:
-            return Sight(Status.FAILED, "its session has ended, and its statement with it")
-        return sight
+                return JobStatus(JobState.PENDING, "its session is ready, and has no statement yet")
+            return _status_of(statement)
+        status = super()._job_status(told, name)
+        if status.state is JobState.SUCCEEDED:
+            return JobStatus(JobState.FAILED, "its session has ended, and its statement with it")
+        return status
 
     def _statement(self, name: str) -> dict[str, Any] | None:
         """Give the first statement of a session; None where there is none."""
@@ -158,15 +158,15 @@ def guarded(code: str, kind: str) -> str:
     return _GUARDS[kind].format(mark=secrets.token_hex(8)) + code
 
 
-def _sight_of(statement: dict[str, Any]) -> Sight:
+def _status_of(statement: dict[str, Any]) -> JobStatus:
     state = statement.get("state")
     if state in ("waiting", "running", "cancelling"):
-        return Sight(Status.RUNNING)
+        return JobStatus(JobState.RUNNING)
     output = statement.get("output") or {}
     if state == "available" and output.get("status") == "ok":
-        return Sight(Status.SUCCEEDED)
+        return JobStatus(JobState.SUCCEEDED)
     said = ": ".join(str(output[key]) for key in ("ename", "evalue") if output.get(key))
-    return Sight(Status.FAILED, said[:1_000] or f"its statement is {state!r}")
+    return JobStatus(JobState.FAILED, said[:1_000] or f"its statement is {state!r}")
 
 
 def _output_lines(statement: dict[str, Any]) -> list[str]:

@@ -14,8 +14,8 @@ from tradewind.systems.livy.operators import checked_conf, spelled_for_livy
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.supervise import Claim
     from tradewind.run.backend import Backend
+    from tradewind.run.supervise import Claim
     from tradewind.systems.http.backend import RestJob
 
 __all__ = ["LivySessionOperator"]
@@ -24,9 +24,9 @@ __all__ = ["LivySessionOperator"]
 class LivySessionOperator(WorkOperator):
     """Run code in a session of Livy that is made for it, and deleted when its result is known.
 
-    The session's name is made from the task run and unique on its Livy: a retry attends the session
-    of an earlier attempt. The code runs there once, whoever finds the session ready. The XCom is
-    what it hands to Livy as JSON, or else what it has written: its JSON, or text.
+    The session's name is made from the task run and unique on its Livy: a retry reattaches to the
+    session of an earlier attempt. The code runs there once, whoever finds the session ready. The
+    XCom is what it hands to Livy as JSON, or else what it has written: its JSON, or text.
 
     Args:
         code: What is run. (templated)
@@ -136,16 +136,18 @@ class LivySessionOperator(WorkOperator):
         return claimed
 
     def _begin(self, context: Context, claimed: Claim) -> None:
-        from tradewind.run.supervise import Ask, LeftError, StoppedError
-        from tradewind.run.backend import Status
+        from tradewind.run.backend import JobState
+        from tradewind.run.supervise import Decision, LeftError, StoppedError
 
-        asked = self._asker(context)
+        asked = self._decider(context)
         with self._opened() as backend:
-            while backend.look(claimed.name).status is Status.PENDING:
+            while backend.status(claimed.name).state is JobState.PENDING:
                 backend.resume(claimed.name)
-                if (answer := asked()) is Ask.STOP:
+                if (answer := asked()) is Decision.CANCEL:
                     self._end_all(context)
                     raise StoppedError(f"Livy: {claimed.name} was stopped and removed.")
-                if answer is Ask.LEAVE:
-                    raise LeftError(f"Livy: {claimed.name} stays; the next attempt attends it.")
+                if answer is Decision.LEAVE:
+                    raise LeftError(
+                        f"Livy: {claimed.name} stays; the next attempt reattaches to it."
+                    )
                 time.sleep(min(1.0, self.poll_interval))

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tradewind.errors import RetryError, SetupError
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.run.job_folder import Command, JobFolderBackend, Shell
-from tradewind.run.exit_status import in_words
 
 __all__ = ["Command", "ProcessBackend"]
 
@@ -70,7 +70,7 @@ class LocalShell(Shell):
                 shell.kill()
                 raise
         if shell.returncode < 0:
-            said = in_words(128 - shell.returncode)
+            said = describe_exit_status(128 - shell.returncode)
             raise RetryError(f"The shell of this machine has not answered: {said}.")
         return told
 

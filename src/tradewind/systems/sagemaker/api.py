@@ -38,7 +38,7 @@ KEEP = "tradewind:keep"
 """On what is to stay, whoever uses it."""
 _CONTENT = "tradewind:content"
 NAME = re.compile(r"-([0-9a-f]{12})-(\d+)$")
-"""How a name of ours ends: the owner's digest, and which piece of its work it is."""
+"""How a name of ours ends: the owner's digest, and which job of its work it is."""
 NAME_LIMIT = 63
 _THROTTLED = (
     "ThrottlingException",
@@ -191,12 +191,12 @@ def is_taken(error: Any) -> bool:
 
 
 def spelled(prefix: str, owner: Owner, number: int, *, limit: int = NAME_LIMIT) -> str:
-    """Spell the name of an owner's piece of work.
+    """Spell the name of an owner's job.
 
     Args:
         prefix: What the user calls it; empty for DAG, task and run.
         owner: Whose it is.
-        number: Which piece.
+        number: Which job.
         limit: The most characters.
 
     Returns:
@@ -252,7 +252,7 @@ def ensure_model(
         api: Where.
         request: As ``CreateModel`` has it.
         owner: Whose it is.
-        number: For which piece of its work.
+        number: For which job of its work.
         rename: Whether it may be called otherwise than in the request where that name is somebody
             else's; None calls it otherwise anyway.
         keep: Whether it is to stay, whatever becomes of the work.
@@ -284,7 +284,7 @@ def ensure_model(
                 break
             if there.get(_CONTENT) == content[:12] and there.get(NUMBER) == str(number):
                 return name
-            # Of an earlier piece, or of an attempt that died before anything used it.
+            # Of an earlier job, or of an attempt that died before anything used it.
             remove_model(api, name, owner.digest)
     raise InputError(
         f"{api.where}: there is a model called {names[-1]}, which is not this task run's. Call "

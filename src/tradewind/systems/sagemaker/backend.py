@@ -3,7 +3,7 @@
 The claim is the job's name, which is unique in an account and region for ever: a name that was
 given once is refused with ``ResourceInUse``. Its tags, which are given with it, say whose it is. So
 a job may have the very name that its user gives it, where that is free; where it is somebody
-else's, or an earlier piece's, the owner's digest and the number of the piece follow. What is left
+else's, or an earlier job's, the owner's digest and the number of the job follow. What is left
 of a job is its history and its log, as SageMaker means it; models and endpoints are another matter
 (`tradewind.systems.sagemaker.deployment`).
 
@@ -29,10 +29,10 @@ from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
     History,
+    Job,
+    JobState,
+    JobStatus,
     LogLine,
-    Piece,
-    Sight,
-    Status,
 )
 from tradewind.systems.sagemaker.api import (
     KEEP,
@@ -169,7 +169,9 @@ class SageMakerBackend(Backend[Work]):
 
     # ------------------------------------------------------------------------------- start, look
 
-    def start(self, owner: Owner, number: int, work: Work, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: Work, *, variables: Mapping[str, str]
+    ) -> None:
         """Create the job: its name is the claim."""
         api, kind = self._api, self.kind
         request = dict(work() if callable(work) else work)
@@ -181,7 +183,9 @@ class SageMakerBackend(Backend[Work]):
         request["Tags"] = [*request.get("Tags", []), *as_tags(tags_of(owner, number))]
         given = request.get("Environment", {})
         room = max(0, kind.variables - len(given))
-        if told := {name: text[: kind.variable_length] for name, text in [*tell.items()][:room]}:
+        if told := {
+            name: text[: kind.variable_length] for name, text in [*variables.items()][:room]
+        }:
             request["Environment"] = {**told, **given}
         name = self.name_of(owner, number)
         if self.called and number == 1 and self._create(self.called, request, owner, number):
@@ -216,33 +220,33 @@ class SageMakerBackend(Backend[Work]):
         told = self._describe(name)
         return self._api.tags(told[f"{self.kind.word}Arn"]) if told else {}
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Describe the job."""
         told = self._describe(name)
-        return Sight(Status.ABSENT) if told is None else self._sight(told)
+        return JobStatus(JobState.ABSENT) if told is None else self._job_status(told)
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         return self._api.find(
             name, self.kind.operation("describe"), **{f"{self.kind.word}Name": name}
         )
 
-    def _sight(self, told: Mapping[str, Any]) -> Sight:
+    def _job_status(self, told: Mapping[str, Any]) -> JobStatus:
         status = told[f"{self.kind.word}Status"]
         second = told.get("SecondaryStatus")
         if status == "Completed":
-            return Sight(Status.SUCCEEDED)
+            return JobStatus(JobState.SUCCEEDED)
         if status == "InProgress" and second in _BEGINNING:
-            return Sight(Status.PENDING, f"it is {second}")
+            return JobStatus(JobState.PENDING, f"it is {second}")
         if status in ("InProgress", "Stopping", "Deleting"):
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         if status == "Stopped":
             late = second in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
             why = f"it ran longer than it may ({second})" if late else "it was stopped"
             # Waiting for spare capacity may take less time the next time; nothing else does.
-            return Sight(Status.FAILED, why, final=second != "MaxWaitTimeExceeded")
+            return JobStatus(JobState.FAILED, why, final=second != "MaxWaitTimeExceeded")
         reason = told.get("FailureReason") or "it failed without a reason"
         # SageMaker's word for wrong data, parameters or permissions.
-        return Sight(Status.FAILED, reason, final=reason.startswith("ClientError"))
+        return JobStatus(JobState.FAILED, reason, final=reason.startswith("ClientError"))
 
     # -------------------------------------------------------------------------------------- logs
 
@@ -311,7 +315,7 @@ class SageMakerBackend(Backend[Work]):
             )
         return text
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask SageMaker to stop it."""
         stop, errors = getattr(self._api.client, self.kind.operation("stop")), self._api.errors
         with self._api.named(name):
@@ -325,16 +329,16 @@ class SageMakerBackend(Backend[Work]):
                 ):
                     raise
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End what still runs; the job's history is SageMaker's."""
         told = self._describe(name)
         if told is None:
             return
-        status = self._sight(told).status
-        if status in (Status.RUNNING, Status.PENDING):
-            self.stop(name)
+        status = self._job_status(told).state
+        if status in (JobState.RUNNING, JobState.PENDING):
+            self.cancel(name)
         if self.kind.word == TRANSFORM.word:
-            self._end_model(told, keep=status is Status.SUCCEEDED)
+            self._end_model(told, keep=status is JobState.SUCCEEDED)
 
     def _end_model(self, told: Mapping[str, Any], *, keep: bool) -> None:
         """Keep or remove the model that was made for a transform job."""
@@ -348,7 +352,7 @@ class SageMakerBackend(Backend[Work]):
         else:
             remove_model(self._api, name, owner)
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """List an owner's jobs; or all that are in progress, whoever they belong to."""
         operation, word = self.kind.operation("list"), self.kind.word
         if owner is None:
@@ -356,7 +360,7 @@ class SageMakerBackend(Backend[Work]):
             for one in self._api.pages("its jobs", operation, self.kind.summaries, **which):
                 match = NAME.search(one[f"{word}Name"])
                 digest, number = (match[1], int(match[2])) if match else ("", 0)
-                yield self._piece(one, digest, "", number)
+                yield self._job(one, digest, "", number)
             return
         if self.called and (told := self._describe(self.called)) is not None:
             tags = self._api.tags(told[f"{word}Arn"])
@@ -368,7 +372,7 @@ class SageMakerBackend(Backend[Work]):
             if match and match[1] == owner.digest and one[f"{word}Name"] != self.called:
                 yield self._own(one, owner, int(match[2]))
 
-    def former(self, owner: Owner) -> Iterator[Piece]:
+    def former(self, owner: Owner) -> Iterator[Job]:
         """List what is in progress under names that begin as this owner's do; tags say whose."""
         which = {"StatusEquals": "InProgress"}
         begin = self.called or self.name_of(owner, 1).rpartition(owner.digest)[0]
@@ -378,32 +382,34 @@ class SageMakerBackend(Backend[Work]):
             "its jobs", self.kind.operation("list"), self.kind.summaries, **which
         )
         for one in list(pages):
-            piece = self.confirm(self._piece(one, "", "", 0))
-            if piece is not None:
-                yield piece
+            job = self.confirm(self._job(one, "", "", 0))
+            if job is not None:
+                yield job
 
-    def _own(self, one: Mapping[str, Any], owner: Owner, number: int) -> Piece:
+    def _own(self, one: Mapping[str, Any], owner: Owner, number: int) -> Job:
         self._seen[owner.digest, number] = one[f"{self.kind.word}Name"]
-        return self._piece(one, owner.digest, str(owner), number)
+        return self._job(one, owner.digest, str(owner), number)
 
-    def _piece(self, one: Mapping[str, Any], digest: str, title: str, number: int) -> Piece:
+    def _job(self, one: Mapping[str, Any], digest: str, title: str, number: int) -> Job:
         word = self.kind.word
         # Nothing keeps a job from ending that is being stopped: the next one need not wait for it.
         stopping = one[f"{word}Status"] == "Stopping"
-        return Piece(
+        return Job(
             one[f"{word}Name"],
             digest,
             title,
             number,
-            Sight(Status.FAILED, "it is being stopped") if stopping else self._sight(one),
+            JobStatus(JobState.FAILED, "it is being stopped")
+            if stopping
+            else self._job_status(one),
             one.get("CreationTime"),
             one.get(f"{word.removesuffix('Job')}EndTime") or one.get("LastModifiedTime"),
         )
 
-    def confirm(self, piece: Piece) -> Piece | None:
+    def confirm(self, job: Job) -> Job | None:
         """Read whose a job is from its tags."""
-        tags = self._tags(piece.name)
+        tags = self._tags(job.name)
         if OWNER not in tags:
             return None
-        number = int(tags.get(NUMBER, piece.number))
-        return replace(piece, owner=tags[OWNER], title=tags.get(TITLE, ""), number=number)
+        number = int(tags.get(NUMBER, job.number))
+        return replace(job, owner=tags[OWNER], title=tags.get(TITLE, ""), number=number)

@@ -1,4 +1,4 @@
-"""A deployment on SageMaker: models, endpoint configuration and endpoint, as one piece of work.
+"""A deployment on SageMaker: models, endpoint configuration and endpoint, as one job.
 
 The claim is the endpoint configuration's name, which is the owner's: SageMaker refuses a second
 one of that name. Models are made before it and are found again by the next attempt. Then the
@@ -33,10 +33,10 @@ from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
     History,
+    Job,
+    JobState,
+    JobStatus,
     LogLine,
-    Piece,
-    Sight,
-    Status,
 )
 from tradewind.systems.sagemaker.api import (
     KEEP,
@@ -139,8 +139,8 @@ class DeploymentBackend(Backend[Deployment]):
 
     # ------------------------------------------------------------------------------- start, look
 
-    def start(
-        self, owner: Owner, number: int, work: Deployment, *, tell: Mapping[str, str]
+    def submit(
+        self, owner: Owner, number: int, work: Deployment, *, variables: Mapping[str, str]
     ) -> None:
         """Make models and configuration, and begin to move the endpoint to it.
 
@@ -244,32 +244,38 @@ class DeploymentBackend(Backend[Deployment]):
                 # Somebody else was quicker: it is their turn, and this one's when they are done.
                 self._write(record, {STATE: ""})
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Describe the endpoint, as it concerns this deployment."""
         record = self._record(name)
-        return Sight(Status.ABSENT) if record is None else self._sight(name, record, self._see())
+        return (
+            JobStatus(JobState.ABSENT)
+            if record is None
+            else self._job_status(name, record, self._see())
+        )
 
-    def _sight(self, name: str, record: Record, seen: Seen) -> Sight:
+    def _job_status(self, name: str, record: Record, seen: Seen) -> JobStatus:
         config, begun = self._config or name, record.state in (BEGUN, CANCELLED)
         if record.state in (DONE, WAITING):
-            return Sight(Status.SUCCEEDED)
+            return JobStatus(JobState.SUCCEEDED)
         ours = seen.pending == config or (begun and seen.pending is None)
         if seen.status in BUSY and seen.status != "Deleting" and ours:
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         if seen.config == config:
             if seen.status == "Failed":
-                return Sight(Status.FAILED, f"the endpoint {self.endpoint} failed: {seen.reason}")
+                return JobStatus(
+                    JobState.FAILED, f"the endpoint {self.endpoint} failed: {seen.reason}"
+                )
             if seen.status in BUSY and seen.pending in (None, config):
-                return Sight(Status.RUNNING)
+                return JobStatus(JobState.RUNNING)
             if seen.status != "Deleting":
-                return Sight(Status.SUCCEEDED)
+                return JobStatus(JobState.SUCCEEDED)
         if not begun:
             status = seen.status or "not there"
-            return Sight(Status.PENDING, f"the endpoint {self.endpoint} is {status}")
+            return JobStatus(JobState.PENDING, f"the endpoint {self.endpoint} is {status}")
         if seen.told is None:
-            return Sight(Status.FAILED, f"the endpoint {self.endpoint} is not there any more")
-        return Sight(
-            Status.FAILED,
+            return JobStatus(JobState.FAILED, f"the endpoint {self.endpoint} is not there any more")
+        return JobStatus(
+            JobState.FAILED,
             f"SageMaker took {config} back, {seen.config} is in service again at "
             f"{self.endpoint}: {seen.reason}",
         )
@@ -299,21 +305,21 @@ class DeploymentBackend(Backend[Deployment]):
 
     # ------------------------------------------------------------------------- stop, remove, list
 
-    def stop(self, name: str) -> None:
-        """Write down that it is not wanted any more; `remove` rolls it back where that can be."""
+    def cancel(self, name: str) -> None:
+        """Write down that it is not wanted any more; `delete` rolls it back where that can be."""
         record = self._record(name)
         if record is not None and record.state not in (DONE, WAITING):
             self._write(record, {STATE: CANCELLED})
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Finish what has succeeded, with what it supersedes; roll back what has not."""
         record = self._record(name)
         if record is None or record.state == DONE:
             return
         seen = self._see()
-        sight = self._sight(name, record, seen)
-        if record.state == CANCELLED or sight.status is not Status.SUCCEEDED:
-            if sight.status is not Status.RUNNING:
+        status = self._job_status(name, record, seen)
+        if record.state == CANCELLED or status.state is not JobState.SUCCEEDED:
+            if status.state is not JobState.RUNNING:
                 self._undo(name, record, seen)
             return
         if not self._keep_superseded:
@@ -372,7 +378,7 @@ class DeploymentBackend(Backend[Deployment]):
         found = self._api.pages("its configurations", *listing, **which)
         return (one for one in found if NAME.search(one["EndpointConfigName"]))
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """List an owner's deployments; or what is under way at the endpoint, by one call."""
         seen = self._see()
         if owner is None:
@@ -386,8 +392,8 @@ class DeploymentBackend(Backend[Deployment]):
                 if there.state:
                     number = int(there.tags[NUMBER])
                     name = self.name_of(owner, number)
-                    sight = self._sight(name, there, seen)
-                    yield Piece(name, owner.digest, str(owner), number, sight)
+                    status = self._job_status(name, there, seen)
+                    yield Job(name, owner.digest, str(owner), number, status)
             return
         for one in self._configs(NameContains=owner.digest):
             name = one["EndpointConfigName"]
@@ -397,21 +403,21 @@ class DeploymentBackend(Backend[Deployment]):
                 continue
             self._seen[digest, number] = name
             ended = record.tags.get(ENDED)
-            yield Piece(
+            yield Job(
                 name,
                 digest,
                 str(owner),
                 number,
-                self._sight(name, record, seen),
+                self._job_status(name, record, seen),
                 record.made,
                 datetime.fromisoformat(ended) if ended else None,
             )
 
-    def _under_way(self, config: str, seen: Seen) -> Iterator[Piece]:
+    def _under_way(self, config: str, seen: Seen) -> Iterator[Job]:
         if self._config is None:
             if NAME.search(config):
                 digest, number = end_of(config)
-                yield Piece(config, digest, "", number, Sight(Status.RUNNING))
+                yield Job(config, digest, "", number, JobStatus(JobState.RUNNING))
             return
         if self._config != config or seen.told is None:
             return
@@ -419,7 +425,7 @@ class DeploymentBackend(Backend[Deployment]):
         for key, value in self._api.tags(seen.told["EndpointArn"]).items():
             if match := NUMBER_KEY.fullmatch(key):
                 name = with_end(config, match[1], int(value))
-                yield Piece(name, match[1], "", int(value), Sight(Status.RUNNING))
+                yield Job(name, match[1], "", int(value), JobStatus(JobState.RUNNING))
 
     # ------------------------------------------------------------------------------------ records
 

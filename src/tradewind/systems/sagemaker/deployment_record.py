@@ -139,4 +139,4 @@ def is_of_earlier_run(other: Mapping[str, str], tags: Mapping[str, str]) -> bool
     """
     owners = [Owner.of_title(one.get(TITLE, ""), one.get(OWNER, "")) for one in (other, tags)]
     former, now = owners
-    return former is not None and now is not None and former.is_former_life_of(now)
+    return former is not None and now is not None and former.is_superseded_by(now)

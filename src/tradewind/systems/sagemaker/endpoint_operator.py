@@ -14,8 +14,8 @@ from tradewind.systems.sagemaker.operator_base import SageMakerOperator, hidden,
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tradewind.run.supervise import Claim, Outcome
     from tradewind.run.backend import Backend
+    from tradewind.run.supervise import Claim, Outcome
 
 __all__ = ["SageMakerEndpointOperator"]
 
@@ -137,21 +137,21 @@ class SageMakerEndpointOperator(SageMakerOperator):
         return super().execute(context)
 
     def _claim(self, context: Context) -> Claim:
-        from tradewind.run.supervise import Ask, LeftError, StoppedError, end
-        from tradewind.run.backend import Status
+        from tradewind.run.backend import JobState
+        from tradewind.run.supervise import Decision, LeftError, StoppedError, end
 
         claimed = super()._claim(context)
         if claimed.outcome is not None:
             return claimed
         # Who waits in the triggerer, or not at all, has begun; another deployment may be under way.
-        ask = self._asker(context)
+        ask = self._decider(context)
         with self._opened() as backend:
-            while backend.look(claimed.name).status is Status.PENDING:
+            while backend.status(claimed.name).state is JobState.PENDING:
                 asked = ask()
-                if asked is Ask.STOP:
+                if asked is Decision.CANCEL:
                     end(backend, claimed.name)
                     raise StoppedError(f"{claimed.name} was stopped and removed.")
-                if asked is Ask.LEAVE:
+                if asked is Decision.LEAVE:
                     raise LeftError(f"{claimed.name} is left to the next attempt.")
                 backend.resume(claimed.name)
                 time.sleep(min(1.0, float(self.check_interval)))

@@ -91,7 +91,7 @@ class SageMakerOperator(WorkOperator):
         return None if self.max_ingestion_time is None else float(self.max_ingestion_time)
 
     def execute(self, context: Context) -> Any:
-        """Run it, or attend what an earlier attempt has started.
+        """Run it, or reattach to what an earlier attempt has started.
 
         Args:
             context: Of the task run.
@@ -110,7 +110,7 @@ class SageMakerOperator(WorkOperator):
             with self._opened() as backend:
                 told = backend.result(claimed.name, limit=self.result_limit)
         text = None if told is None else told.decode()
-        return self.read_result(Outcome(claimed.name, text, attended=not claimed.started))
+        return self.read_result(Outcome(claimed.name, text, reattached=not claimed.started))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Collect what the trigger has seen ending.

@@ -17,8 +17,8 @@ from tradewind.systems.sagemaker.operator_base import (
 )
 
 if TYPE_CHECKING:
-    from tradewind.run.supervise import Outcome
     from tradewind.run.backend import Backend
+    from tradewind.run.supervise import Outcome
 
 __all__ = [
     "SageMakerProcessingOperator",
@@ -142,8 +142,8 @@ class SageMakerTrainingOperator(SageMakerJobOperator):
 
     The job has the configuration's ``TrainingJobName`` where that is free; where it is another task
     run's, or an earlier job of this one has failed, something follows. The name is also a part of
-    where the artefact is: take both from the XCom. A retry attends the job that an earlier attempt
-    has started.
+    where the artefact is: take both from the XCom. A retry reattaches to the job that an earlier
+    attempt has started.
 
     Args:
         kwargs: `SageMakerJobOperator`'s.

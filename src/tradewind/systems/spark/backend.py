@@ -53,8 +53,8 @@ class SparkSubmit(SparkCall):
     def on_yarn(self) -> SparkOnYarn:
         """Make work for the backend of YARN, in cluster mode.
 
-        Application and spark-submit are looked for when it is submitted: a machine that attends
-        needs neither.
+        Application and spark-submit are looked for when it is submitted: a machine that supervises
+        it needs neither.
 
         Raises:
             InputError: Master or deploy mode can never work.

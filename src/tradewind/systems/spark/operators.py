@@ -38,9 +38,9 @@ class SparkSubmitOperator(WorkOperator):
     """Runs a Spark application, as the official operator of this name.
 
     In client mode spark-submit is detached from the worker that starts it, and a retry on the same
-    machine attends it. In cluster mode on a standalone cluster, a process of this machine asks the
-    master and attends the driver. In cluster mode on YARN, spark-submit submits and ends, and the
-    application is attended from any machine.
+    machine reattaches to it. In cluster mode on a standalone cluster, a process of this machine
+    asks the master and supervises the driver. In cluster mode on YARN, spark-submit submits and
+    ends, and the application is supervised from any machine.
 
     What the application's driver writes into the file that ``TRADEWIND_RESULT`` names becomes the
     XCom; in a standalone cluster what it prints as a line ``TRADEWIND_RESULT=...``.
@@ -86,7 +86,7 @@ class SparkSubmitOperator(WorkOperator):
         openlineage_inject_parent_job_info: As the official operator.
         openlineage_inject_transport_info: As the official operator.
         reconnect_on_retry: Former name of `durable`.
-        durable: Has no effect: a retry always attends the application.
+        durable: Has no effect: a retry always reattaches to the application.
         job_folder: Where the job folders are; ``~/.tradewind/spark`` when not given.
         kwargs: `WorkOperator`'s: ``deferrable``, ``result_limit``, and Airflow's own.
     """
@@ -223,7 +223,7 @@ class SparkSubmitOperator(WorkOperator):
 
     @property
     def _on_yarn(self) -> bool:
-        """Whether it runs on YARN in cluster mode, attended through the ResourceManager."""
+        """Whether it runs on YARN in cluster mode, supervised through the ResourceManager."""
         return self._connection.master.startswith("yarn") and self._mode == "cluster"
 
     @property
@@ -332,7 +332,7 @@ class SparkSubmitOperator(WorkOperator):
         if self._on_yarn and wait != "false":
             raise InputError(
                 f"{self.task_id}: {_WAIT}={wait} would keep spark-submit beside an application "
-                "that is attended through the ResourceManager. Leave it out."
+                "that is supervised through the ResourceManager. Leave it out."
             )
 
     def _conf(self, context: Context) -> dict[str, str]:

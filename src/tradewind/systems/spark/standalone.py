@@ -70,7 +70,7 @@ exit 127
 
 
 def cluster_command(submit: SparkCall) -> Command:
-    """Make the work that runs and attends a driver in a standalone cluster.
+    """Make the work that runs and supervises a driver in a standalone cluster.
 
     Args:
         submit: What to submit; its master begins with ``spark://``.

@@ -1,4 +1,4 @@
-"""Attends one driver of a Spark standalone cluster, as work of the process backend.
+"""Supervises one driver of a Spark standalone cluster, as work of the process backend.
 
 A program of its own, of the standard library alone: `tradewind.systems.spark.standalone` copies it
 into the job folder, so that it is there for as long as its job is, whatever is installed then::
@@ -346,9 +346,9 @@ class Run:
             driver = found
         self.notes.write(**{**note, "id": driver})
         self.say(f"Spark: {rest}: the driver is {driver}")
-        return self.attend(driver)
+        return self.supervise(driver)
 
-    def attend(self, driver: str) -> int:
+    def supervise(self, driver: str) -> int:
         """Follow the driver until it has ended, and return its exit status."""
         trouble_since: float | None = None
         seen = None

@@ -94,7 +94,7 @@ class SparkOnYarn:
         given = [tag for tag in conf.get("spark.yarn.tags", "").split(",") if tag.strip()]
         more = {
             "spark.yarn.tags": ",".join([*given, *tags]),
-            # It is attended through the ResourceManager; this JVM is let go.
+            # It is supervised through the ResourceManager; this JVM is let go.
             "spark.yarn.submit.waitAppCompletion": "false",
             # A second attempt of YARN's own would run the work again.
             "spark.yarn.maxAppAttempts": conf.get("spark.yarn.maxAppAttempts", "1"),

@@ -25,8 +25,8 @@ __all__ = ["SSHOperator"]
 class SSHOperator(WorkOperator):
     """Runs a command on another machine, as the official operator of this name.
 
-    The command is detached there, in a job folder: no disconnect ends it, a retry attends it, and
-    the folder is removed when its result is collected. What it writes into the file that
+    The command is detached there, in a job folder: no disconnect ends it, a retry reattaches to it,
+    and the folder is removed when its result is collected. What it writes into the file that
     ``TRADEWIND_RESULT`` names becomes the XCom: JSON, or else text; when it writes none, the last
     line of its output. Its exit code is the XCom ``ssh_exit``.
 

@@ -34,12 +34,12 @@ from tradewind.run.backend import (
     AlreadyStartedError,
     Backend,
     History,
+    Job,
+    JobState,
+    JobStatus,
     LogLine,
-    Piece,
-    Sight,
-    Status,
 )
-from tradewind.run.exit_status import in_words
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.systems.http.job_server import RestConnection
 from tradewind.systems.yarn.logs import YarnLogs
 from tradewind.systems.yarn.resource_manager import ResourceManagers
@@ -145,13 +145,15 @@ class YarnBackend(Backend[YarnWork]):
 
     # ------------------------------------------------------------------------------------- start
 
-    def start(self, owner: Owner, number: int, work: YarnWork, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: YarnWork, *, variables: Mapping[str, str]
+    ) -> None:
         """Submit, unless an application of that name is there, and settle who was first."""
         name = self.name_of(owner, number)
         if self._named(name):
             raise AlreadyStartedError(f"{self._where}: {name} was submitted before.")
         tags = [_TAG, _OWNER_TAG + owner.digest, name, *_title_tags(str(owner))]
-        environment = {key: _in_shell(value) for key, value in tell.items()}
+        environment = {key: _in_shell(value) for key, value in variables.items()}
         environment["TRADEWIND_RESULT"] = f"<LOG_DIR>/{RESULT_FILE}"
         mine: str | None = None
         failure: TradewindError | None = None
@@ -207,10 +209,10 @@ class YarnBackend(Backend[YarnWork]):
 
     # -------------------------------------------------------------------------------- look, list
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Ask for the application of that name."""
         told = self._describe(name)
-        return Sight(Status.ABSENT) if told is None else self._sight(told)
+        return JobStatus(JobState.ABSENT) if told is None else self._job_status(told)
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         known = self._ids.get(name)
@@ -225,31 +227,31 @@ class YarnBackend(Backend[YarnWork]):
         self._ids[name] = found[0]["id"]
         return found[0]
 
-    def _sight(self, told: Mapping[str, Any]) -> Sight:
+    def _job_status(self, told: Mapping[str, Any]) -> JobStatus:
         state, final = str(told["state"]), str(told.get("finalStatus"))
         said = _one_line(str(told.get("diagnostics") or ""))
         if state in _PENDING:
-            return Sight(Status.PENDING, f"it is {state}: {said}"[:500] if said else None)
+            return JobStatus(JobState.PENDING, f"it is {state}: {said}"[:500] if said else None)
         if state == "RUNNING":
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         if state == "FINISHED" and final == "SUCCEEDED":
-            return Sight(Status.SUCCEEDED, exit_code=0)
+            return JobStatus(JobState.SUCCEEDED, exit_code=0)
         match = _EXIT.search(said)
         code = int(match[1]) if match else None
         if state == "KILLED" or final == "KILLED":
             why = "it was killed (YARN sends SIGTERM and soon after SIGKILL)"
         elif code is not None and code >= 0:
-            why = in_words(code)
+            why = describe_exit_status(code)
         else:
             why = f"its state is {state} and its final status {final}"
-        return Sight(
-            Status.FAILED,
+        return JobStatus(
+            JobState.FAILED,
             f"{told['id']}: {why}{f': {said}' if said else ''}"[:3_000],
             code,
             final=state == "FAILED" and any(word in said for word in _WRONG),
         )
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """List an owner's applications, or all of ours that have not ended, in one call."""
         if owner is None:
             params = {"applicationTags": _TAG, "states": ",".join(_ACTIVE)}
@@ -269,12 +271,12 @@ class YarnBackend(Backend[YarnWork]):
             if match is None:
                 continue
             title = _title(one["tags"]) or name.removeprefix(f"{_TAG}-")
-            yield Piece(
+            yield Job(
                 name,
                 match["owner"],
                 title,
                 int(match["number"]),
-                self._sight(one),
+                self._job_status(one),
                 _moment(one["startedTime"]),
                 _moment(one["finishedTime"]) if one.get("finishedTime") else None,
             )
@@ -340,7 +342,7 @@ class YarnBackend(Backend[YarnWork]):
             )
         return found
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask YARN to kill it, and any other of that name."""
         for one in self._named(name):
             if one["state"] in _ACTIVE:
@@ -351,7 +353,7 @@ class YarnBackend(Backend[YarnWork]):
             f"/ws/v1/cluster/apps/{application}/state", {"state": "KILLED"}, what=name
         )
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End what still runs, and wait for that; its history is the ResourceManager's."""
         end = time.monotonic() + _END_SECONDS
         while True:

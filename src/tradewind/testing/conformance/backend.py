@@ -16,20 +16,20 @@ import pytest
 
 from tradewind.errors import InputError
 from tradewind.owner import Owner
+from tradewind.run.backend import AlreadyStartedError, Backend, JobState, JobStatus, LogLine
 from tradewind.run.supervise import claim
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Sight, Status
 
 DEADLINE = 60.0
 
 
-def until_ended(backend: Backend[Any], name: str, deadline: float = DEADLINE) -> Sight:
+def until_ended(backend: Backend[Any], name: str, deadline: float = DEADLINE) -> JobStatus:
     """Wait until a job has ended; fails after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while True:
-        sight = backend.look(name)
-        if sight.status.ended or sight.status is Status.ABSENT:
-            return sight
-        assert time.monotonic() < end, f"{name} is still {sight}"
+        status = backend.status(name)
+        if status.state.ended or status.state is JobState.ABSENT:
+            return status
+        assert time.monotonic() < end, f"{name} is still {status}"
         list(backend.logs(name, None, wait=0.1))
 
 
@@ -58,23 +58,23 @@ class BackendConformance:
 
     @pytest.fixture
     def start(self, backend: Backend[Any], owner: Owner) -> Iterator[Any]:
-        """Starts a script as the owner's next piece; all pieces are removed at the end."""
+        """Starts a script as the owner's next job; all jobs are removed at the end."""
         names: list[str] = []
 
         def start(
-            script: str, number: int = 1, *, tell: dict[str, str] | None = None, **env: str
+            script: str, number: int = 1, *, variables: dict[str, str] | None = None, **env: str
         ) -> str:
             names.append(backend.name_of(owner, number))
-            backend.start(owner, number, self.work(script, **env), tell=tell or {})
+            backend.submit(owner, number, self.work(script, **env), variables=variables or {})
             return names[-1]
 
         yield start
         for name in names:
-            backend.remove(name)
+            backend.delete(name)
 
     def test_work_runs_and_is_seen_to_succeed(self, backend: Backend[Any], start: Any) -> None:
         name = start("echo hello; echo world >&2")
-        assert until_ended(backend, name) == Sight(Status.SUCCEEDED, exit_code=0)
+        assert until_ended(backend, name) == JobStatus(JobState.SUCCEEDED, exit_code=0)
         lines = [line.text for line in backend.logs(name, None, wait=0)]
         assert sorted(lines) == ["hello", "world"]
 
@@ -82,31 +82,31 @@ class BackendConformance:
         self, backend: Backend[Any], owner: Owner, start: Any
     ) -> None:
         name = backend.name_of(owner, 1)
-        assert backend.look(name).status is Status.ABSENT
+        assert backend.status(name).state is JobState.ABSENT
         start("true")
         until_ended(backend, name)
-        backend.remove(name)
-        backend.remove(name)
-        assert backend.look(name).status is Status.ABSENT
+        backend.delete(name)
+        backend.delete(name)
+        assert backend.status(name).state is JobState.ABSENT
         assert list(backend.list(owner)) == []
-        backend.stop(name)
+        backend.cancel(name)
 
     def test_a_failure_tells_its_exit_code(self, backend: Backend[Any], start: Any) -> None:
-        sight = until_ended(backend, start("exit 3"))
-        assert (sight.status, sight.exit_code) == (Status.FAILED, 3)
-        assert "exit status 3" in (sight.reason or "")
+        status = until_ended(backend, start("exit 3"))
+        assert (status.state, status.exit_code) == (JobState.FAILED, 3)
+        assert "exit status 3" in (status.reason or "")
 
     def test_a_signal_is_told_in_words(self, backend: Backend[Any], start: Any) -> None:
         # From a child: the first process of a container is immune to signals from inside.
-        sight = until_ended(backend, start("sh -c 'kill -KILL $$'; exit $?"))
-        assert sight.status is Status.FAILED
-        assert "SIGKILL" in (sight.reason or "")
+        status = until_ended(backend, start("sh -c 'kill -KILL $$'; exit $?"))
+        assert status.state is JobState.FAILED
+        assert "SIGKILL" in (status.reason or "")
 
     def test_a_name_is_claimed_once(self, backend: Backend[Any], owner: Owner, start: Any) -> None:
         name = start("sleep 60")
         with pytest.raises(AlreadyStartedError):
             start("echo other")
-        assert backend.look(name).status in (Status.RUNNING, Status.PENDING)
+        assert backend.status(name).state in (JobState.RUNNING, JobState.PENDING)
 
     def test_a_name_stays_taken_when_its_work_has_ended(
         self, backend: Backend[Any], start: Any
@@ -116,7 +116,7 @@ class BackendConformance:
         with pytest.raises(AlreadyStartedError):
             start("true")
         backend.resume(name)  # it is for what was claimed and never begun
-        assert backend.look(name).status is Status.SUCCEEDED
+        assert backend.status(name).state is JobState.SUCCEEDED
         assert [line.text for line in backend.logs(name, None, wait=0)] == ["once"]
 
     def test_of_many_that_start_at_the_same_instant_one_does(
@@ -142,7 +142,7 @@ class BackendConformance:
         name = backend.name_of(owner, 1)
         until_logged(backend, name, "once")
         assert [line.text for line in backend.logs(name, None, wait=0.2)] == ["once"]
-        assert [piece.name for piece in backend.list(owner)] == [name]
+        assert [job.name for job in backend.list(owner)] == [name]
 
     def test_a_run_that_is_made_again_ends_what_the_deleted_one_has_left(
         self, backend: Backend[Any], owner: Owner
@@ -159,41 +159,41 @@ class BackendConformance:
         try:
             for each in (here, others, again):
                 # `claim` is told of each by its system alone.
-                claimed = claim(backend, each, work, memory=Notes())
+                claimed = claim(backend, each, work, state_store=Notes())
                 assert (claimed.name, claimed.started) == (backend.name_of(each, 1), True)
-            working = (Status.RUNNING, Status.PENDING)
-            assert [backend.look(name).status in working for name in names] == [False, True, True]
-            assert claim(backend, again, work, memory=Notes()).started is False
+            working = (JobState.RUNNING, JobState.PENDING)
+            assert [backend.status(name).state in working for name in names] == [False, True, True]
+            assert claim(backend, again, work, state_store=Notes()).started is False
         finally:
             for name in names:
-                backend.remove(name)
+                backend.delete(name)
 
     def test_stop_ends_the_work_and_all_it_has_started(
         self, backend: Backend[Any], start: Any
     ) -> None:
         name = start("sh -c 'sleep 300 & echo child; wait' & echo ready; wait")
         until_logged(backend, name, "child")
-        backend.stop(name)
-        backend.stop(name)
-        sight = until_ended(backend, name)
-        assert sight.status is Status.FAILED
-        assert "SIG" in (sight.reason or "")
+        backend.cancel(name)
+        backend.cancel(name)
+        status = until_ended(backend, name)
+        assert status.state is JobState.FAILED
+        assert "SIG" in (status.reason or "")
 
     def test_work_that_ignores_the_request_is_stopped_all_the_same(
         self, backend: Backend[Any], start: Any
     ) -> None:
         name = start("trap '' TERM INT; echo ready; while :; do sleep 1; done")
         until_logged(backend, name, "ready")
-        backend.stop(name)
-        assert until_ended(backend, name).status is Status.FAILED
+        backend.cancel(name)
+        assert until_ended(backend, name).state is JobState.FAILED
 
     def test_remove_ends_what_still_runs(
         self, backend: Backend[Any], owner: Owner, start: Any
     ) -> None:
         name = start("echo ready; sleep 300")
         until_logged(backend, name, "ready")
-        backend.remove(name)
-        assert backend.look(name).status is Status.ABSENT
+        backend.delete(name)
+        assert backend.status(name).state is JobState.ABSENT
         assert list(backend.list(owner)) == []
 
     def test_the_log_goes_on_from_a_cursor_without_loss_or_repetition(
@@ -202,7 +202,7 @@ class BackendConformance:
         name = start("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.2; done")
         seen: list[str] = []
         cursor = None
-        while not backend.look(name).status.ended:
+        while not backend.status(name).state.ended:
             for line in backend.logs(name, cursor, wait=0.1):
                 seen.append(line.text)
                 cursor = line.cursor
@@ -248,7 +248,7 @@ class BackendConformance:
 
     def test_the_environment_arrives_as_it_is(self, backend: Backend[Any], start: Any) -> None:
         odd = 'it\'s "odd" $HOME `x` \\ \u00e9'
-        name = start('printf "%s\\n" "$ODD" "$TOLD"', tell={"TOLD": "2026-01-01"}, ODD=odd)
+        name = start('printf "%s\\n" "$ODD" "$TOLD"', variables={"TOLD": "2026-01-01"}, ODD=odd)
         until_ended(backend, name)
         assert [line.text for line in backend.logs(name, None, wait=0)] == [odd, "2026-01-01"]
 
@@ -258,12 +258,12 @@ class BackendConformance:
         start("sleep 60", 1)
         start("exit 1", 2)
         until_ended(backend, backend.name_of(owner, 2))
-        pieces = {piece.number: piece for piece in backend.list(owner)}
-        assert set(pieces) == {1, 2}
-        assert pieces[1].owner == owner.digest
-        assert pieces[1].title == str(owner)
-        assert pieces[1].sight.status in (Status.RUNNING, Status.PENDING)
-        assert pieces[1].started is not None
-        assert pieces[2].sight.status is Status.FAILED
-        assert {piece.name for piece in pieces.values()} <= {p.name for p in backend.list()}
+        jobs = {job.number: job for job in backend.list(owner)}
+        assert set(jobs) == {1, 2}
+        assert jobs[1].owner == owner.digest
+        assert jobs[1].title == str(owner)
+        assert jobs[1].status.state in (JobState.RUNNING, JobState.PENDING)
+        assert jobs[1].started is not None
+        assert jobs[2].status.state is JobState.FAILED
+        assert {job.name for job in jobs.values()} <= {p.name for p in backend.list()}
         assert list(backend.list(Owner("somebody", "else", "work"))) == []

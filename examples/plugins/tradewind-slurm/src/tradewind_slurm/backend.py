@@ -30,9 +30,9 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, LogLine, Piece, Sight, Status
+from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
+from tradewind.run.exit_status import describe_exit_status
 from tradewind.run.job_folder import JobFolderBackend
-from tradewind.run.exit_status import in_words
 from tradewind.systems.process.backend import LocalShell
 
 __all__ = ["SlurmBackend", "SlurmJob"]
@@ -106,9 +106,11 @@ class SlurmBackend(Backend[SlurmJob]):
         """Spell a name: as file names go."""
         return f"{owner.name(limit=100)}-{number}"
 
-    def start(self, owner: Owner, number: int, work: SlurmJob, *, tell: Mapping[str, str]) -> None:
+    def submit(
+        self, owner: Owner, number: int, work: SlurmJob, *, variables: Mapping[str, str]
+    ) -> None:
         """Prepare the folder, claim the name, submit."""
-        environment = {**tell, **work.environment}
+        environment = {**variables, **work.environment}
         for variable, value in environment.items():
             if not _VARIABLE.fullmatch(variable) or "\0" in value:
                 raise InputError(
@@ -176,34 +178,34 @@ class SlurmBackend(Backend[SlurmJob]):
             )
             _write(folder / "job", told.strip().partition(";")[0])
 
-    def look(self, name: str) -> Sight:
+    def status(self, name: str) -> JobStatus:
         """Look into the folder, and ask Slurm where that does not say."""
         folder = self._folder(name)
         if folder is None:
-            return Sight(Status.ABSENT)
+            return JobStatus(JobState.ABSENT)
         ended = _exit_of(folder)
         if ended is not None:
             return ended
         job = _read(folder / "job")
         if job is None:
-            return Sight(Status.PENDING, "it is claimed and not submitted yet")
+            return JobStatus(JobState.PENDING, "it is claimed and not submitted yet")
         state, reason = _state(job)
         if state in _WAITING:
-            return Sight(Status.PENDING, f"Slurm has not begun it: {reason}")
+            return JobStatus(JobState.PENDING, f"Slurm has not begun it: {reason}")
         if state in _AT_WORK:
-            return Sight(Status.RUNNING)
+            return JobStatus(JobState.RUNNING)
         # What a node has written may be seen here a moment later.
         ended = _exit_of(folder)
         if ended is not None:
             return ended
         words = _ENDED.get(state, f"Slurm says {state or 'nothing'} ({reason})")
-        return Sight(Status.FAILED, f"the Slurm job {job} has left no exit status: {words}")
+        return JobStatus(JobState.FAILED, f"the Slurm job {job} has left no exit status: {words}")
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Read whole lines from a byte offset on."""
-        if self.look(name).status is Status.PENDING:
+        if self.status(name).state is JobState.PENDING:
             deadline = time.monotonic() + wait
-            while time.monotonic() < deadline and self.look(name).status is Status.PENDING:
+            while time.monotonic() < deadline and self.status(name).state is JobState.PENDING:
                 time.sleep(_PAUSE)
             return
         yield from self._folders.logs(name, after, wait=wait)
@@ -216,15 +218,15 @@ class SlurmBackend(Backend[SlurmJob]):
         """Read the end of the log."""
         return self._folders.last_line(name)
 
-    def unclaimed(self) -> Iterator[Piece]:
+    def unclaimed(self) -> Iterator[Job]:
         """Tell of folders that no link leads to."""
         yield from self._folders.unclaimed()
 
-    def remove_unclaimed(self, name: str) -> None:
+    def delete_unclaimed(self, name: str) -> None:
         """Delete a folder that no link leads to."""
-        self._folders.remove_unclaimed(name)
+        self._folders.delete_unclaimed(name)
 
-    def stop(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Cancel the job; Slurm sends SIGTERM, and SIGKILL after its ``KillWait``."""
         folder = self._folder(name)
         if folder is None or _exit_of(folder) is not None:
@@ -235,7 +237,7 @@ class SlurmBackend(Backend[SlurmJob]):
             (folder / "stopped").touch()
             _call("scancel", "--quiet", job)
 
-    def remove(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """End the job, wait until it has ended, delete its folder."""
         folder = self._folder(name)
         if folder is None:
@@ -252,7 +254,7 @@ class SlurmBackend(Backend[SlurmJob]):
         with suppress(FileNotFoundError):
             (self._root / name).unlink()
 
-    def list(self, owner: Owner | None = None) -> Iterator[Piece]:
+    def list(self, owner: Owner | None = None) -> Iterator[Job]:
         """Look at all folders."""
         for link in sorted(self._root.glob("*")) if self._root.is_dir() else ():
             text = _read(link / "owner") if link.is_symlink() else None
@@ -262,12 +264,12 @@ class SlurmBackend(Backend[SlurmJob]):
             if owner is not None and owner.digest != digest:
                 continue
             began = (link / "owner").stat().st_mtime
-            yield Piece(
+            yield Job(
                 link.name,
                 digest,
                 title,
                 int(number),
-                self.look(link.name),
+                self.status(link.name),
                 started=datetime.fromtimestamp(began, UTC),
             )
 
@@ -285,8 +287,8 @@ class _Folders(JobFolderBackend):
         super().__init__(LocalShell(), root=str(slurm._root), where="Slurm")
         self._slurm = slurm
 
-    def look(self, name: str) -> Sight:
-        return self._slurm.look(name)
+    def status(self, name: str) -> JobStatus:
+        return self._slurm.status(name)
 
 
 @contextmanager
@@ -309,7 +311,7 @@ def _write(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _exit_of(folder: Path) -> Sight | None:
+def _exit_of(folder: Path) -> JobStatus | None:
     text = _read(folder / "exit")
     if text is None:
         return None
@@ -317,12 +319,12 @@ def _exit_of(folder: Path) -> Sight | None:
     with suppress(OSError):
         if (folder / "exit").stat().st_mtime >= (folder / "stopped").stat().st_mtime:
             # A shell whose children have got the signal may still end with 0.
-            return Sight(
-                Status.FAILED, "on Slurm it was cancelled (SIGTERM)", exit_code=code or 143
+            return JobStatus(
+                JobState.FAILED, "on Slurm it was cancelled (SIGTERM)", exit_code=code or 143
             )
     if code == 0:
-        return Sight(Status.SUCCEEDED, exit_code=0)
-    return Sight(Status.FAILED, f"on Slurm {in_words(code)}", exit_code=code)
+        return JobStatus(JobState.SUCCEEDED, exit_code=0)
+    return JobStatus(JobState.FAILED, f"on Slurm {describe_exit_status(code)}", exit_code=code)
 
 
 def _state(job: str) -> tuple[str, str]:
