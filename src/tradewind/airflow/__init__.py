@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.mongo_to_s3 import MongoToS3Operator
     from tradewind.airflow.operators.s3_copy_object import S3CopyObjectOperator
     from tradewind.airflow.operators.s3_to_gcs import S3ToGCSOperator
+    from tradewind.airflow.operators.s3_to_sftp import S3ToSFTPOperator
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
+    from tradewind.airflow.operators.sftp_to_gcs import SFTPToGCSOperator
+    from tradewind.airflow.operators.sftp_to_s3 import SFTPToS3Operator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
@@ -67,7 +70,10 @@ __all__ = [
     "S3CopyObjectOperator",
     "S3ToAzureBlobStorageOperator",
     "S3ToGCSOperator",
+    "S3ToSFTPOperator",
     "S3ToSqlOperator",
+    "SFTPToGCSOperator",
+    "SFTPToS3Operator",
     "SSHOperator",
     "SageMakerEndpointOperator",
     "SageMakerProcessingOperator",
@@ -111,6 +117,9 @@ _HOME = {
     "LivySessionOperator": "systems.livy.session_operator",
     "MongoToS3Operator": "airflow.operators.mongo_to_s3",
     "S3CopyObjectOperator": "airflow.operators.s3_copy_object",
+    "S3ToSFTPOperator": "airflow.operators.s3_to_sftp",
+    "SFTPToGCSOperator": "airflow.operators.sftp_to_gcs",
+    "SFTPToS3Operator": "airflow.operators.sftp_to_s3",
     "S3ToSqlOperator": "airflow.operators.s3_to_sql",
     "SSHOperator": "systems.ssh.operators",
     "SageMakerEndpointOperator": "systems.sagemaker.endpoint_operator",

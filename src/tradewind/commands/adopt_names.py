@@ -54,6 +54,20 @@ _OWN = {
         gzip google_impersonation_chain deferrable poll_interval apply_wildcard region_name
         botocore_config
     """,
+    "S3ToSFTPOperator": """
+        s3_bucket s3_key sftp_path sftp_conn_id sftp_remote_host aws_conn_id s3_filenames
+        sftp_filenames confirm fail_on_file_not_exist
+    """,
+    "SFTPToGCSOperator": """
+        source_path destination_bucket destination_path gcp_conn_id sftp_conn_id mime_type gzip
+        move_object impersonation_chain sftp_prefetch use_stream newer_than stable_seconds
+        done_file
+    """,
+    "SFTPToS3Operator": """
+        s3_bucket s3_key sftp_path sftp_conn_id sftp_remote_host sftp_filenames s3_filenames
+        use_temp_file fail_on_file_not_exist replace encrypt gzip acl_policy aws_conn_id s3_conn_id
+        newer_than stable_seconds done_file
+    """,
     "DockerOperator": """
         deferrable poll_interval result_limit skip_on_exit_code image api_version command
         container_name cpus docker_url environment private_environment env_file force_pull

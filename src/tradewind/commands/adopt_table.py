@@ -180,6 +180,72 @@ _MOVES: dict[str, tuple[Row, ...]] = {
             "`region_name` of S3; others are refused by name",
         ),
     ),
+    "SFTPToS3Operator": (
+        (
+            "`use_temp_file=False`",
+            "replaces whatever `replace` says, and does not compress",
+            "no effect: always streamed; `replace` and `gzip` hold",
+        ),
+        (
+            "`s3_key` that is a URI",
+            "the bucket in it is ignored",
+            "refused where it is not `s3_bucket`",
+        ),
+        (
+            "`s3_filenames`",
+            "lists of other lengths are cut, a text beside a list is taken letter by letter",
+            "refused",
+        ),
+        (
+            "`sftp_filenames` that are a text",
+            "fails at a folder of such a name",
+            "takes files alone",
+        ),
+        (
+            "`newer_than`, `stable_seconds`, `done_file`",
+            "not there",
+            "what was written then or later; what is whole",
+        ),
+    ),
+    "S3ToSFTPOperator": (
+        (
+            "",
+            "written in place: readers see half",
+            "appears whole, by a rename; folders are made",
+        ),
+        (
+            "`sftp_filenames`",
+            "lists of other lengths are cut, a text beside a list is taken letter by letter",
+            "refused",
+        ),
+    ),
+    "SFTPToGCSOperator": (
+        (
+            "`destination_path` with `*` in `source_path`",
+            "`folder/` has two slashes after it, and from `/*` none",
+            "one slash",
+        ),
+        (
+            "`destination_path` that ends in `/`, without `*`",
+            "an object of that name",
+            "refused",
+        ),
+        (
+            "`move_object=True`",
+            "deletes each file after its copy, also one that was replaced meanwhile",
+            "deletes when all are copied, and what is as it was copied",
+        ),
+        (
+            "`use_stream=True`",
+            "no media type, no `gzip`",
+            "no effect: always streamed; `mime_type` and `gzip` hold",
+        ),
+        (
+            "`newer_than`, `stable_seconds`, `done_file`",
+            "not there",
+            "what was written then or later; what is whole",
+        ),
+    ),
     "AzureBlobStorageToGCSOperator": (
         ("`filename`", "of no effect", "the same; may be left out, as `gzip`"),
         (

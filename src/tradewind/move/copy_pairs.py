@@ -95,7 +95,8 @@ def copy_pairs(
         return receipt_of(request, *uris, [], [])
     wanted = {target for _, target in pairs}
     there: dict[str, ObjectInfo] = {}
-    if existing != "replace" or resume:
+    # A store without metadata does not tell whose an object is: a replacement need not look.
+    if existing != "replace" or (resume and target_store.keeps_metadata):
         there = {info.key: info for info in target_store.list(written) if info.key in wanted}
     own = _own(request, there) if resume or existing == "refuse" else {}
     if existing == "refuse":

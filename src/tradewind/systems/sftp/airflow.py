@@ -18,6 +18,7 @@ def sftp_store(
     place: str = "",
     conn_id: str | None = "sftp_default",
     *,
+    remote_host: str | None = None,
     jump_host: str | None = None,
     **options: Any,
 ) -> SFTPStore:
@@ -27,7 +28,9 @@ def sftp_store(
         place: ``user@host:port`` of a URI, or a part of it. What it says must be what the
             connection says; a host that the connection does not name is taken from here.
         conn_id: A connection of type ``sftp`` or ``ssh``.
-        jump_host: A host to go through, ``user@host:port``, reached with this user's keys.
+        remote_host: The machine, instead of the connection's; its password and keys go there.
+        jump_host: A host to go through, ``user@host:port``, reached with this user's keys; what the
+            connection's extra says under this name when not given.
         options: Further arguments of `SFTPStore`.
 
     Returns:
@@ -47,7 +50,7 @@ def sftp_store(
             "SFTP: the URI has a password, which is not shown. Give it in the connection "
             f"{conn_id!r}."
         )
-    connection = ssh_connection(conn_id, default_host=told.get("host"))
+    connection = ssh_connection(conn_id, host=remote_host or None, default_host=told.get("host"))
     there = {"host": connection.host.lower(), "port": connection.port}
     if connection.username:
         there["username"] = connection.username

@@ -11,7 +11,7 @@ from tradewind.errors import InputError
 from tradewind.redaction import HIDDEN, shown_uri, split_uri
 from tradewind.systems.ssh.connection import SSHConnection
 
-__all__ = ["connection_of", "divided", "place_of"]
+__all__ = ["connection_of", "divided", "place_of", "tidy"]
 
 _FORM = "sftp://host:22/absolute/path (with user@ before the host)"
 
@@ -71,13 +71,21 @@ def divided(key: str) -> tuple[str, str]:
     Args:
         key: The path, from the folder that is ``/`` here; the key may be a glob.
     """
-    # What a file system itself says: several slashes are one, and "." is the folder itself.
-    path = re.sub(r"/(?:\.?/)+", "/", f"/{key}")
+    path = tidy(f"/{key}")
     path = re.sub(r"(?<=/)(\.|\.\.)\Z", lambda found: found[0] + "/", path)
     path = re.sub(r"(?<=/)\./\Z", "", path)
     plain = re.split(r"[*?\[]", path, maxsplit=1)[0]
     folder = plain[: plain.rfind("/") + 1]
     return folder, path[len(folder) :]
+
+
+def tidy(path: str) -> str:
+    """Spell an absolute path as a file system reads it: several slashes are one, ``/./`` is none.
+
+    Args:
+        path: The path; ``..`` and the end of it stay.
+    """
+    return re.sub(r"/(?:\.?/)+", "/", path)
 
 
 def place_of(place: str) -> dict[str, Any]:

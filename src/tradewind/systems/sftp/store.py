@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,18 +10,16 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import OWNER, ObjectInfo, Store, Unfinished, Upload
+from tradewind.systems.sftp.folder import STAGED, Folder
 from tradewind.systems.sftp.places import connection_of, divided
 from tradewind.systems.sftp.session import (
-    Link,
     RemoteFile,
-    encoded,
     info_of,
     refuse_special,
     told,
     version_of,
 )
 from tradewind.systems.sftp.upload import SFTPUpload, look
-from tradewind.systems.ssh.connection import SSHConnection
 
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
@@ -30,12 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["SFTPStore"]
 
 _PIECE = 4 << 20
-_STAGED = re.compile(
-    r"\.(?P<name>.+)\.tradewind-(?P<owner>[0-9a-f]{12})?[0-9a-f]{8}\.part", re.DOTALL
-)
 
 
-class SFTPStore(Store):
+class SFTPStore(Folder):
     """A folder on another machine whose files are the objects; keys are paths in it, with ``/``.
 
     A file is written beside its place as ``.NAME.tradewind-OWNERXXXXXXXX.part`` and renamed, over
@@ -57,18 +51,6 @@ class SFTPStore(Store):
 
     decides = ("host", "port", "username", "root")
     keeps_metadata: ClassVar[bool] = False
-
-    def __init__(
-        self, connection: SSHConnection, root: str = "/", *, part_bytes: int = _PIECE
-    ) -> None:
-        if not root.startswith("/"):
-            raise InputError(f"SFTP: the folder {root!r} is not absolute. Begin it with /.")
-        if part_bytes <= 0:
-            raise InputError("SFTP: part_bytes is positive.")
-        self.root = f"/{root.strip('/')}"
-        self.host, self.port, self.username = connection.host, connection.port, connection.username
-        self._part_bytes = part_bytes
-        self._link = Link(connection)
 
     def __repr__(self) -> str:
         return f"SFTPStore({str(self._link.connection)!r}, {self.root!r})"
@@ -125,47 +107,12 @@ class SFTPStore(Store):
         made._link = self._link  # one connection for all folders
         return made
 
-    def uri(self, key: str = "") -> str:
-        """Name a file: ``sftp://host:port/folder/key``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == 22 else f":{self.port}"
-        root = self.root.rstrip("/")
-        return (
-            f"sftp://{host}{port}{root}/{key}".rstrip("/")
-            if root or key
-            else (f"sftp://{host}{port}/")
-        )
-
     def parent(self) -> tuple[Store, str] | None:
         """The store of the folder that this one is in; see `Store.parent`."""
         folder, name = posixpath.split(self.root)
         if not name or name == "..":
             return None
         return self._at(folder), name
-
-    def check_key(self, key: str, *, writing: bool = False) -> None:
-        """Refuse what is no path within the folder; see `Store.check_key`."""
-        if key and writing:
-            self._path(key)
-        self._encoded(key)
-
-    def _encoded(self, key: str) -> bytes:
-        try:
-            return key.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{self.uri()}: {key!a} is no text that a file can be named by. Correct it."
-            ) from error
-
-    def _path(self, key: str) -> bytes:
-        steps = key.split("/")
-        if not key or any(step in ("", ".", "..") or "\0" in step for step in steps):
-            self._encoded(key)
-            raise InputError(
-                f"{self.uri()}: {key!r} is no path within this folder. Correct it: without empty "
-                "steps, without . and .., and with no / at its end."
-            )
-        return posixpath.join(self._encoded(self.root), self._encoded(key))
 
     def check(self) -> None:
         """Look whether the folder is there, or can be made where one above is."""
@@ -194,69 +141,6 @@ class SFTPStore(Store):
             return None
         refuse_special(self.uri(key), found)
         return info_of(key, found)
-
-    # --------------------------------------------------------------------------------------- lists
-
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Describe all files whose keys begin with `prefix`, in the order of their keys."""
-        found = {
-            key: attributes
-            for key, attributes in self._tree(prefix)
-            if not _STAGED.fullmatch(key.rpartition("/")[2])
-        }
-        for key in sorted(found, key=self._encoded):
-            attributes: SFTPAttrs | None = found[key]
-            if stat.S_ISLNK(found[key].permissions or 0):
-                attributes = self._behind(key)
-            if attributes is not None:
-                yield info_of(key, attributes)
-
-    def _behind(self, key: str) -> SFTPAttrs | None:
-        path = self._path(key)
-        with told(self.uri(key), "look at the file"):
-            found = self._link.session.call(lambda client: look(client, path))
-        # Folders behind links are not looked into: they may lead round.
-        return None if found is None or stat.S_ISDIR(found.permissions or 0) else found
-
-    def _tree(self, prefix: str, *, quiet: bool = False) -> Iterator[tuple[str, SFTPAttrs]]:
-        self._encoded(prefix)
-        folder = prefix[: prefix.rfind("/") + 1]
-        steps = folder.split("/")[:-1]
-        if {".", ".."} & set(steps) or "\0" in prefix:
-            raise InputError(f"{self.uri()}: {prefix!r} is no path within this folder.")
-        if "" in steps:
-            return  # No file is called so.
-        waiting = [folder]
-        while waiting:
-            at = waiting.pop()
-            for name, attributes in self._names(at, quiet=quiet):
-                key = at + name
-                if not key.startswith(prefix):
-                    continue
-                if stat.S_ISDIR(attributes.permissions or 0):
-                    waiting.append(f"{key}/")
-                else:
-                    yield key, attributes
-
-    def _names(self, folder: str, *, quiet: bool) -> Iterable[tuple[str, SFTPAttrs]]:
-        import asyncssh as ssh
-
-        path = self._encoded(posixpath.join(self.root, folder.rstrip("/")))
-
-        async def names(client: SFTPClient) -> list[tuple[str, SFTPAttrs]]:
-            return [
-                (encoded(entry.filename).decode("utf-8", "surrogateescape"), entry.attrs)
-                async for entry in client.scandir(path)
-            ]
-
-        hidden = (ssh.SFTPPermissionDenied,) if quiet else ()
-        with (
-            told(self.uri(folder), "list the folder"),
-            suppress(ssh.SFTPNoSuchFile, ssh.SFTPNoSuchPath, ssh.SFTPNotADirectory, *hidden),
-        ):
-            found = self._link.session.call(names)
-            return [each for each in found if each[0] not in (".", "..")]
-        return []
 
     # --------------------------------------------------------------------------------------- bytes
 
@@ -332,13 +216,13 @@ class SFTPStore(Store):
         found |= dict(self._tree(prefix, quiet=True))
         for staged in sorted(found, key=self._encoded):
             at, slash, name = staged.rpartition("/")
-            match = _STAGED.fullmatch(name)
+            match = STAGED.fullmatch(name)
             if match and (key := at + slash + match["name"]).startswith(prefix):
                 yield Unfinished(key, staged, info_of(key, found[staged]).modified, match["owner"])
 
     def discard(self, left: Unfinished) -> None:
         """Remove a staged file. An upload still going on then fails to complete."""
-        if not _STAGED.fullmatch(left.id.rpartition("/")[2]):
+        if not STAGED.fullmatch(left.id.rpartition("/")[2]):
             raise InputError(f"{self.uri(left.id)} is no staged file of an upload.")
         self._remove(left.id, "remove the staged file")
 
@@ -353,6 +237,18 @@ class SFTPStore(Store):
                 while folder:
                     self._remove_folder(self._path(folder))
                     folder = folder.rpartition("/")[0]
+
+    def delete_version(self, key: str, etag: str) -> bool:
+        """Remove a file if it is this version of it, and leave its folder; looked up just before.
+
+        Returns:
+            False where it is another one by now; one that is not there counts as removed.
+        """
+        found = self.head(key)
+        if found is not None and found.etag == etag:
+            self._remove(key, "remove the file")
+            return True
+        return found is None
 
     def _remove_folder(self, path: bytes) -> None:
         self._link.session.call(lambda client: client.rmdir(path))

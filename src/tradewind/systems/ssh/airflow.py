@@ -19,7 +19,7 @@ def ssh_connection(
     default_host: str | None = None,
     conn_timeout: float | None = None,
 ) -> SSHConnection:
-    """Read host, login, keys and host key of a connection.
+    """Read host, login, keys, host key and jump host (``user@host:port``) of a connection.
 
     Args:
         conn_id: Id of the connection, of type ``ssh`` or ``sftp``.
@@ -50,6 +50,8 @@ def ssh_connection(
     options: dict[str, Any] = {}
     if extra.get("ciphers"):
         options["encryption_algs"] = list(extra["ciphers"])
+    if extra.get("jump_host"):
+        options["tunnel"] = extra["jump_host"]
     timeout = conn_timeout or extra.get("conn_timeout") or 10
     return SSHConnection(
         host=host,
