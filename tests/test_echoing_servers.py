@@ -11,6 +11,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -161,7 +162,8 @@ def ssh(port: int) -> None:
     connection = SSHConnection(
         "127.0.0.1", "who", port, password=MARK, check_host_key=False, connect_timeout=3
     )
-    list(SSHBackend(connection).list())
+    with closing(SSHBackend(connection)) as backend:
+        list(backend.list())
 
 
 def sftp(port: int) -> None:

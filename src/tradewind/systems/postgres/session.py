@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.event_loop import LoopThread, Running
 from tradewind.systems.postgres.connection import PostgresConnection, client_library
 from tradewind.systems.postgres.described import Column, Tap
 from tradewind.systems.postgres.errors import translated
-from tradewind.systems.postgres.event_loop import Running, finish
 
 __all__ = ["Column", "CopyIn", "CopyOut", "Session"]
 
@@ -76,16 +76,13 @@ class Session:
         asyncpg = client_library()
         self.connection = connection
         self.system = connection.system
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name=f"tradewind-{name}", daemon=True
-        )
+        keywords = connection.keywords()
+        keywords["server_settings"] = {**keywords["server_settings"], "application_name": name}
         self._link: Any = None
         self._settings = dict(settings or {})
         self._turn = asyncio.Lock()
-        self._thread.start()
-        keywords = connection.keywords()
-        keywords["server_settings"] = {**keywords["server_settings"], "application_name": name}
+        self._thread = LoopThread(f"tradewind-{name}")
+        self._loop = self._thread.loop
         try:
             # Unnamed statements, nothing cached: so poolers that hand on transactions work too.
             self._link = self._wait(asyncpg.connect(**keywords, statement_cache_size=0))
@@ -239,15 +236,14 @@ class Session:
 
     def close(self) -> None:
         """End it: what still runs on the server is cancelled there. May be called again."""
-        if not self._thread.is_alive() or sys.is_finalizing():
+        if not self._thread.running or sys.is_finalizing():
             return
-        if self._link is not None:
-            with contextlib.suppress(Exception):
-                self._run(self._end()).result(_CLOSING + 5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CLOSING)
-        if not self._thread.is_alive():
-            finish(self._loop)
+        try:
+            if self._link is not None:
+                with contextlib.suppress(Exception):
+                    self._run(self._end()).result(_CLOSING + 5)
+        finally:  # also where the task's timeout comes meanwhile
+            self._thread.close(_CLOSING)
 
     async def _end(self) -> None:
         try:
@@ -385,7 +381,7 @@ class CopyOut:
 
     def close(self) -> None:
         """End it; on the server too. May be called again."""
-        if self._running.done() or not self._session._thread.is_alive():
+        if self._running.done() or not self._session._thread.running:
             return
         self._running.cancel()
         with contextlib.suppress(Exception):
@@ -489,7 +485,7 @@ class CopyIn:
 
     def abort(self) -> None:
         """Take it back: nothing of it is written. May be called again."""
-        if self._running.done() or not self._session._thread.is_alive():
+        if self._running.done() or not self._session._thread.running:
             return
         self._running.cancel()
         with contextlib.suppress(Exception):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradewind.errors import MissingExtraError, RetryError, SetupError
+from tradewind.event_loop import LoopThread
 from tradewind.run.backend import UnreachableError
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ class SSHSession:
             # It tells of each channel that it opens: that would be most of a task's log.
             asyncssh.set_log_level("WARNING")
         self._where = connection
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._thread = LoopThread("tradewind-ssh")
+        self._loop = self._thread.loop
         self._connection: asyncssh.SSHClientConnection | None = None
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
@@ -183,19 +182,12 @@ class SSHSession:
 
     def close(self) -> None:
         """Close the connection and end its thread."""
-        self._drop()
-
-        async def end() -> None:
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
-            self._loop.close()
+        if self._thread.running:
+            try:
+                with suppress(RuntimeError):  # another thread has closed it
+                    self._drop()
+            finally:
+                self._thread.close(10)
 
 
 def said(error: BaseException) -> str:

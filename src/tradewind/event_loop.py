@@ -1,15 +1,18 @@
-"""Coroutines on an event loop of another thread, waited for by code that knows of none."""
+"""Event loops in threads of their own, and coroutines on them, for code that knows of neither."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from tradewind.errors import RetryError
 
-__all__ = ["Running", "finish"]
+__all__ = ["LoopThread", "Running"]
 
 _T = TypeVar("_T")
 
@@ -62,12 +65,54 @@ class Running(Generic[_T]):
         self._loop.call_soon_threadsafe(cancel)
 
 
-def finish(loop: asyncio.AbstractEventLoop) -> None:
-    """Let what is left on a stopped loop end, and close it."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+class LoopThread:
+    """An event loop in a thread of its own, which closes the loop once it has ended.
+
+    So the loop is closed however the caller is interrupted while it waits for that.
+
+    Args:
+        name: Of the thread.
+
+    Attributes:
+        loop: The event loop.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run, args=(self.loop,), name=name, daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop still takes work."""
+        return self._thread.is_alive()
+
+    def close(self, timeout: float) -> None:
+        """Cancel what is left on the loop, and end it. May be called again, from any thread.
+
+        Args:
+            timeout: Seconds to wait for it; the thread ends it also later than that.
+        """
+        if not self._thread.is_alive() or sys.is_finalizing():
+            return
+        with contextlib.suppress(RuntimeError):  # it is closed by now
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
