@@ -528,6 +528,34 @@ def test_equal_objects_are_skipped_and_others_are_not(s3, bucket, store, place, 
     assert get(s3, bucket, place + "to/4.csv") == b"content of X"
 
 
+def test_what_has_no_source_is_deleted_on_request(s3, bucket, store, place) -> None:
+    for key in ("from/a", "from/b", "to/b", "to/gone", "to/deep/gone", "to/late", "tomb"):
+        put(s3, bucket, place + key, b"x")
+
+    def sync(**how: Any) -> None:
+        copy_prefix(store, place + "from/", store, place + "to/", owner=OURS, **how)
+
+    sync()
+    assert keys(s3, bucket, place + "to/") == ["a", "b", "deep/gone", "gone", "late"]
+    replaced = threading.Event()
+
+    def written(told: Progress) -> None:
+        if not replaced.is_set():
+            put(s3, bucket, place + "to/late", b"by somebody meanwhile")
+            replaced.set()
+
+    sync(delete_surplus=True, skip_equal=True, progress=written)
+    assert keys(s3, bucket, place + "to/") == ["a", "b"] + ["late"] * replaced.is_set()
+    assert get(s3, bucket, place + "tomb") == b"x"
+    sync(delete_surplus=True, skip_equal=True)
+    assert keys(s3, bucket, place + "to/") == ["a", "b"]
+    with pytest.raises(InputError, match="both prefixes end with a slash"):
+        copy_prefix(store, place + "from", store, place + "to", owner=OURS, delete_surplus=True)
+    with pytest.raises(InputError, match="no object"):
+        copy_prefix(store, place + "none/", store, place + "to/", owner=OURS, delete_surplus=True)
+    assert keys(s3, bucket, place + "to/") == ["a", "b"]
+
+
 def test_a_prefix_refuses_before_it_copies(s3, bucket, store, place, tree) -> None:
     put(s3, bucket, place + "to/7.csv", b"by a person")
     with pytest.raises(InputError, match=r"to/7\.csv exists and replace=False"):

@@ -133,6 +133,7 @@ def copy_prefix(
     metadata: Mapping[str, str] | None = None,
     acl: str | None = None,
     skip_equal: bool = False,
+    delete_surplus: bool = False,
     threshold: int = LARGEST,
     part_size: int = 256 * MB,
     connections: int = 8,
@@ -157,6 +158,8 @@ def copy_prefix(
         metadata: User metadata instead of the sources'.
         acl: Canned ACL of the copies, in S3.
         skip_equal: Leave targets alone that are equal by size and ETag already.
+        delete_surplus: Delete, when all are copied, what stood under `target_prefix` at the
+            beginning and has no source. What somebody has replaced since then is let be.
         threshold: As for `copy_object`.
         part_size: As for `copy_object`.
         connections: Ranges of one large object on their way at once.
@@ -193,6 +196,11 @@ def copy_prefix(
         prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0])
     ):
         raise InputError(f"{uris[0]} and {uris[1]} overlap. Choose a prefix beside the other.")
+    if delete_surplus and any(prefix and not prefix.endswith("/") for prefix in prefixes):
+        raise InputError(
+            f"{uris[0]} to {uris[1]}: with delete_surplus both prefixes end with a slash, or are "
+            "empty: others would be deleted that only begin alike. Write the slash."
+        )
     check_acl(request)
     source_store.check()
     target_store.check()
@@ -207,12 +215,16 @@ def copy_prefix(
         for _, key, found in pairs():
             if found is not None:
                 refuse_foreign(request, key, target_store.head(key))
+    surplus = {}
+    if delete_surplus:
+        surplus = {info.key: info.etag for info in target_store.list(target_prefix)}
     left: dict[str, list[Unfinished]] = defaultdict(list)
     for unfinished in target_store.unfinished(target_prefix):
         left[unfinished.key].append(unfinished)
 
     def cleared() -> Iterator[tuple[str, str, ObjectInfo | None]]:
         for pair in pairs():
+            surplus.pop(pair[1], None)
             for unfinished in left.pop(pair[1], ()):
                 if unfinished.owner == owner.digest:
                     target_store.discard(unfinished)
@@ -221,7 +233,20 @@ def copy_prefix(
     copied, skipped = copy_all(request, cleared(), objects)
     if not copied and not skipped:
         raise InputError(f"There is no object {uris[0]}*. Correct the prefix.")
+    _delete(request, surplus)
     return receipt_of(request, *uris, copied, skipped)
+
+
+def _delete(request: CopyRequest, surplus: Mapping[str, str | None]) -> None:
+    """Delete objects of the target, those that are still as they were."""
+
+    def same(key: str) -> Iterator[str]:
+        request.progress.add(0)
+        found = request.target.head(key)
+        if found is not None and found.etag == surplus[key]:
+            yield key
+
+    request.target.delete(key for one in surplus for key in same(one))
 
 
 def copy_all(

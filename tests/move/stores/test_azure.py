@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 from azure.storage.blob import ExponentialRetry, generate_container_sas
@@ -12,6 +14,9 @@ from azure.storage.blob import ExponentialRetry, generate_container_sas
 from emulators import Emulator
 from faulty_proxy import FaultyProxy
 from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.copy import copy_object
+from tradewind.move.store import ServerCopy
+from tradewind.owner import Owner
 from tradewind.systems.azure.store import AzureStore
 
 MB = 1 << 20
@@ -158,6 +163,69 @@ def test_discarding_what_is_a_blob_by_now_changes_nothing(azure_store: AzureStor
     upload.complete()
     azure_store.discard(left)
     assert read(azure_store, "dir/key") == bytes(MB)
+
+
+def test_the_server_copies_within(
+    azurite: Emulator, azure_store: AzureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signature = generate_container_sas(
+        azurite.account,
+        azure_store.container,
+        account_key=azurite.key,
+        permission="rl",
+        expiry=datetime.now(UTC) + timedelta(minutes=5),
+    )
+    put(azure_store, "a b/ü", b"x" * 1000, content_type="text/csv", metadata={"colour": "blue"})
+    put(azure_store, "there", b"another's")
+    owner = Owner("d", "r", "t")
+    signed = other(azurite, azure_store.container, signature)
+
+    def streamed(*_: object, **__: object) -> None:
+        raise AssertionError("the data were read")
+
+    with monkeypatch.context() as during:
+        during.setattr(AzureStore, "read", streamed)
+        for source, key in ((azure_store, "copy"), (azure_store, "there"), (signed, "signed")):
+            copy_object(source, "a b/ü", azure_store, key, owner=owner)
+            info = azure_store.head(key)
+            assert info is not None
+            assert (info.size, info.content_type) == (1000, "text/csv")
+            assert info.metadata["colour"] == "blue"
+            assert info.metadata["tradewind-owner"] == owner.digest
+            assert info.checksum == azure_store.head("a b/ü").checksum
+        again = copy_object(azure_store, "a b/ü", azure_store, "copy", owner=owner, skip_equal=True)
+        assert again.skipped == (azure_store.uri("copy"),)
+        with pytest.raises(InputError, match="exists and replace=False"):
+            copy_object(
+                azure_store, "a b/ü", azure_store, "copy", owner=Owner("d", "r", "u"), replace=False
+            )
+        during.setattr("tradewind.systems.azure.store.MOST_BYTES", 999)
+        with pytest.raises(AssertionError, match="the data were read"):
+            copy_object(azure_store, "a b/ü", azure_store, "large", owner=owner)
+    assert read(azure_store, "there") == b"x" * 1000
+    described = azure_store.described("a b/ü")
+    assert described is not None
+    order = ServerCopy(
+        source=azure_store,
+        described=described,
+        version=None,
+        key="there",
+        metadata={"tradewind-owner": "x"},
+        create_only=True,
+        acl=None,
+        threshold=1,
+        part_size=1,
+        connections=1,
+        copied=lambda size: None,
+        stop=Event(),
+    )
+    with pytest.raises(InputError, match=r"there at .* exists"):
+        azure_store.copy_within(order)
+    put(azure_store, "a b/ü", b"newer")
+    with pytest.raises(RetryError, match="was replaced while it was copied"):
+        azure_store.copy_within(replace(order, create_only=False))
+    assert read(azure_store, "there") == b"x" * 1000
+    signed.client.close()
 
 
 def test_missing_container(azurite: Emulator) -> None:

@@ -16,19 +16,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from tradewind.errors import InputError, RetryError
-from tradewind.move.store import ObjectInfo, Unfinished, Upload
+from tradewind.move.store import ObjectInfo, ServerCopy, Unfinished, Upload
 from tradewind.redaction import refuse_signed, shown_uri
 from tradewind.systems.azure.blobs import info_of, spelled
 from tradewind.systems.azure.container import READ_BYTES, Container
+from tradewind.systems.azure.copy_from_url import MOST_BYTES, copy_from_url
 from tradewind.systems.azure.credentials import of_environment
 from tradewind.systems.azure.errors import code_of, translated
 from tradewind.systems.azure.upload import AzureUpload
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["AzureStore"]
 
@@ -151,6 +149,13 @@ class AzureStore(Container):
         settings = ContentSettings(content_type=content_type, content_encoding=content_encoding)
         named = {spelled(name): text for name, text in (metadata or {}).items()}
         return AzureUpload(self, key, settings, named, replaces, expected)
+
+    def copy_within(self, order: ServerCopy) -> str | None:
+        """Copy from the blob's address, up to 256 MiB; larger ones and ACLs are streamed."""
+        source, large = order.source, order.described.info.size > MOST_BYTES
+        if not isinstance(source, AzureStore) or large or order.acl or order.version:
+            return None
+        return copy_from_url(source, order, self)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List names that have blocks but no blob yet, without `prefix` itself if it is a name.
