@@ -105,7 +105,7 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sa
     work = {"Model": place.work()["Model"], "Transform": request}
     backend.submit(owner, 1, work, variables={})
     name = backend.name_of(owner, 1)
-    wait_for(lambda: backend.status(name).status.ended)
+    wait_for(lambda: backend.status(name).state.ended)
     # It has failed, for want of data: then its model goes with it.
     assert set(left(place)) == {f"model {place.endpoint}"}
     backend.delete(name)
@@ -117,6 +117,6 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sa
     s3.put_object(Bucket=bucket, Key="row.json", Body=body)
     backend.submit(owner, 2, work, variables={})
     name = backend.name_of(owner, 2)
-    wait_for(lambda: backend.status(name).status.ended)
+    wait_for(lambda: backend.status(name).state.ended)
     backend.delete(name)
     assert (left(place), place.models()) == ({}, [place.endpoint])
