@@ -40,6 +40,7 @@ class Stored:
         at: When an earlier attempt had published it, where nothing was written now.
         by: Whose attempt that was.
         notes: What else a person should know of it, one sentence each.
+        unchecked: What could not be seen of what an earlier attempt had published.
     """
 
     objects: tuple[StoredObject, ...]
@@ -50,13 +51,15 @@ class Stored:
     at: str | None = field(default=None, compare=False)
     by: str | None = field(default=None, compare=False)
     notes: tuple[str, ...] = ()
+    unchecked: str | None = field(default=None, compare=False)
 
     @property
     def skipped(self) -> str:
-        """Say that nothing was written now, with when it was and by whom."""
+        """Say that nothing was written now, with when it was, by whom, and what was not seen."""
         when = f" on {self.at}" if self.at else ""
         who = f" by {self.by}" if self.by else ""
-        return f"Nothing was written: this was published before{when}{who}."
+        but = f" Not checked: {self.unchecked}." if self.unchecked else ""
+        return f"Nothing was written: this was published before{when}{who}.{but}"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from tradewind.move.types import UnfitValueError, field  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
 from tradewind.systems.mysql.catalog import is_marked  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from tradewind.systems.mysql.marks import find_key  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 from waiting import until  # noqa: E402
@@ -115,6 +116,69 @@ def test_an_append_knows_the_table_from_another_of_its_name(connection, db) -> N
     db.run(f"INSERT INTO {made} VALUES (1, 'else')")
     with pytest.raises(InputError, match="another one has its name"):
         load(connection, numbers(1), made, its_owner)
+
+
+def test_a_retry_tells_its_own_rows_from_others(connection, db) -> None:
+    """Each change of the table between an append and its retry, and what the retry says."""
+    numbered = "id INT AUTO_INCREMENT PRIMARY KEY, n BIGINT, t TEXT"
+    both = "t VARCHAR(9) NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (n, t)"
+    others = "INSERT INTO {} (n, t) SELECT seq, 'old' FROM seq_10_to_90"
+    alike = "INSERT INTO {} (n, t) VALUES (1, 'x'), (3, 'x')"
+    unknown = "whether 2 of the rows there are these"
+    lost, gone = "at most 1 of its rows", "at most 0 of its rows"
+    cases = (
+        (numbered, "DELETE FROM {} WHERE n < 9; " + alike, gone),
+        (numbered, "DELETE FROM {} WHERE n = 3", lost),
+        (numbered, "UPDATE {} SET t = 'y'", None),
+        (numbered, alike, None),
+        (COLUMNS, "DELETE FROM {} WHERE n = 3; INSERT INTO {} VALUES (2, 'x')", lost),
+        (COLUMNS, "INSERT INTO {} VALUES (2, 'x')", unknown),
+        (both, "UPDATE {} SET t = 'y' WHERE n = 3", lost),
+        (both, "DELETE FROM {} WHERE n > 9", None),
+        ("n BIGINT, t TEXT", "DELETE FROM {} WHERE n < 9; " + alike, unknown),
+        ("n BIGINT, `a%s` INT DEFAULT 1, t CHAR(9) PRIMARY KEY", "DELETE FROM {} LIMIT 9", unknown),
+        ("n BIGINT, t TEXT, `a%s` INT AUTO_INCREMENT PRIMARY KEY", "COMMIT", None),
+    )
+    data = pa.table({"n": pa.array([1, 3], pa.int64()), "t": ["x", "z"]})
+    for number, (columns, change, told) in enumerate(cases):
+        table = db.table(columns)
+        owner = owner_of(table)
+        fill = others.replace("'old'", "seq") if "t CHAR" in columns else others
+        db.run(fill.format(table))
+        how = {"load": "insert"} if number % 2 else {}
+        load(connection, data, table, owner, **how)
+        for statement in change.split("; "):
+            db.run(statement.format(table))
+        again = Rows(data)
+        if told is None or told == unknown:
+            receipt = load(connection, again, table, owner)
+            assert (receipt.earlier, receipt.stored.unchecked) == (True, told), (columns, change)
+        else:
+            with pytest.raises(InputError, match=told):
+                load(connection, again, table, owner)
+        assert not again.asked
+
+
+def test_rows_of_others_that_come_meanwhile_are_no_rows_of_an_append(connection, db) -> None:
+    table = db.table("id INT AUTO_INCREMENT PRIMARY KEY, n BIGINT, t TEXT")
+    owner = owner_of(table)
+    load(connection, numbers(1, 2, 3), table, owner)
+    # They have the numbers after these, and are there when these are looked at.
+    db.run(f"INSERT INTO {table} (n, t) SELECT seq, 'old' FROM seq_1_to_9")
+    key = find_key(db.session, connection.database, table)
+    key.mark(db.session, table, 3, 1)
+    assert (key.low, key.high, key.columns) == (1, 3, ("id",))
+    assert load(connection, numbers(1), table, owner).stored.unchecked is None
+
+
+def test_the_ledger_of_a_former_version_gets_its_column(connection, db) -> None:
+    table, owner = db.table(COLUMNS), owner_of("t")
+    db.run("ALTER TABLE tradewind_published DROP COLUMN mark")
+    load(connection, numbers(1), table, owner)
+    assert load(connection, numbers(1), table, owner).stored.unchecked is None
+    db.run(f"UPDATE tradewind_published SET mark = NULL WHERE target = '{table}'")
+    receipt = load(connection, numbers(1), table, owner)
+    assert "Not checked: whether 1 of the rows there" in receipt.stored.skipped
 
 
 def test_a_table_s_mark_does_without_what_the_user_may_not_see() -> None:

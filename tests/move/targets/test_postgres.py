@@ -125,12 +125,87 @@ def test_an_append_knows_the_table_from_another_of_its_name(connection, db):
         move(Rows(data), PostgresTable(connection, table), owner)
 
 
+def test_a_retry_tells_its_own_rows_from_others(connection, db):
+    """Each change of the table between an append and its retry, and what the retry says."""
+    data = rows(id=[1, 2], t=["a", "b"])
+    others = "INSERT INTO {0} SELECT n, 'old' FROM generate_series(10, 900) n"
+    alike = "INSERT INTO {0} VALUES (1, 'a'), (2, 'b')"
+    cases = (
+        ("DELETE FROM {0} WHERE id < 10; " + alike, "0 of these rows stand"),
+        ("DELETE FROM {0} WHERE id < 10", "0 of these rows stand"),
+        ("UPDATE {0} SET t = 'c' WHERE id = 1", "1 of these rows stand"),
+        ("ALTER TABLE {0} ALTER id TYPE bigint", "0 of these rows stand"),
+        (others, None),
+        ("DELETE FROM {0} WHERE id > 9; " + others, None),
+        ("UPDATE {0} SET t = 'c' WHERE id > 9", None),
+        ("ALTER TABLE {0} ADD more int DEFAULT 3", None),
+        ("VACUUM (FREEZE) {0}", None),
+        ("VACUUM FULL {0}", None),
+    )
+    for change, told in cases:
+        table, owner = db.table("id int, t text"), owner_of("append")
+        db.run(others.format(table))
+        # Room in the middle, where rows may go.
+        db.run(f"DELETE FROM {table} WHERE id BETWEEN 50 AND 500")
+        db.run(f"VACUUM {table}")
+        move(Rows(data), PostgresTable(connection, table), owner)
+        for statement in change.split("; "):
+            db.run(statement.format(table))
+        again = Rows(data)
+        if told is None:
+            receipt = move(again, PostgresTable(connection, table), owner)
+            assert (receipt.earlier, receipt.stored.unchecked) == (True, None), change
+            assert receipt.stored.skipped.endswith(f" by {owner}.")
+        else:
+            with pytest.raises(InputError, match=told):
+                move(again, PostgresTable(connection, table), owner)
+        assert not again.asked
+
+
+def test_a_retry_finds_its_rows_in_partitions_and_beside_triggers(connection, db):
+    data = rows(id=[1, 2], t=["a", "b"])
+    table, owner = db.table("id int, t text"), owner_of("append")
+    parted = f"{table}_p"
+    db.run(
+        f"CREATE TABLE {parted} (id int, t text) PARTITION BY LIST (id);"
+        f"CREATE TABLE {parted}_1 PARTITION OF {parted} FOR VALUES IN (1);"
+        f"CREATE TABLE {parted}_2 PARTITION OF {parted} DEFAULT;"
+        # A block with EXCEPTION is a transaction within this one, with a number of its own.
+        f"CREATE FUNCTION {table}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" BEGIN UPDATE {table} SET t = 'x' WHERE id = NEW.id; EXCEPTION WHEN others THEN NULL;"
+        " END; RETURN NULL; END $$;"
+        f"CREATE TRIGGER t AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_f()"
+    )
+    for name, unchecked in ((parted, None), (table, "whether 2 of the rows there are these")):
+        for _ in range(2):
+            receipt = move(Rows(data), PostgresTable(connection, name), owner)
+        assert (receipt.earlier, receipt.stored.unchecked) == (True, unchecked)
+    db.run(f"DELETE FROM {parted} WHERE id = 2; INSERT INTO {parted} VALUES (2, 'b')")
+    with pytest.raises(InputError, match="1 of these rows stand"):
+        move(Rows(data), PostgresTable(connection, parted), owner)
+
+
+def test_a_mark_of_rows_means_nothing_after_all_numbers_are_used(connection, db):
+    table, owner = db.table("id int"), owner_of("append")
+    move(Rows(rows(id=[1])), PostgresTable(connection, table), owner)
+    found = db.value(f"SELECT attempt FROM tradewind_published WHERE target = 'public.{table}'")
+    attempt, number, places = found.split("~")
+    old = f"{attempt}~{int(number) - (1 << 32)}~{places}"
+    db.run(f"UPDATE tradewind_published SET attempt = '{old}' WHERE attempt = '{found}'")
+    receipt = move(Rows(rows(id=[1])), PostgresTable(connection, table), owner)
+    assert receipt.stored.unchecked == "whether 1 of the rows there are these"
+    assert "Not checked: whether 1 of" in receipt.stored.skipped
+
+
 def test_the_ledger_of_a_former_version_is_understood(connection, db):
     table = db.table("id int, t text", "VALUES (1, 'a')")
     owner = owner_of("append")
     move(Rows(rows(id=[1], t=["a"])), PostgresTable(connection, table), owner)
     # Without the file, and then without the table's number, too.
-    for former in ("regexp_replace(attempt, '[.].*@', '@')", "split_part(attempt, '@', 1)"):
+    for former in (
+        "regexp_replace(attempt, '~.*[.].*@', '@')",
+        "split_part(split_part(attempt, '@', 1), '~', 1)",
+    ):
         db.run(f"UPDATE tradewind_published SET attempt = {former}")
         db.run(f"ALTER TABLE {table} SET UNLOGGED")  # it is written anew
         again = Rows(rows(id=[1], t=["a"]))

@@ -141,11 +141,17 @@ class SqlTable(Target):
         return [*made, what[self.mode], f"commit, with a line in {LEDGER}"]
 
     def stored(
-        self, rows: int, size: int | None, at: str | None = None, by: object = None
+        self,
+        rows: int,
+        size: int | None,
+        at: str | None = None,
+        by: object = None,
+        unchecked: str | None = None,
     ) -> Stored:
         """Say what stands there now; and when, and by whose attempt, if by an earlier one."""
         whose = None if by is None else str(by)
-        return Stored((StoredObject(self.uri, bytes=size, rows=rows),), rows=rows, at=at, by=whose)
+        objects = (StoredObject(self.uri, bytes=size, rows=rows),)
+        return Stored(objects, rows=rows, at=at, by=whose, unchecked=unchecked)
 
 
 def check_claim(
@@ -176,8 +182,9 @@ def check_claim(
     found = gone if there is None else f"it has {there} rows"
     raise InputError(
         f"{system}: this run has appended {claimed} rows to {table} at {at}, and by now {found}. "
-        "Whoever removed them may have used them, so they are not written again. To write them "
-        "again, clear the task, or give the run another name (--run)."
+        "Whoever did that may have used them, so they are not written again. To write them again, "
+        "clear the task, or give the run another name (--run). If all is as it should be, nothing "
+        "is left to do: mark the task as success."
     )
 
 

@@ -31,6 +31,7 @@ from tradewind.move.tables.staging import (
     without_generated,
 )
 from tradewind.systems.mysql.catalog import (
+    add_ledger_mark,
     comment_of,
     deleting,
     find_columns,
@@ -45,6 +46,7 @@ from tradewind.systems.mysql.catalog import (
 from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
 from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.insert import insert_statements
+from tradewind.systems.mysql.marks import Key, count_keyed, find_key
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
 
@@ -77,6 +79,10 @@ def open_session(connection: MySQLConnection) -> Session:
         session.close()
         raise
     return session
+
+
+_Published = tuple[int, int, str, str, str, str | None]
+"""A line of the ledger: rows, bytes, attempt, state, when, and what tells the rows."""
 
 
 class Load:
@@ -116,6 +122,9 @@ class Load:
         self._ledger = True
         self._made = False
         self._suspects = Suspects()
+        self._marks = False
+        self._key: Key | None = None
+        self._first = 0
 
     # ----------------------------------------------------------------------------- before reading
 
@@ -146,8 +155,9 @@ class Load:
             self._session.execute(f"DROP TABLE {self._staging_sql}")
         self._look()
         if self._target.mode == "append" and published is not None:
-            self._check_claim(published)
-            return self._target.stored(published[0], published[1], published[4], self._owner)
+            unchecked = self._check_claim(published)
+            count, size, *_, at, _ = published
+            return self._target.stored(count, size, at, self._owner, unchecked)
         if self._exists:
             self._check()
         elif not self._target.create:
@@ -174,10 +184,12 @@ class Load:
     def _make_ledger(self) -> None:
         target = self._target
         if has_table(self._session, self._schema, LEDGER):
+            self._marks = add_ledger_mark(self._session, self._schema)
             return
         statement = ledger_sql(self._schema)
         try:
             self._session.execute(statement)
+            self._marks = True
         except SetupError as error:
             self._ledger = False
             if target.mode == "append" or target.create:
@@ -209,34 +221,44 @@ class Load:
                 f"{timeout:.0f} s. Try again when it has."
             )
 
-    def _check_claim(self, published: tuple[int, int, str, str, str]) -> None:
-        """See that what the ledger says is so: a table may have been emptied or dropped."""
-        there, gone = None, "that table is gone"
-        if self._exists:
-            mark = published[3].partition("@")[2]  # Versions before kept none.
-            if mark and not is_marked(mark, self._mark_of_table()):
-                gone = "another one has its name, or it was altered or emptied since"
-            else:
-                counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {published[0]}) r"
-                there = int(self._session.fetch(counted)[0][0])
-        check_claim(
-            self._system,
-            self._name,
-            claimed=published[0],
-            there=there,
-            at=published[4],
-            gone=gone,
-        )
+    def _check_claim(self, published: _Published) -> str | None:
+        """See that what the ledger says is so: rows may have gone, and the table with them.
+
+        Returns:
+            What could not be seen; None where all was.
+        """
+        claimed, _, _, state, at, keyed = published
+        there, gone, unchecked = None, "that table is gone", None
+        mark = state.partition("@")[2]  # Versions before kept none.
+        if self._exists and mark and not is_marked(mark, self._mark_of_table()):
+            gone = "another one has its name, or it was altered or emptied since"
+        elif self._exists:
+            there, gone, unchecked = self._count_claimed(claimed, keyed)
+        check_claim(self._system, self._name, claimed=claimed, there=there, at=at, gone=gone)
+        return unchecked
+
+    def _count_claimed(self, claimed: int, keyed: str | None) -> tuple[int | None, str, str | None]:
+        try:
+            found = count_keyed(self._session, self._sql, keyed, claimed) if keyed else None
+            if found is not None:
+                gone = f"not all of its keys are there (at most {found} of its rows)"
+                return claimed if found == claimed else None, gone, None
+            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed}) r"
+            there = int(self._session.fetch(counted)[0][0])
+        except SetupError:
+            grant = f"GRANT SELECT ON {self._sql} lets it look"
+            return claimed, "", f"whether its rows are still there ({grant})"
+        return there, "", f"whether {claimed} of the rows there are these"
 
     def _mark_of_table(self) -> str:
         return mark_of(self._session, self._schema, self._target.table)
 
-    def _published(self, session: Session) -> tuple[int, int, str, str, str] | None:
+    def _published(self, session: Session) -> _Published | None:
         if not self._ledger:
             return None
         rows = session.fetch(
-            "SELECT `rows`, bytes, attempt, state, UNIX_TIMESTAMP(at) "
-            f"FROM {quoted(self._schema, LEDGER)} "
+            "SELECT `rows`, bytes, attempt, state, UNIX_TIMESTAMP(at), "
+            f"{'mark' if self._marks else 'NULL'} FROM {quoted(self._schema, LEDGER)} "
             "WHERE owner = %s AND target = %s",
             self._owner.digest,
             self._target.table,
@@ -244,7 +266,7 @@ class Load:
         if not rows:
             return None
         at = datetime.fromtimestamp(float(rows[0][4]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3], at
+        return int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3], at, rows[0][5]
 
     def _check(self) -> None:
         target, session = self._target, self._session
@@ -308,6 +330,10 @@ class Load:
                 keys=self._keys,
             )
             self._begin_writing(columns)
+            if self._target.mode == "append" and self._exists and self._marks:
+                self._key = find_key(self._session, self._schema, self._target.table)
+            if self._key is not None:
+                batches = self._key.watched(batches, columns)
             if self._target.mode == "upsert" and self._exists:
                 into = _TRANSIENT
             rows, size = self._write(into, batches, columns)
@@ -322,15 +348,20 @@ class Load:
         if self._slice is not None:
             self._check_slice(into, rows)
         if self._ledger:
+            keyed = None
+            if self._key is not None and rows:
+                keyed = self._key.mark(self._session, self._sql, rows, self._first)
             self._session.execute(
-                f"REPLACE INTO {quoted(self._schema, LEDGER)} "
-                "(owner, target, attempt, state, `rows`, bytes) VALUES (%s, %s, %s, %s, %s, %s)",
+                f"REPLACE INTO {quoted(self._schema, LEDGER)} (owner, target, attempt, state, "
+                f"`rows`, bytes{', mark' if keyed else ''}) "
+                f"VALUES (%s, %s, %s, %s, %s, %s{', %s' if keyed else ''})",
                 self._owner.digest,
                 self._target.table,
                 self._attempt,
                 f"visible@{self._mark_of_table()}" if self._exists else "staged",
                 rows,
                 size,
+                *([keyed] if keyed else []),
             )
         return rows, size
 
@@ -413,6 +444,7 @@ class Load:
         records, _, skipped, warnings = (int(number) for number in counts.groups())
         if skipped or warnings:
             self._refuse_warnings()
+        self._keep_first_number()
         return records, size
 
     def _takes_infile(self) -> bool:
@@ -437,9 +469,15 @@ class Load:
                 raise self._suspects.told(str(error)) or error from error
             if self._session.warning_count:
                 self._refuse_warnings()
+            if not rows:
+                self._keep_first_number()
             rows += count
             size += len(statement)
         return rows, size
+
+    def _keep_first_number(self) -> None:
+        if self._key is not None and self._key.numbered:
+            self._first = int(self._session.fetch("SELECT LAST_INSERT_ID()")[0][0])
 
     def _refuse_warnings(self) -> None:
         said = self._session.warnings()

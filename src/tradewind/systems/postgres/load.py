@@ -46,6 +46,7 @@ from tradewind.systems.postgres.checks import (
     deleting,
     row_triggers,
 )
+from tradewind.systems.postgres.marks import Mark, blocks_of, count_marked, mark_of
 from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
 from tradewind.systems.postgres.session import CopyIn, Session
 from tradewind.systems.postgres.sql import copy_dialect, quoted
@@ -73,6 +74,7 @@ class _Published(NamedTuple):
     attempt: str
     table: int | None
     file: int | None
+    mark: Mark | None
     at: str
 
 
@@ -122,6 +124,7 @@ class Load:
         self._keys: tuple[str, ...] = target.keys
         self._ledger = True
         self._triggers: list[str] = []
+        self._before: dict[int, int] | None = None
 
     # ----------------------------------------------------------------------------- before reading
 
@@ -139,9 +142,9 @@ class Load:
         # Another load may have made or changed it while this one waited.
         self._table = find_table(self._session, self._table.schema, self._table.name)
         if self._target.mode == "append" and (found := self._published()) is not None:
-            self._check_claim(found)
+            unchecked = self._check_claim(found)
             self._session.execute("ROLLBACK")
-            return self.stored(found.rows, found.bytes, found.at)
+            return self.stored(found.rows, found.bytes, found.at, unchecked)
         if self._table.exists:
             self._check()
         elif not self._target.create:
@@ -220,23 +223,45 @@ class Load:
         if not rows:
             return None
         count, size, attempt, at = rows[0]
-        # Former versions did not keep which table it was, or which file.
+        # Former versions did not keep which table it was, or which file, or which rows.
         attempt, _, oid = attempt.partition("@")
         attempt, _, file = attempt.partition(".")
+        attempt, _, mark = attempt.partition("~")
         table = int(oid) if oid else None
-        return _Published(count, size, attempt, table, int(file) if file else None, at)
+        told = Mark.read(mark)
+        return _Published(count, size, attempt, table, int(file) if file else None, told, at)
 
-    def _check_claim(self, found: _Published) -> None:
-        """See that what the ledger says is so: a table may have been emptied or made anew."""
-        there, gone = None, "that table is gone"
+    def _check_claim(self, found: _Published) -> str | None:
+        """See that what the ledger says is so: rows may have gone, and the table with them.
+
+        Returns:
+            What could not be seen; None where all was.
+        """
+        there, gone, unchecked = None, "that table is gone", None
         if not self._table.exists or found.table not in (None, self._table.oid):
             pass
+        elif not self._session.fetch(
+            "SELECT has_table_privilege($1::text, 'SELECT')", self._table.sql
+        )[0][0]:
+            there = found.rows
+            unchecked = (
+                f"whether its rows are still there (GRANT SELECT ON {self._table.sql} lets it look)"
+            )
+        elif found.mark is not None and (
+            (marked := count_marked(self._session, self._table, found.mark, found.rows)) is not None
+        ):
+            there = marked if marked == found.rows else None
+            gone = (
+                f"{marked} of these rows stand as they were written; the others were updated, "
+                "deleted, or written anew by ALTER TABLE"
+            )
         elif found.file not in (None, self._table.file):
             # Whoever emptied it may have put as many rows of others in.
             gone = "it was emptied by TRUNCATE, or written anew (VACUUM FULL, CLUSTER, ALTER TABLE)"
         else:
             counted = f"SELECT count(*) FROM (SELECT FROM {self._table.sql} LIMIT {found.rows}) r"
             there = self._session.fetch(counted)[0][0]
+            unchecked = f"whether {found.rows} of the rows there are these"
         check_claim(
             self._system,
             str(self._table),
@@ -245,6 +270,7 @@ class Load:
             at=found.at,
             gone=gone,
         )
+        return unchecked
 
     def _check(self) -> None:
         target, table = self._target, self._table
@@ -336,6 +362,10 @@ class Load:
                 "Nothing of it is visible. Try again."
             )
         if self._ledger:
+            mark = ""
+            if self._before is not None:
+                told = mark_of(self._session, self._table, self._before, rows)
+                mark = f"~{told}" if told is not None else ""
             # The file is asked for now: from the first row on, nobody can truncate the table.
             file = f"(SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = {self._table.oid})"
             self._session.fetch(
@@ -346,7 +376,7 @@ class Load:
                 " rows = excluded.rows, bytes = excluded.bytes, at = now()",
                 self._owner.digest,
                 str(self._table),
-                self._attempt,
+                self._attempt + mark,
                 rows,
                 size,
             )
@@ -442,6 +472,8 @@ class Load:
         if self._target.mode == "replace":
             with deleting(self._table):
                 session.execute(f"DELETE FROM {table} WHERE {self._slice or 'true'}")
+        elif self._target.mode == "append":
+            self._before = blocks_of(session, self._table)
         if self._target.mode != "upsert":
             copied = self._copy(session.copy_in(table, names, dict(options)), chunks)
             if self._slice is not None:
@@ -557,11 +589,14 @@ class Load:
                 failures += 1
                 backoff.rest(failures)
 
-    def stored(self, rows: int, size: int, at: str | None = None) -> Stored:
+    def stored(
+        self, rows: int, size: int, at: str | None = None, unchecked: str | None = None
+    ) -> Stored:
         """Say what stands there now."""
         uri = f"{self._connection.uri}/{self._table}"
         by = None if at is None else str(self._owner)
-        return Stored((StoredObject(uri, bytes=size, rows=rows),), rows=rows, at=at, by=by)
+        objects = (StoredObject(uri, bytes=size, rows=rows),)
+        return Stored(objects, rows=rows, at=at, by=by, unchecked=unchecked)
 
 
 def _columns(encoded: Encoded, format: CsvFormat) -> tuple[tuple[str, ...] | None, Iterator[bytes]]:
