@@ -448,6 +448,47 @@ def test_an_append_whose_rows_are_gone_is_told(path, what: str) -> None:
         load(path, numbers(1, 2), "t", owner, create=True)
 
 
+def test_a_retry_tells_its_own_rows_from_others(path) -> None:
+    """Each change of the table between an append and its retry, and what the retry says."""
+    plain, keyed = "n INTEGER, t TEXT", "n INTEGER PRIMARY KEY, t TEXT"
+    others = "INSERT INTO x (n, t) VALUES (7, 'old'), (8, 'old')"
+    more = "INSERT INTO x (n, t) VALUES (11, 'new'), (12, 'new')"
+    unknown, lost, gone = "whether 2 of the rows there", "at most 1 of these", "at most 0 of these"
+    cases = (
+        (plain, "DELETE FROM x WHERE n < 7; " + more, lost),  # with the very rowids of these
+        (plain, "DELETE FROM x WHERE n < 7", gone),
+        (plain, "DELETE FROM x WHERE n = 1; " + more, lost),
+        (plain, "DELETE FROM x WHERE n = 3; " + more, lost),
+        (plain, more, None),
+        (plain, "DELETE FROM x WHERE n > 6", None),
+        (plain, "UPDATE x SET t = 'y' WHERE n = 1", None),
+        (plain, "UPDATE x SET t = 'y' WHERE n = 3", lost),
+        (plain, "ALTER TABLE x ADD COLUMN more", None),
+        (plain, "DELETE FROM x WHERE n = 7; VACUUM", None),
+        (keyed, "DELETE FROM x WHERE n < 7; " + more, gone),
+        (keyed, "DELETE FROM x WHERE n = 3; INSERT INTO x VALUES (2, '')", lost),
+        (keyed, "UPDATE x SET t = 'y'", None),
+        (keyed, "INSERT INTO x VALUES (2, '')", unknown),
+        ("n, t, rowid, _rowid_, oid", "SELECT 1", unknown),
+    )
+    for columns, change, told in cases:
+        owner = Owner("d", "r", f"{columns} {change}")
+        for statement in ("DROP TABLE IF EXISTS x", f"CREATE TABLE x ({columns})", others):
+            run(path, statement)
+        data = numbers(1, 3)
+        load(path, data, "x", owner)
+        for statement in change.split("; "):
+            run(path, statement)
+        if told is None or told == unknown:
+            receipt = load(path, data, "x", owner)
+            assert receipt.earlier
+            assert (receipt.stored.unchecked or "").startswith(told or ""), (columns, change)
+            assert (receipt.stored.unchecked is None) == (told is None)
+        else:
+            with pytest.raises(InputError, match=told):
+                load(path, data, "x", owner)
+
+
 def test_an_append_knows_the_table_from_another_of_its_name(path) -> None:
     owner = Owner("d", "r", "t")
     load(path, numbers(1, 2), "t", owner)

@@ -126,7 +126,9 @@ class Load:
             asked = f"SELECT COUNT(*) AS n FROM {self._name.sql}"
             there = int(run_query(self._client, asked, self._system)[0]["n"]) if rows else 0
         check_claim(self._system, str(self._name), claimed=rows, there=there, at=at)
-        stored: Stored = self._target.stored(rows, None, at, self._owner)
+        # There is nothing by which BigQuery would tell them.
+        unchecked = f"whether {rows} of the rows there are these" if rows else None
+        stored: Stored = self._target.stored(rows, None, at, self._owner, unchecked)
         return stored
 
     def _check(self) -> None:

@@ -29,7 +29,7 @@ from tradewind.move.tables.staging import (
     table_options,
     without_generated,
 )
-from tradewind.systems.sqlite.marks import is_marked, mark_of
+from tradewind.systems.sqlite.marks import Given, count_marked, greatest, is_marked, mark_of
 from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
 from tradewind.systems.sqlite.values import check_new_names, column_values, plain, quoted, type_of
 from tradewind.systems.sqlite.waiting import told
@@ -190,6 +190,7 @@ class _Load:
         self._sql = quoted(target.table)
         self._columns: tuple[TableColumn, ...] = ()
         self._keys = target.keys
+        self._given: Given | None = None
 
     def run(self, flow: Flow) -> Stored:
         """Do all of it in one transaction; closing the connection without its end undoes it."""
@@ -212,9 +213,9 @@ class _Load:
             ).fetchone()
             if found is not None:
                 claimed, at = int(found[0]), f"{found[1].replace(' ', 'T')}Z"
-                self._check_claim(claimed, at, found[2])
+                unchecked = self._check_claim(claimed, at, found[2])
                 execute("ROLLBACK")
-                return target.stored(claimed, None, at, self._owner)
+                return target.stored(claimed, None, at, self._owner, unchecked)
         if not self._columns and not target.create:
             raise SetupError(
                 f"{self._system}: there is no table {target.table}. Create it, or give create=True."
@@ -222,7 +223,9 @@ class _Load:
         where, values = self._check()
         rows, size = self._write(flow, where, values)
         last = execute("SELECT last_insert_rowid()").fetchone()[0] if rows else None
-        mark = mark_of(self._connection, target.table, last) if target.mode == "append" else None
+        mark = None
+        if target.mode == "append":
+            mark = mark_of(self._connection, target.table, last, rows, self._given)
         execute(
             f"INSERT OR REPLACE INTO {LEDGER} (owner, target, rows, mark) VALUES (?, ?, ?, ?)",
             (*who, rows, mark),
@@ -236,17 +239,30 @@ class _Load:
         why = "writing takes long; if somebody reads from it, it waits for them"
         return told(self._system, self._target.lock_timeout, why)
 
-    def _check_claim(self, claimed: int, at: str, mark: str | None) -> None:
-        """See that what the ledger says is so: a table may have been emptied or made anew."""
-        there, gone = None, "that table is gone"
-        if self._columns and not is_marked(self._connection, self._target.table, mark):
+    def _check_claim(self, claimed: int, at: str, mark: str | None) -> str | None:
+        """See that what the ledger says is so: rows may have gone, and the table with them.
+
+        Returns:
+            What could not be seen; None where all was.
+        """
+        there, gone, unchecked = None, "that table is gone", None
+        table = self._target.table
+        if self._columns and not is_marked(self._connection, table, mark):
             gone = "another one has its name, or its rows have changed with it"
         elif self._columns:
-            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed})"
-            there = int(self._connection.execute(counted).fetchone()[0])
-        check_claim(
-            self._system, self._target.table, claimed=claimed, there=there, at=at, gone=gone
-        )
+            found = count_marked(self._connection, table, mark, claimed)
+            if found is None:
+                counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed})"
+                there = int(self._connection.execute(counted).fetchone()[0])
+                unchecked = f"whether {claimed} of the rows there are these"
+            else:
+                there = claimed if found >= claimed else None
+                gone = (
+                    f"at most {found} of these rows are there; the others were deleted, or the "
+                    "last one was updated"
+                )
+        check_claim(self._system, table, claimed=claimed, there=there, at=at, gone=gone)
+        return unchecked
 
     def _look(self) -> None:
         rows = self._connection.execute(
@@ -345,6 +361,7 @@ class _Load:
             )
             listed = ", ".join(quoted(column.name) for column in columns)
             into = self._sql
+            key = self._watch(columns)
             if target.mode == "replace":
                 execute(
                     f"DELETE FROM {self._sql}" + (f" WHERE {where}" if where else ""), values or ()
@@ -372,6 +389,8 @@ class _Load:
                         batch.num_rows - done.rowcount,
                         batch.num_rows,
                     )
+                if key is not None:
+                    self._see(arrays[key])
                 rows += batch.num_rows
                 size += batch.nbytes
         if target.mode == "upsert":
@@ -385,6 +404,30 @@ class _Load:
                     f"{where} has {inside} now. Correct the query or the slice."
                 )
         return rows, size
+
+    def _watch(self, columns: Sequence[TableColumn]) -> int | None:
+        """Learn where appended rows will stand; which of the data's columns says so, if one."""
+        if self._target.mode != "append":
+            return None
+        keys = self._connection.execute(
+            "SELECT name, type FROM pragma_table_info(?) WHERE pk > 0", (self._target.table,)
+        ).fetchall()
+        if len(keys) == 1 and keys[0][1].upper() == "INTEGER":
+            for number, column in enumerate(columns):
+                if column.name == keys[0][0]:
+                    return number
+        before = greatest(self._connection, self._target.table)
+        if before is None:
+            self._given = Given(-(2**63))
+        elif before < 2**63 - 1:  # After the last number SQLite draws them by chance.
+            self._given = Given(before + 1)
+        return None
+
+    def _see(self, keys: Sequence[Any]) -> None:
+        whole = [key for key in keys if isinstance(key, int)]
+        if whole:
+            low, high, _ = self._given or (whole[0], whole[0], True)
+            self._given = Given(min(low, *whole), max(high or low, *whole), by_data=True)
 
     def _triggers(self) -> list[str]:
         found = self._connection.execute(
