@@ -248,7 +248,10 @@ class _Load:
         there, gone, unchecked = None, "that table is gone", None
         table = self._target.table
         if self._columns and not is_marked(self._connection, table, mark):
-            gone = "another one has its name, or its rows have changed with it"
+            gone = (
+                "another one has its name, or its rows have changed with it, or VACUUM numbered "
+                "them anew"
+            )
         elif self._columns:
             found = count_marked(self._connection, table, mark, claimed)
             if found is None:
