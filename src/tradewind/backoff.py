@@ -17,10 +17,16 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from tradewind.errors import CancelledError
 
-__all__ = ["Backoff", "rest"]
+__all__ = ["Backoff", "hearing", "rest"]
+
+_HEAR_SECONDS = 1.0
+_heard: ContextVar[Callable[[], None] | None] = ContextVar("tradewind_heard", default=None)
 
 
 class Backoff:
@@ -67,7 +73,22 @@ class Backoff:
         rest(self.seconds(attempt, asked), self._stop)
 
 
-def rest(seconds: float, stop: threading.Event | None) -> None:
+@contextmanager
+def hearing(ask: Callable[[], None] | None) -> Iterator[None]:
+    """Let waits of this thread hear that they are to end, however deep in a client they are.
+
+    Args:
+        ask: Is called about each second of a wait; what it raises ends the wait. None: nothing
+            ends them, as where outside work is being ended.
+    """
+    token = _heard.set(ask)
+    try:
+        yield
+    finally:
+        _heard.reset(token)
+
+
+def rest(seconds: float, stop: threading.Event | None = None) -> None:
     """Wait, and hear a stop meanwhile.
 
     Args:
@@ -76,8 +97,19 @@ def rest(seconds: float, stop: threading.Event | None) -> None:
 
     Raises:
         CancelledError: It was set.
+        Exception: What a surrounding `hearing` raises.
     """
-    if stop is None:
-        time.sleep(seconds)
-    elif stop.wait(seconds):
-        raise CancelledError("A wait for another system was asked to stop.")
+    ask = _heard.get()
+    last = time.monotonic() + seconds
+    while True:
+        left = max(0.0, last - time.monotonic())
+        pause = left if ask is None else min(left, _HEAR_SECONDS)
+        if stop is None:
+            time.sleep(pause)
+        elif stop.wait(pause):
+            raise CancelledError("A wait for another system was asked to stop.")
+        if ask is not None:
+            with hearing(None):  # what it asks may wait itself
+                ask()
+        if pause >= left:
+            return

@@ -11,12 +11,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import SetupError
 
 __all__ = [
@@ -33,7 +33,10 @@ DEPLOYMENT_VARIABLE = "tradewind_deployment"
 IDENTITY_KEY = "tradewind.identity"
 """Where the task state store keeps an `Identity`, as JSON."""
 
-#: Two tasks may draw at once; the one that is written last stands.
+#: Two tasks may draw at once; the one that is written last stands. A task reaches Airflow's
+#: database by its API alone (Airflow 3.3), which writes a Variable over whatever stands there, and
+#: cannot write it only where none is. So a task waits until the other's value has arrived, once in
+#: the life of an Airflow. Setting [tradewind] deployment leaves nothing to race for.
 _SETTLE_SECONDS = 1.0
 
 
@@ -176,7 +179,7 @@ def _deployment() -> Deployment:
             drawn = {"deployment": secrets.token_hex(6), "since": datetime.now(UTC).isoformat()}
             about = "Tradewind: the id of this Airflow, a part of all names on other systems."
             Variable.set(DEPLOYMENT_VARIABLE, json.dumps(drawn), about)
-            time.sleep(_SETTLE_SECONDS)
+            rest(_SETTLE_SECONDS)
             found = Deployment.of_text(Variable.get(DEPLOYMENT_VARIABLE, None))
     except SetupError:
         raise

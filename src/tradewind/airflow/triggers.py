@@ -16,7 +16,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.work_context import line_text
-from tradewind.errors import RetryError, TradewindError
+from tradewind.backoff import hearing
+from tradewind.errors import CancelledError, RetryError, TradewindError
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend, JobStatus, LogLine
@@ -214,6 +215,7 @@ class Watcher:
         self._statuses: dict[str, JobStatus] = {}
         self._error: TradewindError | None = None
         self._done = 0
+        self._left = False
         self._listed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._sooner = asyncio.Event()
@@ -280,6 +282,7 @@ class Watcher:
         """Be one fewer; the last one ends the listing."""
         self.members -= 1
         if not self.members:
+            self._left = True
             self._watchers.pop(self._key, None)
             if self._task is not None:
                 self._task.cancel()
@@ -295,7 +298,18 @@ class Watcher:
             function: Is called in a thread.
             arguments: What it takes.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+        call = partial(self._heard, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    def _heard(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call what may wait for the system; once all triggers have left, it waits no more."""
+
+        def ask() -> None:
+            if self._left:
+                raise CancelledError(f"{self.backend.name}: nobody waits for its work any more.")
+
+        with hearing(ask):
+            return function(*arguments)
 
     async def news(self, name: str, seen: int) -> tuple[int, JobStatus | None]:
         """Wait for a listing that began later than one, and tell what it shows of some work.
@@ -325,7 +339,7 @@ class Watcher:
             error: TradewindError | None = None
             passing = False
             try:
-                statuses = await loop.run_in_executor(self._lister, self._look)
+                statuses = await loop.run_in_executor(self._lister, self._heard, self._look)
             except RetryError:
                 # The next interval asks again, and the defer timeout has an end.
                 passing = True

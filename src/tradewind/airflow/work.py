@@ -188,10 +188,10 @@ class WorkOperator(NamedTemplateFiles):
             raise
 
     def _claim(self, context: Context) -> Claim:
-        from tradewind.run.supervise import Decision, StoppedError, claim
+        from tradewind.run.supervise import Decision, StoppedError, claim, heard_claim
 
         owner = self._owner(context)
-        with self._opened() as backend:
+        with self._opened() as backend, heard_claim(backend, owner, self._decider(context)):
             work = self.make_work(context)
             self._about = backend.about(work)
             claimed = claim(

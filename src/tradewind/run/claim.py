@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from tradewind.backoff import rest
 from tradewind.errors import TradewindError
 from tradewind.former_names import former_keywords
 from tradewind.owner import Owner
@@ -177,7 +178,7 @@ def end(backend: Backend[WorkT], name: str, *, grace: float = GRACE_SECONDS) -> 
         status = backend.status(name).state
         if status.ended or status is JobState.ABSENT:
             break
-        time.sleep(FIRST_WAIT)
+        rest(FIRST_WAIT)
     backend.delete(name)
 
 
@@ -185,7 +186,6 @@ def patiently(
     call: Callable[[], ResultT],
     seconds: float,
     kinds: type[TradewindError] | tuple[type[TradewindError], ...],
-    rest: Callable[[float], None] = time.sleep,
 ) -> ResultT:
     """Repeat a call while its system is out of reach.
 
@@ -193,7 +193,6 @@ def patiently(
         call: What is called; may be repeated.
         seconds: How long.
         kinds: The errors that may pass.
-        rest: Waits between two calls.
     """
     last = time.monotonic() + seconds
     pause = FIRST_PAUSE

@@ -35,13 +35,13 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
+from tradewind.backoff import rest as pause_for
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
@@ -256,7 +256,7 @@ class JobFolderBackend(Backend[Command]):
                 return
             # Soon at first, more calmly later.
             pause = min(max(_POLL_SECONDS, waited / 4), wait - waited)
-            time.sleep(pause)
+            pause_for(pause)
             waited += pause
 
     def result(self, name: str, *, limit: int) -> bytes | None:

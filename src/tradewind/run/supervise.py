@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
+from tradewind.backoff import hearing, rest
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.former_names import former_attribute, former_keywords
 from tradewind.owner import Owner
@@ -53,6 +55,7 @@ __all__ = [
     "StoppedError",
     "claim",
     "end",
+    "heard_claim",
     "recall_begun",
     "recall_cursor",
     "remember_cursor",
@@ -149,9 +152,10 @@ def supervise(
         TradewindError: As `Backend`.
     """
     if claimed is None:
-        claimed = claim(
-            backend, owner, work, state_store=state_store, variables=variables, since=since
-        )
+        with heard_claim(backend, owner, decide):
+            claimed = claim(
+                backend, owner, work, state_store=state_store, variables=variables, since=since
+            )
         if claimed.started and recall_cursor(state_store, owner, claimed.name) is not None:
             # Of a job that had this name, and was stopped and removed.
             remember_cursor(state_store, owner, claimed.name, "")
@@ -226,6 +230,33 @@ def supervise(
     return Outcome(name, result, reattached=not claimed.started, from_log=from_log)
 
 
+@contextmanager
+def heard_claim(
+    backend: Backend[WorkT], owner: Owner, decide: Callable[[], Decision]
+) -> Iterator[None]:
+    """Let a claim hear what is asked of it while it waits for its system.
+
+    Args:
+        backend: The system.
+        owner: Whose jobs end where that is asked for.
+        decide: As `supervise` has it, which raises the same errors.
+    """
+
+    def obey() -> None:
+        asked = decide()
+        if asked is Decision.CANCEL:
+            for job in list(backend.list(owner)):
+                end(backend, job.name)
+            raise StoppedError(f"{backend.name}: the task ends before its job was claimed.")
+        if asked is Decision.LEAVE:
+            raise LeftError(
+                f"{backend.name}: the next attempt claims the job, or reattaches to it."
+            )
+
+    with hearing(obey):
+        yield
+
+
 def _text_of(backend: Backend[WorkT], name: str, found: bytes) -> str:
     try:
         return found.decode()
@@ -290,10 +321,15 @@ class _Supervision:
 
     def patiently(self, call: Callable[[], ResultT]) -> ResultT:
         """Call what reaches the system, as often as needed while that is in passing trouble."""
-        return patiently(call, self._patience, UnreachableError, self._rest)
+        with hearing(self._obey):
+            return patiently(call, self._patience, UnreachableError)
 
     def wait(self) -> JobStatus:
         """Stay until the work has ended, or is asked to stop or to be left."""
+        with hearing(self._obey):
+            return self._wait()
+
+    def _wait(self) -> JobStatus:
         trouble_since: float | None = None
         pause, wait = FIRST_PAUSE, FIRST_WAIT
         while True:
@@ -312,12 +348,13 @@ class _Supervision:
                         f"{error} That has gone on for {self._patience:.0f} s; the work "
                         f"{self._name} may go on, and the next attempt reattaches to it."
                     ) from error
-                self._rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                rest(pause * random.uniform(0.5, 1.5))  # noqa: S311
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             trouble_since, pause = None, FIRST_PAUSE
             if not status.state.ended and status.state is not JobState.ABSENT:
-                self._rest(wait - _DECIDE_SECONDS)
+                # A system that is looked at seldom is left alone, whoever decides is not.
+                rest(max(0.0, wait - _DECIDE_SECONDS))
             # Short work is not kept waiting by the calm with which long work is looked at.
             wait = min(self._poll_seconds, 1.5 * wait)
             if status.state.ended:
@@ -325,18 +362,13 @@ class _Supervision:
             if status.state is JobState.ABSENT:
                 return JobStatus(JobState.ABSENT, "it is gone: somebody else has removed it")
 
-    def _rest(self, seconds: float) -> None:
-        """Leave a system alone that is looked at seldom, but not whoever asks."""
-        last = time.monotonic() + seconds
-        while (rest := last - time.monotonic()) > 0:
-            time.sleep(min(rest, _DECIDE_SECONDS))
-            self._obey()
-
     def _obey(self) -> None:
         self._obeyed = time.monotonic()
-        asked = self._decide()
+        with hearing(None):  # once is enough
+            asked = self._decide()
+            if asked is Decision.CANCEL:
+                end(self._backend, self._name)
         if asked is Decision.CANCEL:
-            end(self._backend, self._name)
             raise StoppedError(f"{self._backend.name}: {self._name} was stopped and removed.")
         if asked is Decision.LEAVE:
             self._keep()

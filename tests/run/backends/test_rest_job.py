@@ -15,7 +15,7 @@ from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local.processes import free_port
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, JobState, LogLine, WorkFailedError
-from tradewind.run.supervise import Outcome, supervise
+from tradewind.run.supervise import Decision, LeftError, Outcome, StoppedError, supervise
 from tradewind.systems.http.backend import (
     JobApi,
     JobLog,
@@ -394,3 +394,51 @@ def test_a_silent_log_ends_in_time(backend):
     line = until_logged(backend, name, "a")
     assert line == LogLine("a", "1")
     assert list(backend.logs(name, line.cursor, wait=0.1)) == []
+
+
+# ------------------------------------------------------------------------------- waits that hear
+
+
+def in_half_a_minute(handler: Handler) -> bool:
+    handler.reply(503, {}, {"Retry-After": "29"})
+    return True
+
+
+@pytest.mark.parametrize("asked", [Decision.LEAVE, Decision.CANCEL])
+@pytest.mark.parametrize("claimed", [False, True], ids=["claiming", "supervising"])
+def test_a_wait_that_the_server_asks_for_ends_when_the_task_does(server, connect, asked, claimed):
+    backend = connect(server.url)
+    if claimed:
+        backend.submit(OWNER, 1, script("sleep 60"), variables={})
+    at = []  # requests that were made when the task was asked to end
+
+    def slowly(handler: Handler) -> bool:
+        at.append(len(server.asked))
+        return in_half_a_minute(handler)
+
+    def decide() -> Decision:
+        if not at:
+            return Decision.CONTINUE
+        at.append(len(server.asked))
+        return asked
+
+    if not claimed:
+        server.faults = [slowly]
+    else:
+        # The claim lists what is there; then the job is looked at.
+        server.faults = [lambda handler: False, slowly]
+    error = LeftError if asked is Decision.LEAVE else StoppedError
+    with pytest.raises(error):
+        supervise(
+            backend,
+            OWNER,
+            script("sleep 60"),
+            log=lambda line: None,
+            state_store=Notebook(),
+            decide=decide,
+        )
+    assert at[0] == at[1]  # that request was not made again
+    left = claimed and asked is Decision.LEAVE
+    assert [job.number for job in backend.list(OWNER)] == ([1] if left else [])
+    if left:
+        backend.delete(backend.name_of(OWNER, 1))

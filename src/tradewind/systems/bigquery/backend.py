@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
@@ -130,7 +131,7 @@ class BigQueryBackend(Backend[JobConfiguration]):
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Wait: a job writes no log."""
-        time.sleep(wait)
+        rest(wait)
         return iter(())
 
     def result(self, name: str, *, limit: int) -> bytes | None:

@@ -7,10 +7,12 @@ https://cloud.google.com/bigquery/docs/running-jobs#generate-jobid
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tradewind.backoff import rest
 from tradewind.errors import RetryError
 from tradewind.systems.bigquery.connection import TableName
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Claims", "run_query", "short_digest"]
 
 _LOOK_SECONDS = 0.5
+_LONGEST_SECONDS = 6 * 3600.0
+"""BigQuery itself ends a query after six hours: https://cloud.google.com/bigquery/quotas."""
 _MOST = 1000
 
 
@@ -65,10 +69,20 @@ class Claims:
         table: The target.
         owner: Whose effect it is.
         system: For messages.
+        stop: Ends a wait for a job.
     """
 
-    def __init__(self, client: Client, table: TableName, owner: Owner, system: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        table: TableName,
+        owner: Owner,
+        system: str,
+        *,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._client = client
+        self._stop = stop
         self._system = f"{system}, table {table}"
         self._prefix = f"tradewind-publish-{owner.digest}-{short_digest(table)}"
         self._number = 1
@@ -96,8 +110,15 @@ class Claims:
                 raise RetryError(f"{self._system}: {_MOST} attempts were made by this run.")
 
     def _wait(self, job: Any) -> None:
+        last = time.monotonic() + _LONGEST_SECONDS
         while job.state != "DONE":
-            time.sleep(_LOOK_SECONDS)
+            if time.monotonic() > last:
+                raise RetryError(
+                    f"{self._system}: the job {job.job_id} publishes since more than "
+                    f"{_LONGEST_SECONDS / 3600:.0f} hours. Look at it in BigQuery's console, and "
+                    "cancel it or wait; a retry is safe, as it looks at this job first."
+                )
+            rest(_LOOK_SECONDS, self._stop)
             with translated(self._system):
                 job.reload(retry=patient(), timeout=PATIENCE)
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import time
+import threading
 from typing import TYPE_CHECKING, Any
 
+from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import TableColumn, check_claim, matched, slice_condition
@@ -41,9 +41,12 @@ class Load:
         target: What is published to: a `BigQueryTable`, which itself knows this class.
         client: The client.
         owner: Whose effect it is.
+        stop: Ends its waits.
     """
 
-    def __init__(self, target: Any, client: Client, owner: Owner) -> None:
+    def __init__(
+        self, target: Any, client: Client, owner: Owner, *, stop: threading.Event | None = None
+    ) -> None:
         self._target = target
         self._client = client
         self._owner = owner
@@ -53,7 +56,8 @@ class Load:
         self._keys = target.keys
         self._made: str | None = None
         self._ledger = Ledger(client, self._name, owner, self._system)
-        self._claims = Claims(client, self._name, owner, self._system)
+        self._stop = stop
+        self._claims = Claims(client, self._name, owner, self._system, stop=stop)
 
     def run(self, flow: Flow) -> Stored:
         """Do all of it."""
@@ -253,6 +257,7 @@ class Load:
         condition, parameters = self._condition()
         self._ledger.make()
         script = self._script(stage, columns, condition)
+        backoff = Backoff(first=1.0, longest=32.0, stop=self._stop)
         try:
             for turn in range(_TURNS):
                 try:
@@ -261,7 +266,7 @@ class Load:
                 except RetryError:
                     if turn + 1 == _TURNS or not self._claims.aborted:
                         raise
-                    time.sleep(random.uniform(0.2, 1.0) * 2**turn)  # noqa: S311
+                    backoff.rest(turn + 1)
         except BaseException:
             if made:
                 self._unmake()

@@ -140,6 +140,6 @@ class BigQueryTable(SqlTable):
 
         client = self.connection.client()
         try:
-            return Load(self, client, owner).run(flow)
+            return Load(self, client, owner, stop=flow.source.stop).run(flow)
         finally:
             client.close()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.json_path import MISSING, JsonPath
 from tradewind.owner import Owner
@@ -330,7 +331,7 @@ class RestJobBackend(Backend[RestJob]):
         """
         log = self.api.log
         if log is None:
-            time.sleep(wait)
+            rest(wait)
             return
         end = time.monotonic() + wait
         while True:
@@ -342,7 +343,7 @@ class RestJobBackend(Backend[RestJob]):
                 continue  # there may be another page
             if (left := end - time.monotonic()) <= 0:
                 return
-            time.sleep(min(_POLL_SECONDS, left))
+            rest(min(_POLL_SECONDS, left))
 
     def _read(self, log: JobLog, name: str, after: str | None) -> Iterator[LogLine]:
         path = self._path_of(log.path, name)
@@ -437,7 +438,7 @@ class RestJobBackend(Backend[RestJob]):
                 return
             if time.monotonic() > last:
                 raise RetryError(str(self._server.error(response, f"the job {name}")))
-            time.sleep(_POLL_SECONDS)
+            rest(_POLL_SECONDS)
 
 
 def _text(found: Any) -> str | None:

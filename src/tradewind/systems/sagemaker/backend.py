@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError
 from tradewind.owner import Owner
 from tradewind.run.backend import (
@@ -257,7 +258,7 @@ class SageMakerBackend(Backend[Work]):
         lines of that page are known.
         """
         if self.kind.log_group is None:
-            time.sleep(wait)
+            rest(wait)
             return
         at: dict[str, list[Any]] = json.loads(after) if after else {}
         end = time.monotonic() + wait
@@ -266,7 +267,7 @@ class SageMakerBackend(Backend[Work]):
                 yield from self._read(stream, at)
             if (left := end - time.monotonic()) <= 0:
                 return
-            time.sleep(min(_POLL_SECONDS, left))
+            rest(min(_POLL_SECONDS, left))
 
     def _streams(self, name: str) -> list[str]:
         found: list[str] = []

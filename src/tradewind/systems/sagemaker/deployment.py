@@ -22,11 +22,11 @@ Over 400 lines: its states, their tags and the steps between them are read toget
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import (
@@ -282,7 +282,7 @@ class DeploymentBackend(Backend[Deployment]):
 
     def logs(self, name: str, after: str | None, *, wait: float) -> Iterator[LogLine]:
         """Wait: a deployment has no log of its own."""
-        time.sleep(wait)
+        rest(wait)
         return iter(())
 
     def result(self, name: str, *, limit: int) -> bytes | None:
