@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("tradewind.testing")
 
 import emulators
 from mysql_client import need_mysql_client
+from ssh_server import SSHServer, ssh_server
 from tls_cases import Pki
 from tradewind.errors import SetupError
 from tradewind.local import Systems, up
@@ -73,6 +74,13 @@ def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulators.Emul
     """A running S3 server that knows more of S3 than the local one does."""
     with emulators.versity(tmp_path_factory.mktemp("versity")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """An sshd for transfers of files."""
+    with ssh_server(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

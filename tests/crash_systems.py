@@ -27,7 +27,7 @@ from ssh_server import ssh_server
 SPARK = Path(__file__).resolve().parents[1] / ".venv-spark" / "bin"
 
 #: No session is made: what is Spark's here is spark-submit and its driver's life. A session takes
-#: seconds on a small machine, and is what tests/run/backends/test_spark.py has.
+#: seconds on a small machine, and is what tests/systems/spark/test_client.py has.
 _APPLICATION = """
 import os, sys, time
 run, folder = sys.argv[1], {folder!r}

@@ -13,7 +13,7 @@ from azure.storage.blob import ContainerClient
 from google.auth.credentials import AnonymousCredentials
 
 from emulators import Emulator
-from ssh_server import SSHServer, ssh_server
+from ssh_server import SSHServer
 from tradewind.local import Systems
 from tradewind.systems.azure.store import AzureStore
 from tradewind.systems.files.store import FileStore
@@ -89,12 +89,6 @@ def versity_store(versity: Emulator) -> S3Store:
         Bucket=store.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     return store
-
-
-@pytest.fixture(scope="session")
-def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    with ssh_server(tmp_path_factory.mktemp("sftp")) as server:
-        yield server
 
 
 @pytest.fixture

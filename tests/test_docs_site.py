@@ -35,7 +35,7 @@ EXECUTED = {
 NOT_EXECUTED = {
     "adopt.md": "commands on a folder of the reader's; tests/commands/test_adopt.py runs them",
     "airflow-spark.md": "need a cluster; tests/airflow/test_spark_submit.py runs such DAGs",
-    "bigquery.md": "need an account; tests/systems/test_bigquery.py makes such moves and jobs",
+    "bigquery.md": "need an account; tests/systems/bigquery makes such moves and jobs",
     "digits-page.md": "requests to a page that has to run; tests/pipelines/digits asks the same",
     "digits.md": "`make demo` and single tasks of it; tests/test_demo.py runs it",
     "listings.md": "`make demo-listings`, minutes long",

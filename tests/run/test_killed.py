@@ -17,7 +17,7 @@ from ssh_server import SSHServer
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.livy.backend import LivyBackend
 
-ACTIONS = Path(__file__).with_name("faults_actions.py")
+ACTIONS = Path(__file__).parents[1] / "faults_actions.py"
 
 #: Appends to a file each time it runs, writes a log, hands back a result.
 SCRIPT = "echo x >> {ran}; for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done; "

@@ -1,7 +1,7 @@
 """BSON by the decoder in Rust: what the way for any document makes of it, for any bytes.
 
-That all types are written alike is held in tests/move/sources/test_bson_json.py; here are columns,
-and bytes that are wrong.
+That all types are written alike is held in tests/systems/mongodb/test_bson_json.py; here are
+columns, and bytes that are wrong.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from copy_streams import HEADER, VALUES, array, numeric, stream, tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from copy_streams import HEADER, VALUES, array, numeric, stream, tables
 from tradewind.systems.postgres.fields import DecodeError, PlainCopyDecoder
 
 native = pytest.importorskip(

@@ -449,7 +449,7 @@ def test_what_the_master_is_asked_for(tmp_path):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("points", [50])
 def test_workers_are_killed_and_the_driver_runs_once(cluster, root, jar, tmp_path, points):
-    actions = Path(__file__).parents[1] / "faults_actions.py"
+    actions = Path(__file__).parents[2] / "faults_actions.py"
     text = "echo x >> {}; for i in 1 2 3; do echo line $i; sleep 0.1; done; "
     text += "echo 42 > $TRADEWIND_RESULT"
     submitted = vars(script(cluster, jar, ""))

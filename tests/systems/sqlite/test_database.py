@@ -392,8 +392,8 @@ def test_words_of_text_come_back(tmp_path: Path) -> None:
 
 _LOADER = """
 import sys, time, pyarrow as pa
-sys.path.insert(0, "tests/move")
-from test_sqlite import Rows, load, numbers
+sys.path.insert(0, "tests/systems/sqlite")
+from test_database import Rows, load, numbers
 def hang():
     print("hanging", flush=True)
     time.sleep(600)

@@ -393,7 +393,7 @@ def test_what_nobody_needs_is_swept(cluster, backend, owner, tmp_path):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("points", [50])
 def test_workers_are_killed_and_the_work_runs_once(cluster, backend, tmp_path, points):
-    actions = Path(__file__).parents[1] / "faults_actions.py"
+    actions = Path(__file__).parents[2] / "faults_actions.py"
     script = "echo x >> {}; for i in 1 2 3; do echo line $i; sleep 0.2; done; "
     script += "echo 42 > $TRADEWIND_RESULT"
     given = {name: str(value) for name, value in vars(cluster).items()}

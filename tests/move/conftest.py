@@ -1,0 +1,3 @@
+"""Object stores."""
+
+from object_stores import *  # noqa: F403
