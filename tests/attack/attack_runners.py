@@ -20,6 +20,7 @@ from busybox import IMAGE, busybox_root
 from container_engine import Engine, podman_engine
 from job_server import job_server
 from livy_server import livy_server
+from matrices import Matrix
 from spark_cluster import HAS_SPARK, spark_cluster
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.livy.backend import LivyBackend
@@ -49,10 +50,19 @@ class Runner:
 
 Places = Callable[[pytest.FixtureRequest, Path, ExitStack], Runner]
 PLACES: dict[str, tuple[Places, list[pytest.MarkDecorator]]] = {}
+BACKENDS = Matrix("killed supervisors", "backend")
 
 
-def place(*marks: pytest.MarkDecorator) -> Callable[[Places], Places]:
+def place(*marks: pytest.MarkDecorator, backend: str = "") -> Callable[[Places], Places]:
+    """Add a place by the function's name; `backend` is its system, where that is called otherwise.
+
+    Args:
+        marks: Of tests that run there.
+        backend: As the registry has it.
+    """
+
     def register(function: Places) -> Places:
+        BACKENDS.row(backend=backend or function.__name__)
         PLACES[function.__name__] = (function, list(marks))
         return function
 
@@ -94,7 +104,7 @@ def docker(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Ru
     return engine("a container (Docker)", request.getfixturevalue("daemon"), folder)
 
 
-@place(pytest.mark.container, pytest.mark.xdist_group("run-podman"))
+@place(pytest.mark.container, pytest.mark.xdist_group("run-podman"), backend="docker")
 def podman(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Runner:
     daemon = stack.enter_context(podman_engine())
     name, _, tag = IMAGE.partition(":")
@@ -102,7 +112,7 @@ def podman(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Ru
     return engine("a container (podman)", daemon, folder)
 
 
-@place()
+@place(backend="http")
 def rest(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Runner:
     api = stack.enter_context(job_server(folder / "api"))
     return Runner("a job of an HTTP API", "rest", {"url": api.url}, lambda: list(api.jobs))
@@ -122,7 +132,7 @@ def yarn(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Runn
     return Runner("an application on YARN", "yarn", {"cluster": given}, cluster.running, lanes=2)
 
 
-@place(pytest.mark.spark, pytest.mark.xdist_group("spark"))
+@place(pytest.mark.spark, pytest.mark.xdist_group("spark"), backend="process")
 def spark(request: pytest.FixtureRequest, folder: Path, stack: ExitStack) -> Runner:
     if not HAS_SPARK or shutil.which("javac") is None:
         pytest.skip("needs .venv-spark and a JDK: apt-get install default-jdk-headless")

@@ -18,7 +18,10 @@ import pytest
 from attack_report import LONG, Attack, forms
 from attack_workers import Workers
 
+from matrices import Matrix
+
 pytestmark = pytest.mark.xdist_group("attack-moves")
+MOVERS = Matrix("killed movers", "source", "target", "store")
 PROMISE = "A move is visible whole or not at all, and leaves nothing behind"
 HOW = "SIGKILL at a random moment, then the retry"
 #: How often in each form.
@@ -95,11 +98,13 @@ ON_S3: dict[str, Callable[[Any, str], kinds.Kind]] = {
 IN_SHORT = ("PostgreSQL to one CSV object", "PostgreSQL to parts of Parquet", "copy by ranges")
 
 
+@MOVERS.row(source="postgres mysql", store="s3")
 @pytest.mark.parametrize(("on", "count"), forms(IN_SHORT, SOME, ON_S3, MANY))
 def test_on_s3(workers: Workers, s3: Any, bucket: str, on: str, count: int):
     check(workers, ON_S3[on](s3, bucket), count, f"S3 (Swift), {on}")
 
 
+@MOVERS.row(source="mongodb", store="s3")
 @pytest.mark.parametrize("count", [pytest.param(MANY, id="many", marks=LONG)])
 def test_mongodb_to_s3(workers: Workers, s3: Any, bucket: str, mongo: str, count: int):
     given = {"database": mongo, "collection": "listings"}
@@ -107,18 +112,21 @@ def test_mongodb_to_s3(workers: Workers, s3: Any, bucket: str, mongo: str, count
     check(workers, kind, count, "S3 (Swift), MongoDB to one object of JSON lines")
 
 
+@MOVERS.row(store="gcs")
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_google_cloud_storage(workers: Workers, gcs: Any, count: int):
     kind = kinds.InStore("postgres_to_gcs", *gcs, **QUERY)
     check(workers, kind, count, "Google Cloud Storage (emulator), PostgreSQL to one object")
 
 
+@MOVERS.row(store="azure")
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_azure(workers: Workers, azure: Any, count: int):
     kind = kinds.InStore("postgres_to_azure", *azure, **QUERY)
     check(workers, kind, count, "Azure Blob (Azurite), PostgreSQL to one object")
 
 
+@MOVERS.row(source="http", store="files")
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_files(workers: Workers, tmp_path: Path, count: int):
     with kinds.pages() as url:
@@ -133,6 +141,7 @@ MODES = {
 }
 
 
+@MOVERS.row(target="postgres")
 @pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_postgres(workers: Workers, postgres: Any, bucket: str, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
@@ -141,6 +150,7 @@ def test_on_postgres(workers: Workers, postgres: Any, bucket: str, mode: str, co
     check(workers, kind, count, f"PostgreSQL, {mode}")
 
 
+@MOVERS.row(target="mysql")
 @pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_mariadb(workers: Workers, mysql: Any, bucket: str, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
@@ -149,8 +159,13 @@ def test_on_mariadb(workers: Workers, mysql: Any, bucket: str, mode: str, count:
     check(workers, kind, count, f"MariaDB, {mode}")
 
 
+@MOVERS.row(target="sqlite")
 @pytest.mark.parametrize(("mode", "count"), forms(["replace"], SOME, MODES, MANY))
 def test_on_sqlite(workers: Workers, bucket: str, tmp_path: Path, mode: str, count: int):
     given = {"bucket": bucket, "key": "source/listings.csv", **MODES[mode]}
     kind = kinds.InSQLite("csv_to_sqlite", tmp_path / "attacked.db", **given)
     check(workers, kind, count, f"SQLite, {mode}")
+
+
+def test_no_system_is_left_out() -> None:
+    MOVERS.check()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attack_report import LONG, Attack, Try
-from attack_runners import PLACES, Runner
+from attack_runners import BACKENDS, PLACES, Runner
 from attack_workers import Workers
 
 PROMISE = "Work elsewhere runs once, its result is collected, and nothing is left"
@@ -78,3 +78,8 @@ def test_work_runs_once(supervisors: Workers, runner: Runner, tmp_path: Path, co
     left = list(runner.left())
     attack.check(not left, f"left behind: {left}")
     attack.finish()
+
+
+def test_no_system_is_left_out() -> None:
+    assert set(MANY) == set(PLACES)
+    BACKENDS.check()

@@ -1,6 +1,6 @@
 """Bad input, case by case: messages name system, object and remedy, and nothing is published.
 
-Each system's own tests look closer. These see to it that no system is left out.
+Each system's own tests look closer. These see to it that no system is left out: `Matrix`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import duckdb
 import psycopg
 import pytest
 import requests
@@ -22,9 +23,10 @@ from azure.storage.blob import ContainerClient
 from google.auth.credentials import AnonymousCredentials
 
 from emulators import Emulator, versity_user
+from matrices import Matrix
 from mysql_server import Database, connection_to
 from rest_server import Asked, Reply, serving
-from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget
@@ -33,7 +35,9 @@ from tradewind.move.store import Store
 from tradewind.move.target import Target
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
+from tradewind.registry import all_systems, imported
 from tradewind.systems.azure.store import AzureStore
+from tradewind.systems.dbapi.source import DbApiSource
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.gcs.store import GCSStore
 from tradewind.systems.http.connection import BearerAuth, HttpConnection
@@ -46,8 +50,11 @@ from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
 from tradewind.systems.s3.store import S3Store
+from tradewind.systems.sftp.store import SFTPStore
 from tradewind.systems.sqlite.source import SQLiteSource
 from tradewind.systems.sqlite.table import SQLiteTable
+
+BAD = Matrix("bad input", "source", "target", "store")
 
 SECRET = "hidden-from-all"
 """The wrong password everywhere, and the right one of those who may do nothing."""
@@ -128,6 +135,7 @@ def postgres(local_postgres: Systems) -> Iterator[PostgresConnection]:
         admin.execute(f"DROP TABLE {NOBODY}_t; DROP ROLE {NOBODY}")
 
 
+@BAD.row(source="postgres", target="postgres")
 def test_postgres(fails: Fails, postgres: PostgresConnection):
     where = f"PostgreSQL at {postgres.host}:{postgres.port}"
     table = f"{NOBODY}_t"
@@ -168,6 +176,7 @@ def mariadb(local_mariadb: Systems) -> Iterator[Database]:
     admin.run(f"DROP USER {NOBODY}@'%'")
 
 
+@BAD.row(source="mysql", target="mysql")
 def test_mariadb(fails: Fails, mariadb: Database):
     right = mariadb.connection
     where = f"MySQL at {right.host}:{right.port}"
@@ -191,6 +200,7 @@ def test_mariadb(fails: Fails, mariadb: Database):
         fails.writing(target, SetupError, where, *words)
 
 
+@BAD.row(source="mongodb")
 def test_mongodb(fails: Fails, local_mongodb: Systems):
     found = local_mongodb.environment
     right = MongoConnection(found["MONGODB_URI"], {"password": found["MONGODB_PASSWORD"]})
@@ -216,6 +226,7 @@ def test_mongodb(fails: Fails, local_mongodb: Systems):
             client.drop_database(NOBODY)
 
 
+@BAD.row(source="sqlite", target="sqlite")
 def test_sqlite(fails: Fails, tmp_path: Path):
     (tmp_path / "no.db").write_bytes(b"this is no database at all, but text\n" * 100)
     (tmp_path / "empty.db").touch()
@@ -232,9 +243,24 @@ def test_sqlite(fails: Fails, tmp_path: Path):
     fails.writing(SQLiteTable(tmp_path / "no.db", "t"), SetupError, "no.db", "replace it")
 
 
+@BAD.row(source="dbapi duckdb", target="duckdb")
+def test_a_driver_and_a_plugin(fails: Fails, tmp_path: Path):
+    plugin = all_systems()["duckdb"]
+    reads, table = imported(plugin.source or ""), imported(plugin.target or "")
+    path = tmp_path / "there.db"
+    duckdb.connect(str(path)).close()
+    fails.writing(table(path, "no_tab"), SetupError, "there.db", "no_tab", "reate")
+    for query, word in (("SELEC 1", "SELEC"), ("SELECT * FROM no_tab", "no_tab")):
+        # What a driver calls an operational error may be one of a query, or one to try again.
+        driver = DbApiSource(lambda: sqlite3.connect(tmp_path / "a.db"), query)
+        fails.reading(driver, RetryError, "database", word, "Check connection and query")
+        fails.reading(reads(path, query), TradewindError, "there.db", word)
+
+
 # -------------------------------------------------------------------------------------------- HTTP
 
 
+@BAD.row(source="http")
 def test_an_api(fails: Fails):
     def answer(asked: Asked) -> Reply:
         if asked.path == "/paged":
@@ -271,6 +297,7 @@ def of_store(fails: Fails, store: Store, words: tuple[str, ...]) -> None:
     fails.reading(ObjectSource(store, "a.csv"), SetupError, *words)
 
 
+@BAD.row(store="s3")
 def test_s3(fails: Fails, local_s3: Systems):
     found = local_s3.environment
 
@@ -306,6 +333,7 @@ def test_s3_without_permission(fails: Fails, versity: Emulator):
     versity_user(versity, "delete-user", NOBODY)
 
 
+@BAD.row(store="azure")
 def test_azure(fails: Fails, azurite: Emulator):
     container = f"bad-{uuid.uuid4().hex[:12]}"
     wrong = "aGlkZGVuLWZyb20tYWxs" * 4
@@ -328,6 +356,7 @@ def test_azure(fails: Fails, azurite: Emulator):
     store.client.close()
 
 
+@BAD.row(store="gcs")
 def test_google(fails: Fails, fake_gcs: Emulator):
     bucket = f"bad-{uuid.uuid4().hex[:12]}"
     store = GCSStore(bucket, credentials=AnonymousCredentials(), endpoint=fake_gcs.endpoint)
@@ -336,6 +365,21 @@ def test_google(fails: Fails, fake_gcs: Emulator):
     made.raise_for_status()
     missing = ObjectSource(store, "a.csv")
     fails.reading(missing, InputError, f"gs://{bucket}/a.csv", "no such object")
+
+
+@BAD.row(store="files sftp")
+def test_files_here_and_there(fails: Fails, sftp_store: SFTPStore, tmp_path: Path):
+    (tmp_path / "no-folder").write_text("a file")
+    there = sftp_store._at(f"{tmp_path}/no-folder")
+    for store in (FileStore(tmp_path / "no-folder"), there):
+        fails.writing(ObjectTarget(store, "a.csv"), SetupError, "no-folder", "folder")
+    for store in (FileStore(tmp_path), sftp_store):
+        where = store.uri("a.csv")
+        fails.reading(ObjectSource(store, "a.csv"), InputError, where, "no such", "Correct")
+
+
+def test_no_system_is_left_out() -> None:
+    BAD.check()
 
 
 # ---------------------------------------------------------------------------------------- encodings

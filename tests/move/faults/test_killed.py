@@ -14,9 +14,11 @@ import psycopg
 import pytest
 
 from killing import Worker, spread
+from matrices import Matrix
 from tradewind.move.store import Store
 
 pytestmark = pytest.mark.xdist_group("move-faults")
+MOVERS = Matrix("killed movers", "source", "target", "store")
 InPlace = tuple[Store, dict[str, Any]]
 FEWER = [pytest.param(2, id="some"), pytest.param(30, id="many", marks=pytest.mark.long)]
 POINTS = [pytest.param(4, id="some"), pytest.param(30, id="many", marks=pytest.mark.long)]
@@ -41,6 +43,7 @@ def check(worker: Worker, kind: kinds.Kind, count: int) -> None:
         assert kind.left(name) == [], f"killed at {point}"
 
 
+@MOVERS.row(source="postgres", store="s3")
 @pytest.mark.parametrize("count", POINTS)
 def test_postgres_to_csv_on_s3(worker: Worker, s3: Any, bucket: str, count: int):
     query = "SELECT * FROM listings ORDER BY id"
@@ -53,12 +56,14 @@ def test_postgres_by_two_connections_to_csv_on_s3(worker: Worker, s3: Any, bucke
     check(worker, kinds.OnS3("postgres_by_two", s3, bucket, ".csv", query=query), count)
 
 
+@MOVERS.row(source="postgres", store="gcs")
 @pytest.mark.parametrize("count", FEWER)
 def test_postgres_to_csv_on_google_cloud_storage(worker: Worker, gcs: InPlace, count: int):
     query = "SELECT * FROM listings ORDER BY id"
     check(worker, kinds.InStore("postgres_to_gcs", *gcs, query=query), count)
 
 
+@MOVERS.row(source="postgres", store="azure")
 @pytest.mark.parametrize("count", FEWER)
 def test_postgres_to_csv_on_azure(worker: Worker, azure: InPlace, count: int):
     query = "SELECT * FROM listings ORDER BY id"
@@ -78,18 +83,21 @@ def test_postgres_to_parts_of_parquet_on_s3(worker: Worker, s3: Any, bucket: str
     check(worker, kind, count)
 
 
+@MOVERS.row(source="mysql", store="s3")
 @pytest.mark.parametrize("count", POINTS)
 def test_mariadb_to_csv_on_s3(worker: Worker, s3: Any, bucket: str, count: int):
     query = "SELECT * FROM listings ORDER BY id"
     check(worker, kinds.OnS3("mysql_to_csv", s3, bucket, ".csv", query=query), count)
 
 
+@MOVERS.row(source="mongodb", store="s3")
 @pytest.mark.parametrize("count", POINTS)
 def test_mongodb_to_json_lines_on_s3(worker: Worker, s3: Any, bucket: str, mongo: str, count: int):
     given = {"database": mongo, "collection": "listings"}
     check(worker, kinds.OnS3("mongo_to_jsonl", s3, bucket, ".jsonl", **given), count)
 
 
+@MOVERS.row(source="http", store="files")
 @pytest.mark.parametrize("count", POINTS)
 def test_rest_to_a_file(worker: Worker, tmp_path: Path, count: int):
     with kinds.pages() as url:
@@ -103,6 +111,7 @@ MODES = [
 ]
 
 
+@MOVERS.row(target="postgres", store="s3")
 @pytest.mark.parametrize("count", POINTS)
 @pytest.mark.parametrize("mode", MODES)
 def test_csv_on_s3_to_postgres(
@@ -112,6 +121,7 @@ def test_csv_on_s3_to_postgres(
     check(worker, kinds.InPostgres("csv_to_postgres", postgres, **given), count)
 
 
+@MOVERS.row(target="mysql", store="s3")
 @pytest.mark.parametrize("count", POINTS)
 @pytest.mark.parametrize("mode", MODES)
 def test_csv_on_s3_to_mariadb(worker: Worker, mysql: Any, bucket: str, mode: dict, count: int):
@@ -119,6 +129,7 @@ def test_csv_on_s3_to_mariadb(worker: Worker, mysql: Any, bucket: str, mode: dic
     check(worker, kinds.InMySQL("csv_to_mysql", mysql, **given), count)
 
 
+@MOVERS.row(target="sqlite", store="s3")
 @pytest.mark.parametrize("count", FEWER)
 @pytest.mark.parametrize("mode", MODES)
 def test_csv_on_s3_to_sqlite(worker: Worker, bucket: str, tmp_path: Path, mode: dict, count: int):
@@ -147,3 +158,7 @@ def test_a_copy_of_a_prefix(worker: Worker, s3_place: InPlace, count: int):
 def test_a_copy_on_s3(worker: Worker, s3: Any, bucket: str, options: dict, count: int):
     given = {"source": "source/large.bin", **options}
     check(worker, kinds.CopyOnS3("copy_object", s3, bucket, ".bin", **given), count)
+
+
+def test_no_system_is_left_out() -> None:
+    MOVERS.check()
