@@ -90,6 +90,7 @@ FILES_MAY_IMPORT = {
     "operators": {"tradewind.airflow"},
     "operator_base": {"tradewind.airflow"},
     "endpoint_operator": {"tradewind.airflow"},
+    "load_operator": {"tradewind.airflow"},
     "session_operator": {"tradewind.airflow"},
     "local": {"tradewind.local"},
 }

@@ -64,6 +64,7 @@ def pages() -> dict[str, set[tuple[str, str, str]]]:
         ("airflow-work.md", "## `DockerOperator`", "\n## `SSHOperator`", "DockerOperator"),
         ("airflow-work.md", "## `SSHOperator`", "\n## `@task", "SSHOperator"),
         ("airflow-rest-jobs.md", "## LivyOperator", None, "LivyOperator"),
+        ("bigquery.md", "## What differs", "\n## Values", "jobs of BigQuery"),
         ("airflow-spark.md", "## What differs", None, "SparkSubmitOperator"),
         ("airflow-sagemaker.md", "## Jobs", "\n## `SageMakerE", "jobs of SageMaker"),
         ("airflow-sagemaker.md", "## `SageMakerE", "\n## Perm", "SageMakerEndpointOperator"),
@@ -116,7 +117,8 @@ def test_every_official_operator_is_there():
 
     ours = {name for name in tradewind.airflow.__all__ if name.endswith("Operator")}
     # These take the place of none: see docs/airflow-operators.md and docs/airflow-rest-jobs.md.
-    alone = {"HttpJobOperator", "LivySessionOperator", "SqlToAzureBlobOperator", "TransferOperator"}
+    alone = {"HttpJobOperator", "LivySessionOperator", "TransferOperator"}
+    alone |= {"SqlToAzureBlobOperator", "SqlToBigQueryOperator"}
     assert {one.ours for one in OFFICIAL} == set(OWN) == ours - alone
     recorded = json.loads((ROOT / "tests/airflow/official_parameters.json").read_text())
     for name, told in recorded.items():
@@ -203,6 +205,7 @@ WASB = {"file_path": "f", "container_name": "c", "blob_name": "b"}
 S3_WASB = {"s3_bucket": "b", "container_name": "c", "s3_key": "k", "blob_name": "n"}
 BLOB_S3 = {"container_name": "c", "dest_s3_key": "s3://b/"}
 COPY = {"source_bucket_key": "s3://b/k", "dest_bucket_key": "s3://b/l"}
+GCS_BQ = {"bucket": "b", "source_objects": "o", "destination_project_dataset_table": "d.t"}
 MONGO = {"mongo_collection": "c", "mongo_query": {}, "s3_bucket": "b", "s3_key": "k"}
 
 
@@ -243,6 +246,17 @@ MONGO = {"mongo_collection": "c", "mongo_query": {}, "s3_bucket": "b", "s3_key":
         ("S3ToAzureBlobStorageOperator", {**S3_WASB, "s3_extra_args": {"config": 1}}),
         ("AzureBlobStorageToS3Operator", {**BLOB_S3, "wasb_extra_args": {"x": 1}}),
         ("AzureBlobStorageToGCSOperator", {"unheard_of": 1}),
+        ("BigQueryInsertJobOperator", {"configuration": {}, "cancel_on_kill": True}),
+        ("BigQueryInsertJobOperator", {"configuration": {}, "cancel_on_kill": False}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "source_format": "Parquet", "force_delete": False}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "source_format": "GOOGLE_SHEETS"}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "external_table": True}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "force_delete": True}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "autodetect": False}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "autodetect": False, "schema_object": "s"}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "schema_update_options": ["ALLOW_ANYTHING"]}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "src_fmt_configs": {"nullMarker": "-"}}),
+        ("GCSToBigQueryOperator", {**GCS_BQ, "src_fmt_configs": {"useAvroLogicalTypes": True}}),
     ],
 )
 def test_left_alone_is_what_the_other_operators_refuse(

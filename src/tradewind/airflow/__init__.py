@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.sftp_to_gcs import SFTPToGCSOperator
     from tradewind.airflow.operators.sftp_to_s3 import SFTPToS3Operator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
+    from tradewind.airflow.operators.sql_to_bigquery import SqlToBigQueryOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
     from tradewind.airflow.operators.transfer import TransferOperator
+    from tradewind.systems.bigquery.load_operator import GCSToBigQueryOperator
+    from tradewind.systems.bigquery.operators import (
+        BigQueryInsertJobOperator,
+        BigQueryToGCSOperator,
+    )
     from tradewind.systems.docker.operators import DockerOperator
     from tradewind.systems.http.operators import HttpJobOperator
     from tradewind.systems.livy.operators import LivyOperator
@@ -53,7 +59,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AzureBlobStorageToGCSOperator",
     "AzureBlobStorageToS3Operator",
+    "BigQueryInsertJobOperator",
+    "BigQueryToGCSOperator",
     "DockerOperator",
+    "GCSToBigQueryOperator",
     "GCSToGCSOperator",
     "GCSToS3Operator",
     "Http",
@@ -83,6 +92,7 @@ __all__ = [
     "SparkSubmitOperator",
     "Sql",
     "SqlToAzureBlobOperator",
+    "SqlToBigQueryOperator",
     "SqlToGCSOperator",
     "SqlToS3Operator",
     "Table",
@@ -99,6 +109,10 @@ _HOME = {
         ),
         "airflow.operators.azure_blob",
     ),
+    **dict.fromkeys(
+        ("BigQueryInsertJobOperator", "BigQueryToGCSOperator"), "systems.bigquery.operators"
+    ),
+    "GCSToBigQueryOperator": "systems.bigquery.load_operator",
     "GCSToGCSOperator": "airflow.operators.gcs_to_gcs",
     "GCSToS3Operator": "airflow.operators.gcs_to_s3",
     **dict.fromkeys(
@@ -134,6 +148,7 @@ _HOME = {
     ),
     "SparkSubmitOperator": "systems.spark.operators",
     "SqlToAzureBlobOperator": "airflow.operators.sql_to_azure_blob",
+    "SqlToBigQueryOperator": "airflow.operators.sql_to_bigquery",
     "SqlToGCSOperator": "airflow.operators.sql_to_gcs",
     "SqlToS3Operator": "airflow.operators.sql_to_s3",
     "TransferOperator": "airflow.operators.transfer",

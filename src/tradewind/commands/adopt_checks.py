@@ -183,6 +183,38 @@ def _one_alone(first: str, second: str) -> Check:
     return check
 
 
+def _bigquery_format(value: Any) -> bool:
+    return str(value).upper() in _BIGQUERY_FORMATS
+
+
+def _updates(value: Any) -> bool:
+    known = ("ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION")
+    return isinstance(value, list | tuple) and all(one in known for one in value)
+
+
+def _no_columns(arguments: Arguments) -> Iterator[str]:
+    if "autodetect" in arguments and not {"schema_fields", "schema_object"} & {*arguments}:
+        says = "give schema_fields or schema_object, or None for the table's columns"
+        yield from _refusal("autodetect", arguments["autodetect"], _one_of(True, None), says)
+
+
+def _configs(arguments: Arguments) -> Iterator[str]:
+    told = told_value(arguments["source_format"]) if "source_format" in arguments else Told("CSV")
+    known = _BIGQUERY_FORMATS.get(str(told.value).upper(), "") if told is not None else ""
+    yield from _keys("src_fmt_configs", _whatever(known), "it is nothing of this format")(arguments)
+
+
+_BIGQUERY_FORMATS = {
+    "CSV": "allowJaggedRows allowQuotedNewlines autodetect fieldDelimiter skipLeadingRows "
+    "ignoreUnknownValues nullMarker quote encoding preserveAsciiControlCharacters "
+    "columnNameCharacterMap",
+    "NEWLINE_DELIMITED_JSON": "autodetect ignoreUnknownValues",
+    "AVRO": "useAvroLogicalTypes",
+    "PARQUET": "autodetect ignoreUnknownValues",
+    "ORC": "autodetect",
+    "DATASTORE_BACKUP": "projectionFields",
+}
+_KILL = _only("cancel_on_kill", _one_of(True), "a person who ends the task ends its job")
 _CONNECTION = "say it in the connection"
 _EXTRA: tuple[Check, ...] = (
     _keys("s3_extra_args", _whatever("region_name"), _CONNECTION),
@@ -237,6 +269,16 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     ),
     "LocalFilesystemToWasbOperator": (
         _keys("load_options", _whatever("overwrite metadata max_concurrency"), "leave it out"),
+    ),
+    "BigQueryInsertJobOperator": (_KILL,),
+    "GCSToBigQueryOperator": (
+        _KILL,
+        _only("external_table", _one_of(False, None), "make it by CREATE EXTERNAL TABLE"),
+        _only("force_delete", _one_of(False, None), "give write_disposition='WRITE_TRUNCATE'"),
+        _only("source_format", _bigquery_format, "choose CSV, PARQUET or another one"),
+        _only("schema_update_options", _updates, "choose ALLOW_FIELD_ADDITION or ..._RELAXATION"),
+        _no_columns,
+        _configs,
     ),
     "DockerOperator": (
         _only("auto_remove", _one_of("never", "success", "force"), "it is one of these texts"),

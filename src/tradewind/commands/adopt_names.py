@@ -25,6 +25,28 @@ _OWN = {
         wasb_conn_id container_name prefix delimiter aws_conn_id dest_s3_key dest_verify
         dest_s3_extra_args replace s3_acl_policy wasb_extra_args s3_extra_args
     """,
+    "BigQueryInsertJobOperator": """
+        deferrable poll_interval result_limit skip_on_exit_code configuration project_id location
+        job_id force_rerun reattach_states gcp_conn_id impersonation_chain cancel_on_kill
+        result_retry result_timeout
+    """,
+    "BigQueryToGCSOperator": """
+        deferrable poll_interval result_limit skip_on_exit_code source_project_dataset_table
+        destination_cloud_storage_uris project_id compression export_format field_delimiter
+        print_header gcp_conn_id labels location impersonation_chain result_retry result_timeout
+        job_id force_rerun reattach_states
+    """,
+    "GCSToBigQueryOperator": """
+        deferrable poll_interval result_limit skip_on_exit_code bucket source_objects
+        destination_project_dataset_table schema_fields schema_object schema_object_bucket
+        source_format compression create_disposition skip_leading_rows write_disposition
+        field_delimiter max_bad_records quote_character ignore_unknown_values
+        allow_quoted_newlines allow_jagged_rows encoding max_id_key gcp_conn_id
+        schema_update_options src_fmt_configs external_table time_partitioning cluster_fields
+        autodetect encryption_configuration location impersonation_chain labels description
+        result_retry result_timeout cancel_on_kill job_id force_rerun reattach_states project_id
+        force_delete
+    """,
     "GCSToGCSOperator": """
         source_bucket source_object source_objects destination_bucket destination_object
         delimiter move_object replace gcp_conn_id last_modified_time maximum_modified_time

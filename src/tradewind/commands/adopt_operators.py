@@ -106,6 +106,7 @@ _COPIES = ("copies between stores",)
 # The row about arguments of hooks stands with those of the operator named here.
 _AZURE = (*_COPIES, "LocalFilesystemToWasbOperator")
 _JOBS = ("jobs of SageMaker",)
+_BIGQUERY = ("jobs of BigQuery",)
 _CONNECTION = "switch by hand to SqlToGCSOperator, with sql_conn_id= for the connection"
 
 OFFICIAL: tuple[Official, ...] = (
@@ -134,6 +135,14 @@ OFFICIAL: tuple[Official, ...] = (
             (f"{_AMAZON}.transfers", "azure_blob_to_s3", "AzureBlobStorageToS3Operator", _AZURE),
             (_MICROSOFT, "s3_to_wasb", "S3ToAzureBlobStorageOperator", _AZURE),
             (_MICROSOFT, "local_to_wasb", "LocalFilesystemToWasbOperator", _COPIES),
+        )
+    ),
+    *(
+        Official(f"airflow.providers.google.cloud.{module}", name, name, families=_BIGQUERY)
+        for module, name in (
+            ("operators.bigquery", "BigQueryInsertJobOperator"),
+            ("transfers.bigquery_to_gcs", "BigQueryToGCSOperator"),
+            ("transfers.gcs_to_bigquery", "GCSToBigQueryOperator"),
         )
     ),
     Official(

@@ -146,6 +146,64 @@ WORK: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("the command line", "logged, with some secrets masked", "not logged"),
     ),
+    "jobs of BigQuery": (
+        (
+            "a worker dies",
+            "the job goes on; the retry runs another one beside it, or fails as the id is taken",
+            "the retry reattaches to it, whatever its state",
+        ),
+        (
+            "`job_id`",
+            "what the id begins with; a hash follows",
+            "the same; what makes it the task run's own follows",
+        ),
+        (
+            "`force_rerun`, `reattach_states`",
+            "whether a retry may reattach",
+            "no effect: a retry reattaches, a cleared task runs another job",
+        ),
+        (
+            "`result_retry`, `result_timeout`",
+            "of the call that waits",
+            "no effect: requests are repeated with backoff, `execution_timeout` ends the task "
+            "with its job",
+        ),
+        ("`cancel_on_kill=False`", "leaves the job behind", "refused"),
+        (
+            "XComs",
+            "`job_id_path` or `job_id`",
+            "`job_id`, `job_id_path` and `statistics`; the return value is the job's id",
+        ),
+        ("a job that can never run", "retried", "fails at once"),
+        ("link to the console", "there", "none"),
+    ),
+    "BigQueryInsertJobOperator": (
+        (
+            "`configuration`",
+            "with `dryRun`, the id of a job that is none",
+            "with `dryRun`, what the query would do: its bytes, type and columns",
+        ),
+        (
+            "",
+            "each text in it that ends in `.json` or `.sql` names a file, `gs://bucket/a.json` too",
+            "the same, but no address does",
+        ),
+    ),
+    "BigQueryToGCSOperator": (
+        (
+            "objects of an earlier, larger export under the same pattern",
+            "stay beside the new ones",
+            "the same: let each run have a folder of its own",
+        ),
+    ),
+    "GCSToBigQueryOperator": (
+        ("return value without `max_id_key`", "none", "the job's id"),
+        ("`schema_object`", "read by each attempt", "read only where the job is started"),
+        ("`external_table=True`", "makes a table that stays outside", "refused"),
+        ("`force_delete=True`", "deletes the table before it loads", "refused"),
+        ("`source_format`", "also `GOOGLE_SHEETS`, for external tables", "without it"),
+        ("`compression`", "of external tables", "no effect"),
+    ),
     "jobs of SageMaker": (
         (
             "a name that is taken, `check_if_job_exists`, `action_if_job_exists`, "

@@ -12,32 +12,59 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tradewind.backoff import rest
-from tradewind.errors import InputError
+from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
-from tradewind.run.backend import AlreadyStartedError, Backend, Job, JobState, JobStatus, LogLine
+from tradewind.run.backend import (
+    AlreadyStartedError,
+    Backend,
+    History,
+    Job,
+    JobState,
+    JobStatus,
+    LogLine,
+)
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
 
-__all__ = ["BigQueryBackend", "JobConfiguration", "dry_run"]
+__all__ = ["BigQueryBackend", "JobConfiguration", "Work", "dry_run"]
 
 JobConfiguration = Mapping[str, Any]
 """What BigQuery's API calls a JobConfiguration: one of query, load, extract, copy; and labels."""
 
+Work = JobConfiguration | Callable[[], JobConfiguration]
+"""A configuration, or what makes it: it is called only where the job is started."""
+
 _OWNER, _NUMBER, _TASK_RUN = "tradewind_owner", "tradewind_number", "tradewind_task_run"
 _KINDS = ("query", "load", "extract", "copy")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,900}")
+_TAKEN = re.compile(r"Job [a-z0-9.:-]+:([A-Za-z0-9-]+)\.")
+"""Finds in the answer about an id that is taken where its job is."""
 _STATES = {"PENDING": JobState.PENDING, "RUNNING": JobState.RUNNING}
 
 
-class BigQueryBackend(Backend[JobConfiguration]):
+class _Called(History):
+    """What the job is called: a template that tells the time would call it otherwise."""
+
+    def __init__(self, backend: BigQueryBackend) -> None:
+        self._backend = backend
+
+    def note(self) -> str:
+        return self._backend.called
+
+    def recall(self, note: str) -> None:
+        self._backend.called = note
+
+
+class BigQueryBackend(Backend[Work]):
     """Runs jobs in a project.
 
-    The result is the job's description as JSON, with its statistics, without the rows of a query.
+    The result is the job's description as JSON, with its statistics, without the rows of a query,
+    its text and its plan, which BigQuery keeps.
 
     Args:
         connection: The project, the location, and who asks.
@@ -45,7 +72,6 @@ class BigQueryBackend(Backend[JobConfiguration]):
     """
 
     name = "bigquery"
-    keeps_history = True
 
     def __init__(self, connection: BigQueryConnection, *, called: str = "") -> None:
         if called and not _NAME.fullmatch(called):
@@ -53,7 +79,9 @@ class BigQueryBackend(Backend[JobConfiguration]):
                 f"BigQuery: {called!r} cannot be a job id. Let it have letters, digits, _ and -."
             )
         self._connection = connection
-        self._called = called
+        self.called = called
+        self.history = _Called(self)
+        self._places: dict[str, str] = {}
         self._opened: Any = None
 
     @property
@@ -74,31 +102,25 @@ class BigQueryBackend(Backend[JobConfiguration]):
 
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell the id of a job."""
-        begin = f"{self._called}-{owner.digest}" if self._called else owner.name(limit=200)
+        begin = f"{self.called}-{owner.digest}" if self.called else owner.name(limit=200)
         return f"{begin}-{number}"
 
-    def note(self) -> str:
-        """Tell what the job is called: a template that tells the time would call it otherwise."""
-        return self._called
-
-    def recall(self, note: str) -> None:
-        """Call the job as an earlier attempt has called it."""
-        self._called = note
-
-    def about(self, work: JobConfiguration) -> str:
+    def about(self, work: Work) -> str:
         """Name the kind of job and the project."""
-        kinds = [kind for kind in _KINDS if kind in work]
-        return f"as a {' '.join(kinds)} job of BigQuery, project {self._connection.project}"
+        kinds = [] if callable(work) else [kind for kind in _KINDS if kind in work]
+        kind = f"a {kinds[0]} job" if kinds else "a job"
+        return f"as {kind} of BigQuery, project {self._client.project}"
 
     def submit(
-        self, owner: Owner, number: int, work: JobConfiguration, *, variables: Mapping[str, str]
+        self, owner: Owner, number: int, work: Work, *, variables: Mapping[str, str]
     ) -> None:
         """Insert the job: its id is the claim."""
         from google.api_core.exceptions import Conflict
 
         name = self.name_of(owner, number)
+        work = work() if callable(work) else work
         labels = {
-            **work.get("labels", {}),
+            **(work.get("labels") or {}),
             "tradewind": "job",
             _OWNER: owner.digest,
             _NUMBER: str(number),
@@ -108,19 +130,29 @@ class BigQueryBackend(Backend[JobConfiguration]):
         with translated(f"{self._system}, job {name}"):
             try:
                 job._begin(retry=patient(), timeout=PATIENCE)
+                self._note_place(job)
             except Conflict as error:
+                if place := _TAKEN.search(str(error)):
+                    # Where no location is given, BigQuery finds jobs in the US and the EU only.
+                    self._places.setdefault(name, place[1])
                 if self._find(name) is None:
                     raise  # Of something that the job makes, not of the job.
                 raise AlreadyStartedError(
                     f"{self._system}: the job {name} was created before."
                 ) from error
 
+    def _note_place(self, job: Any) -> None:
+        if job.location:
+            self._places[job.job_id] = job.location
+
     def _find(self, name: str) -> Any | None:
         from google.api_core.exceptions import NotFound
 
         with translated(f"{self._system}, job {name}"):
             try:
-                return self._client.get_job(name, retry=patient(), timeout=PATIENCE)
+                return self._client.get_job(
+                    name, location=self._places.get(name), retry=patient(), timeout=PATIENCE
+                )
             except NotFound:
                 return None
 
@@ -139,9 +171,7 @@ class BigQueryBackend(Backend[JobConfiguration]):
         job = self._find(name)
         if job is None:
             return None
-        told = job._properties
-        kept = ("id", "jobReference", "configuration", "statistics", "status")
-        text = json.dumps({key: told[key] for key in kept if key in told}, default=str).encode()
+        text = json.dumps(_told_of(job._properties), default=str).encode()
         if len(text) > limit:
             raise InputError(
                 f"{self._system}: the description of {name} is larger than {limit:,} bytes."
@@ -154,7 +184,9 @@ class BigQueryBackend(Backend[JobConfiguration]):
 
         with translated(f"{self._system}, job {name}"):
             try:
-                self._client.cancel_job(name, retry=patient(), timeout=PATIENCE)
+                self._client.cancel_job(
+                    name, location=self._places.get(name), retry=patient(), timeout=PATIENCE
+                )
             except NotFound:
                 return
 
@@ -172,16 +204,21 @@ class BigQueryBackend(Backend[JobConfiguration]):
                 number += 1
             return
         for state in ("running", "pending"):
-            with translated(self._system):
-                listed = list(
-                    self._client.list_jobs(
-                        state_filter=state, all_users=True, retry=patient(), timeout=PATIENCE
-                    )
-                )
-            for job in listed:
+            for job in self._listed(state):
                 labels = job.labels or {}
                 if _OWNER in labels:
+                    self._note_place(job)
                     yield _piece(job, labels[_OWNER], "", int(labels.get(_NUMBER, "0")))
+
+    def _listed(self, state: str) -> Sequence[Any]:
+        asked = {"state_filter": state, "retry": patient(), "timeout": PATIENCE}
+        try:
+            with translated(self._system):
+                return (*self._client.list_jobs(all_users=True, **asked),)
+        except SetupError:
+            # Who may run jobs may list their own.
+            with translated(self._system):
+                return (*self._client.list_jobs(**asked),)
 
 
 def _job_of(client: Any, name: str, configuration: JobConfiguration) -> Any:
@@ -210,6 +247,23 @@ def _job_of(client: Any, name: str, configuration: JobConfiguration) -> Any:
             f"BigQuery: the configuration of the {kinds[0]} job lacks something, or has it in "
             f"another form: {type(error).__name__} {error}."
         ) from error
+
+
+def _told_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose of a job's description what a task hands on: not its text, not its long plan."""
+    kept = ("id", "jobReference", "configuration", "statistics", "status")
+    found = {key: told[key] for key in kept if key in told}
+    for group, dropped in (
+        ("configuration", ("query", "queryParameters")),
+        ("statistics", ("queryPlan", "timeline")),
+    ):
+        inner = dict(found.get(group, {}))
+        if "query" in inner:
+            inner["query"] = {
+                key: value for key, value in inner["query"].items() if key not in dropped
+            }
+            found[group] = inner
+    return found
 
 
 def dry_run(connection: BigQueryConnection, configuration: JobConfiguration) -> dict[str, Any]:

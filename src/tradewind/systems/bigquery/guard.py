@@ -10,6 +10,7 @@ in production. What it adds to ``bqemulator`` 1.4:
 - The rows of a SELECT stand in a table (``configuration.query.destinationTable``): it is filled
   when somebody first looks at it.
 - What the emulator refuses outright becomes the job's ``errorResult``.
+- An extract job writes what a pattern stands for: one object, numbered as BigQuery's first one.
 - A file is uploaded as ``*/*`` too, which is what the official client calls it.
 - Each request has its own connection to the emulator, which resets idle ones.
 
@@ -29,6 +30,7 @@ import urllib.parse
 import uuid
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main", "serve"]
@@ -41,6 +43,7 @@ _UPLOAD = re.compile(r"/(?:resumable/)?upload/bigquery/v2/projects/([^/]+)/jobs"
 _SELECT = re.compile(r"\s*(?:--[^\n]*\n|\s)*(?:SELECT|WITH|\()", re.IGNORECASE)
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "date", "server"}
 _RESULTS_DATASET = "_guard_results"
+_FIRST = "000000000000"
 _SHORT = 0.3
 """Seconds within which a job may end before its insertion is answered."""
 _LONGEST = 10.0
@@ -80,8 +83,9 @@ class _Job:
 
 
 class _Guard:
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, objects: Path | None = None) -> None:
         self.upstream = upstream
+        self.objects = objects
         self.lock = threading.Lock()
         self.jobs: dict[tuple[str, str], _Job] = {}
         self.kept: dict[str, _Job] = {}
@@ -123,7 +127,8 @@ class _Guard:
                 job.error = {"reason": "stopped", "message": "Job execution was cancelled"}
                 return
             job.begun = True
-            status, answer = self.post(f"/bigquery/v2/projects/{job.project}/jobs", job.body)
+            body = self._plain_extract(job.body)
+            status, answer = self.post(f"/bigquery/v2/projects/{job.project}/jobs", body)
             if status >= 400:
                 told = answer.get("error", {})
                 reasons = told.get("errors") or [{}]
@@ -138,6 +143,20 @@ class _Guard:
             job.error = {"reason": "backendError", "message": f"the emulator is gone: {error}"}
         finally:
             job.ended.set()
+
+    def _plain_extract(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Spell a pattern as the name of the first object, and make the folder that it is in."""
+        configuration = body.get("configuration", {})
+        extract = configuration.get("extract", {})
+        uris = [str(uri).replace("*", _FIRST) for uri in extract.get("destinationUris", [])]
+        if not uris:
+            return body
+        if self.objects is not None and uris[0].startswith("gs://"):
+            file = (self.objects / uris[0].removeprefix("gs://")).resolve()
+            if file.is_relative_to(self.objects.resolve()):
+                file.parent.mkdir(parents=True, exist_ok=True)
+        plain = {**extract, "destinationUris": uris}
+        return {**body, "configuration": {**configuration, "extract": plain}}
 
     def _keep_rows(self, job: _Job) -> None:
         query = job.body.get("configuration", {}).get("query", {})
@@ -336,14 +355,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(status, told)
 
 
-def serve(port: int, upstream: str) -> ThreadingHTTPServer:
+def serve(port: int, upstream: str, objects: Path | None = None) -> ThreadingHTTPServer:
     """Make the server; it serves once ``serve_forever`` is called.
 
     Args:
         port: Port of the loopback interface; 0 for any.
         upstream: ``HOST:PORT`` of the emulator.
+        objects: The folder that it takes ``gs://`` for.
     """
-    handler = type("Handler", (_Handler,), {"guard": _Guard(upstream)})
+    handler = type("Handler", (_Handler,), {"guard": _Guard(upstream, objects)})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     return server
@@ -354,6 +374,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="A thin guard before the emulator of BigQuery.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--upstream", required=True)
+    parser.add_argument("--objects", type=Path)
     arguments = parser.parse_args()
     parent = os.getppid()
 
@@ -363,7 +384,7 @@ def main() -> int:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-    serve(arguments.port, arguments.upstream).serve_forever()
+    serve(arguments.port, arguments.upstream, arguments.objects).serve_forever()
     return 0
 
 

@@ -82,6 +82,7 @@ class BigQuery(System):
                 "tradewind.systems.bigquery.guard",
                 f"--port={port}",
                 f"--upstream={upstream}",
+                f"--objects={objects}",
             ],
             cwd=context.folder,
         )
