@@ -209,6 +209,7 @@ class Child:
         output: The file that takes its stdout; the log itself when it is not kept apart.
         grace: Seconds between the polite signal and the one that cannot be refused.
         stop_signal: The polite signal.
+        asked_to_end: Whether it was sent.
     """
 
     system: str
@@ -217,6 +218,7 @@ class Child:
     output: Path
     grace: float = _GRACE_SECONDS
     stop_signal: signal.Signals = signal.SIGTERM
+    asked_to_end: bool = False
 
     @property
     def pid(self) -> int:
@@ -284,8 +286,12 @@ class Child:
         return str(json.loads(lines()[0])["endpoint"])
 
     def ask_to_end(self) -> None:
-        """Send the polite signal, unless it has ended."""
-        if self.process.returncode is None:
+        """Send the polite signal once, unless it has ended.
+
+        Some take a second one for an order to end at once: Azurite dies of it unsaved.
+        """
+        if self.process.returncode is None and not self.asked_to_end:
+            self.asked_to_end = True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, self.stop_signal)
 

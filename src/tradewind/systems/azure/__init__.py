@@ -13,5 +13,6 @@ SYSTEM = System(
     connection_types=("wasb",),
     default_connection="wasb_default",
     connection="tradewind.systems.azure.airflow:azure_store",
+    local="tradewind.systems.azure.local:SYSTEM",
     install="pip install 'tradewind[azure]'",
 )

@@ -13,5 +13,6 @@ SYSTEM = System(
     connection_types=("google_cloud_platform",),
     default_connection="google_cloud_default",
     connection="tradewind.systems.gcs.airflow:gcs_store",
+    local="tradewind.systems.gcs.local:SYSTEM",
     install="pip install 'tradewind[gcs]'",
 )

@@ -14,5 +14,6 @@ SYSTEM = System(
     default_port=22,
     connection="tradewind.systems.sftp.airflow:sftp_store",
     host_in_connection=True,
+    local="tradewind.systems.sftp.local:SYSTEM",
     install="pip install 'tradewind[sftp]'",
 )

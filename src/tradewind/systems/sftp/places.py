@@ -51,6 +51,8 @@ def connection_of(
         number = int(port if port is not None else told_place.get("port") or 22)
     except ValueError:
         raise InputError(f"SFTP: port={port!r} is no number.") from None
+    key_file = key_file or os.environ.get("TRADEWIND_SFTP_KEY_FILE")
+    known_hosts = known_hosts or os.environ.get("TRADEWIND_SFTP_KNOWN_HOSTS")
     connection = SSHConnection(
         host,
         told_place.get("username"),

@@ -69,8 +69,9 @@ class SFTPStore(Folder):
         """Make the store of ``sftp://user@host:port/folder/name``.
 
         The password is the environment's ``TRADEWIND_SFTP_PASSWORD``, that of the private key
-        ``TRADEWIND_SFTP_KEY_PASSWORD``. Keys of the agent and of ``~/.ssh`` are used, and what
-        ``~/.ssh/config`` says of the host, like ``ProxyJump``.
+        ``TRADEWIND_SFTP_KEY_PASSWORD``. ``TRADEWIND_SFTP_KEY_FILE`` and
+        ``TRADEWIND_SFTP_KNOWN_HOSTS`` stand for the options that are not given. Keys of the agent
+        and of ``~/.ssh`` are used, and what ``~/.ssh/config`` says of the host, like ``ProxyJump``.
 
         Args:
             uri: The path is absolute and taken as it is; nothing in it is escaped. What is the
