@@ -54,7 +54,7 @@ def test_a_container_that_was_claimed_and_not_started_is_started_once(
     def die(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backend, "_begin", die)
+    monkeypatch.setattr(backend._claims, "_begin", die)
     with pytest.raises(KeyboardInterrupt):
         backend.submit(owner, 1, shell("echo ran"), variables={})
     monkeypatch.undo()
@@ -71,28 +71,28 @@ def test_a_container_of_another_attempt_is_not_started_again(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests, monkeypatch: pytest.MonkeyPatch
 ):
     """An attempt stalls between its claim and the start; the next one resumes it, to its end."""
-    add_folder, name = backend._add_folder, backend.name_of(owner, 1)
+    add_folder, name = backend._claims._add_folder, backend.name_of(owner, 1)
     other = DockerBackend(backend._engine)
 
     def stall(name: str, *, needed: bool) -> None:
         add_folder(name, needed=needed)
         with pytest.raises(AlreadyStartedError):
-            other.start(owner, 1, shell("echo no"), variables={})
+            other.submit(owner, 1, shell("echo no"), variables={})
         other.resume(name)
         until_ended(other, name)
 
-    monkeypatch.setattr("tradewind.systems.docker.backend._SOON_SECONDS", 0.0)
-    monkeypatch.setattr(backend, "_add_folder", stall)
+    monkeypatch.setattr("tradewind.systems.docker.claim._SOON_SECONDS", 0.0)
+    monkeypatch.setattr(backend._claims, "_add_folder", stall)
     with pytest.raises(AlreadyStartedError):
         backend.submit(owner, 1, shell("echo ran"), variables={})
     assert [line.text for line in other.logs(name, None, wait=0)] == ["ran"]
 
     def stall_longer(name: str, *, needed: bool) -> None:
-        other.remove(name)
+        other.delete(name)
         add_folder(name, needed=needed)
 
-    other.remove(name)
-    monkeypatch.setattr(backend, "_add_folder", stall_longer)
+    other.delete(name)
+    monkeypatch.setattr(backend._claims, "_add_folder", stall_longer)
     with pytest.raises(AlreadyStartedError):
         backend.submit(owner, 1, shell("echo ran"), variables={})
     assert daemon.containers() == []
@@ -102,7 +102,7 @@ def test_what_the_former_version_left_before_its_claim_goes_with_the_work(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
     name = backend.name_of(owner, 1)
-    backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
+    backend._claims._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
     assert list(backend.list(owner)) == []
     backend.submit(owner, 1, shell("true"), variables={})
     until_ended(backend, name)
@@ -381,7 +381,7 @@ def test_what_was_created_and_never_renamed_is_told_and_removed(
     backend: DockerBackend, owner: Owner, daemon: EngineOfTests
 ):
     name = backend.name_of(owner, 1)
-    backend._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
+    backend._claims._create(f"{name}-0a0b0c0d", owner, 1, shell("true"), {})
     assert list(backend.list()) == []
     (job,) = backend.unclaimed()
     assert (job.owner, job.title, job.number) == (owner.digest, str(owner), 1)
