@@ -31,6 +31,15 @@ pytest.importorskip("google.cloud.bigquery")
 DAGS = Path(__file__).parent / "bigquery_dags"
 PAGE = Path(__file__).parents[2] / "docs" / "bigquery.md"
 PYTHONPATH = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+#: Imported once, before a child is forked for each attempt.
+PRELOAD = (
+    "tradewind.run.supervise",
+    "tradewind.airflow.triggers",
+    "tradewind.systems.bigquery.backend",
+    "tradewind.systems.bigquery.load",
+    "google.cloud.bigquery",
+    "pyarrow.parquet",
+)
 STATES = "name,post_abbr\nAlabama,AL\nAlaska,AK\n"
 
 
@@ -224,7 +233,7 @@ def supervised(
         "TRADEWIND_TEST_FOLDER": str(folder),
         "PYTHONPATH": PYTHONPATH,
     }
-    one = Supervised(airflow_home, DAGS, environment)
+    one = Supervised(airflow_home, DAGS, environment, preload=PRELOAD)
     yield one
     one.close()
 

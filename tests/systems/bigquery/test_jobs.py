@@ -16,8 +16,10 @@ from tradewind.local import Systems
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError, JobState, WorkFailedError
 from tradewind.run.supervise import claim, supervise
+from tradewind.sweep.leftover import Leftover
 from tradewind.systems.bigquery.backend import BigQueryBackend, dry_run
 from tradewind.systems.bigquery.connection import BigQueryConnection
+from tradewind.systems.bigquery.sweep import leftovers
 from tradewind.testing.conformance.backend import until_ended
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -133,6 +135,26 @@ def test_a_running_job_is_cancelled_and_of_a_deleted_run_before_the_next(
         assert name in {piece.name for piece in backend.list()}
         backend.delete(name)
         assert until_ended(backend, name).state is JobState.FAILED
+
+
+def test_a_job_that_nobody_supervises_is_swept(
+    backend: BigQueryBackend,
+    owner: Owner,
+    connection: BigQueryConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", str(connection.endpoint))
+
+    def left() -> dict[str | None, Leftover]:
+        return {one.owner: one for _, found in leftovers(connection.project) for one in found}
+
+    claim(backend, owner, query("SELECT 1", wait=60), state_store=Notes())
+    job = left()[owner.digest]
+    assert backend.name_of(owner, 1) in job.what
+    assert job.task_run == owner.run_digest
+    job.remove()
+    assert until_ended(backend, backend.name_of(owner, 1)).reason == "it was cancelled"
+    assert owner.digest not in left()
 
 
 def test_a_dry_run_tells_and_runs_nothing(connection: BigQueryConnection) -> None:

@@ -203,10 +203,13 @@ class BigQueryBackend(Backend[Work]):
                 yield _piece(job, owner.digest, str(owner), number)
                 number += 1
             return
-        for state in ("running", "pending"):
+        seen: set[str] = set()
+        # In the order of a job's life: one that begins between the two calls is in one of them.
+        for state in ("pending", "running"):
             for job in self._listed(state):
                 labels = job.labels or {}
-                if _OWNER in labels:
+                if _OWNER in labels and job.job_id not in seen:
+                    seen.add(job.job_id)
                     self._note_place(job)
                     yield _piece(job, labels[_OWNER], "", int(labels.get(_NUMBER, "0")))
 

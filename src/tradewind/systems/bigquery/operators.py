@@ -145,8 +145,9 @@ class BigQueryInsertJobOperator(BigQueryJobOperator):
         from tradewind.systems.bigquery.backend import dry_run
 
         with self._naming_input():
-            if self._configuration().get("dryRun"):
-                return dry_run(self.connection(), self._configuration())
+            work = self.make_work(context)
+            if work.get("dryRun"):
+                return dry_run(self.connection(), work)
         return super().execute(context)
 
 

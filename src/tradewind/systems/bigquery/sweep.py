@@ -1,4 +1,4 @@
-"""Staging tables of loads that have died."""
+"""Staging tables of loads that have died, and jobs that nobody supervises any more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from tradewind.errors import InputError
 from tradewind.sweep.leftover import Leftover
+from tradewind.sweep.work import leftovers_of_work
+from tradewind.systems.bigquery.backend import BigQueryBackend
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE, patient, translated
 from tradewind.systems.bigquery.stage import stages_of
@@ -18,7 +20,9 @@ _TITLE = re.compile(r"Tradewind stages rows here for (.*); it may be removed\.",
 
 
 def leftovers(place: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
-    """List the staging tables of a dataset, or of all datasets of a project.
+    """List the staging tables of a dataset; or of all datasets of a project, and its jobs.
+
+    Jobs that have ended are BigQuery's history, and no leftovers.
 
     Args:
         place: ``PROJECT`` or ``PROJECT/DATASET``.
@@ -27,6 +31,16 @@ def leftovers(place: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
     if not connection.project:
         raise InputError("BigQuery: name a project, or PROJECT/DATASET.")
     yield f"BigQuery {place}", _stages(connection)
+    if not connection.dataset:
+        yield f"BigQuery {place} jobs", _jobs(connection)
+
+
+def _jobs(connection: BigQueryConnection) -> Iterator[Leftover]:
+    backend = BigQueryBackend(connection)
+    try:
+        yield from leftovers_of_work("bigquery", backend)
+    finally:
+        backend.close()
 
 
 def _stages(connection: BigQueryConnection) -> Iterator[Leftover]:
