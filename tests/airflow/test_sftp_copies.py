@@ -270,6 +270,11 @@ def test_files_are_moved_to_gcs(places: Places, monkeypatch: pytest.MonkeyPatch)
         places.to_gcs("*/*")
     with pytest.raises(AirflowFailException, match="names no object"):
         places.to_gcs("one", destination_path="folder/")
+    for name in ("drop/a", "drop/a.done", "drop/b"):
+        places.make(name)
+    places.to_gcs("drop/*", destination_path="done", move_object=True, done_file="{name}.done")
+    assert places.keys("done", "gs") == ["done/a"]
+    assert [path.name for path in places.folder.glob("drop/*")] == ["b"], "no mark without a file"
     path = places.make("late")
 
     def replaced(task: SFTPToGCSOperator, copies: Any, done: Any) -> None:

@@ -13,7 +13,7 @@ from tradewind.errors import CancelledError, InputError
 if TYPE_CHECKING:
     from tradewind.move.store import ObjectInfo, Store
 
-__all__ = ["Arrivals", "Left", "time_of"]
+__all__ = ["Arrivals", "Left", "beside", "time_of"]
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ class Arrivals:
             return None
         if self._is_mark(info.key):
             return Left(info, "it says that others are whole", False)
-        folder, slash, name = info.key.rpartition("/")
-        mark = folder + slash + self.done_file.replace("{name}", name)
+        mark = beside(info.key, self.done_file)
         if store.head(mark) is None:
             return Left(info, f"there is no {store.uri(mark)} yet", True)
         return None
@@ -115,6 +114,12 @@ class Arrivals:
         if not own:
             return name == before
         return name.startswith(before) and name.endswith(after) and len(name) > len(before + after)
+
+
+def beside(key: str, done_file: str) -> str:
+    """Name the file that says that an object is whole; see `Arrivals`."""
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + done_file.replace("{name}", name)
 
 
 def time_of(value: datetime | str | None, argument: str) -> datetime | None:

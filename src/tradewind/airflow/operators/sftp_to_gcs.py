@@ -31,7 +31,8 @@ class SFTPToGCSOperator(CopyOperator):
         sftp_conn_id: The connection, of type ``sftp`` or ``ssh``.
         mime_type: Media type of the objects.
         gzip: Compress on the way; the names stay as they are.
-        move_object: Delete the files when all are copied, those that are still as they were.
+        move_object: Delete the files when all are copied, those that are still as they were, and of
+            each the `done_file` that has its name.
         impersonation_chain: The service account to act as, or the chain to it. (templated)
         sftp_prefetch: Of no effect.
         use_stream: Of no effect: the data are streamed.
@@ -153,6 +154,8 @@ class SFTPToGCSOperator(CopyOperator):
         """Delete the sources of a move."""
         if not self.move_object:
             return
+        from tradewind.move.arrivals import beside
+
         source: SFTPStore = copies.source  # type: ignore[assignment]
         for key, _ in done:
             if not source.delete_version(key, str(self._versions[key])):
@@ -160,3 +163,8 @@ class SFTPToGCSOperator(CopyOperator):
                     f"{source.uri(key)} was replaced after it was copied, and is let be. A retry "
                     "copies it again."
                 )
+            if self.done_file and "{name}" in self.done_file:
+                # Left behind, it would call the next file of that name whole from its first byte.
+                mark = source.head(beside(key, self.done_file))
+                if mark is not None:
+                    source.delete_version(mark.key, str(mark.etag))
