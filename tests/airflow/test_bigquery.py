@@ -294,13 +294,18 @@ def kill_everywhere(
             assert [one.job_id for one in warehouse.jobs(begin)] == [job], die_at
         return told
 
-    first = run(f"{year}-01-01", [])["points"]
-    points = [one for one in spread_over_phases(first, count) if one.startswith(phases)]
-    if not first["collect"]:
-        points = [f"line:{line}" for line in spread(first["lines"], count)]
+    *claimed, first = run(f"{year}-01-01", [])["all_points"]
+    points = [[one] for one in spread_over_phases(first, count) if one.startswith(phases)]
+    if claimed:
+        # Deferred: a worker claims, another one collects what the trigger has seen ending.
+        begun, half = claimed[0]["submit"], count // 2
+        points = [[f"submit:{1 + begun * n // half}"] for n in range(half)]
+        points += [["", f"line:{1 + first['lines'] * n // half}"] for n in range(half)]
+    elif not first["collect"]:
+        points = [[f"line:{line}"] for line in spread(first["lines"], count)]
     killed = 0
     for number, point in enumerate(points):
-        told = run(f"{year}-{2 + number // 28:02}-{1 + number % 28:02}", [point])
+        told = run(f"{year}-{2 + number // 28:02}-{1 + number % 28:02}", point)
         killed += -9 in told["exits"]
     assert killed > len(points) / 2
     left = [one for _, found in leftovers("tradewind/killed") for one in found]
