@@ -1,205 +1,163 @@
 """Servers that repeat what they are sent, as proxies and frameworks in debug mode do.
 
 The errors of client libraries hold what a server says, and at times what the client sent. No secret
-of a connection may come to light by them: not in our error, not in those that it was raised from.
+of a connection may come to light by them: not in our error, not in those that it was raised from,
+not in logs, at whatever level.
 """
 
 from __future__ import annotations
 
-import base64
-import socket
-import threading
+import io
+import json
+import logging
+import ssl
 import traceback
-from collections.abc import Callable
-from contextlib import closing
-from urllib.parse import quote, quote_plus
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tradewind.errors import TradewindError
-
-MARK = "Zq7/w+K=x 9vT"
-IN_URI = quote(MARK, safe="")
-KEY = base64.b64encode(b"Zq7wK key of an account 9vT").decode()
-
-
-def spellings() -> list[str]:
-    """Give what tells of the secrets: also in base64, wherever in it they begin."""
-    found = [MARK, IN_URI, quote(MARK), quote_plus(MARK), KEY, quote(KEY, safe="")]
-    for before in range(3):
-        # Three bytes become four letters; those at the ends depend on what stands beside.
-        coded = base64.b64encode(b":" * before + MARK.encode()).decode()
-        found.append(coded[(0, 2, 3)[before] :].rstrip("=")[:-1])
-    return found
-
-
-class Echo:
-    """A server that answers HTTP by an error with the whole request, and all else by itself."""
-
-    def __init__(self, status: str) -> None:
-        self._status = status
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(client,), daemon=True).start()
-
-    def _answer(self, client: socket.socket) -> None:
-        with client:
-            client.settimeout(1)
-            try:
-                sent = client.recv(1 << 16)
-                if b" HTTP/1." in sent:
-                    said, kind = b"cannot serve " + sent.replace(b"\r\n", b" "), "json"
-                    body = b'{"message": "' + said + b'"}'
-                    if b"AWS4" in sent:
-                        said, kind = said.replace(b"&", b"&amp;"), "xml"
-                        body = b"<Error><Code>No</Code><Message>" + said + b"</Message></Error>"
-                    head = f"HTTP/1.1 {self._status} No\r\nContent-Type: application/{kind}\r\n"
-                    client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-                else:
-                    client.sendall(sent or b"\x00 nothing")
-            except OSError:
-                return
-
-
-def postgres(port: int) -> None:
-    from tradewind.systems.postgres.source import PostgresSource
-
-    uri = f"postgresql://who:{IN_URI}@127.0.0.1:{port}/db?sslmode=disable&connect_timeout=3"
-    PostgresSource.from_uri(uri, {"query": "SELECT 1"}).batches().__enter__()
-
-
-def mysql(port: int) -> None:
-    from tradewind.systems.mysql.source import MySQLSource
-
-    uri = f"mysql://who:{IN_URI}@127.0.0.1:{port}/db?connect_timeout=3"
-    MySQLSource.from_uri(uri, {"query": "SELECT 1"}).batches().__enter__()
-
-
-def mongodb(port: int) -> None:
-    from tradewind.systems.mongodb.source import MongoSource
-
-    uri = f"mongodb://who:{IN_URI}@127.0.0.1:{port}/db?serverSelectionTimeoutMS=500"
-    MongoSource.from_uri(uri, {"collection": "c"}).batches().__enter__()
-
-
-def http_basic(port: int) -> None:
-    from tradewind.systems.http.source import RestSource
-
-    uri = f"http://who:{IN_URI}@127.0.0.1:{port}/a?api_key={IN_URI}"
-    RestSource.from_uri(uri, {"attempts": "1"}).batches().__enter__()
-
-
-def http_headers(port: int) -> None:
-    from tradewind.systems.http.connection import BearerAuth, HttpConnection, Retries
-    from tradewind.systems.http.source import RestSource
-
-    connection = HttpConnection(
-        f"http://127.0.0.1:{port}",
-        headers={"X-Api-Key": MARK},
-        auth=BearerAuth(KEY),
-        retries=Retries(attempts=1),
-    )
-    RestSource(connection, "/a").batches().__enter__()
-
-
-def s3(port: int) -> None:
-    import boto3
-    from botocore.config import Config
-
-    from tradewind.systems.s3.store import S3Store
-
-    session = boto3.Session("key-id", MARK, aws_session_token=KEY, region_name="eu-west-1")
-    config = Config(retries={"total_max_attempts": 1})
-    options = {"endpoint_url": f"http://127.0.0.1:{port}", "config": config}
-    list(S3Store("bucket", session=session, client_options=options).list())
-
-
-def azure(port: int) -> None:
-    from tradewind.systems.azure.store import AzureStore
-
-    endpoint = f"http://127.0.0.1:{port}/account"
-    AzureStore("container", account="account", endpoint=endpoint, credential=KEY).check()
-
-
-def azure_signed(port: int) -> None:
-    from tradewind.systems.azure.store import AzureStore
-
-    endpoint = f"http://127.0.0.1:{port}/account"
-    signed = f"sv=2024-01-01&sig={IN_URI}"
-    AzureStore("container", account="account", endpoint=endpoint, credential=signed).check()
-
-
-def docker(port: int) -> None:
-    from tradewind.systems.docker.backend import DockerBackend
-    from tradewind.systems.docker.engine import Engine
-
-    list(DockerBackend(Engine(f"http://who:{IN_URI}@127.0.0.1:{port}")).list())
-
-
-def docker_pull(port: int) -> None:
-    from tradewind.systems.docker.engine import Engine, RegistryLogin
-
-    login = RegistryLogin("127.0.0.1", "who", MARK)
-    list(Engine(f"http://127.0.0.1:{port}").pull("image", login, platform=None))
-
-
-def ssh(port: int) -> None:
-    from tradewind.systems.ssh.backend import SSHBackend
-    from tradewind.systems.ssh.connection import SSHConnection
-
-    connection = SSHConnection(
-        "127.0.0.1", "who", port, password=MARK, check_host_key=False, connect_timeout=3
-    )
-    with closing(SSHBackend(connection)) as backend:
-        list(backend.list())
-
-
-def sftp(port: int) -> None:
-    from tradewind.systems.sftp.store import SFTPStore
-    from tradewind.systems.ssh.connection import SSHConnection
-
-    connection = SSHConnection("127.0.0.1", "who", port, password=MARK, check_host_key=False)
-    SFTPStore(connection).check()
-
-
-def livy(port: int) -> None:
-    from tradewind.systems.http.job_server import RestConnection
-    from tradewind.systems.livy.backend import LivyBackend
-
-    given = {"headers": {"X-Api-Key": KEY}, "attempts": 1}
-    connection = RestConnection(f"http://127.0.0.1:{port}", auth=("who", MARK), **given)
-    list(LivyBackend(connection).list())
-
-
-OF_THEIR_OWN = [postgres, mysql, mongodb, ssh, sftp]
-OF_HTTP = [http_basic, http_headers, s3, azure, azure_signed, docker, docker_pull, livy]
-
-
-@pytest.mark.parametrize(
-    ("client", "status"),
-    [(client, "400") for client in (*OF_THEIR_OWN, *OF_HTTP)]
-    + [pytest.param(client, "500", marks=pytest.mark.long) for client in OF_HTTP],
+from certificates import Authority
+from echoing import (
+    MARK,
+    OF_HTTP,
+    OF_THEIR_OWN,
+    WAYS,
+    Echo,
+    Secret,
+    as_headers,
+    as_page,
+    decoded,
+    marks,
 )
-def test_no_secret_comes_back_by_an_error(client: Callable[[int], None], status: str):
-    echo = Echo(status)
+from tradewind.errors import TradewindError
+from tradewind.redaction import redacted
+from tradewind.systems.docker.engine import Engine, RegistryLogin
+
+_ODD = st.text(alphabet="/?#[]@:% äß漢😀ab1&=+'\"\\<>;,{}$~\n\t.-_", max_size=5)
+_TAIL = "abcdefgh/12=" * 30
+SECRETS = st.builds(
+    lambda a, b, c, tail: Secret(f"{a}{MARK}{b}{tail}{MARK}{c}"),
+    *(_ODD, _ODD, _ODD, st.sampled_from(["", "", "", _TAIL])),
+)
+#: What each library spells in a way of its own; a short one, and a long one with all of them.
+PLAIN = Secret(f"{MARK}/w+K=x 9vT{MARK}")
+ODD = Secret(f"{MARK}\"'\\\n漢😀&<{MARK}{_TAIL}{MARK}")
+
+
+@contextmanager
+def all_logs() -> Iterator[io.StringIO]:
+    """Hear what all loggers say, those of libraries too, with tracebacks."""
+    text = io.StringIO()
+    handler, root = logging.StreamHandler(text), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
     try:
-        client(echo.port)
-    except TradewindError as error:
-        told = "".join(traceback.format_exception(error))
-    else:
-        pytest.fail("it was taken for an answer")
+        yield text
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+
+
+def said(client: Callable[[int, Secret], None], port: int, secret: Secret) -> str:
+    """All that is said of a client that fails."""
+    with all_logs() as logs:
+        try:
+            client(port, secret)
+        except TradewindError as error:
+            return "".join(traceback.format_exception(error)) + logs.getvalue()
+    raise AssertionError("it was taken for an answer")
+
+
+def check(client: Callable[[int, Secret], None], echo: Echo, secret: Secret) -> None:
+    told = said(client, echo.port, secret)
+    for mark in marks():
+        at = told.find(mark)
+        if at >= 0:
+            pytest.fail(
+                f"{client.__name__}, {echo.say.__name__}: {told[max(0, at - 600) : at + 300]}"
+            )
+
+
+@contextmanager
+def echoing(**given: Any) -> Iterator[Echo]:
+    echo = Echo("400", **given)
+    try:
+        yield echo
     finally:
         echo.close()
-    assert not [one for one in spellings() if one in told], told
+
+
+@pytest.mark.parametrize("client", OF_THEIR_OWN)
+def test_no_secret_comes_back_from_what_repeats_bytes(client: Callable[[int, Secret], None]):
+    with echoing() as echo:
+        check(client, echo, ODD)
+
+
+@pytest.mark.parametrize("client", OF_HTTP)
+def test_no_secret_comes_back_by_an_error(client: Callable[[int, Secret], None]):
+    with echoing() as echo:
+        for secret, say in ((PLAIN, as_page), (ODD, as_headers), (ODD, decoded)):
+            echo.say = say
+            check(client, echo, secret)
+
+
+def test_an_engine_behind_tls_is_no_exception(tmp_path: Path):
+    authority = Authority(tmp_path, "authority")
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(*authority.certificate("engine", "127.0.0.1"))
+    trusted = ssl.create_default_context(cafile=str(authority.file))
+
+    def docker_over_tls(port: int, secret: Secret) -> None:
+        uri = f"https://who:{secret.quoted}@127.0.0.1:{port}"
+        login = RegistryLogin("127.0.0.1", "who", secret.text)
+        with closing(Engine(uri, tls=trusted)) as engine:
+            list(engine.pull("image", login, platform=None))
+
+    with echoing(tls=own) as echo:
+        for secret, say in ((PLAIN, as_headers), (ODD, decoded)):
+            echo.say = say
+            check(docker_over_tls, echo, secret)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SECRETS, st.sampled_from(WAYS))
+def test_whatever_a_server_makes_of_a_secret(secret: Secret, say: Callable[..., tuple[str, str]]):
+    coded = b64encode(f"who:{secret.text}".encode()).decode()
+    for request in (
+        f"GET /a?key={secret.quoted}&n=1 HTTP/1.1  Host: h  Authorization: Basic {coded}  ",
+        f"GET /a?key={quote_plus(secret.text)} HTTP/1.1  X-Own: {secret.line}  Host: h  ",
+        f"POST /a HTTP/1.1  Host: h    {json.dumps({'own': secret.text})}",
+        f"POST /a HTTP/1.1  X-Registry-Auth: {secret.key}  Host: h    {secret.text}",
+    ):
+        # A library that repeats an answer once more: in an error of its own, say.
+        for told in (say(request)[0], repr(say(request)[0])):
+            shown = redacted(told, secrets=[secret.text, secret.line])
+            assert not [mark for mark in marks() if mark in shown], shown
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("client", [*OF_THEIR_OWN, *OF_HTTP])
+def test_generated_secrets(client: Callable[[int, Secret], None]):
+    with echoing() as echo:
+
+        @settings(max_examples=30, deadline=None)
+        @given(SECRETS, st.sampled_from(WAYS), st.sampled_from(["400", "401", "403", "404"]))
+        def of_one(secret: Secret, say: Callable[[str], tuple[str, str]], status: str) -> None:
+            echo.say, echo.status = say, status
+            check(client, echo, secret)
+
+        of_one()
+
+
+def test_a_short_secret_is_hidden_where_it_stands_alone():
+    text = "who:ab@host \"ab\" 'ab' ?a=ab&b=1 about abb"
+    assert redacted(text, secrets=["ab"]) == "who:***@host \"***\" '***' ?a=***&b=1 about abb"

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.cli import main
+from tradewind.concealing import without_secrets
 from tradewind.errors import InputError
 from tradewind.redaction import (
     environment_secrets,
@@ -25,7 +26,6 @@ from tradewind.redaction import (
     secrets_of,
     shown_uri,
     split_uri,
-    without_secrets,
 )
 
 #: Stands in each half of each secret, so that a piece of it gives it away.

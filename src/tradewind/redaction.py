@@ -4,31 +4,25 @@ Shown are scheme, host, port, path and the values of query parameters known to b
 (`HARMLESS`). User, password, fragment and every other value are not. An address that cannot be
 read for certain is described without any of its text: in ``postgresql://u:SEC/RET@host/db``, a
 ``/`` makes of half a password a port. See RFC 3986, section 3.2, for what delimits what.
-
-Over 400 lines: addresses, key words, headers and JSON are read for one purpose, and whoever checks
-that nothing slips through has to see all of them.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import SplitResult, quote, quote_plus, unquote, unquote_plus, urlsplit
+from collections.abc import Iterable, Mapping
+from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from tradewind.errors import InputError
+from tradewind.spellings import HIDDEN, hidden
 
 __all__ = [
     "HARMLESS",
     "HIDDEN",
-    "ConcealedError",
     "environment_secrets",
     "has_password",
     "is_secret_name",
-    "keep_addresses_out_of_logs",
     "redacted",
     "refuse_signed",
     "scheme_of",
@@ -36,11 +30,8 @@ __all__ = [
     "shown_host",
     "shown_uri",
     "split_uri",
-    "without_secrets",
+    "without_user",
 ]
-
-HIDDEN = "***"
-"""Stands for what is not shown."""
 
 # fmt: off
 HARMLESS = frozenset((
@@ -94,11 +85,11 @@ _SIGNATURES = re.compile(
 )
 #: Passwords by name, as in JSON and in addresses of libpq and ODBC: ``password='a b'``, ``PWD=x;``.
 _NAMED = re.compile(
-    r"""(\b(?:password|passwd|pwd)=|(["'])(?:password|passwd|pwd)\2\s*:\s*)"""
+    r"""(\b(?:password|passwd|pwd|client_secret|(?:refresh|access|id)_token|assertion)="""
+    r"""|(["'])(?:password|passwd|pwd|client_secret|(?:refresh|access|id)_token)\2\s*:\s*)"""
     r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\{[^}]*\}|[^\s;&,'"{}]+)""",
     re.IGNORECASE,
 )
-_SHORTEST = 4
 #: Of Airflow's connections; they look like names of secrets.
 _PLAIN = frozenset({"conn_type", "conn_id", "auth_type", "authentication_type", "authMechanism"})
 _ENVIRONMENT = ("PGPASSWORD", "MYSQL_PWD")
@@ -234,6 +225,21 @@ def split_uri(uri: str, system: str, form: str) -> SplitResult:
     return parts
 
 
+def without_user(uri: str, system: str, form: str) -> str:
+    """Take user and password out of an address, for a client that has no use for them but logs it.
+
+    Args:
+        uri: The address.
+        system: As `split_uri` takes it.
+        form: As `split_uri` takes it.
+
+    Raises:
+        InputError: It cannot be read for certain.
+    """
+    parts = split_uri(uri, system, form)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
 def refuse_signed(uri: str) -> None:
     """Refuse a signed address of an object: its signature would become part of a key, and shown.
 
@@ -354,81 +360,22 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
     Args:
         text: The text.
         uris: Addresses that may stand in it, whole or in pieces.
-        secrets: Further secrets. Each is found as it is, percent-encoded, in base64, and as Python
-            and JSON write it. Those of under 4 characters are left: they would take words apart.
+        secrets: Further secrets. Each is found as it is, percent-encoded, in base64, and as Python,
+            JSON, HTML and XML write it. Those of under 4 characters are hidden only where they
+            stand alone, as in ``:ab@``: elsewhere they would take words apart.
 
     Returns:
         The text with ``***`` in their places and in those of what is named as a password, a header
         of credentials or a signature; each address in it is shown by `shown_uri`.
     """
-    hidden = {spelled for one in secrets for spelled in _spellings(one)}
+    known = set(secrets)
     for uri in uris:
         if "://" in uri:
             text = text.replace(uri, shown_uri(uri))
-        hidden |= {spelled for one in secrets_of(uri) for spelled in _spellings(one)}
-    for one in sorted(hidden, key=len, reverse=True):
-        if len(one) >= _SHORTEST:
-            text = text.replace(one, HIDDEN)
+        known |= secrets_of(uri)
+    text = hidden(text, known)
     text = _HEADERS.sub(rf"\1{HIDDEN}", _IN_TEXT.sub(_in_text, text))
     return _NAMED.sub(rf"\1{HIDDEN}", _SIGNATURES.sub(rf"\1{HIDDEN}", text))
-
-
-class ConcealedError(Exception):
-    """An error of a client library without what it told of secrets; see `without_secrets`."""
-
-
-def without_secrets(error: BaseException, *, secrets: Iterable[str] = ()) -> BaseException:
-    """Give an error that another one may be raised from: tracebacks show its text, too.
-
-    Args:
-        error: Of a client library.
-        secrets: What it may tell, as `redacted` takes it.
-
-    Returns:
-        The error itself where it and those behind it tell nothing, else one with its redacted text.
-    """
-    told = tuple(secrets)
-    for one in _shown_with(error):
-        text = "\n".join((str(one), *getattr(one, "__notes__", ())))
-        if redacted(text, secrets=told) != text:
-            return ConcealedError(f"{type(error).__name__}: {redacted(str(error), secrets=told)}")
-    return error
-
-
-def _shown_with(error: BaseException) -> Iterator[BaseException]:
-    """Give all errors that a traceback of this one shows, each once: causes may go in a ring."""
-    waiting, known = [error], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in known:
-            continue
-        known.add(id(one))
-        yield one
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
-        behind = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
-        if behind is not None:
-            waiting.append(behind)
-
-
-class _ShownAddresses(logging.Filter):
-    """Shows the addresses among a record's arguments as `shown_uri` does."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                shown_uri(str(one)) if "://" in str(one) else one for one in record.args
-            )
-        return True
-
-
-_shown_addresses = _ShownAddresses()
-
-
-def keep_addresses_out_of_logs() -> None:
-    """Let httpx, which logs the whole address of each request, log what may be shown of it."""
-    # Adding the same filter twice changes nothing.
-    logging.getLogger("httpx").addFilter(_shown_addresses)
 
 
 def _in_text(found: re.Match[str]) -> str:
@@ -436,18 +383,3 @@ def _in_text(found: re.Match[str]) -> str:
     if not re.search(r"[@?#]", uri.partition("://")[2]):
         return found[0]
     return shown_uri(uri) + found[0][len(uri) :]
-
-
-def _spellings(secret: str) -> set[str]:
-    raw = secret.encode(errors="surrogatepass")
-    return {
-        secret,
-        secret.strip(),
-        quote(raw, safe=""),
-        quote(raw),
-        quote_plus(raw),
-        repr(secret)[1:-1],
-        repr(raw)[2:-1],
-        json.dumps(secret)[1:-1],
-        base64.b64encode(raw).decode(),
-    }

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tradewind.concealing import keep_secrets_out_of_logs
 from tradewind.errors import InputError, MissingExtraError
 from tradewind.move.store import ObjectInfo, Store
 from tradewind.redaction import shown_host
 from tradewind.systems.azure.blobs import info_of
-from tradewind.systems.azure.credentials import default_credential
+from tradewind.systems.azure.credentials import default_credential, remember_credential
 from tradewind.systems.azure.errors import code_of, translated
 
 if TYPE_CHECKING:
@@ -128,5 +129,8 @@ class Container(Store):
             "max_single_put_size": max(self._part_bytes, 1 << 20),
             **self._options,
         }
+        remember_credential(credential)
         with translated(self.describe(), "connect"):
-            return ContainerClient(self._endpoint, self.container, credential, **options)
+            made = ContainerClient(self._endpoint, self.container, credential, **options)
+        keep_secrets_out_of_logs("azure", "urllib3")
+        return made

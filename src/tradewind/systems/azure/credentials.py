@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from tradewind.errors import MissingExtraError, SetupError
+from tradewind.spellings import remember
 
-__all__ = ["default_credential", "of_environment"]
+__all__ = ["default_credential", "of_environment", "remember_credential"]
 
 
 def default_credential() -> Any:
@@ -23,6 +26,21 @@ def default_credential() -> Any:
             error.name or "azure.identity", extra="azure", purpose="Azure Blob Storage"
         ) from error
     return DefaultAzureCredential()
+
+
+def remember_credential(credential: Any) -> None:
+    """Keep an account's key, or the signature of a SAS, out of what is told.
+
+    Args:
+        credential: As Azure's client takes it.
+    """
+    fields = credential if isinstance(credential, Mapping) else {}
+    key = credential if isinstance(credential, str) else fields.get("account_key")
+    text = str(key or getattr(credential, "signature", "") or "")
+    # Of a SAS all else is its dates and rights.
+    signed = [pair[4:] for pair in text.lstrip("?").split("&") if pair.startswith("sig=")]
+    secrets = [unquote(one) for one in signed] or [text]
+    remember(lambda: secrets)
 
 
 def of_environment(account: str | None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.redaction import without_secrets
 
 __all__ = ["code_of", "translated"]
 
@@ -46,18 +46,19 @@ def translated(where: str, doing: str) -> Iterator[None]:
     """
     from azure.core.exceptions import AzureError
 
-    try:
-        yield
-    except TradewindError:
-        raise
-    except AzureError as error:
-        raise _told(error, where, doing) from without_secrets(error)
-    except ValueError as error:
-        # A key that is not Base64, an address that is none; the text could show it.
-        raise SetupError(
-            f"{where}: cannot {doing}: the credential or the endpoint is malformed "
-            f"({type(error).__name__}). Correct it."
-        ) from None
+    with concealing():
+        try:
+            yield
+        except TradewindError:
+            raise
+        except AzureError as error:
+            raise _told(error, where, doing) from error
+        except ValueError as error:
+            # A key that is not Base64, an address that is none; the text could show it.
+            raise SetupError(
+                f"{where}: cannot {doing}: the credential or the endpoint is malformed "
+                f"({type(error).__name__}). Correct it."
+            ) from None
 
 
 def _told(error: Exception, where: str, doing: str) -> TradewindError:

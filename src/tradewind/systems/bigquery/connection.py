@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError, MissingExtraError, SetupError
 from tradewind.redaction import shown_uri
+from tradewind.systems.gcs.credentials import remember_credentials
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -152,7 +153,7 @@ class BigQueryConnection:
         options = {"api_endpoint": self.endpoint} if self.endpoint else None
         try:
             made: Any = Client
-            return made(
+            client = made(
                 project=self.project or None,
                 credentials=self._credentials(),
                 location=self.location,
@@ -165,6 +166,9 @@ class BigQueryConnection:
                 f"({type(error).__name__}). Set up application default credentials, or name "
                 "project and credentials in the connection."
             ) from None
+        # Made of what was given, with scopes: another object, which has the tokens.
+        remember_credentials(getattr(client, "_credentials", None) or client)
+        return client
 
     def read_client(self) -> BigQueryReadClient | None:
         """Open a client of the Storage Read API; None where that cannot be had."""

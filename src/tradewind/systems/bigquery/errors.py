@@ -9,7 +9,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.redaction import redacted
 
 __all__ = ["PATIENCE", "failure_of_job", "patient", "translated"]
 
@@ -47,6 +49,11 @@ def translated(where: str) -> Iterator[None]:
     Args:
         where: System and object, for messages.
     """
+    with concealing():
+        yield from _translated(where)
+
+
+def _translated(where: str) -> Iterator[None]:
     import requests
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError, TransportError
@@ -72,7 +79,7 @@ def translated(where: str) -> Iterator[None]:
 
 
 def _said(error: Any) -> str:
-    return str(error.message or error)[:1000]
+    return redacted(str(error.message or error))[:1000]
 
 
 def _failure(where: str, error: Any) -> TradewindError:
@@ -98,7 +105,7 @@ def failure_of_job(where: str, told: Mapping[str, Any]) -> TradewindError:
         told: ``reason`` and ``message``.
     """
     reason, message = str(told.get("reason", "")), str(told.get("message", "no reason given"))
-    message = message[:2000].rstrip(".")
+    message = redacted(message)[:2000].rstrip(".")
     if reason in _PASSING or any(words in message.lower() for words in _CONCURRENT):
         return RetryError(f"{where}: {message} ({reason}). Try again.")
     if reason == "accessDenied":

@@ -21,14 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tradewind.backoff import Backoff
+from tradewind.concealing import concealing, keep_addresses_out_of_logs
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
-from tradewind.redaction import (
-    keep_addresses_out_of_logs,
-    redacted,
-    scheme_of,
-    shown_uri,
-    split_uri,
-)
+from tradewind.redaction import redacted, scheme_of, shown_uri, split_uri
 from tradewind.run.backend import UnreachableError
 from tradewind.systems.docker.tail import Connection, Tail
 from tradewind.systems.docker.tls import OWN, TRUST
@@ -48,6 +43,7 @@ __all__ = [
 
 
 _TRIES = 3
+_MESSAGE_LENGTH = 2_000
 #: Of one log file: a thousand terabytes.
 _NO_LIMIT = "1000t"
 
@@ -285,9 +281,13 @@ class Engine:
         headers = {"X-Registry-Auth": login.header()} if login else {}
         what = f"the image {image!r}"
         told: dict[str, str] = {}
-        with self.stream(
-            "POST", "/images/create", what=what, params=params, headers=headers, timeout=None
-        ) as response:
+        secrets = [login.password, headers["X-Registry-Auth"]] if login else []
+        with (
+            concealing(secrets=lambda: secrets),
+            self.stream(
+                "POST", "/images/create", what=what, params=params, headers=headers, timeout=None
+            ) as response,
+        ):
             for line in response.iter_lines():
                 if not line.strip():
                     continue
@@ -304,6 +304,11 @@ class Engine:
 
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:
+        with concealing(uris=lambda: [self._given]), self._translated(what):
+            yield
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
         httpx = self._httpx
         try:
             yield
@@ -336,9 +341,9 @@ class Engine:
             said = json.loads(body)
             message = str(said.get("message") or said.get("cause") or said)
         except ValueError:
-            message = body.decode(errors="replace")[:500]
+            message = body.decode(errors="replace")
         # A proxy before it may repeat the request.
-        message = redacted(message, uris=[self._given])
+        message = redacted(message, uris=[self._given])[:_MESSAGE_LENGTH]
         text = f"Docker at {self.url}: {what}: {message.rstrip('.')} (status {status})."
         if status in (401, 403):
             raise SetupError(f"{text} Check who may use the engine.")

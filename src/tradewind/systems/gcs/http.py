@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.backoff import Backoff
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
+from tradewind.redaction import redacted
+from tradewind.systems.gcs.credentials import remember_credentials
 
 if TYPE_CHECKING:
     import requests
@@ -59,11 +62,12 @@ class Answer:
         """The body."""
         return dict(self.response.json())
 
+    @concealing()
     def expect(self, *statuses: int) -> Self:
         """Take one of these statuses, or raise what another one means."""
         if self.status in statuses:
             return self
-        said = self._message()
+        said = redacted(self._message())[:300]
         if self.status == 401:
             raise SetupError(
                 f"{self.name}: the credentials are refused ({said}). Give others, or renew them."
@@ -81,7 +85,7 @@ class Answer:
 
     def _message(self) -> str:
         try:
-            return str(self.response.json()["error"]["message"])[:300]
+            return str(self.response.json()["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return self.response.reason or "no reason given"
 
@@ -114,6 +118,7 @@ class Http:
         self._backoff = Backoff(longest=_LONGEST_WAIT)
         self._made: requests.Session | None = None
 
+    @concealing()
     def ask(
         self,
         method: str,
@@ -152,6 +157,7 @@ class Http:
         except (ConnectionError, SetupError, RetryError):
             return
 
+    @concealing()
     def resume(self, session: str, data: bytes, offset: int, *, total: int | None) -> Answer:
         """Send a piece of a resumable upload; what did not arrive of it is sent again.
 
@@ -213,6 +219,10 @@ class Http:
         Yields:
             Pieces; less than `size` in all where the version that is asked for is gone.
         """
+        with concealing():
+            yield from self._stream(url, query, size, piece)
+
+    def _stream(self, url: str, query: Mapping[str, str], size: int, piece: int) -> Iterator[bytes]:
         import requests
         from urllib3.exceptions import HTTPError
 
@@ -304,6 +314,7 @@ class Http:
                     found = found()
             except google.auth.exceptions.GoogleAuthError as error:
                 raise self._no_credentials(error) from error
+            remember_credentials(found)
             self._made = AuthorizedSession(found)  # type: ignore[no-untyped-call]
         return self._made
 

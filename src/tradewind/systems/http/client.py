@@ -13,8 +13,8 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tradewind.concealing import keep_addresses_out_of_logs
 from tradewind.errors import MissingExtraError, SetupError
-from tradewind.redaction import keep_addresses_out_of_logs
 from tradewind.systems.http.tls import tls_context
 
 if TYPE_CHECKING:

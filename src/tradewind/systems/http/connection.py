@@ -168,10 +168,14 @@ class HttpConnection:
 
     def conceal(self, text: str) -> str:
         """Remove what is known to be secret from a text of the server."""
-        uris = [self.base_url, *([self.proxy] if self.proxy else [])]
-        return redacted(text, uris=uris, secrets=self._secrets())
+        return redacted(text, uris=self.secret_uris(), secrets=self.secrets())
 
-    def _secrets(self) -> list[str]:
+    def secret_uris(self) -> list[str]:
+        """Addresses that may hold a password."""
+        return [self.base_url, *([self.proxy] if self.proxy else [])]
+
+    def secrets(self) -> list[str]:
+        """Give all that is known to be secret."""
         secrets = [value for name, value in self.headers.items() if is_secret_name(name)]
         secrets += [value for name, value in self.params.items() if name.lower() not in HARMLESS]
         if isinstance(self.auth, tuple):

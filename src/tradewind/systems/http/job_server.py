@@ -11,8 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradewind.backoff import Backoff
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.redaction import HIDDEN, redacted, scheme_of, shown_uri, split_uri
+from tradewind.redaction import (
+    HIDDEN,
+    is_secret_name,
+    redacted,
+    scheme_of,
+    shown_uri,
+    split_uri,
+)
 from tradewind.systems.http.client import PASSING, load_httpx, open_client, seconds_asked
 from tradewind.systems.http.tls import OWN, TRUST
 from tradewind.tls import refusal
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobServer", "LostAnswerError", "RestConnection"]
 
+_SECRET_LENGTH, _MESSAGE_LENGTH, _LOOKED_AT = 6, 1_000, 10_000
 _MESSAGES = ("message", "msg", "error", "detail", "reason", "title")
 
 
@@ -61,11 +70,22 @@ class RestConnection:
 
     def conceal(self, text: str) -> str:
         """Remove what is known to be secret from a text: any header may be."""
-        secrets = list(self.headers.values())
+        return redacted(text, uris=self.secret_uris(), secrets=self.secrets())
+
+    def secret_uris(self) -> list[str]:
+        """Addresses that may hold a password."""
+        return [self.base_url, *([self.proxy] if self.proxy else [])]
+
+    def secrets(self) -> list[str]:
+        """Give the values of all headers, but of short words, and the password."""
+        secrets = [
+            value
+            for name, value in self.headers.items()
+            if len(value) >= _SECRET_LENGTH or is_secret_name(name)
+        ]
         if isinstance(self.auth, tuple):
             secrets.append(self.auth[1])
-        uris = [self.base_url, *([self.proxy] if self.proxy else [])]
-        return redacted(text, uris=uris, secrets=[one for one in secrets if len(one) >= 6])
+        return secrets
 
 
 class JobServer:
@@ -168,7 +188,7 @@ class JobServer:
         try:
             return response.json()
         except ValueError as error:
-            begin = self._settings.conceal(response.text[:80])
+            begin = self._settings.conceal(response.text[:_LOOKED_AT])[:80]
             raise SetupError(
                 f"{self.where}: {what}: the answer is no JSON but begins with {begin!r}. Check "
                 "address and prefix: another service, or a login page, may answer there."
@@ -204,6 +224,10 @@ class JobServer:
 
     @contextmanager
     def _in_words(self, what: str) -> Iterator[None]:
+        with concealing(uris=self._settings.secret_uris, secrets=self._settings.secrets):
+            yield from self._translated(what)
+
+    def _translated(self, what: str) -> Iterator[None]:
         httpx = self._httpx
         try:
             yield
@@ -266,7 +290,7 @@ class JobServer:
             what: What it is about.
         """
         status = response.status_code
-        said = self._settings.conceal(_message(response)).rstrip(".")
+        said = self._settings.conceal(_message(response))[:_MESSAGE_LENGTH].rstrip(".")
         text = f"{self.where}: {what}: {said} (status {status})."
         if status in (401, 403):
             return SetupError(
@@ -289,11 +313,11 @@ def _message(response: httpx.Response) -> str:
     except ValueError:
         # A page for people: its words, without tags.
         words = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", response.text, flags=re.DOTALL)
-        return " ".join(words.split())[:300] or response.reason_phrase or "it refuses"
+        return " ".join(words.split()) or response.reason_phrase or "it refuses"
     if isinstance(said, dict):
         found = next((said[name] for name in _MESSAGES if said.get(name)), said)
         said = found.get("message", found) if isinstance(found, dict) else found
-    return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:1_000]
+    return " ".join((said if isinstance(said, str) else json.dumps(said)).split())
 
 
 def _plain(url: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote_plus, urlencode
 
 from tradewind.backoff import Backoff, rest
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import further_option
 from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
@@ -118,7 +120,11 @@ class HttpSession:
                     )
             return check(self.answer(response, b"".join(pieces)))
 
-        return self._retried(call, read)
+        with self._concealing():
+            return self._retried(call, read)
+
+    def _concealing(self) -> AbstractContextManager[None]:
+        return concealing(uris=self.connection.secret_uris, secrets=self.connection.secrets)
 
     def fetch(self, call: Call, *, limit: int, check: Callable[[Answer], _Result]) -> _Result:
         """Read a whole answer; see `read`."""
@@ -135,6 +141,12 @@ class HttpSession:
         yield from result.chunks
 
     def _rest(
+        self, response: httpx.Response, piece: bytes, pieces: Iterator[bytes]
+    ) -> Iterator[bytes]:
+        with self._concealing():
+            yield from self._pieces(response, piece, pieces)
+
+    def _pieces(
         self, response: httpx.Response, piece: bytes, pieces: Iterator[bytes]
     ) -> Iterator[bytes]:
         size = 0
@@ -216,6 +228,12 @@ class HttpSession:
         except (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout) as error:
             self._refuse_tls(call, error)
             raise TryAgainError(f"it cannot be reached ({_reason(error)})", unsent=True) from error
+        except UnicodeError:
+            # Without its text: it repeats what cannot be sent.
+            raise SetupError(
+                f"HTTP API at {masked(call.url)}: a header has letters that HTTP cannot send. "
+                "Write headers, tokens and keys of the connection in ASCII."
+            ) from None
         except (errors.UnsupportedProtocol, errors.InvalidURL) as error:
             # Without its text: it repeats the address.
             raise InputError(

@@ -13,6 +13,7 @@ from typing import Any
 from tradewind.errors import InputError
 from tradewind.move.store import ObjectInfo, Store, Unfinished
 from tradewind.redaction import shown_host
+from tradewind.spellings import remember
 from tradewind.systems.s3.connecting import connected
 from tradewind.systems.s3.errors import code_of, translated
 from tradewind.systems.s3.records import Record
@@ -23,6 +24,7 @@ MIB = 1 << 20
 _LEAST_PART = 5 * MIB
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """What XML cannot hold, so that no listing and no request to delete tells it."""
+_KEYS = ("SSECustomerKey", "CopySourceSSECustomerKey")
 _ENCRYPTION = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
 
@@ -55,6 +57,8 @@ class Bucket(Store):
         self._session = session
         self._client_options = dict(client_options or {})
         self._extra_args = dict(extra_args or {})
+        if keys := [self._extra_args[name] for name in _KEYS if name in self._extra_args]:
+            remember(lambda: keys)
         self._lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(connections)
         """One for each part on its way, over all uploads: what bounds the memory."""

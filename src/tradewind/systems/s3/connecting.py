@@ -9,12 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from tradewind.concealing import keep_secrets_out_of_logs
 from tradewind.errors import MissingExtraError, SetupError
-from tradewind.redaction import redacted
+from tradewind.redaction import redacted, without_user
+from tradewind.spellings import remember_fields
 from tradewind.systems.s3.errors import OWN, TRUST, translated
 from tradewind.tls import refusal, see_files
 
 __all__ = ["connected"]
+
+_FORM = "https://host:port"
+_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
+#: Of botocore's credentials, those that are renewed and those that are not.
+_FIELDS = ("token", "_token", "secret_key", "_secret_key")
 
 
 def connected(
@@ -64,12 +71,24 @@ def connected(
         (verify if isinstance(verify, str) else None, TRUST),
         *((path, OWN) for path in ((own,) if isinstance(own, str) else own)),
     )
+    if options.get("endpoint_url"):
+        options["endpoint_url"] = without_user(str(options["endpoint_url"]), "S3", _FORM)
     try:
         with translated(f"s3://{bucket}", "connect"):
-            client = (session or boto3.Session()).client("s3", **options)
+            keep_secrets_out_of_logs(*_LIBRARIES)
+            session = session or boto3.Session()
+            client = session.client("s3", **options)
+            if "@" in urlsplit(client.meta.endpoint_url).netloc:
+                # Of the environment, or a file of settings.
+                options["endpoint_url"] = without_user(client.meta.endpoint_url, "S3", _FORM)
+                client.close()
+                client = session.client("s3", **options)
     except ValueError as error:  # an endpoint that is no URL
         told = redacted(str(error), uris=[str(options.get("endpoint_url") or "")])
         raise SetupError(f"s3://{bucket}: {told}. Correct endpoint_url or the region.") from None
+    signer = getattr(client, "_request_signer", None)
+    remember_fields(getattr(signer, "_credentials", None) or signer, *_FIELDS)
+    keep_secrets_out_of_logs(*_LIBRARIES)
     # Else it would go on for a minute with what cannot become better.
     client.meta.events.register_first("needs-retry.s3", _give_up)
     s3 = dict(client.meta.config.s3 or {})

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from tradewind.concealing import concealing
 from tradewind.errors import RetryError, TradewindError
 from tradewind.move.flow import CancelledError
 from tradewind.move.store import Described, ServerCopy
@@ -134,6 +135,7 @@ def _readable(target: Any, order: Order, described: Described) -> bool:
     return found is not None and found.info.etag == described.info.etag
 
 
+@concealing()
 def copy_within(
     store: Any,
     order: Order,

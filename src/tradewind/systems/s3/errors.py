@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
-from tradewind.redaction import redacted, without_secrets
+from tradewind.redaction import redacted
 from tradewind.tls import refusal
 
 __all__ = ["OWN", "TRUST", "ConditionError", "GoneError", "code_of", "told", "translated"]
@@ -86,10 +87,11 @@ def translated(where: str, doing: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from urllib3.exceptions import HTTPError
 
-    try:
-        yield
-    except (BotoCoreError, ClientError, HTTPClientError, HTTPError, OSError) as error:
-        raise told(error, where, doing) from without_secrets(error)
+    with concealing():
+        try:
+            yield
+        except (BotoCoreError, ClientError, HTTPClientError, HTTPError, OSError) as error:
+            raise told(error, where, doing) from error
 
 
 def told(error: Exception, where: str, doing: str) -> TradewindError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.store import Described, ObjectInfo
 from tradewind.systems.s3.errors import code_of, told
@@ -25,6 +26,7 @@ _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "501", "405")
 
 
+@concealing()
 def describe(store: Any, key: str, version: str | None = None) -> Described | None:
     """Describe one version of an object; None where there is none.
 
@@ -63,6 +65,7 @@ def describe(store: Any, key: str, version: str | None = None) -> Described | No
     return Described(info, headers, _whole_checksum(answer))
 
 
+@concealing()
 def tags_of(store: Any, key: str, version: str | None = None) -> dict[str, str]:
     """Read an object's tags; none where the server knows no tags."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -77,6 +80,7 @@ def tags_of(store: Any, key: str, version: str | None = None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
 
+@concealing()
 def put_tags(store: Any, key: str, tags: Mapping[str, str]) -> None:
     """Give an object its tags."""
     from botocore.exceptions import BotoCoreError, ClientError

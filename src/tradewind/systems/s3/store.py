@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Self
 
 from tradewind.backoff import Backoff
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import Described, ObjectInfo, ServerCopy, Store, Unfinished
 from tradewind.redaction import refuse_signed, shown_uri
@@ -121,6 +122,10 @@ class S3Store(Bucket):
 
     def read(self, key: str, *, etag: str | None = None) -> Iterator[bytes]:
         """Read one object in pieces of 4 MiB; see `Store.read`."""
+        with concealing():
+            yield from self._read(key, etag)
+
+    def _read(self, key: str, etag: str | None) -> Iterator[bytes]:
         from botocore.exceptions import BotoCoreError, ClientError
         from urllib3.exceptions import HTTPError
 

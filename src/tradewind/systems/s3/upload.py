@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
+from tradewind.concealing import concealing
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.objects.crc32 import combined
 from tradewind.move.store import OWNER, ObjectInfo, Unfinished, Upload
@@ -223,6 +224,7 @@ class S3Upload(Upload):
 
     # ---------------------------------------------------------------------------------- completion
 
+    @concealing()
     def complete(self) -> ObjectInfo:
         """Make the object visible, whole; see `Upload.complete`."""
         if self._closed:

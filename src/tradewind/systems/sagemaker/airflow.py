@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tradewind.concealing import concealing, keep_secrets_out_of_logs
 from tradewind.errors import InputError, SetupError
+from tradewind.redaction import without_user
 
 if TYPE_CHECKING:
     from tradewind.run.backend import Backend
@@ -51,6 +53,7 @@ class AWS:
         )
         self._session: Any = None
 
+    @concealing()
     def client(self, service: str) -> Any:
         """Make boto3's client of a service.
 
@@ -67,10 +70,12 @@ class AWS:
             options: dict[str, Any] = {"config": hook.config}
             endpoint = hook.conn_config.get_service_endpoint_url(service)
             if endpoint:
-                options["endpoint_url"] = endpoint
+                options["endpoint_url"] = without_user(endpoint, "AWS", "https://host:port")
             if hook.verify is not None:
                 options["verify"] = hook.verify
-            return self._session.client(service, **options)
+            client = self._session.client(service, **options)
+            keep_secrets_out_of_logs("boto3", "botocore", "urllib3")
+            return client
         except Exception as error:
             raise SetupError(
                 f"The Airflow connection {self._name!r} gives no AWS client of {service}: {error}. "

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from tradewind.concealing import concealing, keep_secrets_out_of_logs
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.owner import Owner
+from tradewind.redaction import without_user
+from tradewind.spellings import remember_fields
 
 __all__ = [
     "KEEP",
@@ -40,6 +43,9 @@ _CONTENT = "tradewind:content"
 NAME = re.compile(r"-([0-9a-f]{12})-(\d+)$")
 """How a name of ours ends: the owner's digest, and which job of its work it is."""
 NAME_LIMIT = 63
+_LIBRARIES = ("boto3", "botocore", "urllib3")
+#: Of botocore's credentials, those that are renewed and those that are not.
+_FIELDS = ("token", "_token", "secret_key", "_secret_key")
 _THROTTLED = (
     "ThrottlingException",
     "Throttling",
@@ -77,11 +83,20 @@ class SageMakerAPI:
         if clients is None:
             session = session or boto3.Session()
             options = dict(client_options or {})
+            keep_secrets_out_of_logs(*_LIBRARIES)
+            if options.get("endpoint_url"):
+                options["endpoint_url"] = without_user(
+                    str(options["endpoint_url"]), "SageMaker", "https://host:port"
+                )
             client = session.client("sagemaker", **options)
             # An endpoint that is given is SageMaker's; the log's comes from the session's settings.
             options.pop("endpoint_url", None)
             clients = {"sagemaker": client, "logs": session.client("logs", **options)}
         self.client, self.logs = clients["sagemaker"], clients["logs"]
+        signer = getattr(self.client, "_request_signer", None)
+        if signer is not None:
+            remember_fields(getattr(signer, "_credentials", None) or signer, *_FIELDS)
+        keep_secrets_out_of_logs(*_LIBRARIES)
         self.where = f"SageMaker in {self.client.meta.region_name}"
 
     def find(self, what: str, operation: str, **request: Any) -> dict[str, Any] | None:
@@ -137,17 +152,22 @@ class SageMakerAPI:
 
     @contextmanager
     def named(self, what: str) -> Iterator[None]:
-        """Turn boto3's errors into ours.
+        """Turn boto3's errors into ours, which tell no secret.
 
         Args:
             what: The object that is worked on.
         """
+        with concealing(), self._translated(what):
+            yield
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
         errors, correct = self.errors, f"Correct the {self.noun}'s configuration."
         try:
             yield
         except errors.ClientError as error:
             said = error.response.get("Error", {})
-            code, message = said.get("Code", ""), said.get("Message", str(error)).rstrip(".")
+            code, message = said.get("Code", ""), str(said.get("Message", error)).rstrip(".")
             text = f"{self.where}: {what}: {message} ({code})."
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
             if code in _THROTTLED or status >= 500:
