@@ -301,7 +301,8 @@ def test_a_password_is_told_from_a_user():
 def test_an_address_in_key_words_shows_no_password():
     for address in (
         f"host=h password='a {MARK}\\' {MARK}' dbname=d", f"Driver=x;PWD={{{MARK} b}};Server=s",
-        f"dbname=d PASSWORD={MARK}",
+        f"dbname=d PASSWORD={MARK}", f"mysql -u root -p{MARK} db", f"mysql --password {MARK} db",
+        f"mariadb -h h '-p{MARK}'", f"sshpass -p '{MARK} x' sftp h", f"curl -u me:{MARK} h",
     ):  # fmt: skip
         for arguments in (
             ["move", "--from", address, "--to", "x.csv"],
@@ -316,6 +317,7 @@ def test_an_address_in_key_words_shows_no_password():
         "Wrong password: try again.",
         "set PGPASSWORD=... or a file",
         "no password given",
+        "mkdir -p made; docker run -p 80:80; set -p, or psql -p 5432",
     ):
         assert redacted(plain) == plain
 

@@ -90,6 +90,13 @@ _NAMED = re.compile(
     r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\{[^}]*\}|[^\s;&,'"{}]+)""",
     re.IGNORECASE,
 )
+#: Command lines of clients, which people put where an address belongs: ``mysql -pSECRET db``.
+_COMMANDS = re.compile(
+    r"""(\b(?:mysql|mariadb)[\w\-]*[^\n:]*?\s-p|\b(?:sshpass|mongo\w*)\b[^\n:]*?\s-p[ =]?"""
+    r"""|\bcurl\b[^\n]*?\s(?:-u|--user)[ =]?[^\s:]*:|--(?:password|passwd|pass|pwd)[ =])"""
+    r"""(?:'[^']*'|"[^"]*"|[^\s'"]+)""",
+    re.IGNORECASE,
+)
 #: Of Airflow's connections; they look like names of secrets.
 _PLAIN = frozenset({"conn_type", "conn_id", "auth_type", "authentication_type", "authMechanism"})
 _ENVIRONMENT = ("PGPASSWORD", "MYSQL_PWD")
@@ -365,8 +372,8 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
             stand alone, as in ``:ab@``: elsewhere they would take words apart.
 
     Returns:
-        The text with ``***`` in their places and in those of what is named as a password, a header
-        of credentials or a signature; each address in it is shown by `shown_uri`.
+        The text with ``***`` in their places and in those of what is named as a password, also to
+        a client's command, a header of credentials or a signature; each address in it is shown by `shown_uri`.
     """
     known = set(secrets)
     for uri in uris:
@@ -375,7 +382,8 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
         known |= secrets_of(uri)
     text = hidden(text, known)
     text = _HEADERS.sub(rf"\1{HIDDEN}", _IN_TEXT.sub(_in_text, text))
-    return _NAMED.sub(rf"\1{HIDDEN}", _SIGNATURES.sub(rf"\1{HIDDEN}", text))
+    text = _NAMED.sub(rf"\1{HIDDEN}", _SIGNATURES.sub(rf"\1{HIDDEN}", text))
+    return _COMMANDS.sub(rf"\1{HIDDEN}", text)
 
 
 def _in_text(found: re.Match[str]) -> str:

@@ -30,6 +30,7 @@ _LONG_ENOUGH = 8
 _PIECE, _WHOLE = 200, 10_000
 _LEAST_CODED = 8
 _ESCAPED = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_BACKSLASH = r"(?:\\|%(?:25)*5[cC]|&(?:amp;)*#(?:0*92|[xX]0*5[cC]);)"
 _IN_BASE64 = {"+": r"(?:\+|-|%2[Bb])", "/": r"(?:\\*/|_|%2[Ff])"}
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/=_-%\\")
 
@@ -152,27 +153,32 @@ def _letter(letter: str) -> str:
     """Give a pattern of one letter in all its spellings."""
     if letter.isascii() and letter.isalnum():
         return letter
+    if letter == "\\":
+        return _BACKSLASH + "+"
     raw, code = letter.encode("utf-8", "surrogatepass"), ord(letter)
-    forms = [r"\\+" if letter == "\\" else r"\\*" + re.escape(letter)]
-    forms.append("(?i:" + "".join(rf"%(?:25)*{byte:02x}" for byte in raw) + ")")
-    forms.append("(?i:" + "".join(rf"\\+x{byte:02x}" for byte in raw) + ")")
     pairs = letter.encode("utf-16-be", "surrogatepass").hex()
     units = [pairs[at : at + 4] for at in range(0, len(pairs), 4)]
-    forms.append("(?i:" + "".join(rf"\\+u{unit}" for unit in units) + ")")
-    forms.append(rf"(?i:\\+U{code:08x})")
+    escaped = [
+        "".join(rf"\\*x{byte:02x}" for byte in raw),
+        "".join(rf"\\*u{unit}" for unit in units),
+        f"U{code:08x}",
+        *([f"x{code:02x}"] if code < 256 else []),
+        *([_ESCAPED[letter]] if letter in _ESCAPED else []),
+    ]
     name = "apos" if letter == "'" else codepoint2name.get(code)
     entities = rf"#0*{code}|#[xX]0*(?i:{code:x})" + (f"|{name}" if name else "")
-    forms.append(rf"&(?:amp;)*(?:{entities});")
-    if letter in _ESCAPED:
-        forms.append(rf"\\+{_ESCAPED[letter]}")
+    forms = [
+        re.escape(letter),
+        "(?i:" + "".join(rf"%(?:25)*{byte:02x}" for byte in raw) + ")",
+        rf"&(?:amp;)*(?:{entities});",
+    ]
     if letter.isspace():
         forms.append(r"\+|\s+")
-    if code < 256:
-        forms.append(rf"(?i:\\+x{code:02x})")
     if not letter.isascii():
         # Read as another character set, or not at all.
         forms += [re.escape(raw.decode("latin-1")), "[\ufffd?]{1,4}"]
-    return "(?:" + "|".join(forms) + ")"
+    # What has escaped it, others may have spelled in a way of their own.
+    return f"(?:{_BACKSLASH}*(?:{'|'.join(forms)})|{_BACKSLASH}+(?i:{'|'.join(escaped)}))"
 
 
 def _cores(secret: str) -> set[str]:

@@ -43,6 +43,17 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 # -------------------------------------------------------------------------------------- connections
 
 
+def test_a_server_that_goes_as_soon_as_it_is_connected_costs_a_retry(
+    local_postgres: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Session) -> None:
+        socket.socket(fileno=1 << 20)
+
+    monkeypatch.setattr(Session, "_keep_alive", gone)
+    with pytest.raises(RetryError, match="connection is lost"):
+        Session(connection_to(local_postgres), name="tests")
+
+
 def test_asyncpg_has_what_is_taken_from_its_inside(db: Database) -> None:
     """It is private there: a version that was not tried is not installed."""
     extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][

@@ -292,6 +292,24 @@ def test_it_finds_out_whether_a_server_keeps_conditions(
     assert list(store.list()) == list(store.unfinished()) == []
 
 
+def test_a_probe_whose_answer_was_lost_is_not_left(
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is restarted has begun an upload that nobody was told of; botocore asks again."""
+    monkeypatch.setattr(conditions, "_known", {})
+    create = s3_store.client.create_multipart_upload
+
+    def again(**given: str) -> Any:
+        create(**given)
+        answer = create(**given)
+        answer["ResponseMetadata"]["RetryAttempts"] = 1
+        return answer
+
+    monkeypatch.setattr(s3_store.client, "create_multipart_upload", again)
+    assert conditions.keeps_conditions(s3_store, "dir/key", "0123456789ab")
+    assert list(s3_store.unfinished("dir/")) == []
+
+
 @pytest.mark.parametrize("keeps", [True, False])
 def test_the_next_attempt_removes_the_probe_of_a_killed_one(
     s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, keeps: bool

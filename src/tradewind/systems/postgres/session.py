@@ -86,7 +86,10 @@ class Session:
         try:
             # Unnamed statements, nothing cached: so poolers that hand on transactions work too.
             self._link = self._wait(asyncpg.connect(**keywords, statement_cache_size=0))
-            self._keep_alive()
+            try:
+                self._keep_alive()
+            except OSError as error:  # the server has gone since
+                raise self.translated(error) from error
         except BaseException:
             self.close()
             raise

@@ -72,8 +72,15 @@ def _asked(store: Bucket, key: str, owner: str) -> bool:
     def put() -> None:
         client.put_object(**where, Body=b"", **condition)
 
+    doubtful = False
+
     def complete() -> None:
-        upload = client.create_multipart_upload(**where)["UploadId"]
+        nonlocal doubtful
+        # An answer may be lost, by a restart of the server: then botocore begins another upload.
+        doubtful = True
+        begun = client.create_multipart_upload(**where)
+        doubtful = bool(begun["ResponseMetadata"].get("RetryAttempts"))
+        upload = begun["UploadId"]
         try:
             part = client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x")
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
@@ -81,11 +88,16 @@ def _asked(store: Bucket, key: str, owner: str) -> bool:
                 **where, UploadId=upload, MultipartUpload=parts, **condition
             )
         except BaseException:
-            with contextlib.suppress(Exception):
+            try:
                 client.abort_multipart_upload(**where, UploadId=upload)
+            except Exception:
+                doubtful = True
             raise
 
     kept = all(_refused(store, where, write) for write in (put, complete))
+    if doubtful:
+        for left in store.unfinished(where["Key"]):
+            store.discard(left)
     if owner and not kept:
         # Here a probe becomes an object, and an attempt may have been killed before it removed it.
         store.delete([found.key for found in store.list(f"{folder}{slash}{name}")])
