@@ -92,7 +92,7 @@ _NAMED = re.compile(
 )
 #: Command lines of clients, which people put where an address belongs: ``mysql -pSECRET db``.
 _COMMANDS = re.compile(
-    r"""(\b(?:mysql|mariadb)[\w\-]*[^\n:]*?\s-p|\b(?:sshpass|mongo\w*)\b[^\n:]*?\s-p[ =]?"""
+    r"""(\b(?:mysql|mariadb)[\w\-]*[^\n:]*?\s['"]?-p|\b(?:sshpass|mongo\w*)\b[^\n:]*?\s-p[ =]?"""
     r"""|\bcurl\b[^\n]*?\s(?:-u|--user)[ =]?[^\s:]*:|--(?:password|passwd|pass|pwd)[ =])"""
     r"""(?:'[^']*'|"[^"]*"|[^\s'"]+)""",
     re.IGNORECASE,
@@ -243,8 +243,10 @@ def without_user(uri: str, system: str, form: str) -> str:
     Raises:
         InputError: It cannot be read for certain.
     """
+    if "@" not in uri:
+        return uri
     parts = split_uri(uri, system, form)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def refuse_signed(uri: str) -> None:
@@ -372,8 +374,9 @@ def redacted(text: str, *, uris: Iterable[str] = (), secrets: Iterable[str] = ()
             stand alone, as in ``:ab@``: elsewhere they would take words apart.
 
     Returns:
-        The text with ``***`` in their places and in those of what is named as a password, also to
-        a client's command, a header of credentials or a signature; each address in it is shown by `shown_uri`.
+        The text with ``***`` in their places and in those of what is named as a password (in a
+        command line too), a header of credentials or a signature; each address in it is shown by
+        `shown_uri`.
     """
     known = set(secrets)
     for uri in uris:

@@ -295,7 +295,7 @@ def test_it_finds_out_whether_a_server_keeps_conditions(
 def test_a_probe_whose_answer_was_lost_is_not_left(
     s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is restarted has begun an upload that nobody was told of; botocore asks again."""
+    """A restarted server has begun an upload that nobody was told of; botocore asks again."""
     monkeypatch.setattr(conditions, "_known", {})
     create = s3_store.client.create_multipart_upload
 
