@@ -306,6 +306,29 @@ def test_a_source_of_a_connection(connect: Any):
         source_of_connection(conn_id, {"quer": "SELECT 1"})
 
 
+def test_operators_of_queries_hand_on_how_long_a_row_may_be(
+    connect: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+):
+    from tradewind.airflow import SqlToGCSOperator, SqlToS3Operator
+    from tradewind.systems.files.store import FileStore
+
+    conn_id = connect("sqlite", host=str(tmp_path / "a.db"))
+    store = FileStore(tmp_path)
+    monkeypatch.setattr(SqlToS3Operator, "store_and_key", lambda operator: (store, "a"))
+    monkeypatch.setattr("tradewind.systems.gcs.airflow.gcs_store", lambda *given, **more: store)
+    common = {"task_id": "t", "sql_conn_id": conn_id}
+    for limit in (None, 5):
+        for operator in (
+            SqlToS3Operator(
+                query="SELECT 1", s3_bucket="b", s3_key="k", max_row_bytes=limit, **common
+            ),
+            SqlToGCSOperator(
+                sql="SELECT 1", bucket="b", filename="a", max_row_bytes=limit, **common
+            ),
+        ):
+            assert operator.plan_move({}).source.max_row_bytes == (limit or 64 << 20)
+
+
 def test_a_table_of_a_connection(connect: Any):
     conn_id = connect("postgres", host="db.example", login="app", schema="shop")
     options = {"table": "t", "mode": "upsert", "keys": "a,b", "create": "true"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mysql_client import need_mysql_client
@@ -17,7 +21,9 @@ from tradewind.local import Systems
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.parquet import ParquetFormat
 from tradewind.move.interface import interface
+from tradewind.move.row_limit import check_batch
 from tradewind.move.source import Source
+from tradewind.systems.dbapi.source import DbApiSource, _length
 from tradewind.systems.mysql.packets import PreparedRows
 from tradewind.systems.mysql.source import MySQLSource
 from tradewind.systems.postgres.connection import PostgresConnection
@@ -30,7 +36,7 @@ MB = 1 << 20
 Made = Callable[..., Source]
 
 
-@pytest.fixture(params=["postgres", "mysql", "mysql-text", "sqlite"])
+@pytest.fixture(params=["postgres", "mysql", "mysql-text", "sqlite", "dbapi"])
 def made(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Made]:
@@ -40,14 +46,19 @@ def made(
         f"SELECT {number} AS id, {'%s AS body' if number == 11 else repr('small') + ' AS body'}"
         for number in range(1, 22)
     )
-    if name == "sqlite":
+    if name in ("sqlite", "dbapi"):
         path = tmp_path / "long.db"
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(
                 "CREATE TABLE t AS " + rows.replace("%s", "printf('%.*c', 3145728, 'x')")
             )
             connection.commit()
-        yield lambda **more: SQLiteSource(path, "SELECT * FROM t ORDER BY id;", **more)
+        query = "SELECT * FROM t ORDER BY id;"
+        if name == "sqlite":
+            yield lambda **more: SQLiteSource(path, query, **more)
+        else:
+            connect = functools.partial(sqlite3.connect, path)
+            yield lambda **more: DbApiSource(connect, query, first=5, **more)
         return
     rows = f"SELECT * FROM ({rows.replace('%s', f'repeat(chr(120), {3 * MB})')}) AS t ORDER BY id"
     if name == "postgres":
@@ -86,8 +97,93 @@ def test_a_long_row_is_refused_with_its_size_and_the_option(made: Made) -> None:
         made(max_row_bytes=0)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [pa.string(), pa.binary(), pa.string_view(), pa.list_(pa.string()), pa.struct({"a": "string"})],
+    ids=str,
+)
+def test_a_long_row_of_parquet_is_refused_with_its_size_and_the_option(kind: pa.DataType) -> None:
+    values: list[Any] = ["small"] * 10 + [None, "x" * 3 * MB, "small"]
+    if pa.types.is_list(kind):
+        values = [value and [value] for value in values]
+    elif pa.types.is_struct(kind):
+        values = [value and {"a": value} for value in values]
+    body = pa.array(values, kind)
+    columns = {"id": pa.array(range(13)), "body": body}
+    if pa.types.is_string(kind):
+        columns["again"] = body.dictionary_encode()
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, row_group_size=8)
+
+    def read(limit: int) -> int:
+        with ParquetFormat(max_record_bytes=limit).decode_file(
+            io.BytesIO(file.getvalue())
+        ) as batches:
+            return sum(batch.num_rows for batch in batches)
+
+    with pytest.raises(InputError) as raised, interface("cli"):
+        read(MB)
+    said = str(raised.value)
+    assert "Parquet: column 'body' of row 12 has 31457" in said
+    assert f"where {MB} are allowed" in said
+    assert "give --set-from 'max_record_bytes=6291" in said or "=6291456" in said
+    with (
+        pytest.raises(InputError, match=r"format_options=\{'max_record_bytes'"),
+        interface("airflow"),
+    ):
+        read(2 * MB)
+    assert read(7 * MB) == 13
+    with pytest.raises(InputError, match="above 0"):
+        ParquetFormat(max_record_bytes=0)
+
+
+def test_a_row_may_be_too_long_by_all_its_values() -> None:
+    columns = {f"c{n}": ["x" * (MB // 4 + n)] for n in range(8)}
+    batch = pa.record_batch(columns)
+    with pytest.raises(InputError, match=r"row 5 has 20971\d\d bytes \(look at 'c7'\)"):
+        check_batch("A database", batch, MB, before=4)
+    connect = functools.partial(sqlite3.connect, ":memory:")
+    query = f"SELECT printf('%.*c', {MB // 2}, 'x') AS a, zeroblob({MB}) AS b"
+    with pytest.raises(InputError, match=r"row 1 has 1572864 bytes \(look at 'b'\)"):
+        DbApiSource(connect, query, max_row_bytes=MB).batches()
+    # A batch that holds much and has no long row.
+    check_batch("A database", pa.record_batch({"a": ["x" * 1000] * 2000}), MB)
+    nested = {"a": ["x", ("y" * MB, 2)], "z" * 9: b"1"}
+    assert _length(nested) == 1 + MB + 1 + 1 + 9 + 1
+
+
+def test_few_long_rows_of_a_driver_are_fetched_at_a_time() -> None:
+    asked = []
+
+    class Cursor:
+        description = (("t", None, None, None, None, None, None),)
+
+        def execute(self, query: str) -> None:
+            self.left = 40
+
+        def fetchmany(self, count: int) -> list[tuple[str]]:
+            asked.append(count)
+            count = min(count, self.left)
+            self.left -= count
+            return [("x" * 1000,)] * count
+
+        def close(self) -> None:
+            pass
+
+    class Connection:
+        cursor = staticmethod(Cursor)
+        close = staticmethod(lambda: None)
+
+    source = DbApiSource(Connection, "SELECT", block=4000, max_row_bytes=12_000)
+    with source.batches() as batches:
+        assert sum(batch.num_rows for batch in batches) == 40
+    assert asked[:3] == [1, 7, 4]
+    assert max(asked[3:]) == 3
+
+
 def test_an_advice_for_airflow_works_there() -> None:
-    with interface("airflow"), pytest.raises(InputError, match=r"give Sql\(\.\.\., max_row_bytes="):
+    said = r"give Sql\(\.\.\., max_row_bytes=14\), or the operator max_row_bytes=14;"
+    with interface("airflow"), pytest.raises(InputError, match=said):
         LongRows("PostgreSQL", 5, "csv", ["a"]).check(b"123456\n")
 
 

@@ -93,8 +93,7 @@ class Sql(Description):
         split: How to read with several connections at once, see the source's class.
         connections: How many connections; PostgreSQL takes ``auto``, see its source's class.
         hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
-        max_row_bytes: Bytes of the longest row of PostgreSQL, MySQL or SQLite that is read; 64 MiB
-            when None.
+        max_row_bytes: Bytes of the longest row that is read; 64 MiB when None.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (

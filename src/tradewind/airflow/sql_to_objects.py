@@ -39,6 +39,7 @@ class SqlToObjectsOperator(MoveOperator):
         df_kwargs: Of ``DataFrame.to_csv`` and its like.
         pd_kwargs: The former name of `df_kwargs`.
         groupby_kwargs: ``{"by": "column"}`` writes a file a value: ``key_VALUE.csv``.
+        max_row_bytes: Bytes of the longest row that is read; 64 MiB when None.
         kwargs: Of `BaseOperator`.
     """
 
@@ -66,9 +67,11 @@ class SqlToObjectsOperator(MoveOperator):
         df_kwargs: dict[str, Any] | None = None,
         pd_kwargs: dict[str, Any] | None = None,
         groupby_kwargs: dict[str, Any] | None = None,
+        max_row_bytes: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.max_row_bytes = max_row_bytes
         self.query = query
         self.sql_conn_id = sql_conn_id
         self.sql_hook_params = sql_hook_params
@@ -94,7 +97,7 @@ class SqlToObjectsOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or into several with the official names."""
-        from tradewind.airflow.connections.sql import database_of, sql_source
+        from tradewind.airflow.connections.sql import database_of, row_limit, sql_source
         from tradewind.move.objects.target import ObjectTarget
 
         options = self._file_options()
@@ -130,6 +133,7 @@ class SqlToObjectsOperator(MoveOperator):
                 query=self.query,
                 parameters=self.parameters,
                 hook_params=self.sql_hook_params,
+                **row_limit(self.max_row_bytes),
             ),
             target=target,
             transform=transform,

@@ -51,6 +51,7 @@ class SqlToGCSOperator(MoveOperator):
         schema: Refused.
         partition_columns: Refused.
         stringify_dict: Refused.
+        max_row_bytes: Bytes of the longest row that is read; 64 MiB when None.
         kwargs: Of `BaseOperator`.
     """
 
@@ -94,9 +95,11 @@ class SqlToGCSOperator(MoveOperator):
         schema: Any = None,
         partition_columns: list[str] | None = None,
         stringify_dict: bool = False,
+        max_row_bytes: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.max_row_bytes = max_row_bytes
         self.sql = sql
         self.bucket = bucket
         self.filename = filename
@@ -132,7 +135,7 @@ class SqlToGCSOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or several with numbers."""
-        from tradewind.airflow.connections.sql import database_of, sql_source
+        from tradewind.airflow.connections.sql import database_of, row_limit, sql_source
         from tradewind.move.objects.target import ObjectTarget
         from tradewind.systems.gcs.airflow import gcs_store
 
@@ -159,7 +162,12 @@ class SqlToGCSOperator(MoveOperator):
                 store, self.filename, format=self._format(), compression=compression
             )
         return Move(
-            source=sql_source(self.sql_conn_id, query=self.sql, parameters=self.parameters),
+            source=sql_source(
+                self.sql_conn_id,
+                query=self.sql,
+                parameters=self.parameters,
+                **row_limit(self.max_row_bytes),
+            ),
             target=target,
             transform=self._without_columns if self.exclude_columns else None,
             lineage=Lineage(database_of(self.sql_conn_id).tables_of(self.sql), query=self.sql),

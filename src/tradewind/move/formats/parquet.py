@@ -6,8 +6,9 @@ notes are kept in the Arrow schema that the file carries.
 Memory: writing holds one row group as Arrow batches and once more encoded; reading one batch (of
 16,384 rows; fewer where these are 64 MB, or two million cells), its row group's pages, and what
 Parquet's reader buffers. Ten columns of numbers and twenty of text in row groups of 100,000 rows
-are some 60 MB. Parquet keeps 2 KB of each column of each row group until the file is closed:
-columns x row groups x 2 KB. A table of 256 columns or more is gathered without its nulls
+are some 60 MB. A page is unpacked whole, and with it a value that is refused: some copies of the
+longest row come on top. Parquet keeps 2 KB of each column of each row group until the file is
+closed: columns x row groups x 2 KB. A table of 256 columns or more is gathered without its nulls
 (`parquet_sparse`), so that its row groups are long; they become longer still, and take more
 memory, where a file has 65,536 columns of row groups: 32 MB for each so many. So memory of such a
 table grows with the square root of the rows at most.
@@ -54,6 +55,8 @@ class ParquetFormat(Format):
         dictionary: Whether to write repeated values once, in columns whose values repeat: those of
             the first row group tell.
         statistics: Whether to write the least and greatest value of each column and row group.
+        max_record_bytes: The longest row that is read, in bytes of its texts, bytes, lists and
+            structs. A longer one is refused with its size, once its page has been unpacked.
 
     Raises:
         InputError: An option has a value that it cannot have.
@@ -65,6 +68,7 @@ class ParquetFormat(Format):
     compression_level: int | None = None
     dictionary: bool = True
     statistics: bool = True
+    max_record_bytes: int = 64 << 20
 
     name: ClassVar[str] = "parquet"
     extensions: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
@@ -78,6 +82,8 @@ class ParquetFormat(Format):
             )
         if self.row_group_rows < 1 or self.row_group_bytes < 1:
             raise InputError("Parquet: a row group needs at least one row and one byte.")
+        if self.max_record_bytes < 1:
+            raise InputError("Parquet: max_record_bytes is a number of bytes above 0.")
 
     # ---------------------------------------------------------------------------------- write
 
@@ -219,7 +225,7 @@ class ParquetFormat(Format):
         """
         from tradewind.move.formats.parquet_read import read
 
-        return read(file, schema, on_close)
+        return read(file, schema, on_close, self.max_record_bytes)
 
 
 _STEP = STEP

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
-from tradewind.move.interface import option
+from tradewind.move.interface import format_option, option
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_batch
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["EMPTY", "read"]
@@ -28,7 +29,12 @@ _BYTES = 64 << 20
 _NANOSECONDS_REACH = (1 << 63) // 1000 - 1
 
 
-def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> Batches:
+def read(
+    file: Any,
+    schema: pa.Schema | None,
+    on_close: Callable[[], None],
+    max_record_bytes: int = MAX_ROW_BYTES,
+) -> Batches:
     """Read a file; see `ParquetFormat.decode_file`."""
     try:
         # Without pre-buffering a row group is read page by page, not held whole.
@@ -86,6 +92,7 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
             fine = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20).iter_batches(
                 batch_size=rows, columns=old, use_threads=False
             )
+        before = 0
         while True:
             try:
                 batch = next(pieces, None)
@@ -93,6 +100,8 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
                 raise _corrupt(error) from None
             if batch is None:
                 return
+            check_batch("Parquet", batch, max_record_bytes, before=before, advice=_advice)
+            before += batch.num_rows
             if old:
                 batch = _exact_int96(batch, next(fine), schema)
             yield _checked(_fitted(batch, schema))
@@ -102,6 +111,10 @@ def read(file: Any, schema: pa.Schema | None, on_close: Callable[[], None]) -> B
         on_close()
 
     return Batches(schema, generate(), on_close=close)
+
+
+def _advice(allowed: int) -> str:
+    return format_option("max_record_bytes", str(allowed))
 
 
 def _rows(metadata: pq.FileMetaData, columns: int) -> int:

@@ -15,13 +15,13 @@ import pyarrow as pa
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.format import Format
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_batch, check_limit, too_long
 from tradewind.move.source import Source
 from tradewind.move.values import column, guessed, loose_column
 
 __all__ = ["DbApiSource"]
 
 _BLOCK = 4 << 20
-_FIRST = 64
 _MOST = 4096
 _REMEDY = (
     "Declare the column's type with schema=, for example pa.schema([pa.field({name!r}, "
@@ -46,7 +46,9 @@ class DbApiSource(Source):
     any time limit, is set by whoever makes the connection.
 
     Memory: one batch of `block` bytes as Python's values (three times that or more) and in Arrow's
-    form, and what the driver itself holds.
+    form, and what the driver itself holds. Rows are fetched as many at a time as make a batch by
+    the mean length of those before, 4,096 at most, and measured once they have come: a few copies
+    of the longest row, or of rows that come together and are longer than those before.
 
     Args:
         connect: Makes a connection; called for each reading, and the connection closed after it.
@@ -55,7 +57,10 @@ class DbApiSource(Source):
         name: Names the database in messages and receipts.
         schema: Types of some or all columns, by name.
         block: Bytes in one batch, about.
-        first: Rows that the types are guessed from, where they are not given.
+        first: Rows that the types are guessed from, where they are not given; fewer where these
+            are longer than `block` and `max_row_bytes`.
+        max_row_bytes: Longest row that is read: bytes of its bytes, characters of its texts. A
+            longer one is refused with its size, when the driver has it.
 
     Raises:
         InputError: An argument is wrong.
@@ -71,6 +76,7 @@ class DbApiSource(Source):
         schema: pa.Schema | None = None,
         block: int = _BLOCK,
         first: int = 2048,
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         if not callable(connect):
             raise InputError(f"{name}: connect is a function that makes a connection, not one.")
@@ -85,6 +91,7 @@ class DbApiSource(Source):
         self.schema = schema
         self.block = block
         self.first = first
+        self.max_row_bytes = check_limit(name, max_row_bytes)
 
     def describe(self) -> str:
         """Name the database and the query."""
@@ -135,6 +142,7 @@ class DbApiSource(Source):
             )
 
         def generate() -> Iterator[pa.RecordBatch]:
+            before = 0
             with closing:
                 while True:
                     try:
@@ -142,6 +150,8 @@ class DbApiSource(Source):
                             batch = reader.read_next_batch()
                     except StopIteration:
                         return
+                    check_batch(self.name, batch, self.max_row_bytes, before=before)
+                    before += batch.num_rows
                     if self.schema is not None:
                         batch = self._cast(batch, schema)
                     yield batch
@@ -164,14 +174,18 @@ class DbApiSource(Source):
         self, cursor: Any, closing: contextlib.ExitStack, into: Format | None
     ) -> Batches:
         with self._translating():
-            rows = _fetch(cursor, min(_FIRST, self.first))
+            rows = _fetch(cursor, 1)
             if cursor.description is None:
                 raise InputError(f"{self.name}: the query gives no columns. Select some.")
             described = [tuple(item) for item in cursor.description]
-            while rows and len(rows) < self.first:
-                more = _fetch(cursor, self.first - len(rows))
+            measured = self._measured(rows, described, 0)
+            most = max(self.block, self.max_row_bytes)
+            while rows and len(rows) < self.first and measured < most:
+                room = (most - measured) * len(rows) // max(1, measured)
+                more = _fetch(cursor, max(1, min(self.first - len(rows), 7 * len(rows), room)))
                 if not more:
                     break
+                measured += self._measured(more, described, len(rows))
                 rows += more
         names = [str(item[0]) for item in described]
         _check_names(self.name, names)
@@ -189,19 +203,44 @@ class DbApiSource(Source):
 
         def generate() -> Iterator[pa.RecordBatch]:
             nonlocal rows
+            before = 0
             with closing:
                 while rows:
                     batch = self._batch(rows, schema, into)
                     count = batch.num_rows
+                    before += count
                     rows = []
                     yield batch
                     mean = max(1, batch.nbytes // count)
+                    del batch
                     with self._translating():
                         rows = _fetch(cursor, max(1, min(_MOST, self.block // mean)))
+                        self._measured(rows, described, before)
                 with self._translating():
                     self._finish(cursor)
 
         return Batches(schema, generate(), on_close=closing.close)
+
+    def _measured(self, rows: list[Any], described: Sequence[Any], before: int) -> int:
+        """Refuse a row that is too long; give the bytes of all."""
+        total = 0
+        for number, row in enumerate(rows, before + 1):
+            sizes = list(map(_length, row))
+            size = sum(sizes)
+            total += size
+            if size > self.max_row_bytes:
+                longest = max(sizes)
+                name = str(described[sizes.index(longest)][0])
+                alone = longest > self.max_row_bytes
+                raise too_long(
+                    self.name,
+                    longest if alone else size,
+                    self.max_row_bytes,
+                    column=name if alone else None,
+                    among=() if alone else (name,),
+                    row=number,
+                )
+        return total
 
     def _finish(self, cursor: Any) -> None:
         """Hear what a procedure's call says behind its first result: an error, another result."""
@@ -298,6 +337,17 @@ def _arrow_reader(cursor: Any) -> pa.RecordBatchReader | None:
                 else pa.RecordBatchReader.from_stream(reader)
             )
     return None
+
+
+def _length(value: Any) -> int:
+    """Give the characters of a text, the bytes of bytes, and of what is nested the sum."""
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return sum(map(_length, value))
+    if isinstance(value, dict):
+        return sum(map(_length, value)) + sum(map(_length, value.values()))
+    return 0
 
 
 def _fetch(cursor: Any, count: int) -> list[Any]:
