@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-__all__ = ["IMAGE", "busybox_root"]
+from container_engine import Engine
+
+__all__ = ["IMAGE", "busybox_root", "with_busybox"]
 
 IMAGE = "tradewind-tests/busybox:1"
 BUSYBOX = Path("/bin/busybox")
@@ -31,3 +35,13 @@ def busybox_root() -> bytes:
             folder.type, folder.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(folder)
     return target.getvalue()
+
+
+@contextmanager
+def with_busybox(engine: AbstractContextManager[Engine]) -> Iterator[Engine]:
+    """Start an engine and give it the image."""
+    root = busybox_root()
+    with engine as daemon:
+        name, _, tag = IMAGE.partition(":")
+        daemon.import_image(name, tag, root)
+        yield daemon

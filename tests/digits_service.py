@@ -15,9 +15,10 @@ from digits.evaluate import measure
 from digits.layout import Layout, model_date
 from digits.model import read_artifact
 from digits.prepare import prepare_batch
-from sagemaker_service import KMEANS, ROLE, create_config, create_model, wait_for, wait_status
+from sagemaker_service import KMEANS, ROLE, create_config, create_model, wait_status
 from tradewind.local import Systems
 from tradewind.systems.sagemaker import recordio
+from waiting import until
 
 MODEL = "digits-web-2026-01-01"
 TRAINED = 1500  # of scikit-learn's 1,797 digits; the others are for testing
@@ -105,7 +106,7 @@ class DigitsService:
             },
             StoppingCondition={"MaxRuntimeInSeconds": 600},
         )
-        job = wait_for(lambda: self._ended(model), seconds=120)
+        job = until(lambda: self._ended(model), seconds=120)
         assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
         artifact: str = job["ModelArtifacts"]["S3ModelArtifacts"]
         self.report(model, artifact)
@@ -149,7 +150,7 @@ class DigitsService:
             if "Cannot create already existing" not in str(error):
                 raise
             self.sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=model)
-        wait_for(
+        until(
             lambda: (
                 self.sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
                 == model

@@ -6,10 +6,17 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pyarrow as pa
+
+from made_rows import Rows
 from tradewind.local import Systems
+from tradewind.move.receipt import Receipt
+from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.mysql.connection import MySQLConnection, Session
+from tradewind.systems.mysql.table import MySQLTable
 
 _numbers = itertools.count()
 
@@ -33,6 +40,19 @@ def fresh(what: str) -> str:
 
 def owner_of(what: str, **more: int) -> Owner:
     return Owner("dag", fresh("run"), what, **more)
+
+
+def load(
+    connection: MySQLConnection,
+    rows: Rows | pa.Table,
+    table: str,
+    owner: Owner | None = None,
+    **options: Any,
+) -> Receipt:
+    """Publish rows in a table, as an owner of its own where none is given."""
+    source = rows if isinstance(rows, Rows) else Rows(rows)
+    target = MySQLTable(connection, table, **options)
+    return transfer(source, target, owner or owner_of(table))
 
 
 class Database:

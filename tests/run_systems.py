@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from busybox import IMAGE, busybox_root
+from busybox import with_busybox
 from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
 from tradewind.systems.ssh.backend import SSHConnection
@@ -15,10 +15,7 @@ from tradewind.systems.ssh.backend import SSHConnection
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Engine]:
     """A Docker daemon with one small image; no test may leave a container there."""
-    root = busybox_root()
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
+    with with_busybox(docker_engine()) as daemon:
         yield daemon
         assert daemon.containers() == []
 

@@ -8,8 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +18,10 @@ from botocore.config import Config
 from sagemaker_local.algorithms.kmeans.model import write_archive
 from tradewind.local import Systems
 from tradewind.systems.sagemaker import recordio
+from waiting import until
 
 KMEANS = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
 ROLE = "arn:aws:iam::123456789012:role/service"
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 30.0) -> Any:
-    """Poll until the condition holds; returns what it gave."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.02)
 
 
 class SageMakerProcess:
@@ -191,7 +179,7 @@ def status_of(sagemaker: Any, endpoint: str) -> str:
 
 def wait_status(sagemaker: Any, endpoint: str, *wanted: str) -> dict[str, Any]:
     """Wait until the endpoint is in one of these states; returns its description."""
-    wait_for(lambda: status_of(sagemaker, endpoint) in wanted)
+    until(lambda: status_of(sagemaker, endpoint) in wanted)
     if "gone" in wanted:
         return {}
     described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)

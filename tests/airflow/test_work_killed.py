@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_supervised import Supervised
-from busybox import IMAGE, busybox_root
+from busybox import with_busybox
 from container_engine import Engine, docker_engine
 from crash_systems import PRELOAD
 from processes import gone
@@ -35,10 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    root = busybox_root()
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
+    with with_busybox(docker_engine()) as daemon:
         yield daemon
 
 

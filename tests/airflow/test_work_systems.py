@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk import DAG, task
 
 from airflow_runs import Runs, runs
-from busybox import IMAGE, busybox_root
+from busybox import with_busybox
 from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
 from tradewind.airflow import DockerOperator, SSHOperator
@@ -34,10 +34,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "airflow-work.md"
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    root = busybox_root()
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
+    with with_busybox(docker_engine()) as daemon:
         yield daemon
 
 

@@ -11,11 +11,10 @@ import boto3
 import pyarrow as pa
 import pytest
 
+from made_rows import Rows
 from tradewind.errors import TradewindError
 from tradewind.local import Systems
-from tradewind.move.batches import Batches
 from tradewind.move.objects.target import ObjectTarget, Parts
-from tradewind.move.source import Source
 from tradewind.move.store import Store
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
@@ -54,17 +53,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     yield made
 
 
-class Rows(Source):
+def rows() -> Rows:
     """Four rows in two batches."""
-
-    name = "rows"
-
-    def describe(self) -> str:
-        return "rows"
-
-    def batches(self) -> Batches:
-        table = pa.table({"n": [1, 2, 3, 4], "half": ["a", "a", "b", "b"]})
-        return Batches(table.schema, iter(table.to_batches(max_chunksize=2)))
+    return Rows(
+        *(pa.table({"n": [n, n + 1], "half": [half] * 2}) for n, half in ((1, "a"), (3, "b")))
+    )
 
 
 def put(store: Store, key: str, owner: str | None) -> None:
@@ -79,7 +72,7 @@ def keys(store: Store) -> set[str]:
 
 def test_only_what_no_manifest_names_is_found_and_removed(store: Store):
     target = ObjectTarget(store, "set/", format="csv", parts=Parts(rows=1, by=("half",)))
-    transfer(Rows(), target, OWNER)
+    transfer(rows(), target, OWNER)
     published = keys(store)
     # A dead attempt's, below the same manifest; another's, which had none yet; and strangers.
     orphans = {
@@ -103,7 +96,7 @@ def test_only_what_no_manifest_names_is_found_and_removed(store: Store):
 
 def test_a_manifest_above_the_prefix_counts(store: Store):
     target = ObjectTarget(store, "set/", format="csv", parts=Parts(rows=1, by=("half",)))
-    transfer(Rows(), target, OWNER)
+    transfer(rows(), target, OWNER)
     assert list(leftovers_of_objects("here", store, "set/half=a/")) == []
 
 
@@ -157,8 +150,8 @@ def test_a_begun_upload_of_a_strangers_name_is_not_ours_on_s3(store: Store):
 def test_files_that_were_got_ready_and_not_put_in_their_places(store: Store):
     """What NamedFiles leaves when it is killed between writing and copying."""
     folder = f"out/rows.tradewind-{OWNER.digest}"
-    transfer(Rows(), ObjectTarget(store, folder, format="csv", parts=Parts(rows=2)), OWNER)
-    transfer(Rows(), ObjectTarget(store, "out/set", format="csv", parts=Parts(rows=2)), OWNER)
+    transfer(rows(), ObjectTarget(store, folder, format="csv", parts=Parts(rows=2)), OWNER)
+    transfer(rows(), ObjectTarget(store, "out/set", format="csv", parts=Parts(rows=2)), OWNER)
     put(store, "out/rows_0.csv", OWNER.digest)
     found = list(leftovers_of_objects("here", store, "out/"))
     assert len(found) == 3, "two parts and their manifest"

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from clients import clients_python
-from sagemaker_service import KMEANS, ROLE, make_client, wait_for
+from sagemaker_service import KMEANS, ROLE, make_client
 from tradewind.local import Systems
 from tradewind.systems.sagemaker import recordio
+from waiting import until
 
 SCRIPTS = Path(__file__).with_name("clients")
 
@@ -138,7 +139,7 @@ class TestAwsCli:
         # The CLI's waiter looks every two minutes: it is asked when the job is done.
         endpoint_url = environment["AWS_ENDPOINT_URL_SAGEMAKER"]
         sagemaker = make_client("sagemaker", endpoint_url, environment)
-        wait_for(
+        until(
             lambda: (
                 sagemaker.describe_training_job(TrainingJobName=job)["TrainingJobStatus"]
                 != "InProgress"

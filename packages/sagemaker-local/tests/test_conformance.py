@@ -22,10 +22,10 @@ from sagemaker_service import (
     create_model,
     kmeans_artifact,
     make_client,
-    wait_for,
     wait_status,
 )
 from tradewind.local import Systems
+from waiting import until
 
 registry.load()
 
@@ -103,7 +103,7 @@ class World:
         name = self.name("job")
         self.sagemaker.create_training_job(**self.job_request(name))
         if finished:
-            wait_for(
+            until(
                 lambda: (
                     self.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
                     in ("Completed", "Failed", "Stopped")
@@ -316,7 +316,7 @@ def _(world: World) -> object:
 @calls("sagemaker", "DescribeTransformJob")
 def _(world: World) -> object:
     name = world.transform()
-    return wait_for(
+    return until(
         lambda: (
             world.sagemaker.describe_transform_job(TransformJobName=name)["TransformJobStatus"]
             in ("Completed", "Failed")

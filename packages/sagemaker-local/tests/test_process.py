@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from sagemaker_service import KMEANS, ROLE, SageMakerProcess, wait_for
+from sagemaker_service import KMEANS, ROLE, SageMakerProcess
 from tradewind.local import Systems
+from waiting import until
 
 
 def refusal(*arguments: str) -> str:
@@ -61,7 +62,7 @@ def test_the_end_leaves_nothing_running(local_s3: Systems, tmp_path: Path) -> No
                 ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1},
                 HyperParameters={"k": "2", "feature_dim": "2"},
             )
-            children = wait_for(lambda: service.children(recursive=True))  # noqa: B023
+            children = until(lambda: service.children(recursive=True))  # noqa: B023
             started = time.monotonic()
             os.kill(service.pid, number)
             assert process._process.wait(30) == 0
@@ -82,13 +83,13 @@ def test_a_kill_leaves_no_trainer(local_s3: Systems, tmp_path: Path) -> None:
             ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1},
             HyperParameters={"k": "2", "feature_dim": "2"},
         )
-        children = wait_for(lambda: service.children(recursive=True))
+        children = until(lambda: service.children(recursive=True))
         process.restart()
         sagemaker = process.client("sagemaker")
-        wait_for(lambda: not any(child.is_running() for child in children))
+        until(lambda: not any(child.is_running() for child in children))
 
         def status() -> str:
             described = sagemaker.describe_training_job(TrainingJobName="job")
             return str(described["TrainingJobStatus"])
 
-        wait_for(lambda: status() == "Failed", seconds=60)
+        until(lambda: status() == "Failed", seconds=60)

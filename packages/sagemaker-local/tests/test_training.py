@@ -15,9 +15,10 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from sagemaker_service import KMEANS, ROLE, SageMakerProcess, make_client, wait_for
+from sagemaker_service import KMEANS, ROLE, SageMakerProcess, make_client
 from tradewind.local import Systems
 from tradewind.systems.sagemaker import recordio
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def wait_secondary(process: SageMakerProcess, name: str, *wanted: str) -> dict[s
         found = describe(process, name)
         return found if found["SecondaryStatus"] in wanted else None
 
-    found: dict[str, Any] = wait_for(look, seconds=60)
+    found: dict[str, Any] = until(look, seconds=60)
     return found
 
 
@@ -102,7 +103,7 @@ def test_a_stopped_job_keeps_its_model(process: SageMakerProcess, bucket: str, s
     found = wait_secondary(process, "job", "Stopped")
     assert found["TrainingJobStatus"] == "Stopped"
     assert artefact_is_there(s3, found)
-    wait_for(lambda: not trainers(process))
+    until(lambda: not trainers(process))
 
 
 def test_a_job_out_of_time_keeps_its_model(process: SageMakerProcess, bucket: str, s3: Any) -> None:
@@ -139,7 +140,7 @@ def test_a_job_is_run_again_after_the_service_was_killed(
     before = wait_secondary(process, "job", "Training", "Completed")
     left = trainers(process)
     process.restart()
-    wait_for(lambda: not any(trainer.is_running() for trainer in left))
+    until(lambda: not any(trainer.is_running() for trainer in left))
     found = wait_secondary(process, "job", "Completed", "Failed")
     assert found["TrainingJobStatus"] == "Completed", found
     if before["SecondaryStatus"] == "Training":

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from tradewind.owner import Owner
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.doctor import checks as postgres_checks
 from tradewind.systems.postgres.session import Session as PostgresSession
+from waiting import until
 
 need_mysql_client()
 from tradewind.systems.files.store import FileStore  # noqa: E402
@@ -89,11 +89,13 @@ def mariadb(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        end = time.monotonic() + 60
-        while "ready for connections" not in (folder / "log").read_text():
-            assert time.monotonic() < end, (folder / "log").read_text()
-            assert server.poll() is None, (folder / "log").read_text()
-            time.sleep(0.05)
+        log_of = (folder / "log").read_text
+
+        def ready() -> bool:
+            assert server.poll() is None, log_of()
+            return "ready for connections" in log_of()
+
+        until(ready, seconds=60, said=log_of)
         yield port
     finally:
         server.send_signal(signal.SIGKILL)
@@ -248,9 +250,7 @@ def test_postgres_verifies_who_it_is(
                 session.fetch("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")[0][0]
             )
 
-    end = time.monotonic() + 20
-    while not encrypted():  # until the server has read its settings
-        assert time.monotonic() < end
+    until(encrypted)  # the server has read its settings
     for mode in ("require", "verify-ca", "verify-full"):
         assert encrypted(sslmode=mode, sslrootcert=str(authority.file))
     assert not encrypted(sslmode="disable")
@@ -312,9 +312,7 @@ def test_the_doctor_reads_the_certificate_of_postgres(
         place = replace(postgres.connection, options=options)
         return next(check for check in postgres_checks(place, "", 30) if check.what == "TLS")
 
-    end = time.monotonic() + 20
-    while "certificate" not in found().said:  # until the server has read its settings
-        assert time.monotonic() < end
+    until(lambda: "certificate" in found().said)  # the server has read its settings
     assert "TLSv1." in found().said
     assert "certificate for db.test, 127.0.0.1" in found().said
     assert found().status == "warn"  # it ends in two days

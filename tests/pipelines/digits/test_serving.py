@@ -1,6 +1,5 @@
 """What is replaced is removed, and nothing else, on the local SageMaker."""
 
-import time
 import uuid
 
 import numpy as np
@@ -11,6 +10,7 @@ from digits.layout import model_name
 from digits.settings import Run
 from digits_helpers import IMAGE, ROLE, Hook, artifact, client, make_bucket, put_report
 from tradewind.errors import SetupError
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +97,9 @@ class Account:
             },
             StoppingCondition={"MaxRuntimeInSeconds": 60},
         )
-        deadline = time.monotonic() + 60
-        while self.sagemaker.describe_training_job(TrainingJobName=name)[
-            "TrainingJobStatus"
-        ] not in ("Failed", "Completed"):
-            assert time.monotonic() < deadline, f"{name} does not end"
-            time.sleep(0.1)
+        describe = self.sagemaker.describe_training_job
+        ended = ("Failed", "Completed")
+        until(lambda: describe(TrainingJobName=name)["TrainingJobStatus"] in ended, seconds=60)
         return name
 
     def has(self):

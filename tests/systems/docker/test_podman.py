@@ -10,7 +10,7 @@ import pytest
 from test_docker import *  # noqa: F403
 from test_docker import log_config, shell, until_ended
 
-from busybox import IMAGE, busybox_root
+from busybox import with_busybox
 from container_engine import Engine as EngineOfTests
 from container_engine import podman_engine
 from notebook import Notebook
@@ -28,10 +28,7 @@ pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-podman")]
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[EngineOfTests]:
     """A podman with one small image; no test may leave a container there."""
-    root = busybox_root()
-    with podman_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
+    with with_busybox(podman_engine()) as daemon:
         yield daemon
         assert daemon.containers() == []
 

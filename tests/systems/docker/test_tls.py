@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from busybox import IMAGE, busybox_root
+from busybox import IMAGE, with_busybox
 from container_engine import Engine, docker_engine
 from notebook import Notebook
 from tls_cases import Files, Pki, check_tls, nothing_swept
@@ -25,10 +25,7 @@ pytestmark = [pytest.mark.container, pytest.mark.xdist_group("run-docker")]
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Engine]:
-    root = busybox_root()
-    with docker_engine() as daemon:
-        name, _, tag = IMAGE.partition(":")
-        daemon.import_image(name, tag, root)
+    with with_busybox(docker_engine()) as daemon:
         yield daemon
         assert daemon.containers() == []
 

@@ -15,14 +15,12 @@ from mysql_client import need_mysql_client
 
 need_mysql_client()
 
-from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
+from mysql_server import Database, fresh, owner_of  # noqa: E402
 from tradewind.errors import InputError  # noqa: E402
-from tradewind.local import Systems  # noqa: E402
 from tradewind.move.objects.target import ObjectTarget  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.systems.dbapi.source import DbApiSource  # noqa: E402
 from tradewind.systems.files.store import FileStore  # noqa: E402
-from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 
 FAIL = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'broken'"
@@ -36,17 +34,6 @@ BODIES = {
     "late_many": "BEGIN SELECT seq FROM seq_1_to_100000; " + FAIL + "; END",
     "then_more": "BEGIN SELECT id FROM {s} ORDER BY id; DO SLEEP(0); SET @x = 1; END",
 }
-
-
-@pytest.fixture(scope="module")
-def connection(local_mariadb: Systems) -> MySQLConnection:
-    return connection_to(local_mariadb)
-
-
-@pytest.fixture(scope="module")
-def db(connection: MySQLConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import socket
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pyarrow as pa
@@ -16,26 +15,14 @@ from mysql_client import need_mysql_client
 
 need_mysql_client()
 
-from mysql_server import Database, connection_to, database_on, fresh  # noqa: E402
+from mysql_server import Database, fresh  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
-from tradewind.local import Systems  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
 from tradewind.move.types import UnfitValueError, logical_type  # noqa: E402
 from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
 from tradewind.systems.mysql.packets import PreparedRows  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from waiting import until  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def connection(local_mariadb: Systems) -> MySQLConnection:
-    return connection_to(local_mariadb)
-
-
-@pytest.fixture(scope="module")
-def db(connection: MySQLConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 @pytest.fixture(params=["binary", "text"], autouse=True)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pyarrow as pa
@@ -21,12 +20,10 @@ from mysql_client import need_mysql_client
 need_mysql_client()
 
 from made_rows import Rows  # noqa: E402
-from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
+from mysql_server import fresh, load, owner_of  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
-from tradewind.move.receipt import Receipt  # noqa: E402
-from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.move.types import UnfitValueError, field  # noqa: E402
 from tradewind.owner import Owner  # noqa: E402
 from tradewind.systems.mysql.catalog import is_marked  # noqa: E402
@@ -37,31 +34,8 @@ from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 from waiting import until  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def connection(local_mariadb: Systems) -> MySQLConnection:
-    return connection_to(local_mariadb)
-
-
-@pytest.fixture(scope="module")
-def db(connection: MySQLConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
-
-
 def numbers(*values: int, text: str = "x") -> pa.Table:
     return pa.table({"n": pa.array(values, pa.int64()), "t": [text] * len(values)})
-
-
-def load(
-    connection: MySQLConnection,
-    rows: Rows | pa.Table,
-    table: str,
-    owner: Owner | None = None,
-    **options,
-) -> Receipt:
-    source = rows if isinstance(rows, Rows) else Rows(rows)
-    target = MySQLTable(connection, table, **options)
-    return transfer(source, target, owner or owner_of(table))
 
 
 def content(connection: MySQLConnection, table: str, order: str = "1") -> list[dict]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 import pytest
 
@@ -12,39 +10,12 @@ from mysql_client import need_mysql_client
 need_mysql_client()
 
 from made_rows import Rows  # noqa: E402
-from mysql_server import Database, connection_to, database_on, fresh, owner_of  # noqa: E402
+from mysql_server import fresh, load, owner_of  # noqa: E402
 from tradewind.errors import InputError  # noqa: E402
-from tradewind.local import Systems  # noqa: E402
-from tradewind.move.receipt import Receipt  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
-from tradewind.owner import Owner  # noqa: E402
-from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.load import Load, open_session  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def connection(local_mariadb: Systems) -> MySQLConnection:
-    return connection_to(local_mariadb)
-
-
-@pytest.fixture(scope="module")
-def db(connection: MySQLConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
-
-
-def load(
-    connection: MySQLConnection,
-    rows: Rows | pa.Table,
-    table: str,
-    owner: Owner | None = None,
-    **options,
-) -> Receipt:
-    source = rows if isinstance(rows, Rows) else Rows(rows)
-    target = MySQLTable(connection, table, **options)
-    return transfer(source, target, owner or owner_of(table))
 
 
 def ids(*values: int, **more: list) -> pa.Table:

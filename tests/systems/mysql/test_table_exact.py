@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 
 from mysql_client import need_mysql_client
 from tradewind.errors import InputError
-from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError
@@ -20,21 +18,9 @@ from tradewind.systems.files.store import FileStore
 
 need_mysql_client()
 from made_rows import Rows  # noqa: E402
-from mysql_server import Database, connection_to, database_on, owner_of  # noqa: E402
-from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
+from mysql_server import owner_of  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 from values_targets import MARIADB, REFUSED  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def connection(local_mariadb: Systems) -> MySQLConnection:
-    return connection_to(local_mariadb)
-
-
-@pytest.fixture(scope="module")
-def db(connection: MySQLConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 def told(connection, db, type_: str, values: pa.Array) -> str | None:

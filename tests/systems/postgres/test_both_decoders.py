@@ -5,10 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from postgres_server import connection_to
 from tradewind.errors import InputError
 from tradewind.move.native import core, decoders
-from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 
 pytest.importorskip(
@@ -42,11 +40,6 @@ SELECT n % 2 = 0 AS bool, (n * 7 % 65536 - 32768)::int2 AS int2, (n * 123457)::i
   ARRAY[jsonb_build_object('a', n)] AS jsons, NULLIF(n % 3, 0) AS nulls
 FROM generate_series(1, 3000) AS n
 """
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres) -> PostgresConnection:
-    return connection_to(local_postgres)
 
 
 def read(source: PostgresSource) -> pa.Table:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tradewind.systems.postgres.doctor import checks
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
+from waiting import until
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(
@@ -91,15 +91,13 @@ def pooled(
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + 15
-        while True:
+
+        def listens() -> bool:
+            assert process.poll() is None, (folder / "log").read_text()
             with socket.socket() as link:
-                if link.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            said = (folder / "log").read_text()
-            assert process.poll() is None, said
-            assert time.monotonic() < end, said
-            time.sleep(0.02)
+                return link.connect_ex(("127.0.0.1", port)) == 0
+
+        until(listens, said=(folder / "log").read_text)
         yield connection_to(local_postgres, host="127.0.0.1", port=port)
     finally:
         process.terminate()

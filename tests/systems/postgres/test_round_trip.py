@@ -15,18 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postgres_server import Database, connection_to, database_on, fresh, owner_of
-from tradewind.local import Systems
+from postgres_server import Database, database_on, fresh, owner_of
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.transfer import transfer
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from postgres_server import Database, connection_to, database_on
+from postgres_server import Database, database_on
 from tradewind.errors import InputError
 from tradewind.systems.postgres import source as module
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.split import fair_connections
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres) -> PostgresConnection:
-    return connection_to(local_postgres)
 
 
 @pytest.fixture(scope="module")

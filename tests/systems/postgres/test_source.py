@@ -11,26 +11,14 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from postgres_server import Database, connection_to, database_on, fresh
+from postgres_server import connection_to, fresh
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.local import Systems
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from waiting import until
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
-
-
-@pytest.fixture(scope="module")
-def db(connection: PostgresConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 def read(source: PostgresSource) -> pa.Table:

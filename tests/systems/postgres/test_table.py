@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
 from made_rows import Rows
-from postgres_server import Database, connection_to, database_on, fresh, owner_of
+from postgres_server import connection_to, fresh, owner_of
 from tradewind.errors import InputError, RetryError, SetupError
-from tradewind.local import Systems
 from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.receipt import Receipt
@@ -25,20 +23,8 @@ from tradewind.move.source import Encoded, Source
 from tradewind.move.transfer import transfer
 from tradewind.move.types import UnfitValueError, field
 from tradewind.owner import Owner
-from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.table import PostgresTable
 from waiting import until
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
-
-
-@pytest.fixture(scope="module")
-def db(connection: PostgresConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 class Text(Source):

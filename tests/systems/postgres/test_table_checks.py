@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from made_rows import Rows
-from postgres_server import Database, connection_to, database_on, fresh, owner_of
+from postgres_server import connection_to, fresh, owner_of
 from tradewind.errors import InputError, SetupError
-from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.receipt import Receipt
 from tradewind.move.transfer import transfer
@@ -19,17 +17,6 @@ from tradewind.systems.files.store import FileStore
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.source import PostgresSource
 from tradewind.systems.postgres.table import PostgresTable
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
-
-
-@pytest.fixture(scope="module")
-def db(connection: PostgresConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 def load(connection: PostgresConnection, rows: Rows | pa.Table, table: str, **options) -> Receipt:

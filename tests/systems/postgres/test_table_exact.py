@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_rows import Rows
-from postgres_server import Database, connection_to, database_on, owner_of
+from postgres_server import Database, database_on, owner_of
 from tradewind.errors import InputError
-from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.source import Source
 from tradewind.move.tables.exact import is_rounded_float, more_digits
@@ -28,11 +27,6 @@ from tradewind.systems.files.store import FileStore
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.table import PostgresTable
 from values_targets import POSTGRESQL, REFUSED
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
 
 
 @pytest.fixture(scope="module")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from postgres_server import Database, connection_to, database_on, owner_of
+from postgres_server import Database, owner_of
 from tradewind.errors import InputError
-from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.transfer import transfer
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.table import PostgresTable
-
-
-@pytest.fixture(scope="module")
-def connection(local_postgres: Systems) -> PostgresConnection:
-    return connection_to(local_postgres)
-
-
-@pytest.fixture(scope="module")
-def db(connection: PostgresConnection) -> Iterator[Database]:
-    with database_on(connection) as database:
-        yield database
 
 
 @pytest.mark.parametrize("value", ['"x" y', 'x "y" z', '""x""'])

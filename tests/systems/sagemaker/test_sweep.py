@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from deployments import Place, deploy, make_artifacts
-from sagemaker_service import make_client, wait_for, wait_status
+from sagemaker_service import make_client, wait_status
 from tradewind.local import Systems
 from tradewind.systems.sagemaker.api import SageMakerAPI, ensure_model
 from tradewind.systems.sagemaker.backend import TRANSFORM, SageMakerBackend
 from tradewind.systems.sagemaker.sweep import leftovers_of_deployments
+from waiting import until
 
 pytestmark = pytest.mark.xdist_group("deployment")
 
@@ -73,7 +74,7 @@ def test_an_endpoint_that_never_came_up(place: Place):
     (one,) = left(place).values()
     assert one.what == f"endpoint {place.endpoint}, which never came up"
     one.remove()
-    wait_for(lambda: place.serving() is None)
+    until(lambda: place.serving() is None)
     assert (left(place), place.models(), place.configs()) == ({}, [], [])
 
 
@@ -105,7 +106,7 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sa
     work = {"Model": place.work()["Model"], "Transform": request}
     backend.submit(owner, 1, work, variables={})
     name = backend.name_of(owner, 1)
-    wait_for(lambda: backend.status(name).state.ended)
+    until(lambda: backend.status(name).state.ended)
     # It has failed, for want of data: then its model goes with it.
     assert set(left(place)) == {f"model {place.endpoint}"}
     backend.delete(name)
@@ -117,6 +118,6 @@ def test_the_model_of_a_transform_job_is_what_it_has_made(place: Place, local_sa
     s3.put_object(Bucket=bucket, Key="row.json", Body=body)
     backend.submit(owner, 2, work, variables={})
     name = backend.name_of(owner, 2)
-    wait_for(lambda: backend.status(name).state.ended)
+    until(lambda: backend.status(name).state.ended)
     backend.delete(name)
     assert (left(place), place.models()) == ({}, [place.endpoint])

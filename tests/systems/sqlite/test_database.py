@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 from tradewind.systems.sqlite.source import SQLiteSource
 from tradewind.systems.sqlite.table import SQLiteTable
+from waiting import until
 
 
 @pytest.fixture
@@ -523,10 +523,7 @@ def test_waiting_for_a_lock_is_told(path, monkeypatch, caplog, lock: str, word: 
     )
     mover = threading.Thread(target=transfer, args=(Rows(numbers(2)), target, Owner("d", "r", "t")))
     mover.start()
-    end = time.monotonic() + 30
-    while word not in caplog.text:
-        assert time.monotonic() < end, "nothing was said"
-        threading.Event().wait(0.02)
+    until(lambda: word in caplog.text)
     assert "up to 60 s (lock_timeout)" in caplog.text
     other.execute("ROLLBACK")
     other.close()

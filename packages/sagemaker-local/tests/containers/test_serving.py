@@ -20,10 +20,10 @@ from sagemaker_service import (
     SageMakerProcess,
     create_config,
     create_model,
-    wait_for,
     wait_status,
 )
 from tradewind.local import Systems
+from waiting import until
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("container-engine")]
 
@@ -112,7 +112,7 @@ def test_a_container_serves_until_the_endpoint_is_deleted(
         )["events"]
         return [event["message"] for event in events]
 
-    wait_for(lambda: "serving as usual" in lines())
+    until(lambda: "serving as usual" in lines())
     sagemaker.delete_endpoint(EndpointName="own")
     wait_status(sagemaker, "own", "gone")
     assert of_endpoint(engine, "own") == []
@@ -141,12 +141,12 @@ def test_an_update_under_load_fails_no_request(
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: errors or "alpha" in seen)
+        until(lambda: errors or "alpha" in seen)
         sagemaker.update_endpoint(EndpointName="busy", EndpointConfigName="beta")
         wait_status(sagemaker, "busy", "InService")
-        wait_for(lambda: errors or seen.count("beta") > 20)
+        until(lambda: errors or seen.count("beta") > 20)
         # The old container is gone once its last request was answered.
-        wait_for(lambda: errors or len(of_endpoint(engine, "busy")) == 1)
+        until(lambda: errors or len(of_endpoint(engine, "busy")) == 1)
     finally:
         done.set()
         for thread in threads:
@@ -201,7 +201,7 @@ def test_what_cannot_start_fails_with_the_reason(
     )
     sagemaker.create_endpoint(EndpointName="sick", EndpointConfigName="sick")
     # It goes on trying for a minute; the endpoint cannot be deleted meanwhile, as on AWS.
-    wait_for(lambda: of_endpoint(engine, "sick"))
+    until(lambda: of_endpoint(engine, "sick"))
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         sagemaker.delete_endpoint(EndpointName="sick")
 
@@ -245,7 +245,7 @@ def test_a_container_transforms(
         body = sagemaker.describe_transform_job(TransformJobName="own")
         return body if body["TransformJobStatus"] != "InProgress" else None
 
-    body = wait_for(ended)
+    body = until(ended)
     assert body["TransformJobStatus"] == "Completed", body.get("FailureReason")
     text = s3.get_object(Bucket=bucket, Key="out/rows.csv.out")["Body"].read()
     told = [json.loads(line) for line in text.splitlines()]
@@ -268,7 +268,7 @@ def test_a_killed_service_leaves_no_container_behind(
         process.restart()
         runtime = process.client("sagemaker-runtime")
         wait_status(process.client("sagemaker"), "kept", "InService")
-        assert wait_for(lambda: invoke(runtime, "kept"))["model"] == "alpha"
+        assert until(lambda: invoke(runtime, "kept"))["model"] == "alpha"
         wait_status(process.client("sagemaker"), "gone", "gone")
         now = of_service(engine, data)
         assert len(now) == 1

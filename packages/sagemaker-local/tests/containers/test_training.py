@@ -14,8 +14,9 @@ import pytest
 
 from container_engine import Engine
 from own_containers import of_service
-from sagemaker_service import ROLE, SageMakerProcess, wait_for
+from sagemaker_service import ROLE, SageMakerProcess
 from tradewind.local import Systems
+from waiting import until
 
 pytestmark = [pytest.mark.container, pytest.mark.xdist_group("container-engine")]
 
@@ -83,7 +84,7 @@ class Trainer:
             body = self.describe(name)
             return body if body["TrainingJobStatus"] not in ("InProgress", "Stopping") else None
 
-        found: dict[str, Any] = wait_for(over, seconds=120)
+        found: dict[str, Any] = until(over, seconds=120)
         return found
 
     def failed(self, name: str) -> str:
@@ -222,7 +223,7 @@ def test_what_cannot_be_run_fails_with_the_reason(trainer: Trainer) -> None:
 
 def test_a_stopped_job_keeps_its_model(trainer: Trainer, engine: Engine) -> None:
     name = trainer.create("wait")
-    wait_for(lambda: "waiting" in trainer.lines(name))
+    until(lambda: "waiting" in trainer.lines(name))
     trainer.sagemaker.stop_training_job(TrainingJobName=name)
     body = trainer.ended(name)
     assert body["TrainingJobStatus"] == "Stopped"
@@ -244,13 +245,13 @@ def test_a_killed_service_begins_the_job_again(
     with SageMakerProcess(local_s3, data, engine.address) as process:
         trainer = Trainer(process, s3, bucket, image)
         name = trainer.create("wait")
-        wait_for(lambda: "waiting" in trainer.lines(name))
+        until(lambda: "waiting" in trainer.lines(name))
         [old] = of_service(engine, data)
         process.restart()
         trainer = Trainer(process, s3, bucket, image)
-        wait_for(lambda: of_service(engine, data) not in (set(), {old}))
+        until(lambda: of_service(engine, data) not in (set(), {old}))
         assert old not in of_service(engine, data)
-        wait_for(lambda: trainer.lines(name).count("waiting") == 2)
+        until(lambda: trainer.lines(name).count("waiting") == 2)
         trainer.sagemaker.stop_training_job(TrainingJobName=name)
         assert trainer.ended(name)["TrainingJobStatus"] == "Stopped"
     assert of_service(engine, data) == set()

@@ -21,10 +21,10 @@ from sagemaker_service import (
     kmeans_artifact,
     make_client,
     status_of,
-    wait_for,
     wait_status,
 )
 from tradewind.local import Systems
+from waiting import until
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012"
 # Two models that can be told apart: the distance of (0, 0) to their only centre.
@@ -280,7 +280,7 @@ def test_an_update_under_load_fails_no_request(
             before = sum(map(len, seen))
             sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
             wait_status(sagemaker, name, "InService")
-            wait_for(lambda before=before: errors or sum(map(len, seen)) > before + 50)
+            until(lambda before=before: errors or sum(map(len, seen)) > before + 50)
     finally:
         done.set()
         for thread in threads:

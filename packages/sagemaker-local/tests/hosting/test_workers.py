@@ -21,10 +21,10 @@ from sagemaker_service import (
     create_model,
     kmeans_artifact,
     make_client,
-    wait_for,
     wait_status,
 )
 from tradewind.local import Systems
+from waiting import until
 
 
 def run(work: Callable[[Workers], Awaitable[None]]) -> None:
@@ -121,4 +121,4 @@ def test_a_killed_service_leaves_no_process_behind(local_s3: Systems, data: Path
         assert error.value.response["OriginalStatusCode"] == 400
         [worker] = psutil.Process(process.pid).children()
         process.restart()
-        wait_for(lambda: not worker.is_running())
+        until(lambda: not worker.is_running())

@@ -19,10 +19,10 @@ from sagemaker_service import (
     create_model,
     kmeans_artifact,
     make_client,
-    wait_for,
 )
 from tradewind.local import Systems
 from tradewind.systems.sagemaker import recordio
+from waiting import until
 
 
 class Setting:
@@ -87,7 +87,7 @@ class Setting:
             body = self.describe(name)
             return body if body["TransformJobStatus"] not in ("InProgress", "Stopping") else None
 
-        found: dict[str, Any] = wait_for(over)
+        found: dict[str, Any] = until(over)
         return found
 
     def completed(self, name: str) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def long_job(setting: Setting, name: str) -> None:
     setting.put(f"{name}/a.csv", b"1,1\n")
     setting.put(f"{name}/b.csv", b"1,1\n" * 1_000_000)
     setting.create(name, f"{name}/", input={"SplitType": "Line"}, BatchStrategy="SingleRecord")
-    wait_for(lambda: setting.keys(f"out/{name}/"))
+    until(lambda: setting.keys(f"out/{name}/"))
 
 
 def test_a_stopped_job_keeps_what_it_has_finished(setting: Setting, name: str) -> None:

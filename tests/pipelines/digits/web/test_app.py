@@ -14,7 +14,8 @@ from digits.model import read_artifact
 from digits.prepare import prepare
 from digits_service import MODEL, TRAINED, DigitsService, digits
 from handwriting import drawn, encoded, paper
-from sagemaker_service import kmeans_artifact, wait_for, wait_status
+from sagemaker_service import kmeans_artifact, wait_status
+from waiting import until
 
 
 def png(uri):
@@ -263,7 +264,7 @@ def test_each_answer_is_explained_by_the_model_that_gave_it(app, service):
         assert answer["digit"] == 5  # also while both are in service
         return answer["model"]["variant"] == new and answer
 
-    after = wait_for(updated)
+    after = until(updated)
     assert after["model"]["date"] == "2026-01-06"
     assert after["cluster"] != before["cluster"]
     assert after["centroid"] == before["centroid"]
