@@ -84,6 +84,7 @@ def untyped(what: str, early: str, value: str, in_json: str, typed: str) -> list
     ]
 
 
+DOUBLE = {"schema": '{"v": "double"}'}
 FAR = datetime.datetime(9999, 12, 31, 23, 59, 59)
 CASES: list[Case] = [
     Case("a number with leading zeros", "CSV", ("02139",), "Parquet", "kept", "02139", "as text"),
@@ -115,6 +116,21 @@ CASES: list[Case] = [
          written={"nan": "null"}),
     Case("text of one column with `schema`", "CSV", late("1", "02139"), "Parquet", "kept", "02139",
          options={"schema": '{"v": "string"}'}),
+    *[
+        Case(what, source, (word,), "Parquet", does, last, note, options=options)
+        for source in ("CSV", "JSON lines")
+        for what, word, does, last, note, options in (
+            ("17 digits of a `double`, declared as such", "0.30000000000000004", "kept",
+             0.30000000000000004, "", DOUBLE),
+            ("digits of a `double` as C prints them, declared as such", "0.29999999999999999",
+             "kept", 0.3, "as many digits give the text back", DOUBLE),
+            ("more digits than the declared `double` keeps", "0.12345678901234567890", "refused",
+             "floats", "`schema` reads text or a decimal", DOUBLE),
+            ("more digits than the declared `double` keeps", "0.12345678901234567890", "converted",
+             0.12345678901234568, "the nearest one, by `floats=nearest`",
+             {**DOUBLE, "floats": "nearest"}),
+        )
+    ],
     Case("text in cp1252, told by `encoding`", "CSV", ("Größe €",), "JSON lines", "kept",
          '"Größe €"', options={"encoding": "cp1252"}),
     Case("a number to the last digit", "JSON lines", ("12345678901234567890.12",), "CSV", "kept",
@@ -228,7 +244,10 @@ def _source(case: Case, folder: Path) -> Any:
 def table() -> str:
     """Write the tables of the page: one a source."""
     parts = []
-    for source, cases in itertools.groupby(CASES, lambda case: case.source):
+    sources = list(dict.fromkeys(case.source for case in CASES))
+    for source, cases in itertools.groupby(
+        sorted(CASES, key=lambda case: sources.index(case.source)), lambda case: case.source
+    ):
         lines = [f"### {source}", "", "| what is read | into | | |", "| --- | --- | --- | --- |"]
         for case in cases:
             shown = "" if case.does == "refused" else f"`{_shown(case.last)}`"

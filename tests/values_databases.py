@@ -24,7 +24,7 @@ from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 
-__all__ = ["READ", "TARGETS", "Read", "moved", "refusal", "table"]
+__all__ = ["READ", "TARGETS", "Make", "Read", "check", "moved", "refusal", "selected", "table"]
 
 TARGETS = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
 REFUSED = None
@@ -56,6 +56,11 @@ Make = Callable[[Mapping[str, str]], Source]
 """Makes a source of one record: what each column is given."""
 
 
+def selected(given: Mapping[str, str]) -> str:
+    """Write the query of one record."""
+    return "SELECT " + ", ".join(f"{one} AS {name}" for name, one in given.items())
+
+
 def moved(make: Make, cases: Sequence[Read], target: str, folder: Path) -> list[str]:
     """Move one record with all cases; tell what each is in the target."""
     names = [f"c{number}" for number in range(len(cases))]
@@ -84,6 +89,23 @@ def refusal(make: Make, case: Read, target: str, folder: Path) -> InputError | N
     except InputError as error:
         return error
     return None
+
+
+def check(system: str, make: Make, folder: Path) -> None:
+    """Assert that all values of a system arrive as the page says."""
+    for target in TARGETS:
+        kept = [case for case in READ[system] if getattr(case, target) is not None]
+        apart = [case for case in kept if case.alone]
+        for group in ([case for case in kept if not case.alone], *([case] for case in apart)):
+            expected = {case.what: getattr(case, target) for case in group}
+            found = moved(make, group, target, folder)
+            assert dict(zip(expected, found, strict=True)) == expected
+        for case in READ[system]:
+            if getattr(case, target) is None:
+                error = refusal(make, case, target, folder)
+                assert error is not None, (target, case.what)
+                assert "'v'" in str(error) or '"v"' in str(error)
+                assert not list(folder.glob("out.*"))
 
 
 def _transfer(source: Source, target: str, folder: Path) -> None:
@@ -311,6 +333,63 @@ READ: dict[str, list[Read]] = {
             'string: {"a": 1.10}',
         ),
         Read("a letter of latin1", "CONVERT('é' USING latin1)", "é", '"é"', "string: é"),
+    ],
+    "BigQuery": [
+        Read(
+            "`NUMERIC`",
+            "CAST('1.50' AS NUMERIC)",
+            "1.500000000",
+            "1.500000000",
+            "decimal128(38, 9): 1.500000000",
+        ),
+        Read(
+            "`INT64`",
+            "9223372036854775807",
+            "9223372036854775807",
+            "9223372036854775807",
+            "int64: 9223372036854775807",
+        ),
+        Read("`FLOAT64`", "0.1", "0.1", "0.1", "double: 0.1"),
+        Read("NaN of `FLOAT64`", "CAST('NaN' AS FLOAT64)", "NaN", REFUSED, "double: nan"),
+        Read("true", "TRUE", "t", "true", "bool: True"),
+        Read("an empty text", "''", "", '""', "string: "),
+        Read("null", "CAST(NULL AS STRING)", "", "null", "string: None"),
+        Read(
+            "the year 9999",
+            "DATE '9999-12-31'",
+            "9999-12-31",
+            '"9999-12-31"',
+            "date32[day]: 9999-12-31",
+        ),
+        Read(
+            "`DATETIME`",
+            "DATETIME '2026-01-31 12:00:00.123456'",
+            "2026-01-31 12:00:00.123456",
+            '"2026-01-31T12:00:00.123456"',
+            "timestamp[us]: 2026-01-31 12:00:00.123456",
+        ),
+        Read(
+            "`TIMESTAMP`",
+            "TIMESTAMP '2026-01-31 12:00:00+05:00'",
+            "2026-01-31 07:00:00+00",
+            '"2026-01-31T07:00:00Z"',
+            "timestamp[us, tz=UTC]: 2026-01-31 07:00:00.000000Z",
+        ),
+        Read(
+            "`TIME`",
+            "TIME '12:00:00.5'",
+            "12:00:00.5",
+            '"12:00:00.5"',
+            "time64[us]: 12:00:00.500000",
+        ),
+        Read("an array", "[1, 2]", "[1,2]", "[1,2]", "list<element: int64>: [1, 2]"),
+        Read(
+            "a record",
+            "STRUCT(1 AS a, 'x' AS b)",
+            '{"a":1,"b":"x"}',
+            '{"a":1,"b":"x"}',
+            "struct<a: int64, b: string>: [('a', 1), ('b', 'x')]",
+        ),
     ],
     "MongoDB": [
         Read(

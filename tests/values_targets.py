@@ -5,7 +5,7 @@ Each stands for every road: CSV, texts of JSON lines and Parquet; of MariaDB LOA
 
 from __future__ import annotations
 
-__all__ = ["MARIADB", "POSTGRESQL", "REFUSED", "table"]
+__all__ = ["BIGQUERY", "MARIADB", "POSTGRESQL", "REFUSED", "table"]
 
 REFUSED = None
 
@@ -108,11 +108,33 @@ MARIADB: list[tuple[str, dict[str, str | None]]] = [
     ("JSON", {'{"a":1}': '{"a":1}', "nope": REFUSED}),
 ]  # fmt: skip
 
+BIGQUERY: list[tuple[str, dict[str, str | None]]] = [
+    ("INT64", {"7": "7", "-9223372036854775808": "-9223372036854775808", "1.5": REFUSED,
+               "0x1F": REFUSED, "9223372036854775808": REFUSED}),
+    ("FLOAT64", {"0.1": "0.1", "0.29999999999999999": "0.3", "9007199254740993": REFUSED,
+                 "0.12345678901234567890": REFUSED, "1e-400": REFUSED, "1e400": REFUSED}),
+    ("NUMERIC", {"1.250": "1.250000000", "1.0123456789": REFUSED, "x": REFUSED}),
+    ("BOOL", {"true": "True", "0": "False", "yes": REFUSED}),
+    ("STRING(2)", {"é€": "é€", "": "", "abc": REFUSED}),
+    ("DATE", {"2026-01-31": "2026-01-31", "2026-02-30": REFUSED, "2026-01-31 12:00:00": REFUSED,
+              "0000-01-01": REFUSED}),
+    ("DATETIME", {"2026-01-31T12:00:00.123456": "2026-01-31 12:00:00.123456",
+                  "2026-01-31T12:00:00+05:00": REFUSED, "2026-01-31 12:00:00.1234567": REFUSED}),
+    ("TIMESTAMP", {"2026-01-31T12:00:00+05:00": "2026-01-31 07:00:00+00:00",
+                   "2026-01-31 12:00:00Z": "2026-01-31 12:00:00+00:00",
+                   "2026-01-31 12:00:00": REFUSED}),
+    ("TIME", {"12:00:00.5": "12:00:00.500000", "24:00:00": REFUSED, "10:00:00+05": REFUSED}),
+]  # fmt: skip
+
 
 def table() -> str:
     """Write the tables of the page: one a target."""
     parts = []
-    for target, cases in (("PostgreSQL", POSTGRESQL), ("MariaDB", MARIADB)):
+    for target, cases in (
+        ("PostgreSQL", POSTGRESQL),
+        ("MariaDB", MARIADB),
+        ("BigQuery", BIGQUERY),
+    ):
         lines = [f"### Texts into {target}", "", "| type | kept | refused |", "| --- | --- | --- |"]
         for type_, values in cases:
             kept = [_kept(text, found) for text, found in values.items() if found is not REFUSED]

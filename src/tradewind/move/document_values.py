@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from tradewind.move import types
+from tradewind.move.tables.exact import is_rounded
 from tradewind.move.types import UnfitValueError
 
 __all__ = ["UnfitError", "converter"]
@@ -97,7 +98,9 @@ def _int(value: Any, type_: pa.DataType) -> int:
 
 def _float(value: Any, type_: pa.DataType) -> float:
     if hasattr(value, "of_text"):
-        return float(value)  # the nearest double is what a column of doubles means by a text
+        if is_rounded(str(value), type_.bit_width):
+            raise UnfitError(f"It has more digits than {type_} keeps")
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refuse(value)
     try:

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -27,6 +28,8 @@ from tradewind.systems.bigquery.table import BigQueryTable
 from tradewind.testing.conformance.source import SourceConformance, rows_of
 from tradewind.testing.conformance.table import TableConformance
 from tradewind.testing.memory_source import MemorySource
+from values_databases import check, selected
+from values_targets import BIGQUERY, REFUSED
 
 pytestmark = pytest.mark.xdist_group("bigquery")
 
@@ -218,6 +221,31 @@ def test_what_a_column_cannot_hold_is_refused() -> None:
         with pytest.raises(InputError, match=said) as caught:
             fit(values, pa.field("v", values.type), column)
         assert "'v'" in str(caught.value)
+
+
+def test_values_arrive_as_the_page_says(place: Place, tmp_path: Path) -> None:
+    check("BigQuery", lambda given: BigQuerySource(place.connection, selected(given)), tmp_path)
+
+
+def test_texts_become_values_as_the_page_says(place: Place) -> None:
+    columns, texts, expected = [], {}, {}
+    for number, (type_, cases) in enumerate(BIGQUERY):
+        kind, _, most = type_.rstrip(")").partition("(")
+        name = f"c{number}"
+        column = {"name": name, "type": kind, **({"maxLength": most} if most else {})}
+        columns.append(column)
+        kept = {text: found for text, found in cases.items() if found is not REFUSED}
+        texts[name] = [*kept, None, None][:3]
+        expected[name] = [*kept.values(), None, None][:3]
+        for text in cases.keys() - kept.keys():
+            with pytest.raises(InputError, match=name):
+                fit(pa.array([text]), pa.field(name, pa.string()), column)
+    place.make("page", *columns)
+    _move(pa.table(texts), BigQueryTable(place.connection, "page"))
+    found = rows_of(BigQuerySource(place.connection, table="page"))
+    for name, values in expected.items():
+        shown = {None if row[name] is None else str(row[name]) for row in found}
+        assert shown == set(values), name
 
 
 def test_what_bigquery_itself_refuses_leaves_nothing(place: Place) -> None:

@@ -55,6 +55,8 @@ class CsvFormat(CsvDialect, Format):
         sample_bytes: How much of the beginning tells types, in bytes.
         encoding: Of the text, like ``cp1252``; UTF-8 when not given, and to read what a mark of
             UTF-16 or UTF-32 at the beginning says.
+        floats: What becomes of a number of more digits than a float keeps, in a column that is
+            declared as floats: ``exact`` refuses it, ``nearest`` takes the nearest float.
 
     Raises:
         InputError: Options that contradict each other.

@@ -33,6 +33,7 @@ class CsvDialect:
     sample_bytes: int = 4 << 20
     encoding: str | None = None
     names: str = "error"
+    floats: str = "exact"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
@@ -51,6 +52,7 @@ class CsvDialect:
             "quoting": ("minimal", "all"),
             "nested": ("json", "error"),
             "names": ("error", "number"),
+            "floats": ("exact", "nearest"),
         }
         if self.sample_bytes < 1:
             raise InputError("CSV: sample_bytes is less than 1. Give the bytes that tell types.")

@@ -33,7 +33,7 @@ from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED, infer, parse_told
 from tradewind.move.formats.jsonl_dialect import JsonLinesDialect
 from tradewind.move.formats.loose_text import as_json, becomes_json
-from tradewind.move.formats.parse import parse
+from tradewind.move.formats.parse import keep_floats, parse
 from tradewind.move.interface import format_option
 from tradewind.move.types import LOGICAL_TYPE
 
@@ -98,6 +98,7 @@ class _Reader:
         # Such a check leaves texts with another escape alone.
         self._looked_at = looked_at and format.escape is None
         self._into = into
+        self._exact = format.floats == "exact"
         self._at = 0  # bytes of the stream before the block at hand
         self._rows = 0  # records before it
         self._guarded = into is not None or schema is None or GUESSED in (schema.metadata or {})
@@ -330,13 +331,15 @@ class _Reader:
             if isinstance(strings, pa.ChunkedArray):
                 strings = strings.chunk(0)
             if pa.types.is_nested(field.type):
-                arrays.append(json_values.parse_texts(strings, field, where))
+                arrays.append(json_values.parse_texts(strings, field, where, exact=self._exact))
                 continue
             told = self._guarded and field.name not in self._declared
             if self._into is not None and told:
                 arrays.append(self._kept(strings, field))
                 continue
             arrays.append((parse_told if told else parse)(strings, field, where))
+            if self._exact and not told:
+                keep_floats(strings, arrays[-1], field, where)
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _kept(self, strings: pa.Array, field: pa.Field) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 from typing import Any
 
@@ -220,5 +221,8 @@ def _converts(values: pa.ChunkedArray, kind: pa.DataType) -> bool:
 def _keeps_digits(values: pa.ChunkedArray) -> bool:
     # However short, 1e400 and 1e-400 are no floats.
     far = pc.match_substring_regex(values, r"[eE][-+]?\d\d")
-    long = values.filter(pc.or_(pc.greater(pc.binary_length(values), 15), far)).to_pylist()
+    some = values.filter(pc.or_(pc.greater(pc.binary_length(values), 15), far))
+    with contextlib.suppress(pa.ArrowException):
+        some = some.filter(pc.not_equal(some.cast(pa.float64()).cast(pa.string()), some))
+    long = some.to_pylist()
     return all(decimal.Decimal(word) == decimal.Decimal(repr(float(word))) for word in long)

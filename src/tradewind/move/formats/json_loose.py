@@ -82,6 +82,8 @@ class _LooseReader(JsonLinesReader):
         for name in self._known:
             values = [line.get(name) for line in objects]
             if name in self._declared:
+                if self._exact:
+                    json_values.keep_floats(values, self._declared[name], where)
                 columns.append(json_values.column(values, self._declared[name], where))
                 continue
             if write is not _csv_text or not set(map(type, values)) <= {str, type(None)}:

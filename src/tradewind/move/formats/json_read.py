@@ -20,6 +20,7 @@ from tradewind.move.batches import Batches
 from tradewind.move.formats import json_values
 from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED
+from tradewind.move.formats.json_digits import has_rounded_numbers
 from tradewind.move.formats.json_values import Digits
 from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.formats.parse import parse, unfit
@@ -59,6 +60,7 @@ class JsonLinesReader:
         self, format: JsonLinesDialect, chunks: Iterable[bytes], schema: pa.Schema | None
     ) -> None:
         self._format = format
+        self._exact = format.floats == "exact"
         self._at = 0  # bytes of the stream before the block at hand
         self._lines = 0  # lines before it
         self._blocks = self._cut(iter(chunks))
@@ -86,7 +88,8 @@ class JsonLinesReader:
         self.schema = schema
         raw = (field.name for field in schema if logical_type(field) == "json")
         self._raw = frozenset(raw if not self._guarded else ())
-        self._quick = _quick_schema(schema, exact=self._guarded)
+        self._quick = _quick_schema(schema, exact=self._guarded, keep=self._exact)
+        self._floats = self._exact and any(pa.types.is_floating(one.type) for one in schema)
 
     def _cut(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         waiting: list[bytes] = []
@@ -140,6 +143,8 @@ class JsonLinesReader:
             values = [line.get(field.name) for line in objects]
             if self._guarded and field.name not in self._declared:
                 _guard(values, field, where)
+            elif self._exact:
+                json_values.keep_floats(values, field, where)
             columns.append(json_values.column(values, field, where))
         if not columns:
             return pa.RecordBatch.from_struct_array(pa.array([{}] * len(objects), pa.struct([])))
@@ -197,6 +202,8 @@ class JsonLinesReader:
         """Let Arrow read a block; None where it refuses anything, for the exact way to say what."""
         try:
             block.decode()  # Arrow does not look
+            if self._floats and has_rounded_numbers(block):
+                return None  # Arrow takes the nearest float
             table = pajson.read_json(
                 pa.BufferReader(block),
                 read_options=pajson.ReadOptions(use_threads=False, block_size=len(block) + 1),
@@ -249,19 +256,20 @@ def _cuts(data: bytes, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _quick_schema(schema: pa.Schema, *, exact: bool) -> pa.Schema | None:
+def _quick_schema(schema: pa.Schema, *, exact: bool, keep: bool) -> pa.Schema | None:
     """Tell how Arrow's reader can read a schema; None where it cannot.
 
     Args:
         schema: The columns.
         exact: Whether a float has to be one that keeps all digits.
+        keep: Whether it has to be one whose digits come back.
     """
     kinds = pa.types
     fields = []
     names = schema.names
     for field in schema:
         kind = field.type
-        if exact and kinds.is_floating(kind):
+        if kinds.is_floating(kind) and (exact or (keep and not kinds.is_float64(kind))):
             return None
         if logical_type(field) in ("json", "decimal") or names.count(field.name) > 1:
             return None

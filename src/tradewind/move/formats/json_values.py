@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from tradewind.move.formats import text
-from tradewind.move.formats.parse import parse, unfit
+from tradewind.move.formats.parse import parse, rounded_float, unfit
+from tradewind.move.tables.exact import is_rounded
 from tradewind.move.types import logical_type
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Raw",
     "column",
     "dump",
+    "keep_floats",
     "loads",
     "members",
     "object_of",
@@ -169,15 +171,49 @@ def _ended(line: str, at: int, found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def parse_texts(strings: pa.Array, field: pa.Field, where: str) -> pa.Array:
-    """Turn JSON text into values; as `tradewind.move.formats.parse.parse`."""
+def parse_texts(strings: pa.Array, field: pa.Field, where: str, *, exact: bool = False) -> pa.Array:
+    """Turn JSON text into values; as `tradewind.move.formats.parse.parse`.
+
+    Args:
+        strings: The text.
+        field: Name, type and note of the column.
+        where: Format and place, for messages.
+        exact: Whether to refuse numbers that a float would change.
+    """
     values = []
     for word in strings.to_pylist():
         try:
             values.append(None if word is None else loads(word))
         except ValueError:
             raise unfit(field, word, where, "It is not JSON.") from None
+    if exact:
+        keep_floats(values, field, where)
     return column(values, field, where)
+
+
+def keep_floats(values: list[Any], field: pa.Field, where: str) -> None:
+    """Refuse numbers that their floats would change, in all depths of a column.
+
+    Raises:
+        UnfitValueError: There is one; see `tradewind.move.formats.parse.keep_floats`.
+    """
+    kind = field.type
+    kinds = pa.types
+    if kinds.is_floating(kind):
+        for value in values:
+            number = isinstance(value, Digits) or type(value) is int
+            if number and is_rounded(str(value), kind.bit_width):
+                raise rounded_float(_shown(value), field, where)
+    elif kinds.is_struct(kind):
+        for inner in kind:
+            parts = [value.get(inner.name) for value in values if isinstance(value, dict)]
+            keep_floats(parts, _named(inner, field.name), where)
+    elif kinds.is_map(kind):
+        items = [item for value in values if isinstance(value, dict) for item in value.values()]
+        keep_floats(items, _named(kind.item_field, field.name), where)
+    elif kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind):
+        items = [item for value in values if isinstance(value, list) for item in value]
+        keep_floats(items, _named(kind.value_field, field.name), where)
 
 
 def column(values: list[Any], field: pa.Field, where: str) -> pa.Array:

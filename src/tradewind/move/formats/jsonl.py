@@ -43,6 +43,8 @@ class JsonLinesFormat(JsonLinesDialect, Format):
         types: Members to read as declared; the types of others are told from their values.
         encoding: Of the text, like ``utf-16``; UTF-8 when not given, and to read what a mark of
             UTF-16 or UTF-32 at the beginning says.
+        floats: What becomes of a number of more digits than a float keeps, in a column that is
+            declared as floats: ``exact`` refuses it, ``nearest`` takes the nearest float.
 
     Raises:
         InputError: An option has a value that it cannot have.

@@ -27,10 +27,15 @@ class JsonLinesDialect:
     max_record_bytes: int = 64 << 20
     types: tuple[pa.Field, ...] = ()
     encoding: str | None = None
+    floats: str = "exact"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", checked_encoding(self.encoding))
-        choices = {"decimals": ("number", "string"), "nan": ("error", "null")}
+        choices = {
+            "decimals": ("number", "string"),
+            "nan": ("error", "null"),
+            "floats": ("exact", "nearest"),
+        }
         for option, allowed in choices.items():
             if getattr(self, option) not in allowed:
                 raise InputError(

@@ -26,6 +26,7 @@ FORMAT_OPTIONS = (
     "omit_null",
     "encoding",
     "names",
+    "floats",
 )
 """Those of CSV and JSON lines that are one word, a number, or true and false."""
 

@@ -7,6 +7,7 @@ timestamps, zones as ``Z``, ``+05`` or ``+05:30``, years before Christ as ``0044
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import re
 from collections.abc import Callable
@@ -17,10 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradewind.move.formats import text
-from tradewind.move.interface import option
+from tradewind.move.interface import format_option, option
+from tradewind.move.tables.exact import any_of, is_rounded_float
 from tradewind.move.types import UnfitValueError
 
-__all__ = ["day_number", "guard_floats", "parse", "seconds_fraction", "unfit"]
+__all__ = [
+    "day_number",
+    "guard_floats",
+    "keep_floats",
+    "parse",
+    "rounded_float",
+    "seconds_fraction",
+    "unfit",
+]
 
 _TRUE = pa.array(["t", "true", "T", "True", "TRUE", "1", "y", "yes", "on"])
 _FALSE = pa.array(["f", "false", "F", "False", "FALSE", "0", "n", "no", "off"])
@@ -184,11 +194,48 @@ def guard_floats(strings: pa.Array, field: pa.Field, where: str) -> None:
         odd = odd | far.to_numpy(zero_copy_only=False)
     if not odd.any():
         return
-    for word in strings.take(pa.array(np.flatnonzero(odd))).to_pylist():
+    some = strings.take(pa.array(np.flatnonzero(odd)))
+    if pa.types.is_float64(field.type):
+        with contextlib.suppress(pa.ArrowException):
+            some = some.filter(pc.not_equal(some.cast(field.type).cast(pa.string()), some))
+    for word in some.to_pylist():
         if word.lstrip("+-")[0].isalpha():
             continue
         if decimal.Decimal(word) != decimal.Decimal(repr(float(word))):
             raise unfit(field, word, where, "It has more digits than a float keeps.")
+
+
+def keep_floats(strings: pa.Array, numbers: pa.Array, field: pa.Field, where: str) -> None:
+    """Refuse numbers that their column's floats, declared as such, would change.
+
+    As many digits as were given have to come back: ``0.1`` and ``0.29999999999999999`` do.
+
+    Args:
+        strings: The text.
+        numbers: What was read of it.
+        field: Name and type of the column; one of other types is passed over.
+        where: Format and place, for messages.
+
+    Raises:
+        UnfitValueError: There is one.
+    """
+    if not pa.types.is_floating(field.type):
+        return
+    rounded = is_rounded_float(strings, field.type.bit_width, numbers)
+    if any_of(rounded):
+        raise rounded_float(strings.filter(rounded)[0].as_py(), field, where)
+
+
+def rounded_float(word: object, field: pa.Field, where: str) -> UnfitValueError:
+    """Say that a number has more digits than its column's floats."""
+    return UnfitValueError(
+        field.name,
+        word,
+        where=f"{field.type} ({where})",
+        remedy="It has more digits than such a float keeps. Declare text or a decimal instead, as "
+        f"with {option('schema', {field.name: 'string'})}, or take the nearest float: "
+        f"{format_option('floats', 'nearest')}.",
+    )
 
 
 def _decimals(strings: pa.Array, kind: pa.DataType) -> pa.Array:

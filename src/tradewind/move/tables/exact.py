@@ -14,12 +14,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradewind.move.tables.shapes import has_byte, is_short_behind_points
+from tradewind.move.tables.float_digits import are_given_back
+from tradewind.move.tables.shapes import has_byte, is_short_behind_points, text_parts
 
-__all__ = ["any_of", "is_no_integer", "is_rounded_float", "more_digits", "more_seconds"]
+__all__ = [
+    "any_of",
+    "is_no_integer",
+    "is_rounded",
+    "is_rounded_float",
+    "more_digits",
+    "more_seconds",
+]
 
-_DIGITS = {32: 6, 64: 15}
+_DIGITS = {16: 3, 32: 6, 64: 15}
 """So many decimal digits survive any float of so many bits (FLT_DIG and DBL_DIG of C)."""
+_TYPES = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
 def any_of(mask: pa.Array) -> bool:
@@ -60,7 +69,7 @@ def more_seconds(precision: int) -> str:
     return rf"\.\d{{{precision}}}\d*[1-9]"
 
 
-def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
+def is_rounded_float(texts: pa.Array, bits: int, numbers: pa.Array | None = None) -> pa.Array:
     """Tell which numbers would be others once they are floats.
 
     A number is the same if the float, written with as many digits, gives it back: ``0.1`` and
@@ -68,37 +77,41 @@ def is_rounded_float(texts: pa.Array, bits: int) -> pa.Array:
 
     Args:
         texts: Numbers.
-        bits: 32 or 64.
+        bits: 16, 32 or 64.
+        numbers: The floats, where they are known already.
 
     Returns:
         A mask.
     """
-    lengths = pc.binary_length(texts)
-    # However short, 1e-400 is nothing as a float.
-    powers = has_byte(texts, b"eE")
-    if not powers and (pc.max(lengths).as_py() or 0) <= _DIGITS[bits]:
-        return _none(texts)
-    long = pc.fill_null(pc.greater(lengths, _DIGITS[bits]), False)
-    if powers:
-        long = pc.or_(long, pc.fill_null(pc.match_substring_regex(texts, r"[eE]-\d\d"), False))
-    if not any_of(long):
-        return long
-    if not powers:
-        # Neither a point nor a sign is a digit.
-        some = texts.filter(long)
-        marks = pc.add(pc.count_substring(some, "."), pc.count_substring(some, "-"))
-        digits = pc.subtract(pc.binary_length(some), marks)
-        if pc.max(digits).as_py() <= _DIGITS[bits]:
-            return _none(texts)
-    unclear = long
-    try:
-        kind = pa.float32() if bits == 32 else pa.float64()
-        printed = texts.filter(long).cast(kind).cast(pa.string())
-        differs = pc.not_equal(printed, texts.filter(long))
-        unclear = pc.replace_with_mask(long, long, differs)
-    except pa.ArrowInvalid:
-        pass  # One of them is spelled in a way that Arrow does not read.
-    return _told(texts, unclear, lambda text: _is_rounded(text, bits))
+    if (
+        not has_byte(texts, b"eE")
+        and (pc.max(pc.binary_length(texts)).as_py() or 0) <= (_DIGITS[bits])
+    ):
+        return _none(texts)  # with a power, however short, 1e-400 is nothing as a float
+    unclear = pc.is_valid(texts)
+    if bits != 16 and pa.types.is_string(texts.type):
+        try:
+            if numbers is None:
+                numbers = texts.cast(pa.float32() if bits == 32 else pa.float64())
+            unclear = _unclear(texts, numbers, bits)
+        except pa.ArrowInvalid:
+            pass  # One of them is spelled in a way that Arrow does not read.
+    return _told(texts, unclear, lambda text: is_rounded(text, bits))
+
+
+def _unclear(texts: pa.Array, numbers: pa.Array, bits: int) -> pa.Array:
+    """Tell which texts have to be looked at one by one."""
+    offsets, octets = text_parts(texts)
+    doubles = numbers.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    surely = are_given_back(offsets, octets, doubles, bits)
+    unclear = pa.array(~surely)
+    if texts.null_count:
+        unclear = pc.and_(unclear, texts.is_valid())
+    if not any_of(unclear):
+        return unclear
+    # The shortest digits that give the float again: most programs write these.
+    printed = numbers.filter(unclear).cast(pa.string())
+    return pc.replace_with_mask(unclear, unclear, pc.not_equal(printed, texts.filter(unclear)))
 
 
 def _none(texts: pa.Array) -> pa.Array:
@@ -134,12 +147,18 @@ def _has_more(text: str, scale: int) -> bool:
     return int(exponent) + zeros < -scale
 
 
-def _is_rounded(text: str, bits: int) -> bool:
+def is_rounded(text: str, bits: int) -> bool:
+    """Tell whether a number would be another one once it is a float; see `is_rounded_float`.
+
+    Args:
+        text: The number; what is none, is not rounded.
+        bits: 16, 32 or 64.
+    """
     number = _number(text)
     if number is None:
         return False
     with np.errstate(over="ignore", under="ignore"):
-        stored = np.float64(text) if bits == 64 else np.float32(text.strip())
+        stored = _TYPES[bits](text.strip())
     if not number or not np.isfinite(stored):
         return False  # The server refuses what is too large.
     if Decimal(str(stored)) == number:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Moments", "has_byte", "is_short_behind_points", "moments"]
+__all__ = ["Moments", "has_byte", "is_short_behind_points", "moments", "text_parts"]
 
 _DAY = "dddd-dd-dd"
 _CLOCK = "dddd-dd-dd?dd:dd:dd"
@@ -33,7 +33,7 @@ _MANY = 8
 """Places behind the point, beyond which a regular expression is as fast."""
 
 
-def _parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def text_parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Give where each text begins and the last one ends, and the bytes that they are in."""
     _, offsets, data = texts.buffers()
     begin = texts.offset
@@ -53,7 +53,7 @@ def has_byte(texts: pa.Array, marks: bytes) -> bool:
         return True
     if not len(texts):
         return False
-    data = _parts(texts)[1].tobytes()
+    data = text_parts(texts)[1].tobytes()
     return any(mark in data for mark in marks)
 
 
@@ -71,7 +71,7 @@ def is_short_behind_points(texts: pa.Array, places: int) -> bool:
         return False
     if not len(texts):
         return True
-    offsets, octets = _parts(texts)
+    offsets, octets = text_parts(texts)
     points = int(np.count_nonzero(octets == ord(".")))
     begins, ends = offsets[:-1], offsets[1:]
     for back in range(1, places + 2):
@@ -124,7 +124,7 @@ def moments(texts: pa.Array) -> Moments | None:
     count = len(texts) - texts.null_count
     if not pa.types.is_string(texts.type) or not count:
         return None
-    offsets, octets = _parts(texts)
+    offsets, octets = text_parts(texts)
     width, rest = divmod(len(octets), count)
     shape = _WIDTHS.get(width)
     if rest or shape is None:

@@ -226,6 +226,10 @@ def _is_number(kind: pa.DataType) -> bool:
 def _integer(array: pa.Array, field: pa.Field, column: Column) -> pa.Array:
     if not (_is_number(array.type) or _is_text(array.type)):
         raise _no_cast(array, field, column)
+    if _is_text(array.type):
+        odd = pc.fill_null(pc.match_substring(array, "x", ignore_case=True), False)
+        if any_of(odd):  # Arrow reads hexadecimal digits
+            raise _unfit(field, array.filter(odd)[0].as_py(), column, _ELSEWHERE)
     return array.cast(pa.int64())
 
 
@@ -236,6 +240,11 @@ def _float(array: pa.Array, field: pa.Field, column: Column) -> pa.Array:
         rounded = is_rounded_float(array, 64)
         if any_of(rounded):
             raise _unfit(field, array.filter(rounded)[0].as_py(), column, _ELSEWHERE)
+        # A number beyond the type's range is read as infinite: only the word is.
+        words = pc.match_substring_regex(array, r"(?i)inf")
+        beyond = pc.and_(pc.is_inf(array.cast(pa.float64())), pc.invert(words))
+        if any_of(beyond):
+            raise _unfit(field, array.filter(beyond)[0].as_py(), column, _ELSEWHERE)
     elif not _is_number(array.type):
         raise _no_cast(array, field, column)
     return array.cast(pa.float64())

@@ -1,0 +1,118 @@
+"""Columns that are declared as floats keep the digits of a text, or refuse it."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from tradewind.errors import InputError
+from tradewind.move.formats.csv import CsvFormat
+from tradewind.move.formats.json_digits import has_rounded_numbers
+from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.interface import interface
+from tradewind.move.tables.exact import is_rounded, is_rounded_float
+
+KEPT = [
+    "0.1", "1.50", "007.25", "0.30000000000000004", "0.10000000000000001", "-1e-05", "1E+300",
+    "8.123456789012345e-05", "0.00008123456789012345", "9007199254740992", "15e21",
+    "0.1000000000000000055511151231257827", "5e-324", "2.5e-10", "NaN", "-Infinity",
+]  # fmt: skip
+ROUNDED = [
+    "0.12345678901234567890", "9007199254740993", "-9007199254740993.0", "1e-400", "4e-324",
+    "12345678901234567890.12", "0.30000000000000005551",
+]  # fmt: skip
+SINGLE = {"0.1": False, "16777217": True, "0.12345678": False, "0.123456789": True, "1e-46": True}
+
+
+def of_csv(words: list[str], kind: pa.DataType, **options: str) -> list:
+    text = "\n".join(["v", *words, ""]).encode()
+    schema = pa.schema([pa.field("v", kind)])
+    with CsvFormat(**options).decode([text], schema=schema) as batches:
+        return [row["v"] for batch in batches for row in batch.to_pylist()]
+
+
+def of_json(words: list[str], kind: pa.DataType, **options: str) -> list:
+    text = "".join(f'{{"v":{word}}}\n' for word in words).encode()
+    schema = pa.schema([pa.field("v", kind)])
+    with JsonLinesFormat(**options).decode([text], schema=schema) as batches:
+        return [row["v"] for batch in batches for row in batch.to_pylist()]
+
+
+def test_what_comes_back_is_read() -> None:
+    found = of_csv(KEPT, pa.float64())
+    assert found[:-2] == [float(word) for word in KEPT[:-2]]
+    words = [word for word in KEPT if word[-1].isdecimal() and word[:2] != "00"]
+    assert of_json(words, pa.float64()) == [float(word) for word in words]
+    lists = of_json([f"[{word}]" for word in words], pa.list_(pa.float64()))
+    assert lists == [[float(word)] for word in words]
+
+
+@pytest.mark.parametrize("word", ROUNDED)
+def test_what_would_be_rounded_is_refused(word: str) -> None:
+    inner = pa.struct([pa.field("x", pa.list_(pa.float64()))])
+    for read, words, kind in (
+        (of_csv, ["0.1", word], pa.float64()),
+        (of_json, ["0.1", word], pa.float64()),
+        (of_json, ["null", f'{{"x":[1,{word}]}}'], inner),
+        (of_csv, [f'"{{""x"":[1,{word}]}}"'], inner),
+    ):
+        with interface("cli"), pytest.raises(InputError) as caught:
+            read(words, kind)
+        assert "'v'" in str(caught.value)
+        assert "--set-from floats=nearest" in str(caught.value)
+        assert "schema=" in str(caught.value)
+        found = str(read(words, kind, floats="nearest")[-1])
+        assert str(float(word)) in found
+
+
+def test_floats_of_other_widths() -> None:
+    for word, rounded in SINGLE.items():
+        for read in (of_csv, of_json):
+            if rounded:
+                with pytest.raises(InputError, match="floats"):
+                    read([word], pa.float32())
+            else:
+                read([word], pa.float32())
+    assert of_csv(["0.5", "0.1"], pa.float16())[0] == 0.5
+    with pytest.raises(InputError, match="floats"):
+        of_csv(["0.12345"], pa.float16())
+
+
+def test_digits_are_found_wherever_they_stand_in_bytes() -> None:
+    chance = random.Random(5)
+    for _ in range(300):
+        words = [chance.choice([*KEPT[:13], *ROUNDED]) for _ in range(chance.randrange(1, 4))]
+        pad = " " * chance.randrange(20)
+        other = chance.choice(['"2026-01-31T00:00:00"', '"a-b"', "1700000000000", "1.5", '"e-9"'])
+        text = f'{pad}{{"a":{other},"v":[{",".join(words)}]}}\n'
+        expected = any(is_rounded(word, 64) for word in words)
+        assert has_rounded_numbers(text.encode()) or not expected, text
+        short = max(map(len, words)) < 32
+        assert not has_rounded_numbers(text.encode()) or expected or not short, text
+
+
+def test_digits_are_compared_as_decimals_compare_them() -> None:
+    chance = random.Random(7)
+    words = [str(chance.getrandbits(chance.randrange(1, 64))) for _ in range(500)]
+    for _ in range(3000):
+        number = chance.choice([1, -1]) * chance.random() * 10.0 ** chance.randrange(-6, 18)
+        words += [repr(number), f"{number:.17g}", f"{number:.{chance.randrange(20)}f}"]
+        # One more or less in the last place.
+        words += [words[-1][:-1] + chance.choice("0123456789") for _ in range(2)]
+    words += [
+        "0.5",
+        "2.5",
+        "1125899906842624.125",
+        "4503599627370497.5",
+        "9007199254740993",
+        "-0.0",
+    ]
+    chance.shuffle(words)
+    for bits in (64, 32):
+        expected = [is_rounded(word, bits) for word in words]
+        assert is_rounded_float(pa.array(words), bits).to_pylist() == expected
+        assert 0.1 < sum(expected) / len(words) < 0.9
+        some = pa.array([None, *words, None])[1:]
+        assert is_rounded_float(some, bits).to_pylist()[:-1] == expected
