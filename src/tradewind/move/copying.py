@@ -14,6 +14,7 @@ from typing import Any
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.former_names import former_attribute
 from tradewind.move.flow import CancelledError, Progress
+from tradewind.move.interface import not_replacing
 from tradewind.move.receipt import StoredObject
 from tradewind.move.store import OWNER, Described, ObjectInfo, ServerCopy, Store
 from tradewind.owner import Owner
@@ -236,8 +237,8 @@ def refuse_foreign(request: CopyRequest, key: str, found: ObjectInfo | None) -> 
     """Refuse to replace an object that another owner has written."""
     if found is not None and found.metadata.get(OWNER) != request.owner.digest:
         raise InputError(
-            f"{request.target.uri(key)} exists and replace=False. Choose another key, or allow it "
-            "to be replaced."
+            f"{request.target.uri(key)} exists and {not_replacing()}. Choose another key, or "
+            "allow it to be replaced."
         )
 
 

@@ -290,7 +290,8 @@ class _Table:
             elif any(name in document for document in documents):
                 raise InputError(
                     f"A document has a field {name!r} itself, which is the column of fields "
-                    "that the schema does not have. Declare a schema without unknown='extra'."
+                    "that the schema does not have. Declare a schema without "
+                    f"{option('unknown', 'extra')}."
                 )
             arrays.append(column.array(values, describe))
         self._rows += len(documents)

@@ -14,6 +14,8 @@ __all__ = [
     "further_option",
     "interface",
     "interface_in_use",
+    "names_option",
+    "not_replacing",
     "option",
     "part_option",
     "target_option",
@@ -88,17 +90,29 @@ def format_option(name: str, value: str) -> str:
     return option(name, value) if _current == "cli" else f"format_options={{{name!r}: {value!r}}}"
 
 
-def target_option(name: str, value: str) -> str:
-    """Spell an option of the format that is written, for advice in an error.
+def target_option(name: str, value: Any) -> str:
+    """Spell an option of a target or of the format that is written, for advice in an error.
 
     Args:
         name: Like ``nan``.
         value: What to give.
 
     Returns:
-        Like ``--set-to nan=null`` or ``nan='null'``.
+        Like ``--set-to nan=null`` or ``nan='null'``, ``--set-to create=true`` or ``create=True``.
     """
-    return f"--set-to {name}={value}" if _current == "cli" else f"{name}={value!r}"
+    if _current != "cli":
+        return f"{name}={value!r}"
+    return f"--set-to {name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def names_option(name: str) -> str:
+    """Spell an option of a target that takes names, whichever they are."""
+    return f"--set-to {name}=NAME,NAME" if _current == "cli" else f"{name}=[...]"
+
+
+def not_replacing() -> str:
+    """Spell what asks that nothing be replaced."""
+    return "--no-replace" if _current == "cli" else "replace=False"
 
 
 def part_option(name: str, value: Any) -> str:

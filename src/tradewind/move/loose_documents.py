@@ -12,6 +12,7 @@ from tradewind.move import types
 from tradewind.move.batches import Batches
 from tradewind.move.document_columns import EMPTY_LIST, JSON, Column, Kind, Values
 from tradewind.move.documents import BATCH_BYTES, EXTRA_COLUMN, Block, Unknown, cut
+from tradewind.move.interface import option
 from tradewind.move.loose import Group, fixed_columns, mixed
 from tradewind.move.types import UnfitValueError
 
@@ -146,7 +147,7 @@ class _LooseTable:
                     raise InputError(
                         f"A document has a field {EXTRA_COLUMN!r} itself, which is the column of "
                         "the fields that the first documents do not have. Read it without "
-                        "unknown='extra'."
+                        f"{option('unknown', 'extra')}."
                     )
                 extra[position] = {name: document[name] for name in further}
                 continue

@@ -198,7 +198,7 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
                 raise InputError(
                     f"Parquet: the column {name!r} has values that cannot be of its type "
                     f"{column.type} ({error}). Fetch or write the file again, or declare a column "
-                    "of text as binary in schema=."
+                    f"of text as binary: {option('schema', {name: 'binary'})}."
                 ) from None
         raise
     return batch

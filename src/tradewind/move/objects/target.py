@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.compression import COMPRESSIONS, compress, format_of
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
+from tradewind.move.interface import not_replacing
 from tradewind.move.objects.uris import options_of, store_of
 from tradewind.move.publish.destination import Parts
 from tradewind.move.publish.manifest import MANIFEST, folder_of
@@ -339,7 +340,7 @@ class ObjectTarget(Target):
     def exists(self, key: str) -> InputError:
         """Make the error of what may not be replaced."""
         return InputError(
-            f"{self.store.uri(key)}: the object exists already, and replace=False. Nothing was "
+            f"{self.store.uri(key)}: the object exists already, and {not_replacing()}. Nothing was "
             "read or written; remove it, choose another key or allow to replace it."
         )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
+from tradewind.move.interface import names_option, target_option
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.target import Target
 
@@ -95,9 +96,9 @@ class SqlTable(Target):
         if mode not in MODES:
             raise InputError(f"{name}: there is no mode {mode!r}. Choose {', '.join(MODES)}.")
         if slice is not None and mode != "replace":
-            raise InputError(f"{name}: a slice goes with mode='replace' only.")
+            raise InputError(f"{name}: a slice goes with {target_option('mode', 'replace')} only.")
         if keys and mode != "upsert":
-            raise InputError(f"{name}: keys go with mode='upsert' only.")
+            raise InputError(f"{name}: keys go with {target_option('mode', 'upsert')} only.")
         if isinstance(keys, str) or isinstance(columns, str):
             raise InputError(f"{name}: keys and columns are lists of names, not one string.")
         if not table:
@@ -211,8 +212,8 @@ def refuse_cascade(system: str, table: str, references: Sequence[tuple[str, str]
         listed = ", ".join(f"{name} (ON DELETE {rule})" for name, rule in references)
         raise InputError(
             f"{system}: to replace rows of {table} would delete or change rows of other tables "
-            f"that refer to it: {listed}. mode=upsert writes over rows and deletes none; "
-            "cascade=true replaces all the same."
+            f"that refer to it: {listed}. {target_option('mode', 'upsert')} writes over rows "
+            f"and deletes none; {target_option('cascade', True)} replaces all the same."
         )
 
 
@@ -354,7 +355,7 @@ def matched(
             wrong.append(f"it has {', '.join(map(repr, lacking))}, which the data have not")
         raise InputError(
             f"{system}: the columns of {table} and of the data differ: {'; '.join(wrong)}. "
-            "Select the same names, or give columns=[...]."
+            f"Select the same names, or give {names_option('columns')}."
         )
     for key in keys:
         if key.lower() not in found:
@@ -380,7 +381,7 @@ def refuse_generated(
         raise InputError(
             f"{system}: {table} computes {', '.join(map(repr, generated))} itself (GENERATED "
             "ALWAYS AS), so no value can be written there. Leave it out of the data: by "
-            "skip_generated=true (--set-to skip_generated=true, Table(skip_generated=True)), or by "
+            f"{target_option('skip_generated', True)}, or by "
             f"a query that selects the others only: {', '.join(others)}."
         )
 

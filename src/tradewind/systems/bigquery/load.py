@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.interface import target_option
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import TableColumn, check_claim, matched, slice_condition
 from tradewind.systems.bigquery.commit import Claims, run_query
@@ -102,7 +103,7 @@ class Load:
                 if not self._target.create:
                     raise SetupError(
                         f"{self._system}: there is no table {self._name}. Create it, or give "
-                        "create=True."
+                        f"{target_option('create', True)}."
                     ) from None
                 dataset: Any = f"{self._name.project}.{self._name.dataset}"
                 self._client.get_dataset(dataset, retry=patient(), timeout=PATIENCE)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from tradewind.errors import InputError
+from tradewind.move.interface import target_option
 from tradewind.move.tables.staging import Slice, SqlTable, table_options
 from tradewind.systems.bigquery.connection import BigQueryConnection
 
@@ -96,7 +97,9 @@ class BigQueryTable(SqlTable):
         if isinstance(cluster_by, str) or len(cluster_by) > _CLUSTERS:
             raise InputError(f"BigQuery: cluster_by is a list of {_CLUSTERS} names at most.")
         if (partition_by or cluster_by) and not create:
-            raise InputError("BigQuery: partition_by and cluster_by go with create=True.")
+            raise InputError(
+                f"BigQuery: partition_by and cluster_by go with {target_option('create', True)}."
+            )
         if piece_bytes < 1:
             raise InputError("BigQuery: piece_bytes is a number of bytes.")
         self.connection = connection

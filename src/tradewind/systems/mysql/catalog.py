@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.interface import target_option
 from tradewind.move.tables.staging import LEDGER, TableColumn
 from tradewind.systems.mysql.connection import Session, quoted
 
@@ -180,8 +181,8 @@ def deleting(table: str) -> Iterator[None]:
             raise
         raise InputError(
             f"{str(error).partition(' Correct the')[0]} Rows of other tables refer to rows of "
-            f"{table}, which a replace deletes. mode=upsert writes over rows and deletes none. "
-            "(error 1451)"
+            f"{table}, which a replace deletes. {target_option('mode', 'upsert')} writes over rows "
+            "and deletes none. (error 1451)"
         ) from error
 
 

@@ -7,6 +7,7 @@ https://dev.mysql.com/doc/mysql-errors/8.4/en/.
 from __future__ import annotations
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.interface import target_option
 
 __all__ = ["translated"]
 
@@ -18,7 +19,7 @@ _SETUP = {
     1142: "Grant the permission to the user, or connect as another one.",
     1143: "Grant the permission to the user, or connect as another one.",
     1146: "Create the table, or name it with its database.",
-    1148: "Set local_infile=ON on the server, or load='insert'.",
+    1148: "Set local_infile=ON on the server, or give {insert}.",
     1227: "Grant the privilege to the user, or connect as another one.",
     1251: "The client library cannot log in this way: change the user's plugin.",
     1698: "Check user and password.",
@@ -26,11 +27,11 @@ _SETUP = {
     2026: "There is no secure connection: check ssl_mode and ssl_ca.",
     2059: "The client library lacks the login's plugin: change the user's plugin.",
     2061: "The login wants a secure connection: set ssl_mode=REQUIRED.",
-    2068: "Set local_infile=ON on the server, or load='insert'.",
+    2068: "Set local_infile=ON on the server, or give {insert}.",
     3118: "The account is locked: ask who runs the server.",
     3159: "The server wants a secure connection: set ssl_mode=REQUIRED.",
-    3948: "Set local_infile=ON on the server, or load='insert'.",
-    4166: "Set local_infile=ON on the server, or load='insert'.",
+    3948: "Set local_infile=ON on the server, or give {insert}.",
+    4166: "Set local_infile=ON on the server, or give {insert}.",
 }
 _RETRY = {
     1021: "The server's disk is full: free space there, then try again.",
@@ -64,7 +65,7 @@ _RETRY = {
 }
 _INPUT = {
     1054: "Correct the names of columns.",
-    1062: "Correct the data: a key stands there already; mode='upsert' updates it.",
+    1062: "Correct the data: a key stands there already; {upsert} updates it.",
     1064: "Correct the query.",
     1146: "Create the table, or name it with its database.",
     1153: "A row is larger than the server's max_allowed_packet: raise it there.",
@@ -97,7 +98,10 @@ def translated(error: BaseException, system: str) -> TradewindError:
         number, text = 2006, "the connection is closed"
     for kind, known in ((SetupError, _SETUP), (RetryError, _RETRY), (InputError, _INPUT)):
         if number in known:
-            return kind(f"{system}: {text.rstrip('.')}. {known[number]} (error {number})")
+            remedy = known[number].format(
+                insert=target_option("load", "insert"), upsert=target_option("mode", "upsert")
+            )
+            return kind(f"{system}: {text.rstrip('.')}. {remedy} (error {number})")
     if type(error).__name__ == "InterfaceError" or 2000 <= number < 3000:
         return RetryError(f"{system}: {text.rstrip('.')}. Try again. (error {number})")
     return InputError(f"{system}: {text.rstrip('.')}. Correct the query or data. (error {number})")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.interface import target_option
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import (
     LEDGER,
@@ -172,7 +173,7 @@ class Load:
     def _missing(self) -> SetupError:
         return SetupError(
             f"{self._system}: there is no table {self._name}. Create it, name it with its "
-            "database, or give create=True."
+            f"database, or give {target_option('create', True)}."
         )
 
     def _look(self) -> None:
@@ -452,7 +453,7 @@ class Load:
         if not allowed and self._how == "infile":
             raise SetupError(
                 f"{self._system}: the server's local_infile is OFF. Set local_infile=ON there, or "
-                "give load='insert'."
+                f"give {target_option('load', 'insert')}."
             )
         return allowed
 
@@ -489,7 +490,7 @@ class Load:
         key = number == "1062"
         remedy = "Correct the data, or the column's type."
         if key:
-            remedy = "mode='upsert' writes over rows with the same key."
+            remedy = f"{target_option('mode', 'upsert')} writes over rows with the same key."
         elif (kept := re.search(r"CONSTRAINT `[^`]*\.([^`.]+)` failed", text)) is not None:
             # MariaDB keeps JSON as a text with this constraint, which is called like the column.
             remedy = f"A value of the column {kept[1]!r} is not what it demands, like JSON."

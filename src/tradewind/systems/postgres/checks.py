@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from tradewind.errors import InputError, SetupError
+from tradewind.move.interface import target_option
 from tradewind.move.tables.staging import refuse_cascade, refuse_names
 from tradewind.systems.postgres.catalog import Table
 from tradewind.systems.postgres.session import Session
@@ -96,6 +97,6 @@ def deleting(table: Table) -> Iterator[None]:
             raise
         raise InputError(
             f"{str(error).partition('Correct the data')[0].rstrip()} Rows of other tables refer "
-            f"to rows of {table}, which a replace deletes. mode=upsert writes over rows and "
-            "deletes none."
+            f"to rows of {table}, which a replace deletes. "
+            f"{target_option('mode', 'upsert')} writes over rows and deletes none."
         ) from error

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.move.interface import names_option, target_option
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.source import Encoded
 from tradewind.move.tables.names import spellings
@@ -156,7 +157,8 @@ class Load:
     def _missing(self) -> SetupError:
         return SetupError(
             f"{self._system}, database {self._connection.database}: there is no table "
-            f"{self._table}. Create it, name it with its schema, or give create=True."
+            f"{self._table}. Create it, name it with its schema, or give "
+            f"{target_option('create', True)}."
         )
 
     def _make_ledger(self) -> None:
@@ -450,7 +452,8 @@ class Load:
                 wrong.append(f"it has {', '.join(map(repr, lacking))}, which the data have not")
             raise InputError(
                 f"{self._system}: the columns of {table} and of the data differ: "
-                f"{'; '.join(wrong)}. Select the same names, or give columns=[...]."
+                f"{'; '.join(wrong)}. Select the same names, or give "
+                f"{names_option('columns')}."
             )
         if lacking := [key for key in self._keys if key not in names]:
             raise InputError(f"{self._system}: the data have no column {lacking[0]!r}, a key.")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.interface import option
 from tradewind.move.tables.shapes import moments
 from tradewind.move.types import UnfitValueError
 
@@ -147,9 +148,7 @@ def _refuse(array: pa.Array, wrong: pa.Array, name: str, type_: str) -> None:
     }.get(
         _kind(type_),
         "Its zone would be lost: make the column a timestamp with time zone, write the time in UTC "
-        "and without a zone, or declare the column's type at the source, as by schema={'"
-        + name
-        + "': 'timestamp[us, UTC]'} "
-        "(--set-from schema='{\"" + name + '": "timestamp[us, UTC]"}\'), which gives UTC',
+        "and without a zone, or declare the column's type at the source, as by "
+        f"{option('schema', {name: 'timestamp[us, UTC]'})}, which gives UTC",
     )
     raise UnfitValueError(name, value, where=f"{type_} of PostgreSQL", remedy=f"{what}.")

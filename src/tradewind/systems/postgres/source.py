@@ -17,6 +17,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
+from tradewind.move.interface import option
 from tradewind.move.native import core, decoders
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Encoded, Source
@@ -111,7 +112,8 @@ class PostgresSource(Source):
             )
         if not automatic and connections != 1 and split is None:
             raise InputError(
-                "PostgreSQL: several connections need a split. Give split='ctid' or a column."
+                "PostgreSQL: several connections need a split. Give "
+                f"{option('split', 'ctid')} or a column."
             )
         if statement_timeout is not None and statement_timeout <= 0:
             raise InputError("PostgreSQL: statement_timeout is a number of seconds above 0.")
@@ -337,8 +339,8 @@ class _Reading:
             names = [column.name for column in self.columns]
             if names.count(split) != 1:
                 raise InputError(
-                    f"{self.session.system}: split={split!r} is not a column of the query's "
-                    f"result. Choose from: {', '.join(names)}."
+                    f"{self.session.system}: {option('split', split)} is not a column of the "
+                    f"query's result. Choose from: {', '.join(names)}."
                 )
             at = names.index(split)
             conditions = key_conditions(

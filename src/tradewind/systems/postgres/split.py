@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from tradewind.errors import InputError, TradewindError
+from tradewind.move.interface import option
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.sql import Token, quoted, tokens
 
@@ -66,7 +67,8 @@ def page_queries(session: Session, query: str) -> list[str]:
     """
     if session.version < 140_000:
         raise InputError(
-            f"{session.system}: split='ctid' needs PostgreSQL 14 or newer. Split by a column."
+            f"{session.system}: {option('split', 'ctid')} needs PostgreSQL 14 or newer. "
+            "Split by a column."
         )
     head, table, name, condition = _parts(query)
     pages = session.fetch(
@@ -142,8 +144,9 @@ def _other_node(plan: dict[str, Any]) -> str | None:
 
 def _not_one_table(why: str) -> InputError:
     return InputError(
-        f"split='ctid' does not go with this query: {why}. It takes a plain SELECT over one "
-        "table, with or without WHERE; split by a column of the result instead, or not at all."
+        f"{option('split', 'ctid')} does not go with this query: {why}. It takes a plain SELECT "
+        "over one table, with or without WHERE; split by a column of the result instead, or not "
+        "at all."
     )
 
 

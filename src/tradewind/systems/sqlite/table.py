@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pyarrow as pa
 
 from tradewind.errors import InputError, SetupError
+from tradewind.move.interface import target_option
 from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.tables.staging import (
     LEDGER,
@@ -145,7 +146,7 @@ class SQLiteTable(SqlTable):
         if not self.path.is_file() and not self.create:
             raise SetupError(
                 f"SQLite file {self.path}: there is no such file. Check the path, or give "
-                "create=True."
+                f"{target_option('create', True)}."
             )
         made = not self.path.exists()
         try:
@@ -218,7 +219,8 @@ class _Load:
                 return target.stored(claimed, None, at, self._owner, unchecked)
         if not self._columns and not target.create:
             raise SetupError(
-                f"{self._system}: there is no table {target.table}. Create it, or give create=True."
+                f"{self._system}: there is no table {target.table}. Create it, or give "
+                f"{target_option('create', True)}."
             )
         where, values = self._check()
         rows, size = self._write(flow, where, values)
