@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -122,6 +123,41 @@ def test_values_beside_their_declared_type(path, declared, value) -> None:
     with pytest.raises(UnfitValueError, match=r"'c'.*schema="):
         read(path, "SELECT * FROM d")
     assert read(path, "SELECT CAST(c AS TEXT) AS c FROM d").num_rows == 1
+
+
+SPELLINGS = {
+    "DATE": {
+        "2024-01-02": dt.date(2024, 1, 2), "2024-W01-2": dt.date(2024, 1, 2), "20240102": None,
+        "2024W012": None, "2024-01-02T00:00": None, "2024-01-02 00:00:00": None, "2024-01": None,
+        "2024-002": None, "2024-1-2": None, " 2024-01-02": None, "10000-01-01": None,
+    },
+    "DATETIME": {
+        "2024-01-02": dt.datetime(2024, 1, 2), "2024-W01-2 03:04": dt.datetime(2024, 1, 2, 3, 4),
+        "2024-01-02T03:04": dt.datetime(2024, 1, 2, 3, 4), "20240102": None,
+        "20240102T0304": dt.datetime(2024, 1, 2, 3, 4), "2024-01-02T03": dt.datetime(2024, 1, 2, 3),
+        "2024-01-02 00:00:00,5": dt.datetime(2024, 1, 2, 0, 0, 0, 500000),
+        "2024-01-02T00:00Z": None, "2024-01-02 24:00": None, "2024-01-02 00:00:60": None,
+    },
+    "TIMESTAMPTZ": {
+        "2024-01-02T00:00Z": dt.datetime(2024, 1, 2, tzinfo=dt.UTC),
+        "2024-W01-2T00:00+05:00": dt.datetime(2024, 1, 1, 19, tzinfo=dt.UTC), "2024-01-02": None,
+    },
+    "TIME": {"12:30": dt.time(12, 30), "T12:30": dt.time(12, 30), "12:30Z": None, "24:00": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", SPELLINGS)
+def test_iso_8601_has_other_spellings(path, declared) -> None:
+    for number, (text, expected) in enumerate(SPELLINGS[declared].items()):
+        run(path, f"CREATE TABLE s{number} (c {declared})")
+        run(path, f"INSERT INTO s{number} VALUES (?)", (text,))
+        if expected is not None:
+            assert read(path, f"SELECT * FROM s{number}")["c"].to_pylist() == [expected], text
+            continue
+        # Of digits alone SQLite makes a number.
+        shown = text if text.isdecimal() else repr(text)
+        with pytest.raises(UnfitValueError, match=rf"'c'.*{re.escape(shown)}.*schema="):
+            read(path, f"SELECT * FROM s{number}")
 
 
 def test_expressions_are_typed_by_their_first_rows(path) -> None:

@@ -435,7 +435,7 @@ def _converter(type_: pa.DataType) -> Convert | None:
     if is_.is_date(type_):
         return lambda value: value if not isinstance(value, str) else _date(value)
     if is_.is_timestamp(type_):
-        return _moment
+        return lambda value: _moment(value, zoned=type_.tz is not None)
     if is_.is_time(type_):
         return _time
     if is_.is_decimal(type_):
@@ -464,14 +464,22 @@ def _boolean(value: Any) -> bool:
     raise ValueError(value)
 
 
-def _moment(value: Any) -> Any:
+def _moment(value: Any, *, zoned: bool) -> Any:
     if not isinstance(value, str):
         return value
-    return datetime.datetime.fromisoformat(_kept(value))
+    moment = datetime.datetime.fromisoformat(_kept(value))
+    if (moment.tzinfo is not None) != zoned:
+        raise ValueError(value)
+    return moment
 
 
 def _time(value: Any) -> Any:
-    return datetime.time.fromisoformat(_kept(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    time = datetime.time.fromisoformat(_kept(value))
+    if time.tzinfo is not None:
+        raise ValueError(value)
+    return time
 
 
 def _kept(text: str) -> str:
