@@ -590,3 +590,14 @@ def test_rows_that_a_trigger_leaves_out_are_told(tmp_path: Path, mode: str) -> N
     transfer(source, SQLiteTable(path, "t", mode=mode), Owner("d", "r2", "t"))
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT * FROM t ORDER BY 1").fetchall() == [(1, 1), (3, 3)]
+
+
+def test_what_is_no_regular_file_is_told_as_that(tmp_path) -> None:
+    os.mkfifo(tmp_path / "fifo.db")
+    (tmp_path / "folder.db").mkdir()
+    for name in ("fifo.db", "folder.db"):
+        with pytest.raises(SetupError, match=rf"{name}.*not a regular file"):
+            read(tmp_path / name, "SELECT 1 AS a")
+        target = SQLiteTable(tmp_path / name, "t", create=True)
+        with pytest.raises(SetupError, match=rf"{name}.*not a regular file"):
+            transfer(Rows(pa.table({"a": [1]})), target, Owner("d", "r", "t"))

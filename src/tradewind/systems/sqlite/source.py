@@ -34,6 +34,7 @@ from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.types import UnfitValueError, field, logical_type
 from tradewind.move.values import column, guessed, loose_column
 from tradewind.systems.sqlite.long_rows import limit_rows, refused, some_rows
+from tradewind.systems.sqlite.place import refuse_special
 
 __all__ = ["SQLiteSource", "sqlite_error", "sqlite_path"]
 
@@ -249,6 +250,7 @@ class SQLiteSource(Source):
         return f"SQLite file {self.path}"
 
     def _connect(self, *, limited: bool = True) -> sqlite3.Connection:
+        refuse_special(self.path)
         if not self.path.is_file():
             raise SetupError(f"{self._system}: there is no such file. Check the path.")
         connection = sqlite3.connect(

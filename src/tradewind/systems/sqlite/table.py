@@ -31,6 +31,7 @@ from tradewind.move.tables.staging import (
     without_generated,
 )
 from tradewind.systems.sqlite.marks import Given, count_marked, greatest, is_marked, mark_of
+from tradewind.systems.sqlite.place import refuse_special
 from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
 from tradewind.systems.sqlite.values import check_new_names, column_values, plain, quoted, type_of
 from tradewind.systems.sqlite.waiting import told
@@ -143,6 +144,7 @@ class SQLiteTable(SqlTable):
 
     def publish(self, flow: Flow, owner: Owner) -> Stored:
         """Write all that flows into the table and commit; see `Target.publish`."""
+        refuse_special(self.path)
         if not self.path.is_file() and not self.create:
             raise SetupError(
                 f"SQLite file {self.path}: there is no such file. Check the path, or give "
