@@ -28,7 +28,7 @@ __all__ = [
 
 _DIGITS = {16: 3, 32: 6, 64: 15}
 """So many decimal digits survive any float of so many bits (FLT_DIG and DBL_DIG of C)."""
-_TYPES = {16: np.float16, 32: np.float32, 64: np.float64}
+_TYPES: dict[int, Any] = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
 def any_of(mask: pa.Array) -> bool:
