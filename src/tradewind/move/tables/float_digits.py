@@ -95,5 +95,5 @@ def _same_digits(
     last = octets[ends - 1] - _ZERO
     plain &= last <= 9  # not a point
     before = octets[ends - np.where(places == 1, 3, 2)] - _ZERO
-    plain &= digits == before * 10 + last
-    return plain
+    same: npt.NDArray[np.bool_] = plain & (digits == before * 10 + last)
+    return same
