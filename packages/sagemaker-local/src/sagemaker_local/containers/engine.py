@@ -3,6 +3,11 @@
 Protocol: the Docker Engine API, https://docs.docker.com/reference/api/engine/version/v1.41/, which
 podman serves too (https://docs.podman.io/en/latest/markdown/podman-system-service.1.html). No
 version is asked for, so each engine speaks its own: what is used here is the same in all of them.
+
+Tradewind has a client of the same API, and the two share no line: this distribution is used without
+Tradewind, and runs on one event loop, while that client blocks and reads logs in threads. Of the
+dozen requests of each, what they have in common is the addresses. A client for both would be a
+third distribution, in both ways of calling: it is not made so far.
 """
 
 from __future__ import annotations
