@@ -101,8 +101,22 @@ def run(
         print("no time is left", flush=True)
         return 5
     given = {"STATE": str(state), "UNTIL": str(until), "SLICE": str(seconds)}
+    given["COMMIT"] = commit()
     variables = {f"TRADEWIND_ATTACK_{name}": value for name, value in given.items()}
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}).returncode
+
+
+def commit() -> str:
+    """Name the commit of the code that is attacked, with a plus where it was changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    code = ("src", "packages")
+    changed = git("status", "--porcelain", "--", *code)
+    return git("log", "-1", "--format=%h", "--", *code) + ("+" if changed else "")
 
 
 def forget(state: Path, file: Path) -> None:
@@ -128,7 +142,14 @@ def table(units: list[Unit]) -> str:
         "|---|---|---|--:|--:|---|",
     ]
     for (promise, how), those in sorted(rows.items()):
-        on = "; ".join(f"{unit['on']} ({unit['tries']:,})" for unit in those)
+        by_commits: dict[str, list[Unit]] = {}
+        for unit in those:
+            by_commits.setdefault(", ".join(unit.get("commits", ())), []).append(unit)
+        on = "; ".join(
+            "; ".join(f"{unit['on']} ({unit['tries']:,})" for unit in units)
+            + (f" [{commits}]" if commits else "")
+            for commits, units in by_commits.items()
+        )
         tries = sum(unit["tries"] for unit in those)
         failures = sum(unit["failures"] for unit in those)
         window = WINDOWS.get(promise, "none known")

@@ -33,8 +33,12 @@ from echoing import (
     Secret,
     as_headers,
     as_page,
+    as_text,
     decoded,
+    http_headers,
+    livy,
     marks,
+    yarn,
 )
 from tradewind.errors import TradewindError
 from tradewind.redaction import redacted
@@ -107,6 +111,15 @@ def test_no_secret_comes_back_by_an_error(client: Callable[[int, Secret], None])
         for secret, say in ((PLAIN, as_page), (ODD, as_headers), (ODD, decoded)):
             echo.say = say
             check(client, echo, secret)
+
+
+@pytest.mark.parametrize("client", [http_headers, livy, yarn])
+def test_a_secret_that_looks_like_a_tag_or_has_a_line_s_end(
+    client: Callable[[int, Secret], None],
+):
+    with echoing(say=as_text) as echo:
+        for text in (f"-<{MARK}>{MARK}1[", f"/{MARK}\n{MARK}"):
+            check(client, echo, Secret(text))
 
 
 def test_an_engine_behind_tls_is_no_exception(tmp_path: Path):

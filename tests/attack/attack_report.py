@@ -22,6 +22,8 @@ STATE = os.environ.get("TRADEWIND_ATTACK_STATE")
 #: When attacks end, in seconds since 1970, and how many seconds one may take; they go on next time.
 UNTIL = float(os.environ.get("TRADEWIND_ATTACK_UNTIL", "inf"))
 SLICE = float(os.environ.get("TRADEWIND_ATTACK_SLICE", "inf"))
+#: The code that is attacked: its commit; see `scripts/attack.py`.
+COMMIT = os.environ.get("TRADEWIND_ATTACK_COMMIT", "")
 #: How often the file is written, in seconds. What a killed run has not written is tried again.
 KEEP_SECONDS = 2.0
 
@@ -73,6 +75,7 @@ class Attack:
         wanted: How many tries there shall be.
         notes: What else was counted, like how many of the killed had ended before.
         first: What was wrong, each in a line; the first ten.
+        commits: Those that it was tried on, the first one first.
     """
 
     promise: str
@@ -83,6 +86,7 @@ class Attack:
     wanted: int = 0
     notes: dict[str, int] = field(default_factory=dict)
     first: list[str] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{SEED}/{self.promise}/{self.how}/{self.on}")
@@ -153,6 +157,8 @@ class Attack:
         """Count a try that is made."""
         with self._turn:
             self.tries += 1
+            if COMMIT and COMMIT not in self.commits:
+                self.commits.append(COMMIT)
             if time.monotonic() - self._kept > KEEP_SECONDS:
                 self.keep()
 

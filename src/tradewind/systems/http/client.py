@@ -11,6 +11,7 @@ import datetime
 import email.utils
 import ssl
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tradewind.concealing import keep_addresses_out_of_logs
@@ -92,6 +93,7 @@ def open_client(settings: Settings, where: str, **more: Any) -> httpx.Client:
         SetupError: A setting is wrong.
     """
     library = load_httpx()
+    check_headers(more.get("headers", {}), where)
     try:
         client: httpx.Client = library.Client(
             verify=tls_context(settings, where),
@@ -105,6 +107,24 @@ def open_client(settings: Settings, where: str, **more: Any) -> httpx.Client:
             "Correct the proxy or the address."
         ) from None
     return client
+
+
+def check_headers(headers: Mapping[str, str], where: str) -> None:
+    """Refuse headers that HTTP cannot send: libraries log the whole of such a one.
+
+    Args:
+        headers: Names and values.
+        where: The server, for the message.
+
+    Raises:
+        SetupError: One has a line's end or the like in it, or letters beyond ASCII.
+    """
+    for name, value in headers.items():
+        if not value.isascii() or any(one < " " and one != "\t" for one in value):
+            raise SetupError(
+                f"{where}: the header {name} has letters that HTTP cannot send. Write headers, "
+                "tokens and keys of the connection in one line of ASCII."
+            )
 
 
 def seconds_asked(response: httpx.Response) -> float | None:

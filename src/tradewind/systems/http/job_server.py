@@ -290,7 +290,8 @@ class JobServer:
             what: What it is about.
         """
         status = response.status_code
-        said = self._settings.conceal(_message(response))[:_MESSAGE_LENGTH].rstrip(".")
+        said = self._settings.conceal(_message(response, self._settings.conceal))
+        said = said[:_MESSAGE_LENGTH].rstrip(".")
         text = f"{self.where}: {what}: {said} (status {status})."
         if status in (401, 403):
             return SetupError(
@@ -307,12 +308,13 @@ class JobServer:
         return InputError(f"{text} Correct what is asked for.")
 
 
-def _message(response: httpx.Response) -> str:
+def _message(response: httpx.Response, conceal: Callable[[str], str]) -> str:
     try:
         said = json.loads(response.content)
     except ValueError:
         # A page for people: its words, without tags.
-        words = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", response.text, flags=re.DOTALL)
+        text = conceal(response.text)  # before: a secret may look like a tag
+        words = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
         return " ".join(words.split()) or response.reason_phrase or "it refuses"
     if isinstance(said, dict):
         found = next((said[name] for name in _MESSAGES if said.get(name)), said)

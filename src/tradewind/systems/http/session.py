@@ -18,6 +18,7 @@ from tradewind.move.interface import further_option
 from tradewind.systems.http.calls import Answer, Call, Streamed, TryAgainError
 from tradewind.systems.http.client import (
     PASSING,
+    check_headers,
     load_httpx,
     open_client,
     remaining,
@@ -228,12 +229,6 @@ class HttpSession:
         except (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout) as error:
             self._refuse_tls(call, error)
             raise TryAgainError(f"it cannot be reached ({_reason(error)})", unsent=True) from error
-        except UnicodeError:
-            # Without its text: it repeats what cannot be sent.
-            raise SetupError(
-                f"HTTP API at {masked(call.url)}: a header has letters that HTTP cannot send. "
-                "Write headers, tokens and keys of the connection in ASCII."
-            ) from None
         except (errors.UnsupportedProtocol, errors.InvalidURL) as error:
             # Without its text: it repeats the address.
             raise InputError(
@@ -298,6 +293,7 @@ class HttpSession:
                 headers[connection.auth.name] = connection.auth.value
             else:
                 auth = connection.auth
+        check_headers(headers, f"HTTP API at {masked(call.url)}")
         if added:
             url = url.copy_with(query=_query(url.query.decode("ascii"), added).encode("ascii"))
         request = self._client.build_request(
