@@ -126,6 +126,7 @@ class MoveOperator(NamedTemplateFiles):
         owner = owner_of(context)
         try:
             with interface("airflow"):
+                self.check_arguments()
                 receipt = self.act(context, owner, self._stop)
         except InputError as error:
             raise AirflowFailException(str(error)) from error

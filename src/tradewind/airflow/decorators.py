@@ -7,23 +7,26 @@ any TaskFlow function, and what it returns is the command. All else is that of t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk.bases.decorator import (
     DecoratedOperator,
     TaskDecorator,
+    _TaskDecorator,
     determine_kwargs,
     task_decorator_factory,
 )
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.definitions.context import context_merge
 
+from tradewind.airflow.checked import check_mapped
+from tradewind.airflow.parse_checks import NOT_KNOWN_YET
 from tradewind.errors import InputError
 from tradewind.systems.docker.operators import DockerOperator
 from tradewind.systems.ssh.operators import SSHOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperator, Context, XComArg
 
 __all__ = ["docker_job_task", "ssh_job_task"]
 
@@ -100,6 +103,40 @@ class _CommandOfFunction(DecoratedOperator):
         )
 
 
+class _CheckedDecorator(_TaskDecorator):  # type: ignore[type-arg]
+    """Checks the operator's arguments also where those of the function are mapped."""
+
+    def _expand(self, expand_input: Any, *, strict: bool) -> XComArg:
+        made: Any = super()._expand(expand_input, strict=strict)
+        if isinstance(expand_input.value, Mapping):
+            unknown = dict.fromkeys(expand_input.value, NOT_KNOWN_YET)
+            check_mapped(made.operator, [{"op_kwargs": unknown}])
+        return made  # type: ignore[no-any-return]
+
+
+def _decorator(
+    kind: type[BaseOperator],
+    function: Callable[..., Any] | None,
+    multiple_outputs: bool | None,
+    kwargs: dict[str, Any],
+) -> TaskDecorator:
+    """Make a decorator as `task_decorator_factory` does, which makes Airflow's own alone."""
+    made: Any = task_decorator_factory(
+        python_callable=function,
+        multiple_outputs=multiple_outputs,
+        decorated_operator_class=kind,
+        **kwargs,
+    )
+
+    def checked(plain: Any) -> Any:
+        fields = ("function", "operator_class", "multiple_outputs", "kwargs")
+        return _CheckedDecorator(**{name: getattr(plain, name) for name in fields})
+
+    if function is not None:
+        return cast("TaskDecorator", checked(made))
+    return cast("TaskDecorator", lambda function: checked(made(function)))
+
+
 class _DockerJob(_CommandOfFunction, DockerOperator):
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
@@ -146,12 +183,7 @@ def docker_job_task(
         multiple_outputs: Makes an XCom of each value of the JSON object that the work hands back.
         kwargs: `DockerOperator`'s, without ``command``.
     """
-    return task_decorator_factory(
-        python_callable=python_callable,
-        multiple_outputs=multiple_outputs,
-        decorated_operator_class=_DockerJob,
-        **kwargs,
-    )
+    return _decorator(_DockerJob, python_callable, multiple_outputs, kwargs)
 
 
 def ssh_job_task(
@@ -166,9 +198,4 @@ def ssh_job_task(
         multiple_outputs: Makes an XCom of each value of the JSON object that the work hands back.
         kwargs: `SSHOperator`'s, without ``command``.
     """
-    return task_decorator_factory(
-        python_callable=python_callable,
-        multiple_outputs=multiple_outputs,
-        decorated_operator_class=_SSHJob,
-        **kwargs,
-    )
+    return _decorator(_SSHJob, python_callable, multiple_outputs, kwargs)

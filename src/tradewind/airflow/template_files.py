@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from tradewind.airflow.checked import CheckedOperator
 
 if TYPE_CHECKING:
     import jinja2
@@ -22,7 +22,7 @@ __all__ = ["NamedTemplateFiles"]
 _allowed: ContextVar[bool] = ContextVar("tradewind_template_files", default=True)
 
 
-class NamedTemplateFiles(BaseOperator):
+class NamedTemplateFiles(CheckedOperator):
     """Lets only `template_file_fields` name files, in operators and their descriptions.
 
     An operator itself and no mixin beside one: Airflow takes the defaults of a mapped operator's

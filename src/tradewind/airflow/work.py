@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
+from tradewind.airflow.parse_checks import check_number
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.airflow.work_context import (
     RunLimit,
@@ -98,6 +99,12 @@ class WorkOperator(NamedTemplateFiles):
     def make_work(self, context: Context) -> Any:
         """Say what is to run, from the rendered fields."""
 
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_number(f"{self.task_id}: poll_interval", self.poll_interval, above=0)
+        check_number(f"{self.task_id}: result_limit", self.result_limit, above=0, whole=True)
+
     def open_backend(self) -> Backend[Any]:
         """Connect to the system, as `backend_spec` describes it."""
         return self.backend_spec().open()
@@ -149,6 +156,7 @@ class WorkOperator(NamedTemplateFiles):
             TradewindError: Anything else.
         """
         with self._stopping_at_timeout(context), self._naming_input():
+            self.check_arguments()
             if not self.deferrable:
                 return self._supervise(context)
             claimed = self._claim(context)

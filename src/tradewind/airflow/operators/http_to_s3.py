@@ -116,18 +116,21 @@ class HttpToS3Operator(MoveOperator):
         self.pagination = pagination
         self.records = records
         self.options = options
-        if log_response:
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        if self.log_response:
             raise InputError(
                 "log_response=True: the answer is streamed and never whole. Leave it out; rows and "
                 "bytes are in the log, the data in S3."
             )
-
         Http(
-            http_conn_id,
+            self.http_conn_id,
             extra_options=self.extra_options,
-            pagination=pagination,
-            records=records,
-            options=options or {},
+            pagination=self.pagination,
+            records=self.records,
+            options=self.options or {},
         ).check()
 
     def plan_move(self, context: Context) -> Move:

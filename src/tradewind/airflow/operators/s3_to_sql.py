@@ -97,10 +97,19 @@ class S3ToSqlOperator(MoveOperator):
         self.create = create
         self.cascade = cascade
         self.skip_generated = skip_generated
-        described = Table(sql_conn_id, table, mode=mode, slice=slice, keys=keys)  # type: ignore[arg-type]
-        described.check()
-        if isinstance(file_format, str):
-            Objects("s3://bucket/key", format=file_format).check()
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        Table(
+            self.sql_conn_id,
+            self.table,
+            mode=self.mode,  # type: ignore[arg-type]
+            slice=self.slice,
+            keys=self.keys,
+        ).check()
+        if isinstance(self.file_format, str):
+            Objects("s3://bucket/key", format=self.file_format).check()
 
     def plan_move(self, context: Context) -> Move:
         """Read the object, by the parser if there is one, into the table."""

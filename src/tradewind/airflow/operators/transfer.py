@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
+from tradewind.airflow.checked import depend_on_xcoms
 from tradewind.airflow.descriptions import Description
 from tradewind.airflow.lineage import Lineage
+from tradewind.airflow.parse_checks import NOT_KNOWN_YET
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,9 +66,15 @@ class TransferOperator(MoveOperator):
         self.source = copy.copy(source) if isinstance(source, Description) else source
         self.target = copy.copy(target) if isinstance(target, Description) else target
         self.transform = transform
-        self._depend_on_xcoms()
-        _check_side(source, "source", "batches")
-        _check_side(target, "target", "publish")
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            for side in (self.source, self.target):
+                depend_on_xcoms(self, side)
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        _check_side(self.source, "source", "batches")
+        _check_side(self.target, "target", "publish")
 
     def plan_move(self, context: Context) -> Move:
         """Make source and target of their descriptions."""
@@ -82,20 +90,12 @@ class TransferOperator(MoveOperator):
             ),
         )
 
-    def _depend_on_xcoms(self) -> None:
-        """Find outputs of other tasks in the descriptions: Airflow looks into operators only."""
-        from airflow.sdk.definitions.xcom_arg import XComArg
-
-        for side in (self.source, self.target):
-            for name in getattr(side, "template_fields", ()):
-                XComArg.apply_upstream_relationship(self, getattr(side, name))
-
 
 def _check_side(side: Any, name: str, method: str) -> None:
     if isinstance(side, Description):
         if getattr(type(side), name) is getattr(Description, name):
             getattr(side, name)()  # Says what may stand there.
         side.check()
-    elif not callable(getattr(side, method, None)):
+    elif side is not NOT_KNOWN_YET and not callable(getattr(side, method, None)):
         kinds = "Sql, MongoCollection, Http or Objects" if name == "source" else "Objects or Table"
         raise InputError(f"{name}={side!r} is no {name}. Give {kinds} of tradewind.airflow.")

@@ -13,7 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tradewind.airflow.backends import BackendSpec
-from tradewind.airflow.parse_checks import is_fixed
+from tradewind.airflow.parse_checks import (
+    check_list,
+    check_mapping,
+    check_number,
+    check_text,
+    is_fixed,
+)
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError, MissingExtraError
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerOperator"]
 
+_NO_IMAGE = "DockerOperator: there is no image. Name the one that the container is made of."
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[kmgt]?b?\s*", re.IGNORECASE)
 _NO_NETWORKS_OF_THEIR_OWN = ("bridge", "default", "host", "none")
 
@@ -193,11 +200,6 @@ class DockerOperator(WorkOperator):
                 "DockerOperator: port_bindings have no effect in the network mode host. Take one "
                 "of them away."
             )
-        for name, size in (("mem_limit", mem_limit), ("shm_size", shm_size)):
-            _check_size(name, size)
-        for mount in mounts or ():
-            if isinstance(mount, Mapping) and is_fixed(mount):
-                mount_of(mount)
         if bool(tls_client_cert) != bool(tls_client_key):
             raise InputError(
                 "DockerOperator: tls_client_cert and tls_client_key go together. Give both, or "
@@ -252,6 +254,23 @@ class DockerOperator(WorkOperator):
         self.cpu_limit = cpu_limit
         self.local_log = local_log
 
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text("DockerOperator: image", self.image, missing=_NO_IMAGE)
+        if is_fixed(self.command):
+            _words(self.command)
+        check_mapping("DockerOperator: environment", self.environment)
+        check_mapping("DockerOperator: private_environment", self._private_environment)
+        check_number("DockerOperator: cpus", self.cpus)
+        check_number("DockerOperator: cpu_limit", self.cpu_limit, above=0)
+        for name in ("mem_limit", "shm_size"):
+            _check_size(name, getattr(self, name))
+        check_list("DockerOperator: mounts", self.mounts, example='[{"target": "/data"}]')
+        for mount in self.mounts if isinstance(self.mounts, list | tuple) else ():
+            if isinstance(mount, Mapping) and is_fixed(mount):
+                mount_of(mount)
+
     def backend_spec(self) -> BackendSpec:
         """Say which engine: the worker's own environment decides, for the triggerer too."""
         url = self.docker_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
@@ -297,7 +316,7 @@ class DockerOperator(WorkOperator):
             mounts=mounts,
             network_mode=self.network_mode,
             mem_limit=int(memory) if isinstance(memory, float) else memory,
-            cpus=self.cpu_limit,
+            cpus=None if self.cpu_limit is None else float(self.cpu_limit),
             shm_size=self.shm_size,
             user=None if self.user is None else str(self.user),
             working_dir=self.working_dir,
@@ -330,7 +349,7 @@ class DockerOperator(WorkOperator):
         log_options = {"max-size": self.log_opts_max_size, "max-file": self.log_opts_max_file}
         log_options = {name: value for name, value in log_options.items() if value is not None}
         found: dict[str, Any] = {
-            "CpuShares": round(self.cpus * 1024),
+            "CpuShares": round(float(self.cpus) * 1024),
             "Dns": self.dns,
             "DnsSearch": self.dns_search,
             "Privileged": self.privileged or None,

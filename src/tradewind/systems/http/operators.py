@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_mapping
 from tradewind.airflow.rest_backends import auth_type_name, describe_api, read_api
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tradewind.run.backend import Backend
     from tradewind.systems.http.backend import JobApi, RestJob
 
-__all__ = ["HttpJobOperator"]
+__all__ = ["HttpJobOperator", "check_http", "spelled_auth"]
 
 
 class HttpJobOperator(WorkOperator):
@@ -70,6 +71,13 @@ class HttpJobOperator(WorkOperator):
                 "Declare name and listing, or set deferrable=False."
             )
 
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_mapping(f"{self.task_id}: body", self.body)
+        check_mapping(f"{self.task_id}: query", self.query)
+        check_http(self, self.headers)
+
     def backend_spec(self) -> BackendSpec:
         """Say which API."""
         return BackendSpec(
@@ -94,6 +102,27 @@ class HttpJobOperator(WorkOperator):
         if not isinstance(self.body, Mapping):
             raise InputError(f"{self.task_id}: body is no dict. Give what the API takes as JSON.")
         return RestJob(self.body, self.query)
+
+
+def check_http(operator: Any, headers: Any) -> None:
+    """Refuse what is wrong with how an API is reached, whatever the data are.
+
+    Args:
+        operator: Has ``extra_options``, ``auth_type`` and ``deferrable``.
+        headers: Those that it sends.
+
+    Raises:
+        InputError: Something is. Templates are let be.
+    """
+    check_mapping(f"{operator.task_id}: headers", headers)
+    check_mapping(f"{operator.task_id}: extra_options", operator.extra_options)
+    if operator.extra_options:
+        from tradewind.systems.http.airflow import check_extra_options
+
+        # Answers of jobs are always checked.
+        named = {k: v for k, v in operator.extra_options.items() if k != "check_response"}
+        check_extra_options(named)
+    spelled_auth(operator)
 
 
 def spelled_auth(operator: Any) -> str | None:

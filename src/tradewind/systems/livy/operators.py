@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.configuration import conf as airflow_conf
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_number, check_text, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
-from tradewind.systems.http.operators import spelled_auth
+from tradewind.systems.http.operators import check_http, spelled_auth
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tradewind.run.supervise import Claim, Outcome
     from tradewind.systems.http.backend import RestJob
 
-__all__ = ["LivyOperator", "checked_conf", "spelled_for_livy"]
+__all__ = ["LivyOperator", "check_livy", "checked_conf", "spelled_for_livy"]
 
 #: How Livy spells what the official operator's parameters are called.
 _FIELDS = {
@@ -151,6 +152,17 @@ class LivyOperator(WorkOperator):
         self.openlineage_inject_transport_info = openlineage_inject_transport_info
         self._app_id: str | None = None
 
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text(
+            f"{self.task_id}: file",
+            self.spark_params["file"],
+            missing=f"{self.task_id}: there is no file. Name the application.",
+        )
+        check_number(f"{self.task_id}: polling_interval", self.polling_interval)
+        check_livy(self)
+
     def backend_spec(self) -> BackendSpec:
         """Say which Livy."""
         return BackendSpec(
@@ -224,6 +236,22 @@ class LivyOperator(WorkOperator):
         told = json.loads(outcome.result or "{}")
         self._app_id = told.get("appId")
         return told.get("id")
+
+
+def check_livy(operator: Any) -> None:
+    """Refuse what is wrong with an operator of Livy whatever the data are.
+
+    Args:
+        operator: Has ``spark_params``, and what says how Livy is reached.
+
+    Raises:
+        InputError: Something is. Templates are let be.
+    """
+    fixed = {name: value for name, value in operator.spark_params.items() if is_fixed(value)}
+    spelled_for_livy(operator.task_id, fixed)
+    if "conf" in fixed:
+        checked_conf(operator.task_id, fixed["conf"])
+    check_http(operator, operator.extra_headers)
 
 
 def spelled_for_livy(task_id: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_choice, check_text
 from tradewind.airflow.work import WorkOperator
 from tradewind.systems.http.operators import spelled_auth
-from tradewind.systems.livy.operators import checked_conf, spelled_for_livy
+from tradewind.systems.livy.operators import check_livy, checked_conf, spelled_for_livy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -102,6 +103,17 @@ class LivySessionOperator(WorkOperator):
         self.livy_endpoint_prefix = livy_endpoint_prefix
         self.extra_options = extra_options or {}
         self.extra_headers = extra_headers or {}
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text(
+            f"{self.task_id}: code",
+            self.code,
+            missing=f"{self.task_id}: there is no code. Say what is to run.",
+        )
+        check_choice(f"{self.task_id}: kind", self.kind, ("pyspark", "spark"))
+        check_livy(self)
 
     def backend_spec(self) -> BackendSpec:
         """Say which Livy; not what runs there, which is no matter of the triggerer."""

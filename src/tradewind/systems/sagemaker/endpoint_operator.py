@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_mapping, is_fixed
 from tradewind.errors import InputError
 from tradewind.systems.sagemaker.operator_base import SageMakerOperator, hidden, with_integers
 
@@ -37,6 +38,8 @@ class SageMakerEndpointOperator(SageMakerOperator):
             "Endpoint": ...}``, or the endpoint's own alone, whose configuration is there then.
     """
 
+    integer_fields = ("EndpointConfig.ProductionVariants.InitialInstanceCount",)
+
     def __init__(
         self,
         *,
@@ -50,6 +53,18 @@ class SageMakerEndpointOperator(SageMakerOperator):
         if self.operation not in ("create", "update"):
             raise InputError(f"operation is {operation!r}; it is create or update.")
         self.keep_superseded = keep_superseded
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        if isinstance(self.config, Mapping):
+            parts = {
+                name: self.config.get(name) for name in ("Endpoint", "EndpointConfig", "Model")
+            }
+            for name, part in parts.items():
+                check_mapping(f"{self.task_id}: {name} of config", part)
+            if all(part is None or isinstance(part, Mapping) for part in parts.values()):
+                self._names()
 
     def may_replace(self, endpoint: Mapping[str, Any]) -> bool:
         """Say whether what is in service may be replaced; a subclass may say no.
@@ -75,15 +90,15 @@ class SageMakerEndpointOperator(SageMakerOperator):
         return {} if config else {"config": endpoint["EndpointConfigName"]}
 
     def _names(self) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-        endpoint: Mapping[str, Any] = self.config.get("Endpoint", self.config)
+        endpoint: Mapping[str, Any] = self.config.get("Endpoint") or self.config
         config: Mapping[str, Any] | None = self.config.get("EndpointConfig")
         model = self.config.get("Model")
         for name in ("EndpointName", "EndpointConfigName"):
             if not endpoint.get(name) and (name == "EndpointName" or not config):
                 raise InputError(f"{self.task_id}: config names no {name} of an Endpoint.")
         if config:
-            named = {config.get("EndpointConfigName"), endpoint.get("EndpointConfigName")} - {None}
-            if len(named) > 1:
+            named = [config.get("EndpointConfigName"), endpoint.get("EndpointConfigName")]
+            if is_fixed(named) and len({*named} - {None}) > 1:
                 raise InputError(
                     f"{self.task_id}: the endpoint is to serve "
                     f"{endpoint['EndpointConfigName']}, and the EndpointConfig that is made is "
@@ -94,8 +109,11 @@ class SageMakerEndpointOperator(SageMakerOperator):
                 f"{self.task_id}: config has a Model that no EndpointConfig uses. Give one, or "
                 "leave the model out."
             )
-        used = [one.get("ModelName") for one in (config or {}).get("ProductionVariants", [])]
-        if model and model.get("ModelName") not in used:
+        variants = (config or {}).get("ProductionVariants", [])
+        if not model or not is_fixed([model, variants]):
+            return endpoint, config
+        used = [one.get("ModelName") for one in variants]
+        if model.get("ModelName") not in used:
             raise InputError(
                 f"{self.task_id}: the Model that is made is called {model.get('ModelName')}, and "
                 f"the EndpointConfig's variants serve {', '.join(map(str, used))}. Give both one "
@@ -116,25 +134,10 @@ class SageMakerEndpointOperator(SageMakerOperator):
     def prepare(self) -> Mapping[str, Any]:
         """Make the requests of model and configuration."""
         config = self._config_without_s3_operations()
-        fields = ["EndpointConfig.ProductionVariants.InitialInstanceCount"]
-        with_integers(config, fields, self.task_id)
+        with_integers(config, self.integer_fields, self.task_id)
         if (model := config.get("Model")) and "ExecutionRoleArn" in model:
             model["ExecutionRoleArn"] = self.aws().expand_role(model["ExecutionRoleArn"])
         return config
-
-    def execute(self, context: Context) -> Any:
-        """Deploy, or go on with what an earlier attempt has begun.
-
-        Args:
-            context: Of the task run.
-
-        Returns:
-            What SageMaker tells of configuration and endpoint, as the official operator has it.
-        """
-        with self._naming_input():
-            self._check_config()
-            self._names()
-        return super().execute(context)
 
     def _claim(self, context: Context) -> Claim:
         from tradewind.run.backend import JobState

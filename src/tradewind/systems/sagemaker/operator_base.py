@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tradewind.airflow.parse_checks import check_mapping, check_number, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
 
@@ -63,6 +64,35 @@ class SageMakerOperator(WorkOperator):
         self.check_interval = check_interval
         self.max_ingestion_time = max_ingestion_time
 
+    integer_fields: ClassVar[tuple[str, ...]] = ()
+    """Paths in the request to numbers, with dots."""
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        if not isinstance(self.config, Mapping) and is_fixed(self.config):
+            raise InputError(
+                f"{self.task_id}: config is no dict but {type(self.config).__name__}. Give the "
+                "request as boto3 has it."
+            )
+        if isinstance(self.config, Mapping):
+            for path in self.integer_fields:
+                for holder, name in _holders(self.own_request(self.config), path.split(".")):
+                    if is_fixed(holder[name]):
+                        _integer(holder[name], path, self.task_id)
+        check_number(f"{self.task_id}: check_interval", self.check_interval, above=0)
+        check_number(f"{self.task_id}: max_ingestion_time", self.max_ingestion_time, above=0)
+        check_mapping(f"{self.task_id}: botocore_config", self.botocore_config)
+
+    @staticmethod
+    def own_request(config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Find the part of the configuration that the paths of `integer_fields` begin in.
+
+        Args:
+            config: The configuration.
+        """
+        return config
+
     @abstractmethod
     def prepare(self) -> Mapping[str, Any]:
         """Make the request of a copy of `config`; called only where the work is started."""
@@ -99,7 +129,8 @@ class SageMakerOperator(WorkOperator):
         Returns:
             What SageMaker tells of it, as the official operator has it.
         """
-        self._check_config()
+        with self._naming_input():
+            self.check_arguments()
         self.poll_interval = float(self.check_interval)
         if self.wait_for_completion:
             return super().execute(context)
@@ -122,15 +153,6 @@ class SageMakerOperator(WorkOperator):
         self.poll_interval = float(self.check_interval)
         return super().execute_complete(context, event)
 
-    def _check_config(self) -> None:
-        if not isinstance(self.config, Mapping):
-            from airflow.sdk.exceptions import AirflowFailException
-
-            raise AirflowFailException(
-                f"{self.task_id}: config is no dict but {type(self.config).__name__}. Give the "
-                "request as boto3 has it."
-            )
-
     def _config_without_s3_operations(self) -> dict[str, Any]:
         config = copy.deepcopy(dict(self.config))
         operations = config.pop("S3Operations", None)
@@ -151,23 +173,29 @@ def with_integers(config: Any, paths: Iterable[str], task_id: str) -> None:
         InputError: One is no number.
     """
     for path in paths:
-        _with_integer(config, path.split("."), path, task_id)
+        for holder, name in _holders(config, path.split(".")):
+            holder[name] = _integer(holder[name], path, task_id)
 
 
-def _with_integer(config: Any, steps: list[str], path: str, task_id: str) -> None:
+def _holders(config: Any, steps: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Find the dicts that a path ends in, through all lists on the way."""
     if isinstance(config, list):
         for one in config:
-            _with_integer(one, steps, path, task_id)
+            yield from _holders(one, steps)
     elif isinstance(config, dict) and steps[0] in config:
         if len(steps) > 1:
-            _with_integer(config[steps[0]], steps[1:], path, task_id)
-            return
-        try:
-            config[steps[0]] = int(config[steps[0]])
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{task_id}: {path} of config is no number: {config[steps[0]]!r}. Correct it."
-            ) from None
+            yield from _holders(config[steps[0]], steps[1:])
+        else:
+            yield config, steps[0]
+
+
+def _integer(value: Any, path: str, task_id: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{task_id}: {path} of config is no number: {value!r}. Correct it."
+        ) from None
 
 
 def hidden(told: Any) -> Any:

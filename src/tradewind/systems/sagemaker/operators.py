@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_choice
 from tradewind.errors import InputError
 from tradewind.systems.sagemaker.operator_base import (
     FIELDS,
@@ -27,6 +28,8 @@ __all__ = [
     "SageMakerTuningOperator",
 ]
 
+_ACTIONS = ("timestamp", "fail")
+
 
 class SageMakerJobOperator(SageMakerOperator):
     """What the operators of SageMaker's jobs have in common.
@@ -44,8 +47,6 @@ class SageMakerJobOperator(SageMakerOperator):
     key: ClassVar[str]
     """Where the XCom has the description."""
     name_field: ClassVar[str]
-    integer_fields: ClassVar[tuple[str, ...]]
-    """Paths in the request to numbers, with dots."""
 
     def __init__(
         self,
@@ -57,12 +58,16 @@ class SageMakerJobOperator(SageMakerOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_action("action_if_job_exists", action_if_job_exists)
         self.print_log = print_log
         self.max_attempts = max_attempts
         self.check_if_job_exists = check_if_job_exists
         self.action_if_job_exists = action_if_job_exists
         self._told: dict[str, Any] = {}
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_choice("action_if_job_exists", self.action_if_job_exists, _ACTIONS)
 
     def backend_spec(self) -> BackendSpec:
         """Say which account and kind of job."""
@@ -74,7 +79,7 @@ class SageMakerJobOperator(SageMakerOperator):
     def open_backend(self) -> Backend[Any]:
         """Connect; the job is called as the configuration says, where that name is free."""
         return self.backend_spec().open(
-            called=self._job(self.config).get(self.name_field) or "",
+            called=self.own_request(self.config).get(self.name_field) or "",
             rename=self.check_if_job_exists and self.action_if_job_exists == "timestamp",
             rename_model=self._may_rename_model(),
             keep_model=not self.wait_for_completion,
@@ -82,11 +87,6 @@ class SageMakerJobOperator(SageMakerOperator):
 
     def _may_rename_model(self) -> bool:
         return True
-
-    @staticmethod
-    def _job(config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Find the job's own request in the configuration."""
-        return config
 
     def prepare(self) -> Mapping[str, Any]:
         """Make the request."""
@@ -188,15 +188,20 @@ class SageMakerTransformOperator(SageMakerJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_action("action_if_model_exists", action_if_model_exists)
         self.check_if_model_exists = check_if_model_exists
         self.action_if_model_exists = action_if_model_exists
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_choice("action_if_model_exists", self.action_if_model_exists, _ACTIONS)
 
     def _may_rename_model(self) -> bool:
         return self.check_if_model_exists and self.action_if_model_exists == "timestamp"
 
     @staticmethod
-    def _job(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    def own_request(config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Find the job's own request beside that of its model."""
         found: Mapping[str, Any] = config.get("Transform", config)
         return found
 
@@ -241,11 +246,19 @@ class SageMakerProcessingOperator(SageMakerJobOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.output_files_to_xcom = output_files_to_xcom
-        if output_files_to_xcom and not self.wait_for_completion:
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        if self.output_files_to_xcom and not self.wait_for_completion:
             raise InputError(
                 f"{self.task_id}: output_files_to_xcom needs wait_for_completion=True: before the "
                 "job's end there are no files."
             )
+        if isinstance(self.output_files_to_xcom, list | tuple):
+            for each in self.output_files_to_xcom:
+                if isinstance(each, Mapping):
+                    self._check_file(each)
 
     def _inputs(self, config: Mapping[str, Any]) -> Any:
         return config.get("ProcessingInputs")
@@ -266,13 +279,16 @@ class SageMakerProcessingOperator(SageMakerJobOperator):
                 told = {**told, "OutputFiles": files}
         return told
 
-    def _read_file(self, told: Mapping[str, Any], asked: Mapping[str, str]) -> Any:
+    def _check_file(self, asked: Mapping[str, str]) -> None:
         missing = {"result_name", "output_name", "file_name"} - asked.keys()
         if missing:
             raise InputError(
                 f"{self.task_id}: an entry of output_files_to_xcom has no "
                 f"{', '.join(sorted(missing))}."
             )
+
+    def _read_file(self, told: Mapping[str, Any], asked: Mapping[str, str]) -> Any:
+        self._check_file(asked)
         outputs = (told.get("ProcessingOutputConfig") or {}).get("Outputs") or []
         output = next((one for one in outputs if one["OutputName"] == asked["output_name"]), None)
         if output is None:
@@ -326,8 +342,3 @@ def _s3_uris(found: Any) -> list[str]:
     if isinstance(found, list):
         return [uri for one in found for uri in _s3_uris(one)]
     return []
-
-
-def _check_action(name: str, value: str) -> None:
-    if value not in ("timestamp", "fail"):
-        raise InputError(f"{name} is {value!r}; it is timestamp or fail.")

@@ -6,6 +6,7 @@ Over 400 lines: the official operator's parameters, each documented, are most of
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import warnings
@@ -17,6 +18,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf as airflow_conf
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import (
+    check_choice,
+    check_list,
+    check_mapping,
+    check_number,
+    check_text,
+    is_fixed,
+)
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError, RetryError
 
@@ -32,6 +41,9 @@ _WAIT = "spark.yarn.submit.waitAppCompletion"
 #: As the official operator: a ResourceManager answers for a whole cluster.
 _YARN_SECONDS = 10.0
 _COMMAND_SECONDS = 30
+_NO_APPLICATION = "Spark: there is no application. Name the Python file or jar."
+#: As `JavaUtils.byteStringAs` of Spark reads them.
+_SIZE = re.compile(r"\s*\d+([kmgtp]?b|[kmgtp])?\s*", re.IGNORECASE)
 
 
 class SparkSubmitOperator(WorkOperator):
@@ -202,6 +214,22 @@ class SparkSubmitOperator(WorkOperator):
         self.openlineage_inject_parent_job_info = openlineage_inject_parent_job_info
         self.openlineage_inject_transport_info = openlineage_inject_transport_info
         self.job_folder = job_folder
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text("Spark: application", self.application, missing=_NO_APPLICATION)
+        check_mapping("Spark: conf", self.conf)
+        check_mapping("Spark: env_vars", self.env_vars)
+        check_choice("Spark: deploy_mode", self.deploy_mode, (None, "client", "cluster"))
+        check_list("Spark: application_args", self.application_args, example='["--day"]')
+        check_list("Spark: post_submit_commands", self.post_submit_commands, example='["date"]')
+        for name in ("total_executor_cores", "executor_cores", "num_executors"):
+            check_number(f"Spark: {name}", getattr(self, name), above=0, whole=True)
+        for name in ("executor_memory", "driver_memory"):
+            size = getattr(self, name)
+            if size is not None and is_fixed(size) and not _SIZE.fullmatch(str(size)):
+                raise InputError(f"Spark: {name}={size!r} is no size. Write it like 512m or 2g.")
 
     # ------------------------------------------------------------------------------------ where
 

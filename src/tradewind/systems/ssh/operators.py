@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.definitions._internal.types import NOTSET, ArgNotSet
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_mapping, check_number, check_text, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tradewind.systems.ssh.backend import Command
 
 __all__ = ["SSHOperator"]
+
+_NO_COMMAND = "SSHOperator: there is no command. Say what is to run."
 
 
 class SSHOperator(WorkOperator):
@@ -88,6 +91,17 @@ class SSHOperator(WorkOperator):
         self.xcom_all = self.whole_log = xcom_all
         self.job_folder = job_folder
 
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text("SSHOperator: command", self.command, missing=_NO_COMMAND)
+        check_mapping("SSHOperator: environment", self.environment)
+        check_number("SSHOperator: conn_timeout", self.conn_timeout, above=0)
+        if self.cmd_timeout is not NOTSET:
+            check_number("SSHOperator: cmd_timeout", self.cmd_timeout)
+        if is_fixed(self.ssh_hook) and is_fixed(self.ssh_conn_id):
+            self._conn_id()
+
     def backend_spec(self) -> BackendSpec:
         """Say which machine."""
         return BackendSpec(
@@ -114,7 +128,7 @@ class SSHOperator(WorkOperator):
         from tradewind.systems.ssh.backend import Command
 
         if not self.command:
-            raise InputError("SSHOperator: there is no command. Say what is to run.")
+            raise InputError(_NO_COMMAND)
         # As sshd runs commands: by the shell of the account.
         # Its start-up file was read when the connection was made, and what it exports is there. By
         # SHLVL bash knows not to read it again, and to print its greeting into the log of the work.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.parse_checks import check_list, check_mapping, check_text
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tradewind_slurm.backend import SlurmJob
 
 __all__ = ["SlurmOperator"]
+
+_NO_COMMAND = "SlurmOperator: there is no command. Say what is to run."
+_NO_ROOT = "SlurmOperator: there is no root. Name a folder that the worker and the nodes share."
 
 
 class SlurmOperator(WorkOperator):
@@ -62,7 +66,16 @@ class SlurmOperator(WorkOperator):
         self.root = root
         self.environment = environment
         self.partition = partition
-        self.sbatch_options = list(sbatch_options)
+        self.sbatch_options = sbatch_options
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        check_text("SlurmOperator: command", self.command, missing=_NO_COMMAND)
+        check_text("SlurmOperator: root", self.root, missing=_NO_ROOT)
+        check_mapping("SlurmOperator: environment", self.environment)
+        check_text("SlurmOperator: partition", self.partition)
+        check_list("SlurmOperator: sbatch_options", self.sbatch_options, example='["--mem=4G"]')
 
     def backend_spec(self) -> BackendSpec:
         """Say which folder."""
@@ -73,8 +86,8 @@ class SlurmOperator(WorkOperator):
         from tradewind_slurm.backend import SlurmJob
 
         if not self.command:
-            raise InputError("SlurmOperator: there is no command. Say what is to run.")
-        options = list(self.sbatch_options)
+            raise InputError(_NO_COMMAND)
+        options = list(self.sbatch_options or ())
         if self.partition:
             options.append(f"--partition={self.partition}")
         variables = {name: str(value) for name, value in (self.environment or {}).items()}
