@@ -36,7 +36,14 @@ MOVES = {
             "parameters": {"n": "load.sql"},
         },
     ),
-    "ssh": ("SSHOperator", {"command": "run.sh", "environment": {"A": "run.sh", "B": "x.sh"}}),
+    "ssh": (
+        "SSHOperator",
+        {
+            "ssh_conn_id": "s",
+            "command": "run.sh",
+            "environment": {"A": "run.sh", "B": "x.sh"},
+        },
+    ),
     "docker": ("DockerOperator", {"image": "i", "command": "run.sh", "environment": {"A": "x.sh"}}),
 }
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.parse_checks import check_mapping
-from tradewind.airflow.rest_backends import auth_type_name, describe_api, read_api
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
 
@@ -53,6 +52,7 @@ class HttpJobOperator(WorkOperator):
         extra_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        from tradewind.airflow.rest_backends import describe_api, read_api
         from tradewind.systems.http.job_api import JobApi
 
         fields = {name: kwargs.pop(name) for name in JobApi.__dataclass_fields__ if name in kwargs}
@@ -134,8 +134,12 @@ def spelled_auth(operator: Any) -> str | None:
     Raises:
         InputError: The triggerer could not find it.
     """
-    name = auth_type_name(operator.auth_type) if operator.auth_type is not None else None
-    if operator.deferrable and operator.auth_type is not None and name is None:
+    if operator.auth_type is None:
+        return None
+    from tradewind.airflow.rest_backends import auth_type_name
+
+    name = auth_type_name(operator.auth_type)
+    if operator.deferrable and name is None:
         raise InputError(
             f"{operator.task_id}: auth_type is no class at the top of a module, so the triggerer "
             "cannot find it. Give such a class, or set deferrable=False."
