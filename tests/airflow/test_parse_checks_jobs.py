@@ -15,7 +15,10 @@ from airflow.sdk.definitions.xcom_arg import XComArg
 from airflow.sdk.exceptions import AirflowFailException
 
 from tradewind.airflow import (
+    BigQueryInsertJobOperator,
+    BigQueryToGCSOperator,
     DockerOperator,
+    GCSToBigQueryOperator,
     HttpJobOperator,
     LivyOperator,
     LivySessionOperator,
@@ -48,6 +51,16 @@ SPARK: dict[str, Any] = {"application": "a"}
 LIVY: dict[str, Any] = {"file": "f"}
 CODE: dict[str, Any] = {"code": "1"}
 SLURM: dict[str, Any] = {"command": "true", "root": "/r"}
+JOB: dict[str, Any] = {"configuration": {"query": {"query": "SELECT 1"}}}
+EXPORT: dict[str, Any] = {
+    "source_project_dataset_table": "d.t",
+    "destination_cloud_storage_uris": ["gs://b/k"],
+}
+LOAD: dict[str, Any] = {
+    "bucket": "b",
+    "source_objects": "k",
+    "destination_project_dataset_table": "d.t",
+}
 CONFIG: dict[str, Any] = {"config": {}}
 
 WRONG: list[tuple[type[WorkOperator], dict[str, Any], str]] = [
@@ -115,6 +128,10 @@ WRONG: list[tuple[type[WorkOperator], dict[str, Any], str]] = [
         },
         "Give both one name",
     ),
+    (BigQueryInsertJobOperator, {"configuration": ["a"]}, "give a dict, or the name"),
+    (BigQueryInsertJobOperator, {**JOB, "cancel_on_kill": False}, "cancel_on_kill"),
+    (BigQueryToGCSOperator, {**EXPORT, "poll_interval": "often"}, "poll_interval='often'"),
+    (GCSToBigQueryOperator, {**LOAD, "force_delete": True}, "force_delete"),
     (SlurmOperator, {**SLURM, "command": ""}, "no command"),
     (SlurmOperator, {**SLURM, "root": ""}, "no root"),
     (SlurmOperator, {**SLURM, "sbatch_options": "--mem=4G"}, "no list but a str"),

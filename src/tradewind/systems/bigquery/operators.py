@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tradewind.airflow.parse_checks import is_fixed
 from tradewind.errors import InputError
 from tradewind.systems.bigquery.operator_base import BigQueryJobOperator, checked_kill
 
@@ -91,7 +92,13 @@ class BigQueryInsertJobOperator(BigQueryJobOperator):
         )
         self.configuration = configuration
         self.cancel_on_kill = cancel_on_kill
-        checked_kill(cancel_on_kill)
+
+    def check_arguments(self) -> None:
+        """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        super().check_arguments()
+        checked_kill(self.cancel_on_kill)
+        if not isinstance(self.configuration, Mapping | str) and is_fixed(self.configuration):
+            raise InputError("configuration: give a dict, or the name of a .json file.")
 
     def resolve_template_files(self) -> None:
         """Read the file that the configuration names: from beside the DAG, or by its path."""
