@@ -114,7 +114,7 @@ with DAG("crash_livy", schedule=None):
     Livy(
         task_id="killed",
         livy_conn_id="livy",
-        file=os.environ.get("TRADEWIND_TEST_SCRIPT", ""),
+        file=os.environ.get("TRADEWIND_TEST_SCRIPT", "not.py"),
         args=[RUN],
         polling_interval=0.5,
         **AGAIN,
@@ -124,7 +124,7 @@ with DAG("crash_spark", schedule=None):
     SparkSubmit(
         task_id="killed",
         conn_id="spark",
-        application=os.environ.get("TRADEWIND_TEST_APPLICATION", ""),
+        application=os.environ.get("TRADEWIND_TEST_APPLICATION", "not.py"),
         application_args=[RUN],
         job_folder=str(FOLDER / "jobs"),
         poll_interval=0.5,

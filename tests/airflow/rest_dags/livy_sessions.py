@@ -22,4 +22,3 @@ with DAG("livy_sessions", schedule=None):
             **GATED,
         )
     LivySessionOperator(task_id="failing", code="raise ValueError('too few')", **GATED)
-    LivySessionOperator(task_id="sql", code="SELECT 1", kind="sql", retries=3, **GATED)

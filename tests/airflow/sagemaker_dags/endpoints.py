@@ -67,9 +67,11 @@ with DAG("endpoint_fails", schedule=None, default_args={"retries": 1}):
     other["Model"]["ModelName"] = "y"
     SageMakerEndpointOperator(task_id="other_model", config=other)
     two = deployment("x")
-    two["Endpoint"]["EndpointConfigName"] = "y"
+    two["Endpoint"]["EndpointConfigName"] = "{{ 'y' }}"
     SageMakerEndpointOperator(task_id="two_names", config=two)
-    SageMakerEndpointOperator(task_id="no_name", config={"EndpointConfigName": "x"})
+    SageMakerEndpointOperator(
+        task_id="no_name", config={"EndpointName": "{{ '' }}", "EndpointConfigName": "x"}
+    )
     SageMakerEndpointOperator(
         task_id="no_config", config={"EndpointName": "nowhere", "EndpointConfigName": "nothing"}
     )

@@ -102,8 +102,8 @@ with DAG("ssh_parameters", schedule=None):
         task_id="timeout", command="sleep 300", execution_timeout=timedelta(seconds=1.5), **ssh
     )
     SSHOperator(task_id="deferred", command="echo it; echo last", deferrable=True, **ssh)
-    SSHOperator(task_id="no_command", **ssh)
-    SSHOperator(task_id="no_connection", command="true")
+    SSHOperator(task_id="no_command", command="{{ '' }}", **ssh)
+    SSHOperator(task_id="no_connection", ssh_conn_id="{{ '' }}", command="true")
     SSHOperator(task_id="refused", command="true", remote_host="127.0.0.2", **ssh)
 
 
