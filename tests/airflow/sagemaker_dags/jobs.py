@@ -104,7 +104,8 @@ with DAG("sagemaker_renamed", schedule=None):
 
 with DAG("sagemaker_fails", schedule=None, default_args={"retries": 1}):
     SageMakerTrainingOperator(
-        task_id="number", config=training("x", StoppingCondition={"MaxRuntimeInSeconds": "{{ 'long' }}"})
+        task_id="number",
+        config=training("x", StoppingCondition={"MaxRuntimeInSeconds": "{{ 'long' }}"}),
     )
     SageMakerTrainingOperator(task_id="invalid", config=training("x", ResourceConfig={}))
     SageMakerTrainingOperator(

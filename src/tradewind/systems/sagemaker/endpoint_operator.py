@@ -57,7 +57,8 @@ class SageMakerEndpointOperator(SageMakerOperator):
     def check_arguments(self) -> None:
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
         super().check_arguments()
-        if isinstance(self.config, Mapping):
+        # A subclass that says in the task what is deployed begins with nothing.
+        if isinstance(self.config, Mapping) and self.config:
             parts = {
                 name: self.config.get(name) for name in ("Endpoint", "EndpointConfig", "Model")
             }
