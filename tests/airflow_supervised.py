@@ -314,7 +314,7 @@ def give_up(mine: Any, waiting: Path) -> None:
 
 
 def interfere(when: str, then: str, mine: Any, deferred: bool) -> None:
-    """Do what a person or a worker that goes away does."""
+    """Do what a person, a scheduler or a worker that goes away does."""
     from airflow.models.taskinstance import clear_task_instances
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
@@ -333,6 +333,9 @@ def interfere(when: str, then: str, mine: Any, deferred: bool) -> None:
         ti = session.scalars(mine).one()
         if then == "clear":
             clear_task_instances([ti], session)
+        elif then == "reset":  # as a scheduler does with what it takes for orphaned
+            ti.prepare_db_for_next_try(session)
+            ti.state = None
         else:
             state = {"fail": TaskInstanceState.FAILED, "succeed": TaskInstanceState.SUCCESS}[then]
             ti.set_state(state, session=session)

@@ -223,9 +223,8 @@ def test_what_cannot_be_deferred_is_refused():
     HttpJobOperator(task_id="a", api=keyed)
     with pytest.raises(InputError, match="a triggerer cannot find its job"):
         HttpJobOperator(task_id="a", deferrable=True, **keyed)
-    made = LivyOperator(task_id="a", file="x", livy_conn_auth_type=lambda: None, deferrable=True)
     with pytest.raises(InputError, match="no class at the top of a module"):
-        made.backend_spec()
+        LivyOperator(task_id="a", file="x", livy_conn_auth_type=lambda: None, deferrable=True)
 
 
 def test_unknown_parts_of_a_declaration_are_refused():

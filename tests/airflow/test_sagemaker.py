@@ -269,7 +269,9 @@ def _whole() -> dict[str, Any]:
 
 
 def test_arguments_are_checked():
-    with pytest.raises(InputError, match="it is timestamp or fail"):
+    with pytest.raises(
+        InputError, match=r"'replace' is not known\. Choose from: 'timestamp', 'fail'"
+    ):
         operator(action_if_job_exists="replace")
 
 

@@ -186,7 +186,7 @@ class Ticket:
         ("yarn", {"yarn_track_via_rm_api": True}, InputError, "YARN in cluster mode"),
         ("local[1]", {"yarn_track_via_rm_api": True}, InputError, "this one is local"),
         ("nonsense", {}, InputError, "'nonsense' is no master"),
-        ("spark://here", {"deploy_mode": "there"}, InputError, "is no deploy mode"),
+        ("spark://here", {"deploy_mode": "there"}, InputError, "deploy_mode='there' is not known"),
         (
             "yarn",
             {
@@ -206,9 +206,9 @@ class Ticket:
 )
 def test_what_can_never_run_is_told(connect, host, arguments, error, message):
     connect(host)
-    task = operator(**arguments)
 
     def all_of_it() -> None:
+        task = operator(**arguments)
         task.make_work({})
         task.open_backend()
 

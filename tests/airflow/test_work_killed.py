@@ -5,6 +5,7 @@ supervisor. Workers that die are in test_crashes.py.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ def supervised(
         "DOCKER_HOST": engine.address,
         "AIRFLOW_CONN_SSH_DEFAULT": json.dumps(connection),
         "TRADEWIND_TEST_FOLDER": str(folder),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": f"{Path(__file__).parents[1]}:{os.environ.get('PYTHONPATH', '')}",
     }
     one = Supervised(airflow_home, DAGS, environment, preload=PRELOAD)
     yield one
@@ -120,9 +121,11 @@ def test_a_task_that_runs_too_long_stops_the_work(supervised: Supervised, begun:
     assert system == "docker" or gone(int(begun.read_text()))
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_a_worker_that_is_drained_leaves_the_work(
-    supervised: Supervised, folder: Path, begun: Path, system: str
+@pytest.mark.parametrize(
+    ("system", "then"), [*((system, "drain") for system in SYSTEMS), ("process", "reset")]
+)
+def test_a_worker_that_is_drained_or_taken_for_orphaned_leaves_the_work(
+    supervised: Supervised, folder: Path, begun: Path, system: str, then: str
 ):
     for name in ("left", "go"):
         (folder / name).unlink(missing_ok=True)
@@ -140,7 +143,8 @@ def test_a_worker_that_is_drained_leaves_the_work(
 
     thread = threading.Thread(target=let_go)
     thread.start()
-    told = supervised.run(f"left_{system}", when=str(begun), then="drain")
+    date = {"drain": "2026-01-01", "reset": "2026-01-02"}[then]
+    told = supervised.run(f"left_{system}", date=date, when=str(begun), then=then)
     thread.join()
     assert told["xcom"] == ["done"]
     assert len(told["exits"]) == 2

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["WorkOperator", "WorkTimeoutError"]
 
 #: A task in one of these states is still wanted by whoever runs it. A task that a person has marked
-#: or cleared is in another one: "restarting", "failed", "success", or in none.
-_WANTED = ("running", "deferred", "queued", "scheduled", "up_for_retry")
+#: or cleared is in another one: "restarting", "failed", "success". A task without a state was taken
+#: for orphaned by a scheduler, and is tried again (or cleared twice: the next attempt ends it).
+_WANTED = ("running", "deferred", "queued", "scheduled", "up_for_retry", None)
 
 
 class WorkTimeoutError(TradewindError):
@@ -349,10 +350,9 @@ class WorkOperator(NamedTemplateFiles):
             # Nobody to ask: the work is left to the retry, or to `tradewind sweep`.
             self.log.warning("Airflow does not say who ends this task: %s", error)
             return True
-        # A mapped task's key has its index behind its id.
-        state = next(iter((states.get(ti.run_id) or {}).values()), None)
-        wanted = str(getattr(state, "value", state)) in _WANTED
-        return wanted and not is_another_run(context)
+        # A mapped task's key has its index behind its id. A task run that is gone has none.
+        state = next(iter((states.get(ti.run_id) or {}).values()), "deleted")
+        return getattr(state, "value", state) in _WANTED and not is_another_run(context)
 
     @contextmanager
     def _stopping_at_timeout(self, context: Context) -> Iterator[None]:

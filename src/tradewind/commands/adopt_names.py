@@ -170,12 +170,12 @@ _OWN = {
         gzip parameters sql_conn_id postgres_conn_id mysql_conn_id gcp_conn_id
         impersonation_chain upload_metadata exclude_columns write_on_empty
         parquet_row_group_size use_server_side_cursor cursor_itersize schema_filename schema
-        partition_columns stringify_dict
+        partition_columns stringify_dict max_row_bytes
     """,
     "SqlToS3Operator": """
         query sql_conn_id sql_hook_params parameters read_kwargs read_pd_kwargs df_type replace
         file_format max_rows_per_file df_kwargs pd_kwargs groupby_kwargs s3_bucket s3_key
-        aws_conn_id verify
+        aws_conn_id verify max_row_bytes
     """,
 }
 BASE = frozenset(_BASE.split())

@@ -45,11 +45,11 @@ class MariaDB(System):
         databases = context.folder / "databases"
         # It runs as whoever starts it; of root it wants to hear that this is meant.
         user = ["--user=root"] if os.geteuid() == 0 else []
-        if not databases.exists():
-            self._make(context, databases, user)
         # A server that starts removes all temporary tables of its folder, another server's too.
         temporary = context.folder / "tmp"
         temporary.mkdir(exist_ok=True)
+        if not databases.exists():
+            self._make(context, databases, temporary, user)
         admitted = context.folder / "admitted.sql"
         admitted.write_text(_admitted(context.credentials.secret_access_key))
         port = context.port or free_port()
@@ -86,7 +86,7 @@ class MariaDB(System):
             raise SetupError(f"{self.name}: the program {name!r} is not installed. {_REMEDY}")
         return found
 
-    def _make(self, context: Context, databases: Path, user: list[str]) -> None:
+    def _make(self, context: Context, databases: Path, temporary: Path, user: list[str]) -> None:
         """Make the databases beside their place and move them there whole."""
         new = context.folder / "databases.new"
         # A start that was killed has left it, with nothing in it yet.
@@ -97,6 +97,7 @@ class MariaDB(System):
                 "--no-defaults",
                 *user,
                 f"--datadir={new}",
+                f"--tmpdir={temporary}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 "--skip-name-resolve",
