@@ -8,9 +8,12 @@ import os
 import sys
 from contextlib import closing, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tradewind.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["register_show"]
 
@@ -87,7 +90,7 @@ def _show(arguments: argparse.Namespace, answer: TextIO) -> None:
             for field in batches.schema
         ]
         for batch in batches:
-            rows += batch.slice(0, arguments.rows - len(rows)).to_pylist()
+            rows += _rows(batch.slice(0, arguments.rows - len(rows)))
             if len(rows) >= arguments.rows:
                 break
     if arguments.json:
@@ -105,6 +108,17 @@ def _show(arguments: argparse.Namespace, answer: TextIO) -> None:
         text_table([tuple(_cell(row[name]) for name in names) for row in rows], head=names),
         file=answer,
     )
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError):  # Python has no nanoseconds, nor years past 9999
+        from tradewind.move.formats.csv import CsvFormat
+
+        spelled = map(CsvFormat().spelled, batch.columns, batch.schema)
+        rows = type(batch).from_arrays(list(spelled), names=batch.schema.names).to_pylist()
+    return rows
 
 
 def _cell(value: Any) -> str:

@@ -27,6 +27,8 @@ cannot hold is an `UnfitValueError`, never a silent change.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 
 from tradewind.errors import InputError
@@ -48,7 +50,8 @@ class UnfitValueError(InputError):
     """
 
     def __init__(self, column: str, value: object, *, where: str, remedy: str) -> None:
-        shown = repr(value)
+        # A number as it stands where it comes from, not as Python calls it.
+        shown = str(value) if isinstance(value, Decimal) else repr(value)
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         super().__init__(f"Column {column!r}: {where} cannot hold the value {shown}. {remedy}")
         self.column = column

@@ -109,11 +109,11 @@ def json_strings(array: pa.Array, field: pa.Field, style: JsonStyle, column: str
         ]
         return pa.array(words, pa.string())
     if kinds.is_date(kind):
-        return text.joined('"', text.date_strings(array, _iso), '"')
+        return text.joined('"', text.date_strings(array, text.iso_year), '"')
     if kinds.is_time(kind):
         return text.joined('"', text.times(array), '"')
     if kinds.is_timestamp(kind):
-        strings = text.timestamps(array, _iso)
+        strings = text.timestamps(array, text.iso_year)
         strings = pc.replace_substring(strings, " ", "T", max_replacements=1)
         return text.joined('"', strings, 'Z"' if kind.tz else '"')
     return _nested(array, style, column)
@@ -168,13 +168,6 @@ def _sequence(offsets: pa.Array, written: pa.Array, begin: str, end: str) -> pa.
     """Join the written elements of each list."""
     lists = pa.ListArray.from_arrays(offsets, written)
     return text.joined(begin, pc.binary_join(lists, ","), end)
-
-
-def _iso(year: int, rest: str) -> str:
-    """ISO 8601: years beyond four digits carry a sign, and so do those before the year 0."""
-    if 0 <= year <= 9999:
-        return f"{year:04d}{rest}"
-    return f"{'-' if year < 0 else '+'}{abs(year):04d}{rest}"
 
 
 def _without_nan(strings: pa.Array, finite: Any, style: JsonStyle, column: str) -> pa.Array:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
+from tradewind.move.formats.parquet_types import unwrapped, unwrapped_field
 from tradewind.move.interface import format_option, option
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_batch
 from tradewind.move.types import UnfitValueError
@@ -54,8 +55,10 @@ def read(
     if EMPTY in (stored.metadata or {}):
         return Batches(schema or pa.schema([], metadata={EMPTY: b"1"}), (), on_close=on_close)
     found = stored.remove_metadata()
+    if schema is not None:
+        schema = pa.schema([unwrapped_field(field) for field in schema], metadata=schema.metadata)
     if schema is None:
-        columns, schema = None, found
+        columns, schema = None, pa.schema([unwrapped_field(field) for field in found])
     else:
         missing = [name for name in schema.names if name not in found.names]
         if missing:
@@ -222,11 +225,19 @@ def _check_years(array: pa.Array, field: pa.Field) -> None:
         )
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    is_ = pa.types
+    return bool(is_.is_binary(kind) or is_.is_large_binary(kind) or is_.is_fixed_size_binary(kind))
+
+
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     by_place = batch.schema.names == schema.names  # also where two have one name
     for place, field in enumerate(schema):
         array = batch.column(place if by_place else field.name)
+        if isinstance(array, pa.ExtensionArray) and _is_bytes(field.type):
+            array = array.storage  # bytes are asked for: those of a UUID are 16
+        array = unwrapped(array)
         if array.type != field.type:
             _check_years(array, field)
             try:

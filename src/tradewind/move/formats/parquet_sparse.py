@@ -152,5 +152,5 @@ class _Group:
 def _is_plain(kind: pa.DataType) -> bool:
     is_ = pa.types
     return not (
-        is_.is_nested(kind) or is_.is_dictionary(kind) or isinstance(kind, pa.ExtensionType)
+        is_.is_nested(kind) or is_.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType)
     )

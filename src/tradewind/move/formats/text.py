@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tradewind.errors import InputError
+from tradewind.move.interface import option
 
 __all__ = [
     "FarDate",
@@ -33,10 +34,12 @@ __all__ = [
     "floats",
     "hexadecimal",
     "is_text",
+    "iso_year",
     "joined",
     "pieces",
     "plain",
     "replaced",
+    "shown",
     "times",
     "timestamps",
     "unfit_type",
@@ -90,10 +93,44 @@ def plain(array: pa.Array) -> pa.Array:
 
 def unfit_type(column: str, type_: pa.DataType, where: str) -> InputError:
     """Say that a format has no word for a type."""
-    return InputError(
-        f"Column {column!r}: {where} cannot hold the type {type_}. Convert it in the query or by "
-        "a transform, for example to text."
-    )
+    remedy = "Convert it in the query, or where the file is made, for example to text."
+    if pa.types.is_duration(type_):
+        remedy = (
+            f"As a whole number of its unit ({type_.unit}) it is read by "
+            f"{option('schema', {column: 'int64'})}; a schema names all columns of Parquet that "
+            "are read. Or convert it in the query, or where the file is made."
+        )
+    return InputError(f"Column {column!r}: {where} cannot hold the type {type_}. {remedy}")
+
+
+def iso_year(year: int, rest: str) -> str:
+    """ISO 8601: years beyond four digits carry a sign, and so do those before the year 0."""
+    if 0 <= year <= 9999:
+        return f"{year:04d}{rest}"
+    return f"{'-' if year < 0 else '+'}{abs(year):04d}{rest}"
+
+
+def shown(array: pa.Array) -> Any:
+    """Give the first value as an error shows it: as it stands, also where Python has no such one.
+
+    Python's times end at microseconds and in the year 9999; Arrow's do not.
+    """
+    first = plain(array.slice(0, 1))
+    kind = first.type
+    if pa.types.is_timestamp(kind):
+        return timestamps(first, _plain_year, "+00:00" if kind.tz else "")[0].as_py()
+    if pa.types.is_date(kind):
+        return date_strings(first, _plain_year)[0].as_py()
+    if pa.types.is_time(kind):
+        return times(first)[0].as_py()
+    try:
+        return first[0].as_py()
+    except (ValueError, OverflowError):
+        return first.to_string(indent=0).replace("\n", "")[:80]
+
+
+def _plain_year(year: int, rest: str) -> str:
+    return f"{year:04d}{rest}"
 
 
 def data_of(array: Strings) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tradewind.errors import InputError
 from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.formats.text import shown
 from tradewind.move.tables.exact import any_of, is_rounded_float
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.bigquery.types import Column, decimal_of, kind_of, spelled
@@ -129,17 +130,10 @@ def _first_unfit(
         try:
             change(array.slice(one, 1), field, column)
         except (pa.ArrowInvalid, InputError):
-            return _unfit(field, _shown(array[one]), column, _ELSEWHERE)
+            return _unfit(field, shown(array.slice(one, 1)), column, _ELSEWHERE)
         except pa.ArrowNotImplementedError:
             break
     return _no_cast(array, field, column)
-
-
-def _shown(value: pa.Scalar) -> Any:
-    try:
-        return value.as_py()
-    except ValueError:  # nanoseconds, for which Python has no type
-        return value.cast(pa.string()).as_py()
 
 
 def _no_cast(array: pa.Array, field: pa.Field, column: Column) -> InputError:
@@ -166,7 +160,8 @@ def _repeated(array: pa.Array, field: pa.Field, column: Column) -> pa.Array:
         )
     elements = array.flatten()
     if elements.null_count:
-        whole = next(value for value in array.to_pylist() if None in value)
+        at = next(at for at in range(len(array)) if array[at].values.null_count)
+        whole = shown(array.slice(at, 1))
         raise _unfit(
             field, whole, column, "BigQuery keeps no NULL in an array: leave NULLs out of it."
         )

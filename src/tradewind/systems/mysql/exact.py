@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.formats.text import shown
 from tradewind.move.tables.exact import (
     any_of,
     is_no_integer,
@@ -214,6 +215,6 @@ def _refuse_timestamps(array: pa.Array, name: str, column: TableColumn) -> None:
 def _refuse(array: pa.Array, wrong: pa.Array, name: str, column: TableColumn, remedy: str) -> None:
     if not any_of(wrong):
         return
-    value = array.filter(pc.fill_null(wrong, False))[0].as_py()
+    value = shown(array.filter(pc.fill_null(wrong, False)))
     where = f"the column {column.name!r} of type {column.spelled or column.type.upper()}"
     raise UnfitValueError(name, value, where=where, remedy=remedy)

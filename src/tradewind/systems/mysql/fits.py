@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.formats.text import shown
 from tradewind.move.tables.exact import any_of
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError
@@ -35,6 +36,9 @@ _SIZES = {
     "tinyblob": 255, "blob": 65_535, "mediumblob": (1 << 24) - 1,
 }  # fmt: skip
 _MOMENTS = ("date", "datetime", "timestamp")
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+_END = datetime.date.max.toordinal() + 1 - _EPOCH
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 class Suspects:
@@ -94,15 +98,32 @@ def _unclear(array: pa.Array, column: TableColumn) -> list[Any]:
         if kind == "timestamp":
             wrong = pc.or_(wrong, pc.match_substring_regex(array, _FAR))
         return _where(array, wrong)
-    if kind == "timestamp" and is_.is_timestamp(own):
-        years = pc.year(array)
-        wrong = pc.or_(pc.less_equal(years, 1970), pc.greater_equal(years, 2038))
-        return _where(array, wrong)
+    if kind in _MOMENTS and (is_.is_timestamp(own) or is_.is_date(own)):
+        return _moments(array, kind)
     if kind == "time" and text:
         return _where(array, pc.invert(pc.match_substring_regex(array, _PLAIN_TIME)))
     if (most := _most_bytes(column)) is not None and (text or is_.is_binary(own)):
         return _where(array, pc.greater(pc.binary_length(array), most))
     return []
+
+
+def _moments(array: pa.Array, kind: str) -> list[str]:
+    """Spell the moments that the column may have no room for, of any year."""
+    first, last = (1971, 2038) if kind == "timestamp" else (1, 10_000)
+    unit = getattr(array.type, "unit", None)
+    numbers = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
+    day = 1 if pa.types.is_date32(array.type) else 86_400 * _PER_SECOND[unit or "ms"]
+    begin, end = (
+        (datetime.date(year, 1, 1).toordinal() - _EPOCH) if year < 10_000 else _END
+        for year in (first, last)
+    )
+    if unit == "ns":  # its years are 1677 to 2262
+        begin, end = max(begin, -100_000), min(end, 106_000)
+    wrong = pc.or_(pc.less(numbers, begin * day), pc.greater_equal(numbers, end * day))
+    if not any_of(wrong):
+        return []
+    some = array.filter(pc.fill_null(wrong, False))
+    return [shown(some.slice(at, 1)) for at in range(len(some))]
 
 
 def _within(low: Any, high: Any, limits: tuple[Decimal, Decimal]) -> bool:

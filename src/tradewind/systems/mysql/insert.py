@@ -11,7 +11,7 @@ from tradewind.move.batches import Batches
 from tradewind.move.tables.staging import TableColumn
 from tradewind.systems.mysql.connection import Session, quoted
 from tradewind.systems.mysql.fits import Suspects
-from tradewind.systems.mysql.rows import checked_batches
+from tradewind.systems.mysql.rows import ROWS, checked_batches
 
 __all__ = ["insert_statements"]
 
@@ -58,9 +58,10 @@ def _literals(session: Session, array: pa.Array) -> list[bytes]:
     is_ = pa.types
     if is_.is_integer(array.type):
         return [b"NULL" if value is None else b"%d" % value for value in array.to_pylist()]
-    values: list[Any] = array.to_pylist()
     if is_.is_timestamp(array.type) or is_.is_time(array.type) or is_.is_date(array.type):
-        values = [None if value is None else str(value) for value in values]
+        # As in LOAD DATA: Python has neither nanoseconds nor years past 9999.
+        array = ROWS.spelled(array, pa.field("", array.type))
+    values: list[Any] = array.to_pylist()
     if is_.is_decimal(array.type):
         return [b"NULL" if value is None else format(value, "f").encode() for value in values]
     return [session.literal(value) for value in values]

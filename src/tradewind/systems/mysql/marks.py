@@ -63,7 +63,7 @@ class Key:
 
         def looked() -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                ends = pc.min_max(batch.column(at)).as_py()
+                ends = _ends(batch.column(at))
                 if ends["min"] is not None:
                     self.low = ends["min"] if self.low is None else min(self.low, ends["min"])
                     self.high = ends["max"] if self.high is None else max(self.high, ends["max"])
@@ -138,6 +138,14 @@ class Key:
             str(self.high),
         )
         return str(summed[0][0])
+
+
+def _ends(array: pa.Array) -> dict[str, Any]:
+    try:
+        ends: dict[str, Any] = pc.min_max(array).as_py()
+    except OverflowError:  # a year past 9999: the server will refuse it, and the load names it
+        return {"min": None, "max": None}
+    return ends
 
 
 def _formatted(name: str) -> str:

@@ -13,13 +13,14 @@ from tradewind.errors import InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.formats.text import plain, shown, unfit_type
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.exact import as_texts, refuse_inexact, settled
 from tradewind.systems.mysql.fits import Suspects
 
-__all__ = ["DIALECT", "assignments", "checked_batches", "column_types", "load_rows"]
+__all__ = ["DIALECT", "ROWS", "assignments", "checked_batches", "column_types", "load_rows"]
 
 ROWS = CsvFormat(header=False, null="NULL")
 """How rows travel: a NULL is the bare word, anything that looks like it is quoted."""
@@ -62,7 +63,7 @@ def column_types(schema: pa.Schema, keys: Sequence[str]) -> list[str]:
     return [
         f"{quoted(field.name)} {_type(field, is_key=field.name in keys)}"
         f"{' NOT NULL' if field.name in keys else ' NULL'}"
-        for field in schema
+        for field in map(_plain_field, schema)
     ]
 
 
@@ -74,7 +75,7 @@ def _type(field: pa.Field, *, is_key: bool) -> str:
         if kind.precision > 65 or kind.scale > 30 or kind.scale < 0:
             raise InputError(
                 f"MySQL: column {field.name!r}: DECIMAL has 65 digits, 30 of them after the point, "
-                f"and not {kind}. Round it in the query, or cast it to text."
+                f"and not {kind}. Round it, or make it text, in the query or where the file is made."
             )
         return f"DECIMAL({kind.precision},{kind.scale})"
     if is_.is_timestamp(kind):
@@ -89,9 +90,17 @@ def _type(field: pa.Field, *, is_key: bool) -> str:
         return f"VARBINARY({_KEY})" if is_key else "LONGBLOB"
     if is_.is_nested(kind):
         return "JSON"
-    raise InputError(
-        f"MySQL: column {field.name!r}: there is no type for {kind}. Convert it in the query."
-    )
+    raise unfit_type(field.name, kind, "a table of MySQL")
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    """Give a column the type that its values travel in: without dictionaries and the like."""
+    return pa.field(field.name, _plain(pa.nulls(0, field.type)).type, metadata=field.metadata)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    array = plain(array)
+    return array.cast(pa.float32()) if pa.types.is_float16(array.type) else array
 
 
 def assignments(schema: pa.Schema, columns: Sequence[TableColumn]) -> tuple[str, str]:
@@ -101,7 +110,7 @@ def assignments(schema: pa.Schema, columns: Sequence[TableColumn]) -> tuple[str,
         The list of columns and variables, and the SET clause for what has to be converted.
     """
     listed, assigned = [], []
-    for number, (field, column) in enumerate(zip(schema, columns, strict=True)):
+    for number, (field, column) in enumerate(zip(map(_plain_field, schema), columns, strict=True)):
         if _is_bytes(field.type):
             listed.append(f"@c{number}")
             assigned.append(f"{quoted(column.name)} = UNHEX(SUBSTR(@c{number}, 3))")
@@ -136,16 +145,16 @@ def checked_batches(
     batches: Batches, columns: Sequence[TableColumn], suspects: Suspects
 ) -> Batches:
     """Turn batches into what the columns take; refuse what MySQL would change without a word."""
-    fields = zip(batches.schema, columns, strict=True)
-    schema = pa.schema([_travelling(field, column) for field, column in fields])
+    fields = [_plain_field(field) for field in batches.schema]
+    schema = pa.schema(list(map(_travelling, fields, columns)))
 
     def changed() -> Iterator[pa.RecordBatch]:
         for batch in batches:
             arrays = [
-                _checked(batch.column(at), field, column)
-                for at, (field, column) in enumerate(zip(batches.schema, columns, strict=True))
+                _checked(_plain(batch.column(at)), field, column)
+                for at, (field, column) in enumerate(zip(fields, columns, strict=True))
             ]
-            for array, field, column in zip(arrays, batches.schema, columns, strict=True):
+            for array, field, column in zip(arrays, fields, columns, strict=True):
                 suspects.look(array, field.name, column)
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -251,10 +260,15 @@ def _check_fraction(
     if wrong.any():
         raise UnfitValueError(
             field.name,
-            array[int(np.flatnonzero(wrong)[0])].as_py(),
+            shown(array.slice(int(np.flatnonzero(wrong)[0]))),
             where=f"the column {column.name!r} of type {column.type.upper()}({column.precision})",
-            remedy=f"Make it {column.type.upper()}(6), or round the value in the query.",
+            remedy=_finer(column),
         )
+
+
+def _finer(column: TableColumn) -> str:
+    wider = f"Make it {column.type.upper()}(6)" if column.precision != 6 else "Make it a text"
+    return f"{wider}, or round the values before (in the query, or where the file is made)."
 
 
 _ISO = re.compile(r"PT(?:(-?)(\d+)H)?(?:(-?)(\d+)M)?(?:(-?)(\d+)(?:\.(\d{1,6}))?S)?")

@@ -330,7 +330,7 @@ def create_sql(table: Table, schema: pa.Schema, keys: Iterable[str]) -> str:
 
 def _sql_type(field: pa.Field) -> str:
     type_ = field.type
-    if isinstance(type_, pa.ExtensionType):
+    if isinstance(type_, pa.BaseExtensionType):
         return _sql_type(pa.field(field.name, type_.storage_type))
     if pa.types.is_dictionary(type_):
         return _sql_type(pa.field(field.name, type_.value_type))

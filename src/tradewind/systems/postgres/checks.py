@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.interface import target_option
+from tradewind.move.interface import names_option, target_option
 from tradewind.move.tables.staging import refuse_cascade, refuse_names
 from tradewind.systems.postgres.catalog import Table
 from tradewind.systems.postgres.session import Session
 
-__all__ = ["check_lengths", "check_references", "deleting", "row_triggers"]
+__all__ = ["check_lengths", "check_new_names", "check_references", "deleting", "row_triggers"]
+
+_SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
+"""https://www.postgresql.org/docs/current/ddl-system-columns.html"""
 
 
 def check_lengths(session: Session, names: Iterable[str | None]) -> None:
@@ -36,6 +39,29 @@ def check_lengths(session: Session, names: Iterable[str | None]) -> None:
         return int(session.fetch("SELECT octet_length($1::text)", name)[0][0])
 
     refuse_names(session.system, given, limit, "bytes", size)
+
+
+def check_new_names(session: Session, names: Iterable[str]) -> None:
+    """Refuse names that the columns of a new table cannot have.
+
+    Args:
+        session: To ask.
+        names: Of the data's columns.
+
+    Raises:
+        InputError: One is empty, too long, or that of a column which every table has.
+    """
+    names = list(names)
+    for name in names:
+        if name and name not in _SYSTEM_COLUMNS:
+            continue
+        why = "is the server's own in each table" if name else "has no name"
+        raise InputError(
+            f"{session.system}: the data's column {name!r} {why}. Rename it where the data are "
+            "made, or create the table before and name its columns: "
+            f"{names_option('columns')}, in the order of the data's."
+        )
+    check_lengths(session, names)
 
 
 def check_references(session: Session, table: Table, *, whole: bool, cascade: bool) -> None:

@@ -43,6 +43,7 @@ from tradewind.systems.postgres.catalog import (
 from tradewind.systems.postgres.checked_csv import CheckedCsv, begins_with_zones, columns_of_text
 from tradewind.systems.postgres.checks import (
     check_lengths,
+    check_new_names,
     check_references,
     deleting,
     row_triggers,
@@ -414,7 +415,7 @@ class Load:
                 f"{self._system}: {self._table} is to be created, so columns cannot be chosen. "
                 "Leave columns out, or create the table before."
             )
-        check_lengths(self._session, schema.names)
+        check_new_names(self._session, schema.names)
         self._session.execute(create_sql(self._table, schema, keys))
         self._table = find_table(self._session, self._table.schema, self._table.name)
         self._check()

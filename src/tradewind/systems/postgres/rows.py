@@ -5,12 +5,9 @@ NULL is an unquoted nothing, every string is quoted; lists are array literals, b
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tradewind.move.formats.json_text import JsonStyle, json_strings
+from tradewind.move.formats.text import shown
 from tradewind.move.types import UnfitValueError
 from tradewind.systems.postgres.catalog import TableColumn
 from tradewind.systems.postgres.exact import is_limited, refuse_inexact
@@ -56,7 +55,7 @@ def csv_rows(
                 if is_naive(column.limits):
                     array = unchanged(_plain(array), field.name, column.limits)
                 _refuse_inexact(array, field.name, column.limits)
-                arrays.append(_written(array, column))
+                arrays.append(_written(array, column, field.name))
             except pa.ArrowInvalid as error:
                 raise UnfitValueError(
                     field.name,
@@ -129,22 +128,22 @@ def _refuse_durations(array: pa.Array, name: str, type_: str) -> None:
     if len(wrong):
         raise UnfitValueError(
             name,
-            str(array[int(wrong[0])].as_py()),
+            str(shown(array.slice(int(wrong[0])))),
             where=f"{type_} of PostgreSQL",
             remedy="Make the column an interval, or round the values before.",
         )
 
 
-def _written(array: pa.Array, column: TableColumn) -> pa.Array:
+def _written(array: pa.Array, column: TableColumn, name: str) -> pa.Array:
     """Turn one column into what the CSV writer writes as PostgreSQL reads it."""
     array = _plain(array)
     type_ = array.type
     if column.category == "A" and pa.types.is_string(type_):
         return _array_texts(array)
     if column.is_json and pa.types.is_nested(type_):
-        return _json_texts(array)
+        return _json_texts(array, name)
     if pa.types.is_list(type_) or pa.types.is_binary(type_) or pa.types.is_nested(type_):
-        return _texts(array)
+        return _texts(array, name)
     if pa.types.is_decimal(type_) and column.scale is not None and type_.scale > column.scale:
         # The server would round without a word.
         return array.cast(pa.decimal256(76, column.scale))
@@ -154,7 +153,7 @@ def _written(array: pa.Array, column: TableColumn) -> pa.Array:
 def _plain(array: pa.Array) -> pa.Array:
     """Reduce the many types of Arrow to those that are written here."""
     type_ = array.type
-    if isinstance(type_, pa.ExtensionType):
+    if isinstance(type_, pa.BaseExtensionType):
         return _plain(array.storage)
     if pa.types.is_dictionary(type_):
         return _plain(array.dictionary_decode())
@@ -210,7 +209,7 @@ def _hex(array: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise("\\x", digits, "")
 
 
-def _texts(array: pa.Array) -> pa.Array:
+def _texts(array: pa.Array, name: str) -> pa.Array:
     """Write each value as PostgreSQL's text for it."""
     array = _plain(array)
     type_ = array.type
@@ -219,16 +218,16 @@ def _texts(array: pa.Array) -> pa.Array:
     if pa.types.is_binary(type_):
         return _hex(array)
     if pa.types.is_list(type_):
-        return _lists(array)
+        return _lists(array, name)
     if pa.types.is_nested(type_):
-        return _json_texts(array)
+        return _json_texts(array, name)
     return array.cast(pa.string())
 
 
-def _lists(array: pa.Array) -> pa.Array:
+def _lists(array: pa.Array, name: str) -> pa.Array:
     if array.offset:
         array = pa.concat_arrays([array, array.slice(0, 0)])
-    items = _texts(array.values)
+    items = _texts(array.values, name)
     if not pa.types.is_list(array.type.value_type):
         escaped = pc.replace_substring(items, "\\", "\\\\")
         escaped = pc.replace_substring(escaped, '"', '\\"')
@@ -242,48 +241,10 @@ def _lists(array: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise("{", joined, "}", "")
 
 
-def _json_texts(array: pa.Array) -> pa.Array:
-    """Write each value as a JSON document."""
-    return pa.array(
-        [
-            None if value is None else json.dumps(value, default=_json, ensure_ascii=False)
-            for value in (_numbered(value) for value in array.to_pylist())
-        ],
-        pa.string(),
-    )
-
-
-def _numbered(value: Any) -> Any:
-    """Let decimals keep their digits: json knows floats only, so they become raw numbers."""
-    if isinstance(value, Decimal):
-        return _Raw(value)
-    if isinstance(value, list):
-        return [_numbered(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _numbered(item) for key, item in value.items()}
-    return value
-
-
-class _Raw(float):
-    """A number that is written with all its digits."""
-
-    def __new__(cls, value: Decimal) -> _Raw:
-        made = super().__new__(cls, value)
-        made._text = format(value, "f")
-        return made
-
-    _text: str
-
-    def __repr__(self) -> str:
-        return self._text
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return str(value)
+def _json_texts(array: pa.Array, name: str) -> pa.Array:
+    """Write each value as a JSON document, the same as in every other place that takes JSON."""
+    field = pa.field(name, array.type)
+    return json_strings(array, field, JsonStyle("JSON in PostgreSQL"), name)
 
 
 def _array_texts(array: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.formats.json_text import JsonStyle, json_strings
-from tradewind.move.formats.text import unfit_type
+from tradewind.move.formats.text import plain, shown, unfit_type
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 
@@ -96,12 +96,14 @@ def _affinity(declared: str) -> str:
 
 def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list[Any]:
     """Turn an array into values that SQLite keeps in this column just as they are."""
-    if pa.types.is_nested(field.type):
+    array = plain(array)
+    kind = array.type
+    if pa.types.is_nested(kind):
         array = json_strings(array, field, JsonStyle("JSON in SQLite"), field.name)
-    elif pa.types.is_timestamp(field.type) and field.type.tz:
-        array = array.cast(pa.timestamp(field.type.unit, "UTC"))
-    elif pa.types.is_duration(field.type) or pa.types.is_interval(field.type):
-        raise unfit_type(field.name, field.type, "SQLite")
+    elif pa.types.is_timestamp(kind) and kind.tz:
+        array = array.cast(pa.timestamp(kind.unit, "UTC"))
+    elif pa.types.is_duration(kind) or pa.types.is_interval(kind):
+        raise unfit_type(field.name, kind, "SQLite")
     say = _spelling(array.type, _affinity(column.type))
     if pa.types.is_temporal(array.type) and getattr(array.type, "unit", "") == "ns":
         return _with_nanoseconds(array)
@@ -133,11 +135,12 @@ def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list
 
 def _beyond(array: pa.Array) -> str:
     """Spell the first date that Python's own cannot be."""
-    for value in array:
+    for at, value in enumerate(array):
         try:
             value.as_py()
         except OverflowError:
-            return f"{value.value} as {array.type}"  # Arrow's own text has wrong years
+            number = f"{value.value} as {array.type}"  # Arrow's own text has wrong years
+            return f"{shown(array.slice(at, 1))} ({number})"
     raise AssertionError("all are dates of Python")
 
 
