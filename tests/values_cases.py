@@ -10,6 +10,7 @@ import decimal
 import itertools
 import re
 import sqlite3
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def untyped(what: str, early: str, value: str, in_json: str, typed: str) -> list
 
 
 DOUBLE = {"schema": '{"v": "double"}'}
+FIVE = uuid.UUID(int=5)
 FAR = datetime.datetime(9999, 12, 31, 23, 59, 59)
 CASES: list[Case] = [
     Case("a number with leading zeros", "CSV", ("02139",), "Parquet", "kept", "02139", "as text"),
@@ -118,14 +120,14 @@ CASES: list[Case] = [
          options={"schema": '{"v": "string"}'}),
     *[
         Case(what, source, (word,), "Parquet", does, last, note, options=options)
-        for source in ("CSV", "JSON lines")
+        for source, reads in (("CSV", "text"), ("JSON lines", "JSON"))
         for what, word, does, last, note, options in (
             ("17 digits of a `double`, declared as such", "0.30000000000000004", "kept",
              0.30000000000000004, "", DOUBLE),
             ("digits of a `double` as C prints them, declared as such", "0.29999999999999999",
              "kept", 0.3, "as many digits give the text back", DOUBLE),
             ("more digits than the declared `double` keeps", "0.12345678901234567890", "refused",
-             "floats", "`schema` reads text or a decimal", DOUBLE),
+             "floats", f"`schema` reads {reads} or a decimal", DOUBLE),
             ("more digits than the declared `double` keeps", "0.12345678901234567890", "converted",
              0.12345678901234568, "the nearest one, by `floats=nearest`",
              {**DOUBLE, "floats": "nearest"}),
@@ -170,6 +172,9 @@ CASES: list[Case] = [
          kind=pa.map_(pa.string(), pa.int64())),
     Case("decimals in a struct", "Parquet", ({"d": decimal.Decimal("1.10")},), "JSON lines",
          "kept", '{"d":1.10}', kind=pa.struct([("d", pa.decimal128(5, 2))])),
+    Case("a UUID", "Parquet", (FIVE.bytes,), "CSV", "kept", str(FIVE), kind=pa.uuid()),
+    Case("a UUID", "Parquet", (FIVE.bytes,), "JSON lines", "kept", f'"{FIVE}"', kind=pa.uuid()),
+    Case("JSON", "Parquet", ('{"a":1.50}',), "JSON lines", "kept", '{"a":1.50}', kind=pa.json_()),
     Case("a dictionary type", "Parquet", ("x",), "CSV", "kept", "x",
          kind=pa.dictionary(pa.int32(), pa.string())),
     Case("a large type", "Parquet", ("x",), "CSV", "kept", "x", kind=pa.large_string()),

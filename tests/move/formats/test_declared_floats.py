@@ -116,3 +116,17 @@ def test_digits_are_compared_as_decimals_compare_them() -> None:
         assert 0.1 < sum(expected) / len(words) < 0.9
         some = pa.array([None, *words, None])[1:]
         assert is_rounded_float(some, bits).to_pylist()[:-1] == expected
+
+
+def test_a_number_beyond_a_declared_float_is_not_infinite() -> None:
+    for word, kind in (("1e39", pa.float32()), ("70000", pa.float16()), ("1e400", pa.float64())):
+        for read in (of_csv, of_json):
+            for options in ({}, {"floats": "nearest"}):
+                with pytest.raises(InputError, match=r"'v': .* cannot hold the value"):
+                    read(["0.5", word], kind, **options)
+    assert of_csv(["65504", "inf"], pa.float16()) == [65504.0, float("inf")]
+
+
+def test_a_refused_number_is_shown_as_it_stands() -> None:
+    with pytest.raises(InputError, match=r"value 12345678901234567890\.12\. .*\"json\"|'json'"):
+        of_json(["12345678901234567890.12"], pa.string())

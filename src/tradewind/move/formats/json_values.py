@@ -242,7 +242,12 @@ def column(values: list[Any], field: pa.Field, where: str) -> pa.Array:
         return texts([_whole(value, field, where) for value in values], field, where)
     if kinds.is_floating(kind):
         floats = [_float(value, field, where) for value in values]
-        return pa.array(np.array(floats, np.float64), pa.float64(), mask=_nulls(values)).cast(kind)
+        numbers = pa.array(np.array(floats, np.float64), pa.float64(), mask=_nulls(values))
+        with np.errstate(over="ignore"):
+            far = ~np.isfinite(np.array(floats, kind.to_pandas_dtype()))
+        if far.any():  # JSON has no infinity: it is a number beyond the type's range
+            raise unfit(field, _shown(values[int(np.flatnonzero(far)[0])]), where)
+        return numbers.cast(kind)
     if kinds.is_decimal(kind):
         numbers = [_number(value, field, where) for value in values]
         return parse(pa.array(numbers, pa.string()), field, where)

@@ -57,14 +57,18 @@ def unfit(field: pa.Field, value: object, where: str, why: str = "") -> UnfitVal
             "lines that are moved into JSON lines keep it as it is.",
         )
     remedy = f"{why} " if why else ""
-    anything = "json" if where.startswith("JSON") else "string"  # what holds all values there
     return UnfitValueError(
         field.name,
         value,
         where=f"{field.type} ({where})",
         remedy=f"{remedy}Correct the data, or declare another type of the column, as with "
-        f"{option('schema', {field.name: anything})}.",
+        f"{option('schema', {field.name: _anything(where)})}.",
     )
+
+
+def _anything(where: str) -> str:
+    """Name the type that holds all values there, to the last digit."""
+    return "json" if where.startswith("JSON") else "string"
 
 
 def parse(strings: pa.Array, field: pa.Field, where: str) -> pa.Array:
@@ -166,6 +170,8 @@ def _bools(strings: pa.Array) -> pa.Array:
 def _floats(strings: pa.Array, kind: pa.DataType) -> pa.Array:
     wide = pa.float32() if pa.types.is_float16(kind) else kind
     numbers = strings.cast(wide)
+    if wide != kind:
+        numbers = numbers.cast(kind).cast(wide)  # from 65520 on a half float is infinite
     infinite = pc.fill_null(pc.is_inf(numbers), False)
     if pc.any(infinite).as_py():
         # A number beyond the type's range is read as infinite: only the word is.
@@ -228,12 +234,14 @@ def keep_floats(strings: pa.Array, numbers: pa.Array, field: pa.Field, where: st
 
 def rounded_float(word: object, field: pa.Field, where: str) -> UnfitValueError:
     """Say that a number has more digits than its column's floats."""
+    kept = _anything(where)
     return UnfitValueError(
         field.name,
         word,
         where=f"{field.type} ({where})",
-        remedy="It has more digits than such a float keeps. Declare text or a decimal instead, as "
-        f"with {option('schema', {field.name: 'string'})}, or take the nearest float: "
+        remedy="It has more digits than such a float keeps. Declare "
+        f"{'JSON' if kept == 'json' else 'text'} or a decimal instead, as with "
+        f"{option('schema', {field.name: kept})}, or take the nearest float: "
         f"{format_option('floats', 'nearest')}.",
     )
 

@@ -75,7 +75,7 @@ def _type(field: pa.Field, *, is_key: bool) -> str:
         if kind.precision > 65 or kind.scale > 30 or kind.scale < 0:
             raise InputError(
                 f"MySQL: column {field.name!r}: DECIMAL has 65 digits, 30 of them after the point, "
-                f"and not {kind}. Round it, or make it text, in the query or where the file is made."
+                f"and not {kind}. Round it, or make it a text, in the query or the file."
             )
         return f"DECIMAL({kind.precision},{kind.scale})"
     if is_.is_timestamp(kind):

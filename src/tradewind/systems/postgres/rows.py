@@ -59,7 +59,7 @@ def csv_rows(
             except pa.ArrowInvalid as error:
                 raise UnfitValueError(
                     field.name,
-                    str(error),
+                    _first_unfit(array, column) or str(error),
                     where=f"{column.type} of PostgreSQL",
                     remedy="Widen the table's column, or round the values before.",
                 ) from error
@@ -69,6 +69,26 @@ def csv_rows(
         if b"\0" in written:
             raise _nul(arrays, schema)
         yield written
+
+
+def _first_unfit(array: pa.Array, column: TableColumn) -> Any:
+    """Find the first value that has no room in its column, by halves; None where it is not one."""
+    while len(array) > 1:
+        half = array.slice(0, len(array) // 2)
+        array = half if _is_unfit(half, column) else array.slice(len(half))
+    return shown(array) if _is_unfit(array, column) else None
+
+
+def _is_unfit(array: pa.Array, column: TableColumn) -> bool:
+    try:
+        if is_naive(column.limits):
+            array = unchanged(_plain(array), column.name, column.limits)
+        _written(array, column, column.name)
+    except pa.ArrowInvalid:
+        return True
+    except UnfitValueError:
+        pass
+    return False
 
 
 def _nul(arrays: list[pa.Array], schema: pa.Schema) -> UnfitValueError:

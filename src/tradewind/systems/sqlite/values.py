@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.formats.json_text import JsonStyle, json_strings
-from tradewind.move.formats.text import plain, shown, unfit_type
+from tradewind.move.formats.text import plain as stored_plainly
+from tradewind.move.formats.text import shown, unfit_type
 from tradewind.move.tables.staging import TableColumn
 from tradewind.move.types import UnfitValueError, logical_type
 
@@ -60,7 +61,7 @@ def check_new_names(system: str, names: Sequence[str]) -> None:
 
 def type_of(field: pa.Field) -> str:
     """Name the type of a column that keeps a field's values just as they are."""
-    kind, is_ = field.type, pa.types
+    kind, is_ = stored_plainly(pa.nulls(0, field.type)).type, pa.types
     if is_.is_boolean(kind):
         return "BOOLEAN"
     if is_.is_integer(kind):
@@ -96,7 +97,7 @@ def _affinity(declared: str) -> str:
 
 def column_values(array: pa.Array, field: pa.Field, column: TableColumn) -> list[Any]:
     """Turn an array into values that SQLite keeps in this column just as they are."""
-    array = plain(array)
+    array = stored_plainly(array)
     kind = array.type
     if pa.types.is_nested(kind):
         array = json_strings(array, field, JsonStyle("JSON in SQLite"), field.name)
