@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 SHOW = [sys.executable, "-m", "tradewind.cli", "show"]
@@ -64,3 +66,11 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "nothing.csv" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_times_that_python_has_not_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "times.parquet"
+    times = pa.array([1_700_000_000_123_456_789]).cast(pa.timestamp("ns"))
+    pq.write_table(pa.table({"v": times, "n": [5]}), path)
+    ended = show(str(path))
+    assert "2023-11-14 22:13:20.123456789  5" in ended.stdout, ended.stderr

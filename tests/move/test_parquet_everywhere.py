@@ -211,6 +211,10 @@ def test_what_does_not_fit_is_named_with_its_value(roads: Everywhere) -> None:
             roads.move({"v": array}, road)
         assert "'v'" in str(caught.value), road
         assert shown in str(caught.value), road
+    for kind in ("string", "large_string"):
+        text = pa.schema([("v", kind)])
+        with pytest.raises(InputError, match=r"duration\[us\].*int64"):
+            roads.move({"v": duration}, "CSV", schema=text)
     for name in ("ctid", ""):
         with pytest.raises(InputError, match=rf"column {name!r} .*--set-to columns=") as caught:
             roads.move({name: pa.array([1]), "b": pa.array([2])}, "PostgreSQL")

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
 from tradewind.move.formats.parquet_types import unwrapped, unwrapped_field
+from tradewind.move.formats.text import is_text, unfit_type
 from tradewind.move.interface import format_option, option
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_batch
 from tradewind.move.types import UnfitValueError
@@ -207,8 +208,10 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _check_years(array: pa.Array, field: pa.Field) -> None:
-    """Refuse timestamps as text that Arrow would spell with other years."""
+def _check_text(array: pa.Array, field: pa.Field) -> None:
+    """Refuse what Arrow would spell with other years, or as a number without its unit."""
+    if pa.types.is_duration(array.type) and is_text(field.type):
+        raise unfit_type(field.name, array.type, f"{field.type}, from Parquet,")
     if not pa.types.is_timestamp(array.type) or pa.types.is_timestamp(field.type):
         return
     seconds = array.cast(pa.int64()).cast(pa.float64(), safe=False)
@@ -239,7 +242,7 @@ def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             array = array.storage  # bytes are asked for: those of a UUID are 16
         array = unwrapped(array)
         if array.type != field.type:
-            _check_years(array, field)
+            _check_text(array, field)
             try:
                 array = array.cast(field.type)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
