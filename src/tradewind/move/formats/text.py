@@ -116,17 +116,22 @@ def shown(array: pa.Array) -> Any:
     Python's times end at microseconds and in the year 9999; Arrow's do not.
     """
     first = plain(array.slice(0, 1))
-    kind = first.type
-    if pa.types.is_timestamp(kind):
-        return timestamps(first, _plain_year, "+00:00" if kind.tz else "")[0].as_py()
-    if pa.types.is_date(kind):
-        return date_strings(first, _plain_year)[0].as_py()
-    if pa.types.is_time(kind):
-        return times(first)[0].as_py()
     try:
-        return first[0].as_py()
-    except (ValueError, OverflowError):
+        return _spelled_time(first)[0].as_py() if _is_time(first.type) else first[0].as_py()
+    except (ValueError, OverflowError):  # of Arrow, too
         return first.to_string(indent=0).replace("\n", "")[:80]
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    is_ = pa.types
+    return bool(is_.is_timestamp(kind) or is_.is_date(kind) or is_.is_time(kind))
+
+
+def _spelled_time(array: pa.Array) -> Strings:
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        return timestamps(array, _plain_year, "+00:00" if kind.tz else "")
+    return date_strings(array, _plain_year) if pa.types.is_date(kind) else times(array)
 
 
 def _plain_year(year: int, rest: str) -> str:
