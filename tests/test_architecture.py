@@ -88,7 +88,8 @@ MAY_IMPORT = {
     "listings": {"tradewind.errors", "tradewind.move", "tradewind.airflow", "tradewind.systems"},
 }
 
-#: What some files of a system's folder may use besides: how it looks in Airflow, how it is started.
+#: What some files of a system's folder may use besides: how it looks in Airflow, how it is started;
+#: what is left on it, at a place that may be an Airflow connection.
 FILES_MAY_IMPORT = {
     "airflow": {"tradewind.airflow"},
     "operators": {"tradewind.airflow"},
@@ -97,6 +98,7 @@ FILES_MAY_IMPORT = {
     "load_operator": {"tradewind.airflow"},
     "session_operator": {"tradewind.airflow"},
     "local": {"tradewind.local"},
+    "sweep": {"tradewind.airflow"},
 }
 
 #: Systems that stand on another one: a system, and those it may import.

@@ -136,9 +136,12 @@ def test_a_plugin_that_is_wrong_ends_no_command(plugins: Path) -> None:
 def test_a_plugin_is_swept(plugins: Path) -> None:
     with (plugins / "plugin.py").open("a") as module:
         module.write(SWEPT)
-    ended = run(plugins, "sweep", "--system=numbers=here", "--json")
-    assert ended.returncode == 3, ended.stderr
-    assert "number seven" in ended.stdout
+    for option in ("--numbers=here", "--system=numbers=here"):
+        ended = run(plugins, "sweep", option, "--json")
+        assert ended.returncode == 3, ended.stderr
+        assert "number seven" in ended.stdout
+    ended = run(plugins, "sweep")
+    assert re.search(r"Give --bigquery, --docker, .*--numbers, .*--objects", ended.stderr)
     ended = run(plugins, "sweep", "--system=letters=here")
     assert ended.returncode == 2
     assert re.search("systems that are swept by it: .*numbers", ended.stderr)

@@ -13,7 +13,7 @@ import pytest
 
 from certificates import Authority
 from tls_front import TlsFront
-from tradewind.commands.sweep_systems import listings
+from tradewind.commands.sweep_systems import add_system_options, listings
 from tradewind.errors import SetupError
 
 __all__ = ["Files", "Pki", "check_tls", "http_environment", "nothing_swept"]
@@ -103,6 +103,7 @@ def http_environment(patch: pytest.MonkeyPatch, authority: Path, own: Files | No
 
 def nothing_swept(option: str, uri: str) -> bool:
     """Look by ``tradewind sweep`` at a system where nothing is left over."""
-    options = "docker http_jobs livy objects process sagemaker ssh system tables yarn"
-    found = argparse.Namespace(**{name: [] for name in options.split()} | {option: [uri]})
-    return all(list(leftovers) == [] for _, leftovers in listings(found))
+    parser = argparse.ArgumentParser()
+    add_system_options(parser)
+    named = parser.parse_args([f"--{option}", uri])
+    return all(list(leftovers) == [] for _, leftovers in listings(named))

@@ -28,6 +28,7 @@ __all__ = [
     "scheme_of",
     "secrets_of",
     "shown_host",
+    "shown_place",
     "shown_uri",
     "split_uri",
     "without_user",
@@ -152,6 +153,11 @@ def _divided(uri: str) -> tuple[str, str, str, str] | None:
         if doubtful:
             return None
     return scheme, user, hosts, rest
+
+
+def shown_place(place: str) -> str:
+    """Name a place, which may be a URI, without what may be secret in it: user, password, query."""
+    return shown_uri(place).partition("?")[0].replace(f"{HIDDEN}@", "")
 
 
 def shown_uri(uri: str) -> str:

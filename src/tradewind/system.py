@@ -45,8 +45,11 @@ class System:
         backend: The `tradewind.run.backend.Backend`, as ``module:class``.
         sweep: A function ``(place)``, as ``module:function``: it yields a name and an iterator of
             `tradewind.sweep.leftover.Leftover` for each kind of leftover at a place, which is what
-            follows the option of ``tradewind sweep``.
-        sweep_help: What a place is, for ``tradewind sweep --help``.
+            follows the option of ``tradewind sweep`` as it was typed. Where it may be an Airflow
+            connection, that is written ``connection:ID``.
+        sweep_place: What a place is, in a word in capitals, for ``tradewind sweep --help``.
+        sweep_option: The option of ``tradewind sweep`` where that is not `name`, without dashes.
+        sweep_help: What is found there, and how a place is written, for ``--help``.
         local: How it is started on this machine, as ``module:name`` of a
             `tradewind.local.system.System`.
         install: What installs its client library, like ``pip install 'tradewind[postgres]'``.
@@ -73,6 +76,8 @@ class System:
     host_in_connection: bool = False
     backend: str | None = None
     sweep: str | None = None
+    sweep_place: str = "PLACE"
+    sweep_option: str | None = None
     sweep_help: str = ""
     local: str | None = None
     install: str | None = None

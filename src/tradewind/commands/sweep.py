@@ -12,6 +12,12 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tradewind.commands.sweep_systems import (
+    add_system_options,
+    listings,
+    named_places,
+    option_names,
+)
 from tradewind.errors import InputError, SetupError, TradewindError
 from tradewind.redaction import redacted
 
@@ -21,18 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["register_sweep"]
 
 _LEFT = 3
-_SYSTEMS = (
-    "docker",
-    "ssh",
-    "process",
-    "yarn",
-    "livy",
-    "sagemaker",
-    "objects",
-    "http_jobs",
-    "tables",
-    "system",
-)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _EPILOG = """\
@@ -73,43 +67,7 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, metavar, what in (
-        ("docker", "URI", "containers of an engine: unix:///path/to/docker.sock, tcp://host:port"),
-        ("ssh", "CONNECTION", "jobs on a machine: an Airflow connection, or ssh://user@host:port"),
-        ("process", "FOLDER", "jobs of this machine: the folder of the job folders"),
-        (
-            "yarn",
-            "CONNECTION",
-            "applications that run: an Airflow connection, or the ResourceManager's http://host:port",
-        ),
-        (
-            "livy",
-            "CONNECTION",
-            "batches and sessions: an Airflow connection (CONNECTION/PREFIX where Livy has one), "
-            "or Livy's http://host:port/prefix",
-        ),
-        (
-            "sagemaker",
-            "CONNECTION",
-            "jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
-        ),
-        ("objects", "URI", "parts without a manifest and begun uploads: s3://bucket/prefix"),
-        (
-            "http-jobs",
-            "CONNECTION=API",
-            "jobs of an HTTP API: an Airflow connection or https://host:port, and a file with the "
-            "fields of its JobApi as JSON, or module:NAME",
-        ),
-        (
-            "tables",
-            "URI",
-            "tables that were being made: mysql://user@host/database, or connection:ID",
-        ),
-        ("system", "NAME=PLACE", "the system of a plugin, at a place that the plugin documents"),
-    ):
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar=metavar, help=f"{what}; repeatable"
-        )
+    add_system_options(parser)
     parser.add_argument("--older-than", metavar="AGE", help="only what is older, like 30m, 12h, 2d")
     parser.add_argument(
         "--remove",
@@ -124,12 +82,11 @@ def register_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from tradewind.commands.sweep_systems import listings
     from tradewind.sweep.leftover import judge
 
     older_than = _age(arguments.older_than)
-    if not any(getattr(arguments, name) for name in _SYSTEMS):
-        options = [f"--{name.replace('_', '-')}" for name in _SYSTEMS]
+    if not named_places(arguments):
+        options = [f"--{name}" for name in option_names()]
         raise InputError(
             f"sweep: no system is named. Give {', '.join(options[:-1])} or {options[-1]}."
         )

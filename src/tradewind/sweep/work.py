@@ -9,7 +9,26 @@ from typing import Any
 from tradewind.run.backend import Backend, Job
 from tradewind.sweep.leftover import Leftover
 
-__all__ = ["leftovers_of_work"]
+__all__ = ["leftovers_of_opened", "leftovers_of_work"]
+
+
+def leftovers_of_opened(
+    system: str, open_backend: Callable[[], Backend[Any]]
+) -> Iterator[Leftover]:
+    """Open a system when its turn comes, list all work on it, and close it.
+
+    Args:
+        system: What the system is called.
+        open_backend: Connects to it.
+
+    Raises:
+        TradewindError: As `leftovers_of_work`, and as connecting does.
+    """
+    backend = open_backend()
+    try:
+        yield from leftovers_of_work(system, backend)
+    finally:
+        backend.close()
 
 
 def leftovers_of_work(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tradewind_slurm.backend import SlurmBackend, SlurmJob
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import JobState
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
@@ -73,8 +75,15 @@ class TestSlurm(BackendConformance):
 def test_sweep_finds_what_a_task_has_left(backend: SlurmBackend, tmp_path: Path) -> None:
     owner = Owner("gone", "run", "task")
     backend.submit(owner, 1, SlurmJob("sleep 60"), variables={})
-    sweep = [sys.executable, "-m", "tradewind.cli", "sweep", f"--system=slurm={tmp_path / 'jobs'}"]
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow")}
+    tradewind = [sys.executable, "-m", "tradewind.cli"]
+    extra = {"root": str(tmp_path / "jobs")}
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW_CONN_MY_SLURM": json.dumps({"conn_type": "slurm", "extra": extra}),
+        "AIRFLOW_CONN_EMPTY": json.dumps({"conn_type": "slurm"}),
+    }
+    sweep = [*tradewind, "sweep", "--slurm=connection:my_slurm"]
     name = backend.name_of(owner, 1)
     ended = subprocess.run([*sweep, "--json"], env=environment, capture_output=True, text=True)
     assert name in ended.stdout, ended.stderr
@@ -85,9 +94,14 @@ def test_sweep_finds_what_a_task_has_left(backend: SlurmBackend, tmp_path: Path)
         text=True,
     )
     assert backend.status(name).state is JobState.ABSENT, ended.stdout + ended.stderr
+    doctor = [*tradewind, "doctor", "--connection=my_slurm", "--connection=empty"]
+    ended = subprocess.run(doctor, env=environment, capture_output=True, text=True)
+    assert "may be written from here" in ended.stdout
+    assert "is UP" in ended.stdout
+    assert "names no folder. Set root" in ended.stdout
 
 
-def test_the_operator_describes_the_job() -> None:
+def test_the_operator_describes_the_job(slurm: Path, tmp_path: Path, monkeypatch) -> None:
     from tradewind_slurm.operators import SlurmOperator
 
     operator: Any = SlurmOperator(
@@ -99,3 +113,15 @@ def test_the_operator_describes_the_job() -> None:
         {"A": "1"},
         ("--partition=batch",),
     )
+    assert operator.backend_spec().arguments == {"root": "/shared"}
+    by_connection = SlurmOperator(task_id="t", command="echo 1", slurm_conn_id="my_slurm")
+    assert by_connection.backend_spec().arguments == {"slurm_conn_id": "my_slurm"}
+    with monkeypatch.context() as patched:
+        extra = {"root": str(tmp_path / "jobs")}
+        given = json.dumps({"conn_type": "slurm", "extra": extra})
+        patched.setenv("AIRFLOW_CONN_MY_SLURM", given)
+        with closing(by_connection.open_backend()) as opened:
+            assert list(opened.list()) == []
+        patched.setenv("AIRFLOW_CONN_MY_SLURM", json.dumps({"conn_type": "ssh"}))
+        with pytest.raises(SetupError, match="of the type 'ssh'"):
+            by_connection.open_backend()

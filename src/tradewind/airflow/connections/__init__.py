@@ -17,6 +17,7 @@ from tradewind.registry import imported, system_of_connection_type
 if TYPE_CHECKING:
     from tradewind.move.source import Source
     from tradewind.move.target import Target
+    from tradewind.system import System
 
 __all__ = ["find_connection", "source_of_connection", "target_of_connection"]
 
@@ -52,6 +53,7 @@ def source_of_connection(conn_id: str, options: Mapping[str, str]) -> Source:
         arguments = _complete(made, take_options(made, options), conn_id, "--set-from")
         source: Source = made(imported(system.connection)(connection, None), **arguments)
         return source
+    _refuse_backend(system, conn_id)
     from tradewind.airflow.connections.sql import sql_source
     from tradewind.systems.dbapi.source import DbApiSource
 
@@ -84,10 +86,19 @@ def target_of_connection(conn_id: str, options: Mapping[str, str]) -> Target:
         uri, rest = _uri_of(system.schemes[0], conn_id, dict(options))
         store, key = store_of(uri, conn_id)
         return ObjectTarget.from_options(store, key, rest)
+    _refuse_backend(system, conn_id)
     from tradewind.airflow.connections.sql import sql_table, sql_table_class
 
     made = sql_table_class(conn_id)
     return sql_table(conn_id, **_complete(made, take_options(made, options), conn_id, "--set-to"))
+
+
+def _refuse_backend(system: System | None, conn_id: str) -> None:
+    if system is not None and system.backend and not system.source and not system.target:
+        raise InputError(
+            f"connection:{conn_id} leads to {system.title}: it runs jobs, and no rows can be read "
+            "from it or written to it. Name it to tradewind sweep, tradewind doctor or an operator."
+        )
 
 
 def _complete(made: type, arguments: dict[str, Any], conn_id: str, option: str) -> dict[str, Any]:

@@ -17,7 +17,11 @@ SYSTEM = System(
     connection="tradewind.systems.bigquery.airflow:connection_of",
     backend="tradewind.systems.bigquery.backend:BigQueryBackend",
     sweep="tradewind.systems.bigquery.sweep:leftovers",
-    sweep_help="PROJECT, also its jobs, or PROJECT/DATASET: staging tables of loads that have died",
+    sweep_place="PROJECT",
+    sweep_help=(
+        "staging tables of loads that have died: PROJECT, which shows also its jobs that nobody "
+        "supervises any more, or PROJECT/DATASET"
+    ),
     local="tradewind.systems.bigquery.local:SYSTEM",
     install="pip install 'tradewind[bigquery]'",
     dialect="bigquery",

@@ -11,4 +11,7 @@ SYSTEM = System(
     connection_types=("docker",),
     default_connection="docker_default",
     install="pip install 'tradewind[docker]'",
+    sweep="tradewind.systems.docker.sweep:leftovers",
+    sweep_place="URI",
+    sweep_help="containers of an engine: unix:///path/to/docker.sock, tcp://host:port",
 )

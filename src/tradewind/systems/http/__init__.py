@@ -15,4 +15,11 @@ SYSTEM = System(
     backend="tradewind.systems.http.backend:RestJobBackend",
     install="pip install 'tradewind[http]'",
     doctor="tradewind.systems.http.doctor:checks",
+    sweep="tradewind.systems.http.sweep:leftovers",
+    sweep_place="CONNECTION=API",
+    sweep_option="http-jobs",
+    sweep_help=(
+        "jobs of an HTTP API: an Airflow connection or https://host:port, and a file with the "
+        "fields of its JobApi as JSON, or module:NAME"
+    ),
 )

@@ -19,4 +19,8 @@ SYSTEM = System(
     install="pip install 'tradewind[mysql]'",
     doctor="tradewind.systems.mysql.doctor:checks",
     dialect="mysql",
+    sweep="tradewind.systems.mysql.sweep:leftovers",
+    sweep_place="URI",
+    sweep_option="tables",
+    sweep_help="tables that were being made: mysql://user@host/database, or connection:ID",
 )

@@ -9,14 +9,40 @@ from functools import partial
 from typing import Any
 
 from tradewind.errors import InputError
+from tradewind.move.registry import plain_scheme
+from tradewind.redaction import scheme_of, shown_place
 from tradewind.sweep.leftover import Leftover
 from tradewind.systems.mysql.catalog import comment_of
 from tradewind.systems.mysql.connection import MySQLConnection, Session, quoted
 
-__all__ = ["leftovers_of_tables"]
+__all__ = ["leftovers", "leftovers_of_tables"]
 
 _STAGING = re.compile(r"(?P<table>.*)__(?:[0-9a-f]{8}_)?(?P<owner>[0-9a-f]{12})", re.DOTALL)
 _MARK = "tradewind attempt "
+
+
+def leftovers(place: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
+    """List the tables of a database that were being made.
+
+    Args:
+        place: ``mysql://user@host/database``, or ``connection:ID``.
+    """
+    shown = shown_place(place)
+    yield shown, _of_place(shown, place)
+
+
+def _of_place(shown: str, place: str) -> Iterator[Leftover]:
+    connection: Any = None
+    if place.startswith("connection:"):
+        from tradewind.airflow.connections import find_connection
+        from tradewind.systems.mysql.airflow import connection_of
+
+        found = find_connection(place.removeprefix("connection:"))
+        if found.conn_type in ("mysql", "mariadb"):
+            connection = connection_of(found)
+    elif plain_scheme(scheme_of(place)) == "mysql":
+        connection = MySQLConnection.from_uri(place)
+    yield from leftovers_of_tables(shown, connection)
 
 
 def leftovers_of_tables(system: str, connection: Any) -> Iterator[Leftover]:

@@ -8,4 +8,7 @@ SYSTEM = System(
     name="process",
     title="Processes of this machine",
     backend="tradewind.systems.process.backend:ProcessBackend",
+    sweep="tradewind.systems.process.sweep:leftovers",
+    sweep_place="FOLDER",
+    sweep_help="jobs of this machine: the folder of the job folders",
 )

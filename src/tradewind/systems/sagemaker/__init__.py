@@ -11,4 +11,7 @@ SYSTEM = System(
     formats={"recordio": "tradewind.systems.sagemaker.recordio_format:RecordIOFormat"},
     local="tradewind.systems.sagemaker.local:SYSTEM",
     install="pip install 'tradewind[s3]'",
+    sweep="tradewind.systems.sagemaker.sweep:leftovers",
+    sweep_place="CONNECTION",
+    sweep_help="jobs in progress, and what no endpoint uses: an Airflow connection, or boto3",
 )

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from tradewind.sweep.leftover import Leftover
+from tradewind.sweep.work import leftovers_of_work
 from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
@@ -30,7 +31,43 @@ from tradewind.systems.sagemaker.deployment_record import (
     remove_config,
 )
 
-__all__ = ["leftovers_of_deployments"]
+__all__ = ["leftovers", "leftovers_of_deployments"]
+
+_KINDS = ("TRAINING", "TRANSFORM", "PROCESSING", "TUNING")
+
+
+def leftovers(place: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
+    """List jobs in progress, and what deployments have left.
+
+    Args:
+        place: An AWS connection of Airflow, or ``boto3`` for its own chain of credentials.
+    """
+    conn_id = place.removeprefix("connection:")
+    for kind in _KINDS:
+        system = f"sagemaker {conn_id} {kind.lower()}"
+        yield system, _jobs(system, conn_id, kind)
+    yield f"sagemaker {conn_id} deployments", _deployments(conn_id)
+
+
+def _jobs(system: str, conn_id: str, kind: str) -> Iterator[Leftover]:
+    from tradewind.systems.sagemaker import backend as sagemaker
+
+    if conn_id != "boto3":
+        from tradewind.systems.sagemaker.airflow import open_sagemaker
+
+        backend: Any = open_sagemaker(kind, conn_id)
+    else:
+        backend = sagemaker.SageMakerBackend(kind=getattr(sagemaker, kind))
+    yield from leftovers_of_work(system, backend, confirm=backend.confirm)
+
+
+def _deployments(conn_id: str) -> Iterator[Leftover]:
+    clients = None
+    if conn_id != "boto3":
+        from tradewind.systems.sagemaker.airflow import AWS
+
+        clients = AWS(conn_id).clients()
+    yield from leftovers_of_deployments(f"sagemaker {conn_id} deployments", clients=clients)
 
 
 def leftovers_of_deployments(

@@ -11,4 +11,7 @@ SYSTEM = System(
     connection_types=("ssh",),
     default_connection="ssh_default",
     install="pip install 'tradewind[ssh]'",
+    sweep="tradewind.systems.ssh.sweep:leftovers",
+    sweep_place="CONNECTION",
+    sweep_help="jobs on a machine: an Airflow connection, or ssh://user@host:port",
 )

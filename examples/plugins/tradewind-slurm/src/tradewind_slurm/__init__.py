@@ -11,6 +11,11 @@ SYSTEM = System(
     title="Slurm",
     backend="tradewind_slurm.backend:SlurmBackend",
     sweep="tradewind_slurm.sweep:leftovers",
-    sweep_help="the shared folder that holds the job folders",
+    sweep_place="FOLDER",
+    sweep_help="batch jobs: the shared folder of the job folders, or connection:ID",
+    connection_types=("slurm",),
+    default_connection="slurm_default",
+    connection="tradewind_slurm.connection:connection_of",
+    doctor="tradewind_slurm.connection:checks",
     install="pip install tradewind-slurm",
 )

@@ -35,7 +35,7 @@ from tradewind.run.exit_status import describe_exit_status
 from tradewind.run.job_folder import JobFolderBackend
 from tradewind.systems.process.backend import LocalShell
 
-__all__ = ["SlurmBackend", "SlurmJob"]
+__all__ = ["SlurmBackend", "SlurmJob", "ping"]
 
 _SECONDS = 60
 _END_SECONDS = 60
@@ -332,6 +332,18 @@ def _state(job: str) -> tuple[str, str]:
     told = _call("scontrol", "show", "job", job, may_fail="Invalid job id")
     fields = dict(part.split("=", 1) for part in told.split() if "=" in part)
     return fields.get("JobState", ""), fields.get("Reason", "")
+
+
+def ping() -> str:
+    """Ask whether the controller answers.
+
+    Raises:
+        TradewindError: It does not, or there is no Slurm here.
+    """
+    said = " ".join(_call("scontrol", "ping").split())
+    if " UP" not in said:
+        raise RetryError(f"Slurm: the controller does not answer: {said}. Start slurmctld.")
+    return said
 
 
 def _call(*command: str, may_fail: str | None = None) -> str:

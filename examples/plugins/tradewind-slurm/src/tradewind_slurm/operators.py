@@ -29,7 +29,10 @@ class SlurmOperator(WorkOperator):
 
     Args:
         command: What a shell runs on the node. (templated)
-        root: A folder that the worker and the nodes share. (templated)
+        root: A folder that the worker and the nodes share; the connection's when not given.
+            (templated)
+        slurm_conn_id: An Airflow connection of the type ``slurm`` that names the folder:
+            ``{"root": "/shared/tradewind"}`` in its extra. (templated)
         environment: Variables of the command; never on a command line. (templated)
         partition: Where to run; Slurm's default when not given. (templated)
         sbatch_options: Further options of ``sbatch``, like ``["--mem=4G"]``. (templated)
@@ -39,6 +42,7 @@ class SlurmOperator(WorkOperator):
     template_fields: Sequence[str] = (
         "command",
         "root",
+        "slurm_conn_id",
         "environment",
         "partition",
         "sbatch_options",
@@ -55,7 +59,8 @@ class SlurmOperator(WorkOperator):
         self,
         *,
         command: str,
-        root: str,
+        root: str | None = None,
+        slurm_conn_id: str = "slurm_default",
         environment: dict[str, Any] | None = None,
         partition: str | None = None,
         sbatch_options: Sequence[str] = (),
@@ -64,6 +69,7 @@ class SlurmOperator(WorkOperator):
         super().__init__(**kwargs)
         self.command = command
         self.root = root
+        self.slurm_conn_id = slurm_conn_id
         self.environment = environment
         self.partition = partition
         self.sbatch_options = sbatch_options
@@ -72,14 +78,20 @@ class SlurmOperator(WorkOperator):
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
         super().check_arguments()
         check_text("SlurmOperator: command", self.command, missing=_NO_COMMAND)
-        check_text("SlurmOperator: root", self.root, missing=_NO_ROOT)
+        check_text("SlurmOperator: root", self.root)
+        if self.root == "" or (self.root is None and self.slurm_conn_id == ""):
+            raise InputError(_NO_ROOT)
         check_mapping("SlurmOperator: environment", self.environment)
         check_text("SlurmOperator: partition", self.partition)
         check_list("SlurmOperator: sbatch_options", self.sbatch_options, example='["--mem=4G"]')
 
     def backend_spec(self) -> BackendSpec:
         """Say which folder."""
-        return BackendSpec("tradewind_slurm.backend:SlurmBackend", {"root": self.root})
+        if self.root:
+            return BackendSpec("tradewind_slurm.backend:SlurmBackend", {"root": self.root})
+        return BackendSpec(
+            "tradewind_slurm.connection:open_slurm", {"slurm_conn_id": self.slurm_conn_id}
+        )
 
     def make_work(self, context: Context) -> SlurmJob:
         """Describe the job."""
