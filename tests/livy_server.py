@@ -59,7 +59,7 @@ else
   set -- sh "$file" "$@"
 fi
 setsid setpriv --pdeathsig KILL "$@" &
-trap 'kill -KILL -- -$!; exit 143' TERM
+trap 'kill -KILL -$!; exit 143' TERM
 wait $!
 """
 
