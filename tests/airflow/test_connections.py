@@ -343,6 +343,12 @@ def test_a_table_of_a_connection(connect: Any):
         target_of_connection(conn_id, {"tabel": "t"})
 
 
+def test_a_connection_of_a_system_that_runs_jobs_is_no_place_of_rows(connect: Any):
+    for made in (source_of_connection, target_of_connection):
+        with pytest.raises(InputError, match="leads to Apache Livy: it runs jobs"):
+            made(connect("livy", host="livy.example"), {"query": "SELECT 1"})
+
+
 def test_a_collection_of_a_connection(connect: Any):
     conn_id = connect("mongo", host="mongo.example", schema="shop")
     source: Any = source_of_connection(conn_id, {"collection": "c", "query": '{"a": 1}'})

@@ -351,10 +351,13 @@ def test_what_was_prepared_and_never_claimed_is_removed(system, airflow, owners)
     backend.delete_unclaimed(kept.name)
 
 
-def test_tables_that_were_being_made_are_swept(local_mariadb: Systems, airflow, owners):
+def test_tables_that_were_being_made_are_swept(
+    local_mariadb: Systems, airflow, owners, monkeypatch: pytest.MonkeyPatch
+):
     need_mysql_client()
     from mysql_server import connection_to
     from tradewind.systems.mysql.connection import Session
+    from tradewind.systems.mysql.sweep import leftovers
 
     session = Session(connection_to(local_mariadb))
     there = local_mariadb.environment
@@ -373,6 +376,11 @@ def test_tables_that_were_being_made_are_swept(local_mariadb: Systems, airflow, 
         assert (one["reason"], one["outcome"]) == (REASONS["ended"], "removed")
         left = {name for (name,) in session.fetch("SHOW TABLES LIKE 'swept%'")}
         assert left == {tables["running"], tables["committed"]}
+        for name, value in there.items():
+            monkeypatch.setenv(name, value)
+        for scheme in ("mariadb", "mysql+pymysql"):
+            ((_, listed),) = leftovers(uri.replace("mysql", scheme, 1))
+            assert [one.owner for one in listed] == [owners["running"].digest]
     finally:
         for table in tables.values():
             session.execute(f"DROP TABLE IF EXISTS {table}")

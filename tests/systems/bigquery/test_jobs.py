@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import threading
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tradewind.commands.sweep_systems import add_system_options, listings
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.owner import Owner
@@ -19,7 +21,6 @@ from tradewind.run.supervise import claim, supervise
 from tradewind.sweep.leftover import Leftover
 from tradewind.systems.bigquery.backend import BigQueryBackend, dry_run
 from tradewind.systems.bigquery.connection import BigQueryConnection
-from tradewind.systems.bigquery.sweep import leftovers
 from tradewind.testing.conformance.backend import until_ended
 
 pytestmark = pytest.mark.xdist_group("bigquery")
@@ -145,13 +146,19 @@ def test_a_job_that_nobody_supervises_is_swept(
 ) -> None:
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", str(connection.endpoint))
 
-    def left() -> dict[str | None, Leftover]:
-        return {one.owner: one for _, found in leftovers(connection.project) for one in found}
+    def left(*option: str) -> dict[str | None, Leftover]:
+        return {one.owner: one for _, found in named(*option) for one in found}
+
+    def named(*option: str) -> Iterator[tuple[str, Iterator[Leftover]]]:
+        parser = argparse.ArgumentParser()
+        add_system_options(parser)
+        return listings(parser.parse_args(option or ["--bigquery", connection.project]))
 
     claim(backend, owner, query("SELECT 1", wait=60), state_store=Notes())
-    job = left()[owner.digest]
-    assert backend.name_of(owner, 1) in job.what
-    assert job.task_run == owner.run_digest
+    for option in ((), ("--system", f"bigquery={connection.project}")):
+        job = left(*option)[owner.digest]
+        assert backend.name_of(owner, 1) in job.what
+        assert job.task_run == owner.run_digest
     job.remove()
     assert until_ended(backend, backend.name_of(owner, 1)).reason == "it was cancelled"
     assert owner.digest not in left()
