@@ -328,7 +328,7 @@ def test_what_was_prepared_and_never_claimed_is_removed(system, airflow, owners)
     if isinstance(backend, DockerBackend):
         for name in ("ended", "running"):
             prepared = f"{backend.name_of(owners[name], 1)}-0a0b0c0d"
-            backend._create(prepared, owners[name], 1, work("true"), {"TOKEN": "s3cret"})
+            backend._claims._create(prepared, owners[name], 1, work("true"), {"TOKEN": "s3cret"})
     else:
         # What a death just after the folder was made, or just before the claim, leaves.
         for name in ("ended", "running"):
