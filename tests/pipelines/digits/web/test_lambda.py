@@ -5,6 +5,7 @@ Their shapes: https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.h
 (2.0).
 """
 
+import asyncio
 import base64
 import gzip
 import importlib
@@ -115,8 +116,13 @@ def handler(monkeypatch):
         monkeypatch.delitem(sys.modules, "digits.web.lambda_handler", raising=False)
         return importlib.import_module("digits.web.lambda_handler").handler
 
+    # Mangum would make a loop where this thread has none, and nobody would close it.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     yield load
     sys.modules.pop("digits.web.lambda_handler", None)
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def headers_of(answer):
