@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
             f"sweep: no system is named. Give {', '.join(options[:-1])} or {options[-1]}."
         )
     ask = _Airflow()
-    left, failed, removed = 0, 0, 0
+    left, sure, failed, removed = 0, 0, 0, 0
     for system, found in listings(arguments):
         try:
             for one in judge(found, ask, older_than=older_than, now=datetime.now(UTC)):
@@ -107,6 +107,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 outcome = _remove(one, ask) if may else "kept"
                 failed += outcome == "failed"
                 left += outcome == "kept"
+                sure += outcome == "kept" and one.certain
                 removed += outcome == "removed"
                 _show(one, outcome, as_json=arguments.json, asked=arguments.yes)
         except _NobodyToAskError:
@@ -115,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> int:
             failed += 1
             print(redacted(f"tradewind: {system}: {error}"), file=sys.stderr)
     if not arguments.json:
-        _close(removed, left, failed, asked=arguments.yes)
+        _close(removed, left, sure, failed, asked=arguments.yes)
     return 1 if failed else _LEFT if left else 0
 
 
@@ -157,13 +158,16 @@ def _show(one: Leftover, outcome: str, *, as_json: bool, asked: bool) -> None:
     sys.stdout.flush()
 
 
-def _close(removed: int, left: int, failed: int, *, asked: bool) -> None:
+def _close(removed: int, left: int, sure: int, failed: int, *, asked: bool) -> None:
     if not removed and not left:
         print("Something failed: see above." if failed else "Nothing is left.")
-    elif asked:
+    elif asked or removed:
         print(f"\n{removed} removed, {left} kept, {failed} failed.")
+    elif sure:
+        which = "it" if sure == left else f"{sure} of them, those that are certain"
+        print(f"\n{left} left. Nothing was removed; --yes removes {which}.")
     else:
-        print(f"\n{left} left. Nothing was removed; --yes removes it.")
+        print(f"\n{left} left. Nothing was removed: none is certain. --remove NAME removes one.")
 
 
 def _age(text: str | None) -> timedelta | None:

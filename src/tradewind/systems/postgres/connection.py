@@ -247,8 +247,10 @@ def _server_settings(options: str) -> dict[str, str]:
             text = word[2:].replace("-", "_")
         name, equals, value = text.partition("=")
         if not equals:
+            # Not shown: a mistake may have put a password there.
             raise InputError(
-                f"PostgreSQL: the connection's options hold {word!r}; write -c name=value."
+                "PostgreSQL: the connection's options hold a word that is no setting. Write each "
+                "as -c name=value."
             )
         settings[name] = value
     return settings
