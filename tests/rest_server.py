@@ -33,6 +33,7 @@ class Reply:
     raw: bytes | None = None
     cut: int | None = None
     kind: str = "application/json"
+    length: bool = True  # whether to tell the body's length
 
 
 Answering = Callable[[Asked], Reply]
@@ -67,6 +68,8 @@ def serving(answering: Answering) -> Iterator[Server]:
             body = json.dumps(reply.body).encode() if reply.raw is None else reply.raw
             self.send_response(reply.status)
             headers = {"content-type": reply.kind, "content-length": str(len(body))}
+            if not reply.length:
+                del headers["content-length"]
             for name, value in {**headers, **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tradewind.concealing import keep_addresses_out_of_logs
 from tradewind.errors import MissingExtraError, SetupError
+from tradewind.systems.http.content import ACCEPTED, check_content
 from tradewind.systems.http.tls import tls_context
 
 if TYPE_CHECKING:
@@ -93,12 +94,17 @@ def open_client(settings: Settings, where: str, **more: Any) -> httpx.Client:
         SetupError: A setting is wrong.
     """
     library = load_httpx()
-    check_headers(more.get("headers", {}), where)
+    headers = dict(more.pop("headers", {}))
+    check_headers(headers, where)
+    if not any(name.lower() == "accept-encoding" for name in headers):
+        headers["Accept-Encoding"] = ACCEPTED
     try:
         client: httpx.Client = library.Client(
             verify=tls_context(settings, where),
             proxy=settings.proxy,
             timeout=library.Timeout(settings.read_timeout, connect=settings.connect_timeout),
+            headers=headers,
+            event_hooks={"response": [check_content(library)]},
             **more,
         )
     except (OSError, ValueError, ImportError, library.InvalidURL) as error:

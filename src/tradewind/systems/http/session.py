@@ -31,6 +31,7 @@ from tradewind.systems.http.connection import (
     masked,
     origin,
 )
+from tradewind.systems.http.content import part_of
 from tradewind.systems.http.tls import OWN, TRUST
 from tradewind.tls import refusal
 
@@ -157,6 +158,12 @@ class HttpSession:
                 yield piece
                 try:
                     piece = next(pieces, b"")
+                except self._httpx.DecodingError as error:
+                    raise RetryError(
+                        f"{self.named(response)}: the compressed body is not whole, after "
+                        f"{size:,} bytes ({_reason(error)}). Nothing of it was published; try "
+                        "again."
+                    ) from error
                 except self._httpx.HTTPError as error:
                     raise RetryError(
                         f"{self.named(response)}: the connection broke after {size:,} bytes "
@@ -234,6 +241,8 @@ class HttpSession:
             raise InputError(
                 f"{masked(call.url)!r} is not an HTTP address ({type(error).__name__}). Correct it."
             ) from None
+        except errors.DecodingError as error:
+            raise TryAgainError(f"the compressed body is not whole ({_reason(error)})") from None
         except errors.HTTPError as error:
             # A server that wants a certificate of the client says so when it is asked.
             self._refuse_tls(call, error)
@@ -306,6 +315,13 @@ class HttpSession:
     def _check(self, response: httpx.Response, call: Call) -> None:
         status = response.status_code
         if response.is_success or status in call.ends:
+            asked = "range" in response.request.headers
+            if (part := part_of(status, response.headers)) is not None and not asked:
+                raise InputError(
+                    f"{self.named(response)}: it answers 206 with a part that nobody asked for "
+                    f"({part!r}). Have it, or the cache before it, send the whole; a part that "
+                    "is wanted is asked for by a header Range."
+                )
             return
         said = self._said(response)
         if status == 403 and _is_limited(response, said):
@@ -328,14 +344,14 @@ class HttpSession:
         raise error
 
     def _said(self, response: httpx.Response) -> str:
+        body = b""
         try:
-            body = b""
             for piece in response.iter_bytes():
                 body += piece
                 if len(body) >= 4 * _EXCERPT:
                     break
-        except self._httpx.HTTPError:
-            return ""
+        except (self._httpx.HTTPError, InputError):
+            pass  # the status matters, and what could be read
         text = self.excerpt(body)
         return f": {text}" if text else ""
 
