@@ -1,4 +1,4 @@
-"""HTTP bodies that are not whole: compressed and cut off, in parts, or null."""
+"""HTTP bodies that are not whole: compressed and cut off, or in parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.systems.http.connection import HttpConnection, Retries
 from tradewind.systems.http.job_server import JobServer, RestConnection
-from tradewind.systems.http.source import HttpBodySource, Page, RestSource
+from tradewind.systems.http.source import HttpBodySource, RestSource
 
 QUICK = Retries(attempts=2, backoff=0.001)
 RECORDS = [{"id": number, "name": f"name {number}"} for number in range(10)]
@@ -208,18 +208,6 @@ def test_a_long_body_is_cut_in_its_middle_and_an_empty_one_is_whole() -> None:
         part = HttpBodySource(connection, "/long", headers={"Range": "bytes=0-9"})
         assert b"".join(part.encoded(JsonLinesFormat()).chunks) == data
         assert server.asked[asked_for].headers["range"] == "bytes=0-9"
-
-
-def test_a_page_of_null_is_no_page() -> None:
-    pages = {"1": [{"id": 1}], "2": None}
-
-    with serving(lambda asked: Reply(pages[asked.query.get("page", "2")])) as server:
-        connection = HttpConnection(server.url, retries=QUICK, verify=False)
-        for pagination in (None, Page()):
-            encoded = RestSource(connection, "/x", pagination=pagination).encoded(JsonLinesFormat())
-            assert encoded is not None
-            with pytest.raises(InputError, match=r"is null.*\[\] where there are none"):
-                list(encoded.chunks)
 
 
 def test_job_servers_and_an_auth_that_reads_answers() -> None:

@@ -304,7 +304,5 @@ def shape(document: Any) -> str:
 
 def records_advice(document: Any) -> str:
     """Say where in a page the records may stand."""
-    if document is None:
-        return "Have the API send [] where there are none."
     found = list_of_objects(document)
     return f"Give {option('records', found)}." if found else "Correct the path, or records=."

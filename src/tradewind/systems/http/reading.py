@@ -230,8 +230,7 @@ class Reading:
         if answer.status == 204 or (answer.status == 200 and not answer.body and number > 1):
             return _Page(answer, None, [], None)
         document = parsed(answer, self._values, where, self._http.excerpt)
-        # Null at a path is an empty list, as servers in Go write one; a whole page of it is none.
-        records = None if document is None else request.records.records(document)
+        records = request.records.records(document)
         if records is None and number > 1 and self._is_an_end(document):
             records = []
         if records is None:
