@@ -273,3 +273,64 @@ def test_a_system_that_restarts_is_waited_for(
     )
     assert outcome.result == "two"
     backend.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "state"),
+    [("daemon", "kept"), ("owner", "fresh")],
+    ids=["with a daemon", "in part"],
+)
+def test_a_folder_that_somebody_removes_ends_its_job_and_the_next_attempt_runs(
+    backend: JobFolderBackend, owner: Owner, root: Path, tmp_path: Path, left: str, state: str
+):
+    ran, notebook = tmp_path / "ran", Notebook()
+    daemon = "setsid sleep 7779 & echo $! >> PIDS\n" if left == "daemon" else ""
+    remove = "$f/owner" if left == "owner" else "$f"
+    first = (
+        f"{daemon}echo $$ >> PIDS\n[ -e {ran} ] && exit 0\necho x > {ran}\n"
+        f'f=$(dirname "$TRADEWIND_RESULT"); cd /; rm -rf "{remove}"; sleep 7779'
+    ).replace("PIDS", str(tmp_path / "pids"))
+
+    def attempt() -> None:
+        nonlocal notebook
+        notebook = notebook if state == "kept" else Notebook()
+        supervise(backend, owner, Command(first), log=lambda _: None, state_store=notebook)
+
+    with pytest.raises(WorkFailedError, match="somebody else has removed it"):
+        attempt()
+    # Before another attempt begins: nothing runs twice at once.
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert all(gone(pid) for pid in pids)
+    assert list(root.iterdir()) == []
+    attempt()
+    assert len((tmp_path / "pids").read_text().split()) == 2 * len(pids)
+    assert list(root.iterdir()) == []
+    assert not [found for each in control_groups() for found in each.glob("tradewind-*folder*")]
+
+
+def test_what_a_job_leaves_running_ends_with_its_folder(
+    backend: JobFolderBackend, owner: Owner, root: Path, tmp_path: Path
+):
+    pids = tmp_path / "pids"
+    started = (
+        "nohup sleep 7778 & echo $! >> PIDS\n"
+        "(trap '' TERM HUP; exec setsid sleep 7778) & echo $! >> PIDS\n"
+        "( setsid sh -c 'echo $$ >> PIDS; exec sleep 7778' & )\n"
+        # Still writing when the job ends.
+        "(sleep 0.5; echo late > LATE) &\n"
+        "until [ $(wc -l < PIDS) -ge 3 ]; do sleep 0.05; done\n"
+    ).replace("PIDS", str(pids))
+    ends = [("echo 3 > $TRADEWIND_RESULT", False), ("exit 3", True)]
+    for number, (last, fails) in enumerate(ends):
+        pids.unlink(missing_ok=True)
+        late = tmp_path / f"late-{number}"
+        work = Command(started.replace("LATE", str(late)) + last)
+        of = Owner(owner.dag, owner.run, f"work{number}")
+        try:
+            outcome = supervise(backend, of, work, log=lambda _: None, state_store=Notebook())
+            assert (outcome.result or "").strip() == "3" and not fails
+        except WorkFailedError as error:
+            assert fails and error.exit_code == 3
+        assert [pid for pid in pids.read_text().split() if not gone(int(pid))] == []
+        assert late.read_text() == "late\n"
+        assert list(root.iterdir()) == []

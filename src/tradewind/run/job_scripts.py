@@ -6,6 +6,8 @@ line.
 
 from __future__ import annotations
 
+from tradewind.run.job_leftovers import LEFTOVERS
+
 __all__ = [
     "LIST",
     "LOOK_AT_ONE",
@@ -158,18 +160,26 @@ ended() {
   [ -z "$why" ] || seen="exit $2 $why"
 }
 members() {
+  [ -n "$1" ] || return 0
   if command -v pgrep >/dev/null; then pgrep -s "$1"
   else ps -e -o pid= -o sess= | while read -r one session; do
     [ "$session" = "$1" ] && echo "$one"
   done; fi
 }
+# Sets cgroup: the job's control group, by its name where somebody else has removed the folder.
+grouped() {
+  cgroup=
+  { read -r cgroup < "$job/cgroup"; } 2>/dev/null
+  [ -n "$cgroup" ] || [ -e "$job/process" ] ||
+    cgroup=$(find /sys/fs/cgroup -type d -name "tradewind-${hidden#.}" 2>/dev/null | head -n 1)
+  case $cgroup in */tradewind-"${hidden#.}") ;; *) cgroup= ;; esac
+}
 # What has left the session (setsid, a daemon) is known by its environment: a process cannot
 # take away what it was started with. $hidden is drawn once: nobody else's work has it.
 marked() {
   [ -n "$hidden" ] || return 0
-  cgroup=
-  { read -r cgroup < "$job/cgroup"; } 2>/dev/null
-  case $cgroup in */tradewind-"${hidden#.}") cat "$cgroup/cgroup.procs" 2>/dev/null ;; esac
+  grouped
+  [ -z "$cgroup" ] || cat "$cgroup/cgroup.procs" 2>/dev/null
   if printf 'a\0b\0' | grep -qFxz b 2>/dev/null; then
     grep -lsFxz "TRADEWIND_JOB=$hidden" /proc/[0-9]*/environ | cut -d/ -f3
   else
@@ -259,6 +269,7 @@ done
 
 REMOVE = (
     _LOOK
+    + LEFTOVERS
     + _UNDO
     + r"""
 root=$1 name=$2
@@ -275,25 +286,24 @@ elif [ "$seen" = vanished ] || [ -e "$job/stopped" ]; then
   # asked to and something it has started has not.
   { read -r pid rest < "$job/process"; } 2>/dev/null
   [ -z "$pid" ] || finish "$pid" "" "$job" || whole=
+elif [ "$seen" = absent ]; then
+  finish_removed || whole=
+else
+  # What cannot be ended (another account's) does not undo that the work itself has ended.
+  finish_rest || :
 fi
 if [ -n "$hidden" ] && [ -n "$whole" ] && [ -e "$job/undo" ]; then
   said=$(undo "$job" 2>&1) || { printf 'kept %s\n' "$said"; exit 0; }
 fi
-cgroup=
-{ read -r cgroup < "$job/cgroup"; } 2>/dev/null
-case $cgroup in
-  */tradewind-"${hidden#.}")
-    # Empty at once, but for processes that are just ending.
-    for round in 1 2 3; do
-      [ -d "$cgroup" ] && ! rmdir "$cgroup" 2>/dev/null && [ -n "$whole" ] || break
-      # What has ended by itself may have left something that goes on.
-      case $seen in exit*) [ -e "$job/stopped" ] || break ;; esac
-      sleep 1
-    done ;;
-esac
 if [ -n "$hidden" ]; then
-  # Who reads a result meanwhile is told so.
-  : > "$job/removing"
+  grouped
+  # Empty at once, but for processes that are just ending.
+  for round in 1 2 3; do
+    [ -d "$cgroup" ] && ! rmdir "$cgroup" 2>/dev/null && [ -n "$whole" ] || break
+    sleep 1
+  done
+  # Who reads a result meanwhile is told so. (No `:`, with which a shell ends where this fails.)
+  { true > "$job/removing"; } 2>/dev/null
   rm -rf "${root:?}/$hidden"
   if [ -e "$job" ]; then
     # On a network file system a file stays until the last process that has it open is gone.
