@@ -27,6 +27,7 @@ cannot hold is an `UnfitValueError`, never a silent change.
 
 from __future__ import annotations
 
+from datetime import date, time, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
@@ -50,13 +51,19 @@ class UnfitValueError(InputError):
     """
 
     def __init__(self, column: str, value: object, *, where: str, remedy: str) -> None:
-        # A number as it stands where it comes from, not as Python calls it.
-        shown = str(value) if isinstance(value, Decimal) else repr(value)
+        shown = _shown(value)
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         super().__init__(f"Column {column!r}: {where} cannot hold the value {shown}. {remedy}")
         self.column = column
         self.where = where
         self.remedy = remedy
+
+
+def _shown(value: object) -> str:
+    """Spell a value as it stands where it comes from, not as Python calls it."""
+    if isinstance(value, bytes):
+        return f"\\x{value[:80].hex()}"
+    return str(value) if isinstance(value, Decimal | date | time | timedelta) else repr(value)
 
 
 def field(name: str, type_: pa.DataType, logical: str | None = None) -> pa.Field:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import io
 import random
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tradewind.errors import InputError
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.json_digits import has_rounded_numbers
 from tradewind.move.formats.jsonl import JsonLinesFormat
+from tradewind.move.formats.parquet import ParquetFormat
 from tradewind.move.interface import interface
 from tradewind.move.tables.exact import is_rounded, is_rounded_float
 
@@ -130,3 +135,52 @@ def test_a_number_beyond_a_declared_float_is_not_infinite() -> None:
 def test_a_refused_number_is_shown_as_it_stands() -> None:
     with pytest.raises(InputError, match=r"value 12345678901234567890\.12\. .*\"json\"|'json'"):
         of_json(["12345678901234567890.12"], pa.string())
+
+
+def test_values_of_parquet_that_a_declared_type_would_change_are_refused() -> None:
+    zoned = pa.timestamp("us", "Asia/Tokyo")
+    big = decimal.Decimal("12345678901234567890.12")
+    wide = pa.decimal128(30, 2)
+    morning = datetime.datetime(2026, 2, 1, 8, 30)
+    midnight = datetime.datetime(2026, 2, 1)
+    cases = [
+        # value, its type, the declared one, what the error shows (None where it is kept)
+        (big, wide, pa.float64(), str(big)),
+        (decimal.Decimal("1.10"), wide, pa.float64(), None),
+        (decimal.Decimal("123456789.01"), wide, pa.float32(), "123456789.01"),
+        (0.30000000000000004, pa.float64(), pa.float32(), "0.30000000000000004"),
+        (1e39, pa.float64(), pa.float32(), "1e+39"),
+        (1e-300, pa.float64(), pa.float32(), "1e-300"),
+        (0.1, pa.float64(), pa.float32(), None),
+        (-0.0, pa.float64(), pa.float32(), None),
+        (float("inf"), pa.float64(), pa.float32(), None),
+        (0.1, pa.float64(), pa.float16(), None),
+        (1.0001, pa.float32(), pa.float16(), "1.0001"),
+        (2**53 + 1, pa.int64(), pa.float64(), "9007199254740993"),
+        ({"a": big}, pa.struct([("a", wide)]), pa.struct([("a", pa.float64())]), str(big)),
+        ([big], pa.list_(wide), pa.list_(pa.float64()), str(big)),
+        ({"k": big}, pa.map_("string", wide), pa.map_("string", pa.float64()), str(big)),
+        (morning, zoned, pa.timestamp("us"), "2026-02-01 08:30:00+00:00"),
+        (None, zoned, pa.timestamp("us"), None),
+        (morning, zoned, pa.timestamp("ms", "UTC"), None),
+        (morning, pa.timestamp("us"), pa.date32(), "2026-02-01 08:30:00"),
+        (midnight, pa.timestamp("us"), pa.date32(), None),
+        (morning, pa.timestamp("us"), pa.time64("us"), "2026-02-01 08:30:00"),
+        (5, pa.int64(), pa.bool_(), "5"),
+        (1, pa.int64(), pa.bool_(), None),
+        (b"\xff\xfe", pa.binary(), pa.string(), r"\xfffe"),
+    ]
+    for value, stored, declared, shown in cases:
+        data = io.BytesIO()
+        cell = [*value.items()] if pa.types.is_map(stored) else value
+        pq.write_table(pa.table({"v": pa.array([None, cell], stored)}), data)
+        schema = pa.schema([pa.field("v", declared)])
+        if shown is None:
+            with ParquetFormat().decode([data.getvalue()], schema=schema) as batches:
+                assert sum(batch.num_rows for batch in batches) == 2
+            continue
+        decoded = ParquetFormat().decode([data.getvalue()], schema=schema)
+        with pytest.raises(InputError) as caught, decoded as batches:
+            list(batches)
+        assert "'v'" in str(caught.value)
+        assert shown in str(caught.value)

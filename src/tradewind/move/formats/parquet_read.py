@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tradewind.errors import CorruptDataError, InputError
 from tradewind.move.batches import Batches
+from tradewind.move.formats.parquet_kept import check_kept, first_unfit
 from tradewind.move.formats.parquet_types import unwrapped, unwrapped_field
 from tradewind.move.formats.text import is_text, unfit_type
 from tradewind.move.interface import format_option, option
@@ -244,12 +245,14 @@ def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         if array.type != field.type:
             _check_text(array, field)
             try:
-                array = array.cast(field.type)
+                found = array.cast(field.type)
+                check_kept(array, found, field)
+                array = found
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise UnfitValueError(
                     field.name,
-                    str(array.type),
-                    where=f"the type {field.type} asked for",
+                    first_unfit(array, field.type),
+                    where=f"the type {field.type} asked for, from {array.type} of Parquet,",
                     remedy=f"{error}. Correct the schema.",
                 ) from None
         arrays.append(array)
