@@ -50,13 +50,19 @@ def check_kept(stored: pa.Array, found: pa.Array, field: pa.Field) -> None:
     elif _is_list(was) and _is_list(now):
         check_kept(pc.list_flatten(stored), pc.list_flatten(found), field)
     elif is_.is_map(was) and is_.is_map(now):
-        check_kept(stored.keys, found.keys, field)
-        check_kept(stored.items, found.items, field)
+        for before, after in zip(_entries(stored), _entries(found), strict=True):
+            check_kept(before, after, field)
 
 
 def _is_list(kind: pa.DataType) -> bool:
     is_ = pa.types
     return bool(is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind))
+
+
+def _entries(maps: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Give keys and values of all maps, and not those that stand before or behind a slice."""
+    begin, end = (maps.offsets[at].as_py() for at in (0, len(maps)))
+    return maps.keys.slice(begin, end - begin), maps.items.slice(begin, end - begin)
 
 
 def _check_digits(stored: pa.Array, found: pa.Array, field: pa.Field) -> None:
