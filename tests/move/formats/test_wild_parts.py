@@ -153,6 +153,19 @@ def test_the_longest_record_is_as_long_as_is_said(tmp_path: Path) -> None:
             continue
         with pytest.raises(InputError, match="max_record_bytes"):
             rows(source)
+    # In the first megabytes, too, of which types are told; and line ends within quotes count.
+    for text, record in (
+        ("a,b\n1,2\n3," + "x" * 3000 + "\n", 2),
+        ('a,b\n1,2\n3,4\n5,"' + "x\n" * 1500 + '"\n', 3),
+        ("a,b\n" + "1,2\n" * 1000, None),
+    ):
+        format = CsvFormat(max_record_bytes=1000)
+        source = source_of(tmp_path, {"0.csv": text.encode()}, format=format)
+        if record is None:
+            assert len(rows(source)) == 1000
+            continue
+        with pytest.raises(InputError, match=rf"record {record} is over 1000.*max_record_bytes"):
+            rows(source)
 
 
 def test_columns_without_a_name_or_with_one_twice_are_numbered_when_asked(tmp_path: Path) -> None:

@@ -214,17 +214,30 @@ class _Reader:
                     want = _BLOCK
                     continue
                 if want > self._format.max_record_bytes:
-                    raise CorruptDataError(
-                        f"CSV: record {self._rows + 1} is over {self._format.max_record_bytes} "
-                        "bytes long; a quote may never be closed there. Correct it, or give "
-                        f"{self._greater()}",
-                        offset=self._at,
-                    )
+                    raise self._too_long(0, self._at)
                 want = min(2 * want, max(want, self._format.max_record_bytes) + 1)
             waiting, size = [data[at:]], len(data) - at
         data = b"".join(waiting)
         if data:
             yield data
+
+    def _too_long(self, before: int, offset: int) -> CorruptDataError:
+        return CorruptDataError(
+            f"CSV: record {self._rows + before + 1} is over {self._format.max_record_bytes} "
+            "bytes long; a quote may never be closed there. Correct it, or give "
+            f"{self._greater()}",
+            offset=offset,
+        )
+
+    def _check_lengths(self, block: bytes) -> None:
+        """Refuse what is too long in a block that is longer than a record may be."""
+        if len(block) <= self._format.max_record_bytes:
+            return
+        starts = self._starts(block)
+        long = np.flatnonzero(np.diff(starts, append=len(block)) > self._format.max_record_bytes)
+        if len(long):
+            at = int(long[0])
+            raise self._too_long(at, self._at + int(starts[at]))
 
     def _greater(self) -> str:
         return format_option("max_record_bytes", str(4 * self._format.max_record_bytes))
@@ -315,6 +328,7 @@ class _Reader:
         more: bytes | None = block
         while more is not None:
             if more[:2].strip(b"\r\n") or more.strip(b"\r\n") or (self._single and more):
+                self._check_lengths(more)
                 table = self._table(more)
                 if table.num_rows:
                     yield self._batch(table)
