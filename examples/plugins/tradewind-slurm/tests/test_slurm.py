@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -16,6 +17,7 @@ from tradewind_slurm.backend import SlurmBackend, SlurmJob
 from tradewind.errors import InputError, SetupError
 from tradewind.owner import Owner
 from tradewind.run.backend import JobState
+from tradewind.run.supervise import end
 from tradewind.testing.conformance.backend import BackendConformance, until_ended, until_logged
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -59,6 +61,20 @@ class TestSlurm(BackendConformance):
         subprocess.run(["sbatch", "--wait", "--output=/dev/null", run], check=True)
         assert [line.text for line in backend.logs(name, None, wait=0)] == ["ran"]
         backend.delete(name)
+
+    def test_a_job_whose_folder_somebody_removes_ends_and_leaves_no_claim(
+        self, backend, owner
+    ) -> None:
+        name = backend.name_of(owner, 1)
+        backend.submit(owner, 1, self.work("echo ready; sleep 60"), variables={})
+        until_logged(backend, name, "ready")
+        shutil.rmtree(backend._folder(name))
+        assert backend.status(name).state is JobState.ABSENT
+        backend.resume(name)
+        end(backend, name)
+        queued = ["squeue", "--noheader", "--name", name, "--format=%A"]
+        assert subprocess.run(queued, capture_output=True, check=True).stdout == b""
+        assert [path.name for path in backend._root.iterdir()] == []
 
     def test_the_environment_of_the_worker_does_not_arrive(self, backend, start, monkeypatch):
         monkeypatch.setenv("SECRET_OF_THE_WORKER", "s3cr3t")

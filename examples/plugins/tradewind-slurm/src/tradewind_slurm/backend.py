@@ -152,14 +152,14 @@ class SlurmBackend(Backend[SlurmJob]):
     def resume(self, name: str) -> None:
         """Submit what was claimed and not submitted, as after a death in between."""
         folder = self._folder(name)
-        if folder is None:
+        if folder is None or _is_removed(folder):
             return
         with _locked(folder):
             if (folder / "job").exists() or (folder / "exit").exists():
                 return
-            found = _call("squeue", "--noheader", "--name", name, "--format", "%A").split()
-            if found:
-                _write(folder / "job", found[0])
+            found = _queued(name)
+            if found is not None:
+                _write(folder / "job", found)
                 return
             if (folder / "began.once").exists():
                 return  # it has run and ended meanwhile
@@ -181,7 +181,7 @@ class SlurmBackend(Backend[SlurmJob]):
     def status(self, name: str) -> JobStatus:
         """Look into the folder, and ask Slurm where that does not say."""
         folder = self._folder(name)
-        if folder is None:
+        if folder is None or _is_removed(folder):
             return JobStatus(JobState.ABSENT)
         ended = _exit_of(folder)
         if ended is not None:
@@ -229,7 +229,7 @@ class SlurmBackend(Backend[SlurmJob]):
     def cancel(self, name: str) -> None:
         """Cancel the job; Slurm sends SIGTERM, and SIGKILL after its ``KillWait``."""
         folder = self._folder(name)
-        if folder is None or _exit_of(folder) is not None:
+        if folder is None or _is_removed(folder) or _exit_of(folder) is not None:
             return
         self.resume(name)
         job = _read(folder / "job")
@@ -242,7 +242,7 @@ class SlurmBackend(Backend[SlurmJob]):
         folder = self._folder(name)
         if folder is None:
             return
-        job = _read(folder / "job")
+        job = _read(folder / "job") or (_queued(name) if _is_removed(folder) else None)
         if job is not None and _exit_of(folder) is None:
             _call("scancel", "--quiet", job)
             deadline = time.monotonic() + _END_SECONDS
@@ -296,6 +296,17 @@ def _locked(folder: Path) -> Iterator[None]:
     with open(folder / "lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _is_removed(folder: Path) -> bool:
+    """Whether somebody else has removed a job folder, or part of it, and its claim is left."""
+    return not (folder / "owner").exists()
+
+
+def _queued(name: str) -> str | None:
+    """Ask Slurm for the number of a job that has a name and has not ended."""
+    found = _call("squeue", "--noheader", "--name", name, "--format", "%A").split()
+    return found[0] if found else None
 
 
 def _read(path: Path) -> str | None:
