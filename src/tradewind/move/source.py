@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
     from tradewind.move.format import Format
+    from tradewind.move.target import Target
 
 __all__ = ["Encoded", "Source"]
 
@@ -59,6 +60,16 @@ class Source(ABC):
         None where their system has none, or writes any.
         """
         return None
+
+    def refuse_target(self, target: Target) -> None:  # noqa: B027  most sources lie elsewhere
+        """Refuse a target that lies in what is read here, before anything is read.
+
+        Args:
+            target: Where the data will go.
+
+        Raises:
+            InputError: Each run would read what the one before has written.
+        """
 
     @abstractmethod
     def describe(self) -> str:

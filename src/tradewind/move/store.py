@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,6 +158,22 @@ class Store(ABC):
     @abstractmethod
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself, without any secret."""
+
+    def places(self, key: str = "") -> tuple[str, ...]:
+        """Name where an object or folder is, however the store and the key are spelled.
+
+        Two keys mean the same where they share a name; no secret is in any of them.
+
+        Args:
+            key: The object, the folder with ``/`` at its end, or nothing for the store itself.
+
+        Returns:
+            Names, the one that all links lead to last.
+        """
+        from tradewind.move.identity import described
+
+        own = described(self)
+        return (f"{self.uri() if own is None else json.dumps(own)}/{key}",)
 
     def parent(self) -> tuple[Store, str] | None:
         """Tell the store one folder further up, and what this one is called in it.

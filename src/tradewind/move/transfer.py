@@ -57,6 +57,7 @@ def transfer(
         RetryError: The target counts other rows than the source gave.
     """
     began = time.monotonic()
+    source.refuse_target(target)
     for reading in range(1, _READINGS + 1):
         flow = Flow(source, progress=progress, stop=stop, transform=transform)
         try:

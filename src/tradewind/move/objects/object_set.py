@@ -16,7 +16,7 @@ from tradewind.move.objects.globs import expression, wild
 from tradewind.move.publish.manifest import MANIFEST, PART_NAME, Manifest, folder_of, read_manifest
 from tradewind.move.store import OWNER, ObjectInfo, Store
 
-__all__ = ["Chosen", "choose"]
+__all__ = ["Chosen", "choose", "literal_of", "ruled_by"]
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def choose(store: Store, key: str) -> list[Chosen]:
         chosen = _below(store, folder_of(prefix), left_out)
     literal = ""
     if not chosen and wild(key) >= 0:
-        literal = _literal(store, key)
+        literal = literal_of(store, key)
         chosen = _matching(store, literal, key, left_out)
     if not chosen:
         raise InputError(_nothing(store, key, literal, left_out))
@@ -163,6 +163,16 @@ def _ruling(store: Store, folder: str) -> _Ruling | None:
     return None
 
 
+def ruled_by(store: Store, prefix: str) -> bool:
+    """Whether a manifest says all that is read of a prefix, whatever else lies there."""
+    ruling = _ruling(store, prefix)
+    if ruling is None:
+        return False
+    if ruling.folder == prefix and not ruling.here:
+        return True
+    return any(key.startswith(prefix) for key, _ in ruling.named())
+
+
 @contextlib.contextmanager
 def _minding(own: bool) -> Iterator[None]:
     """Pass over a manifest further up that may not be read, or is another tool's."""
@@ -226,7 +236,7 @@ def _matching(store: Store, folder: str, glob: str, left_out: list[str]) -> list
     return [chosen[key] for key in sorted(chosen, key=os.fsencode)]
 
 
-def _literal(store: Store, glob: str) -> str:
+def literal_of(store: Store, glob: str) -> str:
     """Tell the folder that a glob's pattern is in.
 
     A step of a glob that could be a pattern is none where a folder has that very name.

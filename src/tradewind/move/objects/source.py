@@ -23,6 +23,7 @@ from tradewind.move.formats.infer import GUESSED
 from tradewind.move.formats.jsonl import JsonLinesFormat
 from tradewind.move.formats.options import FORMAT_OPTIONS, taken, with_options
 from tradewind.move.loose import fixed_columns
+from tradewind.move.objects.apart import Written
 from tradewind.move.objects.joined_bytes import CsvBytes, LineBytes
 from tradewind.move.objects.object_set import Chosen, choose
 from tradewind.move.objects.opened import (
@@ -48,14 +49,17 @@ from tradewind.move.objects.schemas import (
     unknown,
     widened,
 )
+from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.objects.uris import options_of, store_of
 from tradewind.move.publish.manifest import read_manifest
+from tradewind.move.publish.writing import ENDINGS
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.source import Encoded, Source
 from tradewind.move.store import Store
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
+    from tradewind.move.target import Target
 
 __all__ = ["ObjectSource"]
 
@@ -126,6 +130,7 @@ class ObjectSource(Source):
         self.format_options = dict(format_options or {})
         self.types = {**named(schema), **(types or {})}
         self._types = declared_fields(self.types)
+        self._written: Written | None = None
         self._late: list[str] = []  # members that a reading before has met behind the first ones
         if self.format is not None:
             self.format = with_options(self.format, self.format_options)
@@ -167,15 +172,29 @@ class ObjectSource(Source):
         """Name the key, prefix or glob."""
         return self.store.uri(self.key)
 
+    def refuse_target(self, target: Target) -> None:
+        """Refuse what a prefix or glob takes in; see `Source.refuse_target`."""
+        self._written = None
+        if isinstance(target, ObjectTarget):
+            ending = f"{target.format.extensions[0]}{ENDINGS.get(target.compression or '', '')}"
+            self._written = Written(target.store, target.key, target.parts, ending)
+            self._written.check_pattern(self.store, self.key)
+
+    def _choose(self) -> list[Chosen]:
+        chosen = choose(self.store, self.key)
+        if self._written is not None:
+            self._written.check_chosen(chosen, self.store, self.key)
+        return chosen
+
     # -------------------------------------------------------------------------------------- batches
 
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
-        return self._read(choose(self.store, self.key))
+        return self._read(self._choose())
 
     def loose_batches(self, format: Format) -> Batches | None:
         """Read each value by its own type, where types would be told; see `Source`."""
-        chosen = choose(self.store, self.key)
+        chosen = self._choose()
         declared = self.schema is not None or any(
             one.manifest is not None and one.manifest.schema is not None for one in chosen
         )
@@ -384,7 +403,7 @@ class ObjectSource(Source):
         """Hand the bytes on where they are in this very format; several objects become one."""
         if self.schema is not None or self._types:
             return None
-        chosen = choose(self.store, self.key)
+        chosen = self._choose()
         joins = format.name in ("csv", "jsonl") or (
             format.name == "recordio" and self.format == format
         )

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tradewind.move.publish.destination import Destination, Parts
     from tradewind.owner import Owner
 
-__all__ = ["Writing"]
+__all__ = ["ENDINGS", "Writing"]
 
 _FINISHING = 4
 _HELD = 32 << 20  # what a part holds at most: a row group, or some pieces and a part of an upload
 _SLICES = 4
-_ENDINGS = {"gzip": ".gz", "zstd": ".zst"}
+ENDINGS = {"gzip": ".gz", "zstd": ".zst"}
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Writing:
         self._token = f"{owner.digest}{secrets.token_hex(4)}"
         ending = "".join(
             [target.format.extensions[0]]
-            + ([] if not target.compression else [_ENDINGS[target.compression]])
+            + ([] if not target.compression else [ENDINGS[target.compression]])
         )
         self._name = f"part-{{:05d}}-{self._token}{ending}"
         self._open: dict[Partition, _Open] = {}

@@ -97,6 +97,13 @@ class FileStore(Store):
         root = str(self.root).rstrip("/")
         return f"file://{root}/{key}".rstrip("/") if root or key else "file:///"
 
+    def places(self, key: str = "") -> tuple[str, ...]:
+        """Name a file by its folder without links, and by what it leads to; see `Store.places`."""
+        path = os.path.join(self.root, key.rstrip("/"))
+        folder, name = os.path.split(path.rstrip("/"))
+        resolved = os.path.realpath(folder).rstrip("/")
+        return f"{resolved}/{name}", os.path.realpath(path)
+
     def parent(self) -> tuple[Store, str] | None:
         """The store of the folder that this one is in; see `Store.parent`."""
         if self.root == self.root.parent or not self.root.name or self.root.name == "..":

@@ -122,6 +122,12 @@ class Bucket(Store):
             endpoint = self._client.meta.endpoint_url
         return self.uri(key) + (f" at {shown_host(endpoint)}" if endpoint else "")
 
+    def places(self, key: str = "") -> tuple[str, ...]:
+        """Name an object by server and bucket, however they are reached; see `Store.places`."""
+        server = shown_host(self.client.meta.endpoint_url)
+        server = "aws" if server.endswith(".amazonaws.com") else server
+        return (f"{server}/{self.bucket}/{key}",)
+
     def uri(self, key: str = "") -> str:
         """Name an object: ``s3://bucket/key``."""
         return f"s3://{self.bucket}/{key}" if key else f"s3://{self.bucket}"

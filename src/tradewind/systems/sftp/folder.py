@@ -73,6 +73,28 @@ class Folder(Store):
             else (f"sftp://{host}{port}/")
         )
 
+    def places(self, key: str = "") -> tuple[str, ...]:
+        """Name a file by what its server says it leads to; see `Store.places`."""
+        plain = posixpath.join(self.root, key).rstrip("/") or "/"
+        folder, name = posixpath.split(plain)
+
+        async def resolved(client: SFTPClient, path: str) -> str:
+            from asyncssh import SFTPError
+
+            with suppress(SFTPError):  # not there yet
+                found = encoded(await client.realpath(self._encoded(path)))
+                return found.decode("utf-8", "surrogateescape")
+            return path
+
+        async def both(client: SFTPClient) -> tuple[str, ...]:
+            return posixpath.join(await resolved(client, folder), name), await resolved(
+                client, plain
+            )
+
+        with told(self.uri(key), "look where the file is"):
+            found = self._link.session.call(both)
+        return tuple(f"{self.host}:{self.port}:{path}" for path in found)
+
     def check_key(self, key: str, *, writing: bool = False) -> None:
         """Refuse what is no path within the folder; see `Store.check_key`."""
         if key and writing:
