@@ -140,8 +140,11 @@ def test_a_day_without_rows_takes_nothing_of_others_away(store: Store, prefix: s
     nothing = {"day": pa.array([], pa.string()), "n": pa.array([], pa.int64())}
     publish(store, prefix, day_run("0"), **nothing)
     publish(store, prefix, day_run("1"), day=["1"], n=[1])
-    publish(store, prefix, day_run("2"), **nothing)
-    assert read(store, prefix) == [("1", 1)]
+    for again in ("", "b"):
+        assert publish(store, prefix, day_run("2", again), **nothing).stored.objects == ()
+        assert read(store, prefix) == [("1", 1)]
+        (one,) = [key for key in keys(store) if "part-" in key and key.startswith(prefix)]
+        assert one.startswith(f"{prefix}/day=1/"), "no file stands beside the partitions"
     publish(store, prefix, day_run("1", "b"), **nothing)
     assert read(store, prefix) == []
 

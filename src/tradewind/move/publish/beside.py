@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradewind.move.publish.destination import Destination, Parts
     from tradewind.move.store import ObjectInfo
 
-__all__ = ["UnlikeColumnsError", "adds", "check_alike", "merged"]
+__all__ = ["UnlikeColumnsError", "adds", "check_alike", "merged", "stays"]
 
 
 class UnlikeColumnsError(InputError):
@@ -28,17 +28,26 @@ def adds(parts: Parts) -> bool:
     return bool(parts.by) and parts.overwrite == "partitions"
 
 
-def merged(written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: Parts) -> Manifest:
+def stays(seen: Manifest, run: str) -> bool:
+    """Whether a run without rows leaves partitions published, beside which no file may stand.
+
+    Readers that list the prefix would find a file in no partition (DuckDB: a mismatch).
+    """
+    return any(part.rows and part.run != run for part in seen.parts)
+
+
+def merged(
+    written: Manifest, seen: tuple[Manifest, ObjectInfo] | None, parts: Parts, run: str
+) -> Manifest:
     """Name what was written, and what stays published beside it."""
     if seen is None or not adds(parts):
         return written
     replaced = {part.partition for part in written.parts}
-    mine = {part.run for part in written.parts}
     kept = [
         part
         for part in seen[0].parts
         # Without rows there is no partition; such a part only tells the columns.
-        if part.rows and part.partition not in replaced and part.run not in mine
+        if part.rows and part.partition not in replaced and part.run != run
     ]
     own = [part for part in written.parts if part.rows or not kept]
     return replace(written, parts=(*kept, *own))

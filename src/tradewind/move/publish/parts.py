@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tradewind.errors import InputError, RetryError, TradewindError
-from tradewind.move.publish.beside import UnlikeColumnsError, adds, check_alike, merged
+from tradewind.move.publish.beside import UnlikeColumnsError, adds, check_alike, merged, stays
 from tradewind.move.publish.loose_parts import readable, settled
 from tradewind.move.publish.manifest import (
     MANIFEST,
@@ -72,8 +72,9 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
         if mine == owner.digest and (part or left.key == prefix + MANIFEST):
             store.discard(left)
 
-    writing = Writing(target, parts, prefix, owner)
     beside = seen[0] if adds(parts) and seen is not None else None
+    others = beside is not None and stays(beside, owner.run_digest)
+    writing = Writing(target, parts, prefix, owner, beside=others)
     try:
         told = pa.schema([])
         try:
@@ -92,7 +93,7 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
                 if beside is not None:
                     check_alike(target, parts, beside, schema, prefix)
                 writing.remove()
-                writing = Writing(target, parts, prefix, owner)
+                writing = Writing(target, parts, prefix, owner, beside=others)
                 written = writing.write(loose.schema, iter(loose))
             written = dataclasses.replace(written, schema=schema)
         if flow.rows != written.rows:
@@ -103,7 +104,10 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
         writing.remove()
         raise
     for _ in range(_REBASES):
-        manifest = merged(written, seen, parts)
+        manifest = merged(written, seen, parts, owner.run_digest)
+        if not manifest.parts:
+            # Partitions stood here, so nothing was written that tells the columns; now they are gone.
+            raise overtaken_error(target, prefix)
         try:
             published = _write_manifest(target, manifest, seen, prefix, writing)
             break
@@ -129,8 +133,11 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
         # Without conditions the sibling that left these may have published them by now.
         before = []
     surplus = list(dict.fromkeys(key for key in (*replaced, *before) if key not in named))
-    store.delete(surplus)
-    return _stored(target, written.parts, manifest, prefix, tuple(map(store.uri, surplus)))
+    # Without rows, beside partitions that another run has published meanwhile.
+    idle = [prefix + part.key for part in written.parts if part not in manifest.parts]
+    store.delete((*surplus, *idle))
+    own = tuple(part for part in written.parts if part in manifest.parts)
+    return _stored(target, own, manifest, prefix, tuple(map(store.uri, surplus)))
 
 
 def _loose(flow: Flow, format: Format, told: pa.Schema, parts: Parts, error: InputError) -> Batches:

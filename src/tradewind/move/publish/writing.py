@@ -43,12 +43,23 @@ class _Open:
 
 
 class Writing:
-    """All parts of one attempt."""
+    """All parts of one attempt.
 
-    def __init__(self, target: Destination, parts: Parts, prefix: str, owner: Owner) -> None:
+    Args:
+        target: Where to.
+        parts: How to cut.
+        prefix: What their keys begin with.
+        owner: Whose they are.
+        beside: Whether partitions stand there that stay: then nothing is written without rows.
+    """
+
+    def __init__(
+        self, target: Destination, parts: Parts, prefix: str, owner: Owner, *, beside: bool = False
+    ) -> None:
         self._target = target
         self._parts = parts
         self._prefix = prefix
+        self._beside = beside
         self._owner = owner.digest
         self._run = owner.run_digest
         self._metadata = {**target.metadata, OWNER: owner.digest}
@@ -83,7 +94,7 @@ class Writing:
                 if parts.by and not parts.keep:
                     rows = rows.select([name for name in rows.schema.names if name not in parts.by])
                 self._write(partition, rows)
-        if not self._begun:
+        if not self._begun and not self._beside:
             # Nothing to partition: an object that tells the schema, beside where folders would be.
             self._opened(())
         while self._open:
