@@ -106,7 +106,7 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
     for _ in range(_REBASES):
         manifest = merged(written, seen, parts, owner.run_digest)
         if not manifest.parts:
-            # Partitions stood here, so nothing was written that tells the columns; now they are gone.
+            # Partitions stood here, so no file was written that tells the columns; they are gone.
             raise overtaken_error(target, prefix)
         try:
             published = _write_manifest(target, manifest, seen, prefix, writing)
