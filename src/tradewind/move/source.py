@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
     from tradewind.move.format import Format
-    from tradewind.move.target import Target
 
 __all__ = ["Encoded", "Source"]
 
@@ -61,7 +60,7 @@ class Source(ABC):
         """
         return None
 
-    def refuse_target(self, target: Target) -> None:  # noqa: B027  most sources lie elsewhere
+    def refuse_target(self, target: object) -> None:  # noqa: B027  most sources lie elsewhere
         """Refuse a target that lies in what is read here, before anything is read.
 
         Args:

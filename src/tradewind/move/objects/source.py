@@ -59,7 +59,6 @@ from tradewind.move.store import Store
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
-    from tradewind.move.target import Target
 
 __all__ = ["ObjectSource"]
 
@@ -172,7 +171,7 @@ class ObjectSource(Source):
         """Name the key, prefix or glob."""
         return self.store.uri(self.key)
 
-    def refuse_target(self, target: Target) -> None:
+    def refuse_target(self, target: object) -> None:
         """Refuse what a prefix or glob takes in; see `Source.refuse_target`."""
         self._written = None
         if isinstance(target, ObjectTarget):
