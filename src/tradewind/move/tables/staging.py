@@ -443,6 +443,7 @@ def slice_condition(
     quote: Callable[[str], str],
     mark: str,
     system: str,
+    equal: Callable[[TableColumn, str, Any], tuple[str, list[Any]]] | None = None,
 ) -> tuple[str, Any]:
     """Write a slice as a condition.
 
@@ -452,6 +453,8 @@ def slice_condition(
         quote: Writes a name.
         mark: What stands for a value: ``%s`` or ``?``.
         system: The system, for messages.
+        equal: Writes that a column, with its name in SQL, has a value: a condition, in which each
+            of its parameters stands as a mark. None for ``=``.
 
     Returns:
         The condition and its parameters; None for none.
@@ -462,7 +465,7 @@ def slice_condition(
     if isinstance(slice, str):
         condition, parameters = slice, None
     elif isinstance(slice, Mapping):
-        known = {column.name.lower() for column in columns}
+        known = {column.name.lower(): column for column in columns}
         for name in slice:
             if name.lower() not in known:
                 raise InputError(
@@ -473,12 +476,17 @@ def slice_condition(
         spelled = {
             name: quote(name).replace("%", "%%") if mark == "%s" else quote(name) for name in slice
         }
-        parts = [
-            f"{spelled[name]} IS NULL" if value is None else f"{spelled[name]} = {mark}"
-            for name, value in slice.items()
-        ]
+        parts: list[str] = []
+        parameters = []
+        for name, value in slice.items():
+            part, values = f"{spelled[name]} = {mark}", [value]
+            if value is None:
+                part, values = f"{spelled[name]} IS NULL", []
+            elif equal is not None:
+                part, values = equal(known[name.lower()], spelled[name], value)
+            parts.append(part)
+            parameters += values
         condition = " AND ".join(parts)
-        parameters = [value for value in slice.values() if value is not None]
     elif isinstance(slice, tuple | list) and len(slice) == 2 and isinstance(slice[0], str):
         condition, parameters = slice[0], slice[1]
     else:

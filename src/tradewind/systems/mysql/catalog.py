@@ -281,6 +281,7 @@ def merge(
     name: str,
     columns: Sequence[str],
     keys: Sequence[str],
+    texts: Sequence[str],
     rows: int,
 ) -> None:
     """Write the rows of a transient table over those with the same keys, and drop it.
@@ -292,6 +293,7 @@ def merge(
         name: What it is called in messages.
         columns: Names of those that are written.
         keys: Names of those by which rows are found.
+        texts: Those of the keys that a collation compares: a row is found by ``a`` that has ``A``.
         rows: How many there are.
 
     Raises:
@@ -322,6 +324,14 @@ def merge(
     if others:
         then = ", ".join(f"old.{column} = new.{column}" for column in others)
         session.execute(f"UPDATE {old} old JOIN {new} new ON {same} SET {then}")
+    if texts:
+        # What came is what is kept, the key too. Few rows differ: it is no part of the above.
+        then = ", ".join(f"old.{quoted(text)} = new.{quoted(text)}" for text in texts)
+        unlike = " OR ".join(
+            f"CAST(old.{quoted(text)} AS BINARY) <> CAST(new.{quoted(text)} AS BINARY)"
+            for text in texts
+        )
+        session.execute(f"UPDATE {old} old JOIN {new} new ON {same} SET {then} WHERE {unlike}")
     # Not ON DUPLICATE KEY UPDATE, which writes over rows that clash in any other unique key.
     listed = ", ".join(map(quoted, columns))
     chosen = ", ".join(f"new.{quoted(column)}" for column in columns)

@@ -50,6 +50,7 @@ from tradewind.systems.mysql.insert import insert_statements
 from tradewind.systems.mysql.marks import Key, count_keyed, find_key
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
+from tradewind.systems.mysql.slices import TEXTS, exactly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -301,7 +302,12 @@ class Load:
         if self._target.slice is None:
             return
         condition, parameters = slice_condition(
-            self._target.slice, self._columns, quote=quoted, mark="%s", system=self._system
+            self._target.slice,
+            self._columns,
+            quote=quoted,
+            mark="%s",
+            system=self._system,
+            equal=exactly(self._session),
         )
         self._slice = bound(self._session, condition, parameters)
         self._session.fetch(f"EXPLAIN SELECT 1 FROM {table} WHERE ".encode() + self._slice)
@@ -345,7 +351,9 @@ class Load:
             )
         if into == _TRANSIENT:
             names = [column.name for column in columns]
-            merge(self._session, _TRANSIENT, self._sql, self._name, names, self._keys, rows)
+            keys = {key.lower() for key in self._keys}
+            texts = [c.name for c in columns if c.type in TEXTS and c.name.lower() in keys]
+            merge(self._session, _TRANSIENT, self._sql, self._name, names, self._keys, texts, rows)
         if self._slice is not None:
             self._check_slice(into, rows)
         if self._ledger:

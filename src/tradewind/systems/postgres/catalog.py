@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from tradewind.move.tables.names import spellings
 from tradewind.move.types import logical_type
 from tradewind.systems.postgres.composed import limits
 from tradewind.systems.postgres.session import Session
-from tradewind.systems.postgres.sql import bind, literal, quoted
+from tradewind.systems.postgres.sql import quoted
 
 __all__ = [
     "LEDGER",
@@ -24,7 +24,6 @@ __all__ = [
     "find_table",
     "lock_keys",
     "named_table",
-    "slice_sql",
 ]
 
 LEDGER = "tradewind_published"
@@ -213,43 +212,6 @@ def lock_keys(table: Table) -> tuple[int, int]:
         int.from_bytes(digest[:4], "big", signed=True),
         int.from_bytes(digest[4:8], "big", signed=True),
     )
-
-
-def slice_sql(table: Table, slice: Mapping[str, Any] | str | tuple[str, Any], system: str) -> str:
-    """Write the condition of the rows that are replaced.
-
-    Args:
-        table: The table.
-        slice: Values by column; or a condition; or a condition and its parameters.
-        system: For messages.
-
-    Returns:
-        The condition in SQL.
-
-    Raises:
-        InputError: It names a column that the table has not, or is empty.
-    """
-    if isinstance(slice, str):
-        return slice
-    if isinstance(slice, tuple):
-        return bind(slice[0], slice[1])
-    if not slice:
-        raise InputError(f"{system}: the slice of {table} names no column. Leave it out, or name.")
-    terms = []
-    for name, value in slice.items():
-        column = table.column(name)
-        if column is None:
-            raise InputError(
-                f"{system}: the slice names the column {name!r}, which {table} has not. "
-                f"Choose from: {', '.join(column.name for column in table.columns)}."
-            )
-        values = value if isinstance(value, list | tuple | set) else [value]
-        cast = [f"CAST({literal(one)} AS {column.type})" for one in values if one is not None]
-        either = [f"{quoted(name)} IN ({', '.join(cast)})"] if cast else []
-        if None in values:
-            either.append(f"{quoted(name)} IS NULL")
-        terms.append(f"({' OR '.join(either) or 'false'})")
-    return " AND ".join(terms)
 
 
 # ----------------------------------------------------------------------------------------- creation

@@ -38,7 +38,6 @@ from tradewind.systems.postgres.catalog import (
     find_table,
     lock_keys,
     named_table,
-    slice_sql,
 )
 from tradewind.systems.postgres.checked_csv import CheckedCsv, begins_with_zones, columns_of_text
 from tradewind.systems.postgres.checks import (
@@ -51,6 +50,7 @@ from tradewind.systems.postgres.checks import (
 from tradewind.systems.postgres.marks import Mark, blocks_of, count_marked, mark_of
 from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
 from tradewind.systems.postgres.session import CopyIn, Session
+from tradewind.systems.postgres.slices import loose_keys, slice_sql
 from tradewind.systems.postgres.sql import copy_dialect, quoted
 
 if TYPE_CHECKING:
@@ -517,7 +517,9 @@ class Load:
         names = [column.name for column in columns]
         override = " OVERRIDING SYSTEM VALUE" * any(column.identity for column in columns)
         keys = ", ".join(map(quoted, self._keys))
-        others = [name for name in names if name not in self._keys]
+        # A row that has 'A' is found by 'a', and is to have 'a' then.
+        loose = loose_keys(self._session, self._table, self._keys)
+        others = [name for name in names if name not in self._keys or name in loose]
         then = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
         empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
         if self._session.fetch(f"SELECT 1 FROM tradewind_rows WHERE {empty} LIMIT 1"):

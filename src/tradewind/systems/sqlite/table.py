@@ -319,7 +319,16 @@ class _Load:
         if target.slice is None:
             return "", None
         where, values = slice_condition(
-            target.slice, self._columns, quote=quoted, mark="?", system=self._system
+            target.slice,
+            self._columns,
+            quote=quoted,
+            mark="?",
+            system=self._system,
+            # The first finds rows by the column's collation, as its index does: 'A' for 'a'.
+            equal=lambda _, name, value: (
+                f"({name} = ? AND {name} = ? COLLATE BINARY)",
+                [value, value],
+            ),
         )
         values = [plain(value) for value in values] if isinstance(values, list) else values
         execute(f"EXPLAIN SELECT 1 FROM {self._sql} WHERE {where}", values or ())
@@ -465,24 +474,50 @@ class _Load:
         if target.mode == "upsert":
             self._keys = self._unique()
 
+    def _collations(self) -> list[dict[str, str]]:
+        """Learn by which collations the unique indexes over the keys compare them."""
+        execute, asked = self._connection.execute, {key.lower() for key in self._keys}
+        found = []
+        for (index,) in execute(
+            'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial',
+            (self._target.table,),
+        ).fetchall():
+            columns = execute(
+                "SELECT lower(name), coll FROM pragma_index_xinfo(?) WHERE key", (index,)
+            )
+            collations = dict(columns.fetchall())
+            if collations.keys() == asked:
+                found.append(collations)
+        return found
+
     def _merge(self, names: list[str], listed: str, rows: int) -> None:
         execute, table = self._connection.execute, self._target.table
         keys = ", ".join(map(quoted, self._keys))
+        collations = self._collations()
         empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
         if execute(f"SELECT 1 FROM {_TRANSIENT} WHERE {empty} LIMIT 1").fetchone():
             raise InputError(
                 f"{self._system}: rows for {table} have NULL in a key ({', '.join(self._keys)}), "
                 "so they cannot be found again. Leave them out."
             )
-        twice = execute(
-            f"SELECT {keys} FROM {_TRANSIENT} GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
-        ).fetchone()
-        if twice:
-            raise InputError(
-                f"{self._system}: several rows for {table} have the same "
-                f"{', '.join(self._keys)}: {', '.join(map(str, twice))}. Give each key once."
+        # The transient table has no collations of its own.
+        for collation in collations or [{}]:
+            grouped = ", ".join(
+                f"{quoted(key)} COLLATE {quoted(collation.get(key.lower(), 'BINARY'))}"
+                for key in self._keys
             )
+            twice = execute(
+                f"SELECT {keys} FROM {_TRANSIENT} GROUP BY {grouped} HAVING COUNT(*) > 1 LIMIT 1"
+            ).fetchone()
+            if twice:
+                raise InputError(
+                    f"{self._system}: several rows for {table} have the same "
+                    f"{', '.join(self._keys)}: {', '.join(map(str, twice))}. Give each key once."
+                )
+        # A row that has 'A' is found by 'a', and is to have 'a' then: such keys are set, too.
         asked = {key.lower() for key in self._keys}
+        for collation in collations:
+            asked -= {key for key, name in collation.items() if name.upper() != "BINARY"}
         then = ", ".join(
             f"{quoted(name)} = excluded.{quoted(name)}"
             for name in names

@@ -1,0 +1,56 @@
+"""Values that a column's collation holds for equal, and which are not."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from made_rows import Rows
+from tradewind.errors import InputError
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
+from tradewind.systems.sqlite.table import SQLiteTable
+
+
+def run(path: Path, sql: str, *values: object) -> list[tuple]:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def load(path: Path, texts: list[str], v: int, **options) -> None:
+    rows = Rows(pa.table({"s": texts, "v": [v + at for at in range(len(texts))]}))
+    transfer(rows, SQLiteTable(path, "t", **options), Owner("d", "r", "t"))
+
+
+@pytest.mark.parametrize("collation", ["NOCASE", "RTRIM", "BINARY"])
+def test_slices_and_upserts_keep_to_the_very_value(tmp_path: Path, collation: str) -> None:
+    path = tmp_path / "t.db"
+    equal = {"NOCASE": "A", "RTRIM": "a  "}.get(collation, "b")
+    run(path, f"CREATE TABLE t (s TEXT COLLATE {collation}, v INTEGER)")
+    texts = [equal, "1", "01", "1abc"]
+    for text in texts:
+        run(path, "INSERT INTO t VALUES (?, 0)", text)
+    for _ in range(2):
+        load(path, ["a"], 7, mode="replace", slice={"S": "a"})
+        load(path, ["1"], 8, mode="replace", slice={"s": 1})
+    found = run(path, "SELECT s, v FROM t ORDER BY v, s")
+    assert found == [*sorted((text, 0) for text in texts if text != "1"), ("a", 7), ("1", 8)]
+    with pytest.raises(InputError, match=r"slice .* has 0 now"):
+        load(path, [equal], 9, mode="replace", slice={"s": "a"})
+    assert run(path, "SELECT s, v FROM t ORDER BY v, s") == found
+
+    for more in ("PRIMARY KEY, v INTEGER", "PRIMARY KEY, v INTEGER) WITHOUT ROWID --", "UNIQUE, v"):
+        run(path, "DROP TABLE t")
+        run(path, f"CREATE TABLE t (s TEXT COLLATE {collation} {more}\n)".replace("--\n)", ""))
+        load(path, [equal], 1, mode="upsert", keys=["s"])
+        if collation == "BINARY":
+            continue
+        load(path, ["a"], 2, mode="upsert", keys=["s"])
+        assert run(path, "SELECT * FROM t") == [("a", 2)]
+        with pytest.raises(InputError, match="several rows for t have the same s"):
+            load(path, ["a", equal], 3, mode="upsert", keys=["s"])
+        assert run(path, "SELECT * FROM t") == [("a", 2)]
