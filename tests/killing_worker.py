@@ -23,6 +23,8 @@ import traceback
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
+from tradewind.errors import RetryError
+
 
 class Points:
     """Counts executed lines of a package, and dies at one of them.
@@ -70,6 +72,7 @@ def run(actions: ModuleType, folders: tuple[str, ...], order: dict[str, Any]) ->
         points.stop()
         return {
             "error": type(error).__name__,
+            "retryable": isinstance(error, RetryError),
             "message": str(error),
             "trace": traceback.format_exc(),
             "points": points.count,
