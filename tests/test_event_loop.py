@@ -45,6 +45,6 @@ def test_a_loop_is_closed_by_what_runs_on_it():
 def test_a_session_with_wrong_options_begins_no_thread():
     before = threading.active_count()
     wrong = PostgresConnection("127.0.0.1", options={"options": "-x"})
-    with pytest.raises(InputError, match="write -c name=value"):
+    with pytest.raises(InputError, match="Write each as -c name=value"):
         Session(wrong, name="tests")
     assert threading.active_count() == before

@@ -135,7 +135,7 @@ def test_options_of_the_session_reach_the_server(local_postgres):
             for name in ("work_mem", "geqo", "statement_timeout", "TimeZone", "application_name")
         ]
     assert values == ["7MB", "off", "1234ms", "UTC", "tests"]
-    with pytest.raises(InputError, match="write -c name=value"):
+    with pytest.raises(InputError, match="Write each as -c name=value"):
         Session(connection_to(local_postgres, options={"options": "-x"}), name="tests")
 
 
