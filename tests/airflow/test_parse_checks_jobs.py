@@ -70,20 +70,17 @@ WRONG: list[tuple[type[WorkOperator], dict[str, Any], str]] = [
     (DockerOperator, {**DOCKER, "cpu_limit": 0}, "cpu_limit=0 is no number above 0"),
     (DockerOperator, {**DOCKER, "poll_interval": "often"}, "poll_interval='often'"),
     (SSHOperator, {"command": "true"}, "needs ssh_conn_id"),
-    (SSHOperator, {"ssh_conn_id": "s"}, "no command"),
     (SSHOperator, {**SSH, "command": ["a"]}, "no text but a list"),
     (SSHOperator, {**SSH, "environment": "A=1"}, "no dict but a str"),
     (SSHOperator, {**SSH, "cmd_timeout": "1h"}, "cmd_timeout='1h'"),
     (SSHOperator, {**SSH, "poll_interval": 0}, "poll_interval=0"),
     (SSHOperator, {**SSH, "result_limit": -1}, "result_limit=-1"),
-    (SparkSubmitOperator, {}, "no application"),
     (SparkSubmitOperator, {**SPARK, "conf": "k=v"}, "conf is no dict"),
     (SparkSubmitOperator, {**SPARK, "deploy_mode": "clustr"}, "'clustr'.*'cluster'"),
     (SparkSubmitOperator, {**SPARK, "application_args": "--day"}, "args is no list"),
     (SparkSubmitOperator, {**SPARK, "post_submit_commands": "ls"}, "no list but a str"),
     (SparkSubmitOperator, {**SPARK, "executor_memory": "2 gigs"}, "is no size"),
     (SparkSubmitOperator, {**SPARK, "num_executors": "two"}, "no whole number above 0"),
-    (LivyOperator, {"file": ""}, "no file"),
     (LivyOperator, {**LIVY, "driver_memory": "much"}, "driver_memory='much' is no size"),
     (LivyOperator, {**LIVY, "args": "--day"}, "args is no list"),
     (LivyOperator, {**LIVY, "num_executors": "two"}, "num_executors='two' is no number"),
@@ -198,8 +195,8 @@ def job_of_function(**arguments: Any) -> Any:
 MAPPED: list[tuple[Callable[[XComArg], Any], str]] = [
     (lambda _: SSHOperator.partial(task_id="m").expand(command=["a"]), "needs ssh_conn_id"),
     (
-        lambda _: SSHOperator.partial(task_id="m", ssh_conn_id="s").expand(command=["a", ""]),
-        "no command",
+        lambda _: SSHOperator.partial(task_id="m", ssh_conn_id="s").expand(command=["a", 5]),
+        "no text but a",
     ),
     (
         lambda x: DockerOperator.partial(task_id="m", **DOCKER, mem_limit="lots").expand(command=x),
@@ -295,3 +292,16 @@ def test_what_only_the_task_can_know_fails_there_and_is_not_tried_again() -> Non
     rendered.command = ""
     with pytest.raises(AirflowFailException, match="no command"):
         rendered.execute({})
+
+
+def test_what_the_official_operators_miss_in_the_task_alone_is_missed_there() -> None:
+    """A subclass or a callback may set it until then; a mapped task may get none."""
+    for make, said in (
+        (lambda: SSHOperator(task_id="t", ssh_conn_id="s"), "no command"),
+        (lambda: SparkSubmitOperator(task_id="t"), "no application"),
+        (lambda: LivyOperator(task_id="t", file=""), "no file"),
+    ):
+        with pytest.raises(AirflowFailException, match=said):
+            make().execute({})
+    with DAG("d"):
+        SSHOperator.partial(task_id="m", ssh_conn_id="s").expand(command=["a", ""])

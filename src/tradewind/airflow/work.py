@@ -106,6 +106,16 @@ class WorkOperator(NamedTemplateFiles):
         check_number(f"{self.task_id}: poll_interval", self.poll_interval, above=0)
         check_number(f"{self.task_id}: result_limit", self.result_limit, above=0, whole=True)
 
+    def check_given(self) -> None:
+        """Refuse what is missing when the task runs; see `check_arguments`.
+
+        Until then it may be set by a subclass or a callback: the official operators do not miss it
+        when the DAG file is read.
+
+        Raises:
+            InputError: Something is missing.
+        """
+
     def open_backend(self) -> Backend[Any]:
         """Connect to the system, as `backend_spec` describes it."""
         return self.backend_spec().open()
@@ -158,6 +168,7 @@ class WorkOperator(NamedTemplateFiles):
         """
         with self._stopping_at_timeout(context), self._naming_input():
             self.check_arguments()
+            self.check_given()
             if not self.deferrable:
                 return self._supervise(context)
             claimed = self._claim(context)

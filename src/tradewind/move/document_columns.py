@@ -40,6 +40,13 @@ class Values(ABC):
         """
         return value
 
+    def shown(self, value: Any) -> Any:
+        """Give a value as an error shows it: as JSON where Python's own word for it says little."""
+        plain = self.plain(value)
+        if type(plain) in _SCALARS:
+            return plain if isinstance(plain, Decimal) else value
+        return _Json(self.dumps(value))
+
     def quick(self, kind: type, field: pa.Field) -> Callable[[Any], Any] | None:
         """Give a shorter way for a column whose values are all of one type.
 
@@ -98,8 +105,18 @@ class Values(ABC):
         """
         for key in ("_id", "id"):
             if isinstance(document, dict) and key in document:
-                return f"the document with {key} {document[key]!r}"[:120]
+                return f"the document with {key} {self.shown(document[key])!r}"[:120]
         return f"document {number}"
+
+
+class _Json:
+    """A value that errors show as JSON."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text.decode("utf-8", "replace")
 
 
 _SCALARS: dict[type, Kind] = {
@@ -188,7 +205,7 @@ class Column:
         kind = types.logical_type(self.field) or str(self.field.type)
         return UnfitValueError(
             self.field.name,
-            value,
+            self._values.shown(value),
             where=f"{kind} of {document}",
             remedy=f"{reason.rstrip('.')}. Declare a schema in which it has one that does, like "
             f"{option('schema', {self.field.name: 'json'})} (JSON holds all), or leave the field "

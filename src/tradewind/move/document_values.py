@@ -183,8 +183,8 @@ def _timestamp(value: Any, type_: pa.DataType) -> Any:
             raise UnfitError("It has no zone" if type_.tz else "It has a zone, the column has none")
     elif isinstance(value, datetime.datetime):
         moment = value  # a naive one is UTC, as systems without zones mean it
-    elif isinstance(value, int) and hasattr(value, "milliseconds"):
-        return _in_unit(int(value) * 1000, type_)
+    elif hasattr(value, "milliseconds"):
+        return _in_unit(value.milliseconds * 1000, type_)
     else:
         raise _refuse(value)
     if moment.tzinfo is not None:

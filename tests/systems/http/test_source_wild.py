@@ -400,12 +400,39 @@ def test_a_header_that_is_not_sent_while_the_page_names_a_next_one(pagination: A
         ids(server, records="$.value", pagination=pagination)
 
 
-def test_an_empty_answer_is_a_file_without_records(tmp_path: Path) -> None:
+def test_an_empty_answer_is_a_file_without_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     replies = {"/a": Reply(None), "/b": Reply([]), "/c": Reply(raw=b"", status=204)}
     with serving(lambda asked: replies[asked.path]) as server:
         for path, name in zip(replies, ("a.csv", "b.jsonl", "c.csv"), strict=True):
-            assert main(["move", "--from", server.url + path, "--to", str(tmp_path / name)]) == 0
+            line = ["move", "--from", server.url + path, "--to", str(tmp_path / name)]
+            if path == "/a":
+                assert main(line) == 2  # no list at all, unless it is said that it means one
+                assert not (tmp_path / name).exists()
+                advice = capsys.readouterr().err.partition(" give ")[2].partition(";")[0]
+                line += shlex.split(advice)
+            assert main(line) == 0
             assert (tmp_path / name).read_bytes() == b""
+
+
+def test_null_for_records_is_never_taken_for_none_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pages: list[Any] = [[{"id": 1}], None]
+    with serving(lambda asked: Reply(pages[int(asked.query["page"]) - 1])) as server:
+        assert ids(server, pagination=Page()) == [1]
+        assert not caplog.records
+        pages.pop(0)
+        with pytest.raises(InputError, match="answer is null, and no list"):
+            ids(server, pagination=Page())
+        assert ids(server, records="$", pagination=Page()) == []
+        assert "null stands at $" in caplog.text
+    with serving(lambda asked: Reply({"data": None})) as server:
+        with pytest.raises(InputError, match=r"no records at \$.data.items"):
+            ids(server, records="$.data.items")
+        assert ids(server, records="$.data") == []
+        assert "null stands at $.data" in caplog.text
 
 
 def test_what_an_error_advises_can_be_typed_into_a_shell(

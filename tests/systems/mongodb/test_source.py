@@ -323,6 +323,25 @@ def test_declared_columns(make: Make, collection: Collection[dict[str, Any]]) ->
     assert row == {"inner": {"a": ["1", '{"b":null}']}}
 
 
+def test_what_does_not_fit_is_shown_as_extended_json(
+    make: Make, collection: Collection[dict[str, Any]]
+) -> None:
+    far = DatetimeMS(1 << 62)
+    for value, shown in (
+        (far, '{"$date":{"$numberLong":"4611686018427387904"}}'),
+        ({"a": [far]}, '{"a":[{"$date":{"$numberLong":"4611686018427387904"}}]}'),
+        (Code("x"), '{"$code":"x"}'),
+        (Decimal128("1.5"), "1.5"),
+    ):
+        collection.delete_many({})
+        collection.insert_one({"_id": far, "v": value})
+        schema = pa.schema([field("_id", pa.string(), "json"), ("v", pa.int64())])
+        with pytest.raises(UnfitValueError) as caught:
+            table(make(schema=schema))
+        assert f"cannot hold the value {shown}" in str(caught.value)
+        assert "_id {" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("value", "type_"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pyarrow as pa
 import pytest
 
@@ -66,6 +68,29 @@ def test_a_slice_of_numbers_and_times(connection, db) -> None:
         db.run(f"INSERT INTO {table} VALUES (9007199254740993, {big}, '2026-01-02', 'x')")
         load(connection, nothing, table, mode="replace", slice=slice, columns=["n"])
         assert db.rows(f"SELECT n FROM {table}") == [("9007199254740992",)]
+
+
+def test_a_slice_by_a_time_with_a_zone_is_that_moment(connection, db) -> None:
+    """As Airflow's ``{{ ts }}`` is written; rows with a zone are in UTC there as well."""
+    aware = dt.datetime(2026, 1, 31, 12, tzinfo=dt.timezone(dt.timedelta(hours=5)))
+    for type_ in ("TIMESTAMP(6)", "DATETIME(6)"):
+        for moment in ("2026-01-31T07:00:00+00:00", "2026-01-31 12:00:00+05:00",
+                       "2026-01-31T07:00:00.000000Z", aware):  # fmt: skip
+            table = db.table(f"at {type_} NULL, v INT", "('2026-01-31 07:00', 0), (NULL, 1)")
+            rows = pa.table({"at": [aware], "v": [7]})
+            load(connection, rows, table, mode="replace", slice={"at": moment})
+            found = db.rows(f"SELECT at, v FROM {table} ORDER BY v")
+            assert found == [(None, "1"), ("2026-01-31 07:00:00.000000", "7")]
+    table = db.table("day DATE, t TIME(6), at DATETIME", "('2026-01-31', '12:00', NULL)")
+    for name, value in (
+        ("day", "2026-01-31T00:00:00+05:00"),
+        ("day", aware),
+        ("t", "12:00:00+05:00"),
+        ("at", "2026-01-31 12:00:00 EST"),
+    ):
+        with pytest.raises(InputError, match=f"'{name}'.* cannot hold"):
+            load(connection, rows, table, mode="replace", slice={name: value}, columns=["at"])
+    assert db.count(table) == 1
 
 
 def test_an_upsert_leaves_the_key_that_came(connection, db) -> None:

@@ -54,6 +54,19 @@ def test_slices_and_upserts_keep_to_the_very_value(connection, db):
         assert db.value(f"SELECT count(*) FROM {table}") == 1
         load(connection, [], table, mode="replace", slice={"s": there})
         assert db.value(f"SELECT count(*) FROM {table}") == 0
+    # A zone counts, as it does in rows: they are in UTC there.
+    for type_, there, slice, left in (
+        ("timestamp", "2026-01-31 07:00", "2026-01-31T12:00:00+05:00", 0),
+        ("timestamp", "2026-01-31 12:00", "2026-01-31T12:00:00+05:00", 1),
+        ("timestamp", "2026-01-31 12:00", "2026-01-31T12:00:00+00:00", 0),
+        ("timestamptz", "2026-01-31 07:00+00", "2026-01-31T12:00:00+05:00", 0),
+    ):
+        table = db.table(f"s {type_}, v int", f"VALUES ('{there}', 7)")
+        load(connection, [], table, mode="replace", slice={"s": slice})
+        assert db.value(f"SELECT count(*) FROM {table}") == left
+    table = db.table("s date, v int", "VALUES ('2026-01-31', 7)")
+    with pytest.raises(InputError, match="cannot hold the value '2026-01-31T00:00:00\\+05:00'"):
+        load(connection, [], table, mode="replace", slice={"s": "2026-01-31T00:00:00+05:00"})
     table = db.table("s char(3), v int", "VALUES ('a', 7)")
     load(connection, ["a"], table, mode="replace", slice={"s": "a  "})
     assert db.value(f"SELECT v FROM {table}") == 0

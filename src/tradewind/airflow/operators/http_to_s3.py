@@ -192,7 +192,7 @@ class HttpToS3Operator(MoveOperator):
             method=method,
             body=self._json() if sends else None,
             pagination=self.pagination,
-            records=self.records or "$",
+            records=self.records,
             **(self.options or {}),
         )
 

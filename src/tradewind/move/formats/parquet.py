@@ -32,6 +32,7 @@ from tradewind.move.format import Format
 from tradewind.move.formats import text
 from tradewind.move.formats.parquet_read import EMPTY
 from tradewind.move.formats.parquet_sparse import STEP, WIDE, sparse_groups
+from tradewind.move.interface import option
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
@@ -382,8 +383,8 @@ def _check_type(column: str, kind: pa.DataType) -> None:
     kinds = pa.types
     if kinds.is_null(kind):
         raise InputError(
-            f"Column {column!r}: it has no type, as all its values are null. Cast it in the query, "
-            "for example to text."
+            f"Column {column!r}: it has no type, as all its values are null. Declare one, as by "
+            f"{option('schema', {column: 'string'})}, or cast it where there is a query."
         )
     if (
         kinds.is_interval(kind)

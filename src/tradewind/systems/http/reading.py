@@ -62,6 +62,7 @@ class Request:
     page_bytes: int
     allow_repeats: bool
     error_objects: str = "error"
+    takes_null: bool = True
 
 
 @dataclass
@@ -231,6 +232,13 @@ class Reading:
             return _Page(answer, None, [], None)
         document = parsed(answer, self._values, where, self._http.excerpt)
         records = request.records.records(document)
+        if document is None and number == 1 and not request.takes_null:
+            raise InputError(
+                f"{where}: the answer is null, and no list. If that is how the API writes an empty "
+                f"list, give {option('records', '$')}; else correct the request."
+            )
+        if number == 1 and records == [] and request.records.find(document) is None:
+            _log.warning("%s: null stands at %s: no records.", where, request.records.text)
         if records is None and number > 1 and self._is_an_end(document):
             records = []
         if records is None:

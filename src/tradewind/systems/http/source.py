@@ -64,8 +64,10 @@ class RestSource(DocumentSource):
         params: Query parameters.
         body: What to send as JSON.
         headers: Beside those of the connection.
-        records: Where in a page the records stand, as `tradewind.json_path` says; ``$`` for
-            a page that is a list itself. Newline-delimited JSON has a record a line.
+        records: Where in a page the records stand, as `tradewind.json_path` says; ``$``, as when
+            not given, for a page that is a list itself. Null there is an empty list, as servers
+            in Go write one; of a first page that is null itself only if ``$`` is given.
+            Newline-delimited JSON has a record a line.
         pagination: `NextLink`, `Page`, `Offset`, `Cursor`, or an own `Pagination`; or in short as
             on the command line, like ``page`` or ``link:$.next`` (see `from_uri`); None for a
             single page, or pages that the header Link (``rel=next``) joins;
@@ -116,7 +118,7 @@ class RestSource(DocumentSource):
         params: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        records: str = "$",
+        records: str | None = None,
         pagination: Pagination | str | None = None,
         total: str | None = None,
         total_header: str | None = None,
@@ -137,7 +139,7 @@ class RestSource(DocumentSource):
         self.params = params
         self.body = body
         self.headers = headers
-        self.records = records
+        self.records = "$" if records is None else records
         self.pagination = pagination_of(pagination) if isinstance(pagination, str) else pagination
         self.total = total
         self.total_header = total_header
@@ -152,7 +154,8 @@ class RestSource(DocumentSource):
         self.error_objects = error_objects
         self._declared = declared_fields(self.types)
         self._late: list[str] = []  # members that a reading before has met behind the first ones
-        self._records = JsonPath(records)
+        self._records = JsonPath(self.records)
+        self._takes_null = records is not None
         self._total = None if total is None else JsonPath(total)
 
     def describe(self) -> str:
@@ -215,6 +218,7 @@ class RestSource(DocumentSource):
             body=self.body,
             headers=self.headers or {},
             records=self._records,
+            takes_null=self._takes_null,
             pagination=self.pagination,
             total=self._total,
             total_header=self.total_header,

@@ -155,13 +155,17 @@ class LivyOperator(WorkOperator):
     def check_arguments(self) -> None:
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
         super().check_arguments()
+        check_text(f"{self.task_id}: file", self.spark_params["file"])
+        check_number(f"{self.task_id}: polling_interval", self.polling_interval)
+        check_livy(self)
+
+    def check_given(self) -> None:
+        """Refuse a task without an application; see `WorkOperator.check_given`."""
         check_text(
             f"{self.task_id}: file",
             self.spark_params["file"],
             missing=f"{self.task_id}: there is no file. Name the application.",
         )
-        check_number(f"{self.task_id}: polling_interval", self.polling_interval)
-        check_livy(self)
 
     def backend_spec(self) -> BackendSpec:
         """Say which Livy."""
@@ -214,6 +218,7 @@ class LivyOperator(WorkOperator):
         from tradewind.run.supervise import Outcome
 
         with self._naming_input():
+            self.check_given()
             claimed = self._claim(context)
             with self._opened() as backend:
                 told = backend.result(claimed.name, limit=self.result_limit)

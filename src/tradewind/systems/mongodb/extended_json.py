@@ -172,10 +172,13 @@ def _decimal_text(value: Decimal128) -> str:
     return f"{digits[:exponent]}.{digits[exponent:]}"
 
 
-class _Milliseconds(int):
-    """A date that Python's datetime cannot tell, in milliseconds since 1970."""
+class _Milliseconds:
+    """A date that Python's datetime cannot tell, in milliseconds since 1970: no number."""
 
-    milliseconds = True
+    kind = "date"
+
+    def __init__(self, milliseconds: int) -> None:
+        self.milliseconds = milliseconds
 
 
 def _id_text(value: ObjectId) -> str:

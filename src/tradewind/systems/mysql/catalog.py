@@ -18,6 +18,7 @@ from tradewind.systems.mysql.connection import Session, quoted
 __all__ = [
     "add_ledger_mark",
     "comment_of",
+    "constraint_of",
     "deleting",
     "find_columns",
     "has_table",
@@ -272,6 +273,20 @@ def add_ledger_mark(session: Session, schema: str) -> bool:
         session.execute(f"ALTER TABLE {name} ADD COLUMN {LEDGER_MARK}")
     session.execute("SET SESSION lock_wait_timeout = DEFAULT")
     return bool(session.fetch(has, schema, LEDGER))
+
+
+def constraint_of(session: Session, schema: str, table: str, name: str) -> str | None:
+    """Give what a CHECK of a table demands, in SQL; None where the server does not tell."""
+    with contextlib.suppress(TradewindError):
+        found = session.fetch(
+            "SELECT check_clause FROM information_schema.check_constraints "
+            "WHERE constraint_schema = %s AND table_name = %s AND constraint_name = %s",
+            schema,
+            table,
+            name,
+        )
+        return str(found[0][0]) if found else None
+    return None
 
 
 def merge(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
 
-__all__ = ["translated"]
+__all__ = ["remedy_of_data", "translated"]
 
 _SETUP = {
     1044: "Grant the user the database, or name another one.",
@@ -71,12 +71,33 @@ _INPUT = {
     1153: "A row is larger than the server's max_allowed_packet: raise it there.",
     1264: "Make the column wider, or correct the data.",
     1265: "Make the column wider, or correct the data.",
-    1292: "Correct the data.",
+    1048: "Give a value in every row, or let the column be NULL.",
+    1263: "Give a value in every row, or let the column be NULL.",
+    1292: "Correct the data, or the column's type.",
     1366: "Correct the data, or the column's type.",
     1406: "Make the column wider, or correct the data.",
+    1416: "Write its geometry as WKB behind four bytes of its SRID, or make the column a text.",
+    1452: "Write the rows first that these refer to, or correct the data.",
+    1526: "Add a partition for it, or correct the data.",
+    1644: "A trigger of the table says so: correct the data, or the trigger.",
+    3140: "Correct the data: the column demands JSON.",
+    3819: "Correct the data, or the table's constraint.",
+    4025: "Correct the data, or the table's constraint.",
     1792: "The source only reads: give a query that does not write.",
     2020: "A row is larger than max_allowed_packet: raise it on the server.",
 }
+
+
+def remedy_of_data(number: str) -> str:
+    """Say what to do about data that a table does not take.
+
+    Args:
+        number: Of the server's error or warning.
+    """
+    known = _INPUT.get(int(number) if number.isdecimal() else 0)
+    return (known or "Correct the data, or the column's type.").format(
+        upsert=target_option("mode", "upsert")
+    )
 
 
 def translated(error: BaseException, system: str) -> TradewindError:

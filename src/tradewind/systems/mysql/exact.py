@@ -27,7 +27,9 @@ from tradewind.move.types import UnfitValueError
 __all__ = ["INTEGERS", "as_texts", "refuse_inexact", "settled"]
 
 INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
-_TIMES = ("date", "datetime", "timestamp", "time")
+_MOMENTS = ("date", "datetime", "timestamp")
+_TIMES = (*_MOMENTS, "time")
+_NUMBERS = (*INTEGERS, "decimal", "float", "double", "year", "bit")
 _ZERO = r"^\s*0000-00-00|^\s*\d{4}-(?:00-|\d\d?-00)"
 _SHORT_YEAR = r"^\s*(?:\d{1,2}[-/.]\d|\d{6}(?:\d{6})?(?:[Tt ]|$))"
 _BARE = r"^\s*-?\d{1,5}(?:\.\d*)?\s*$"
@@ -112,12 +114,31 @@ def refuse_inexact(array: pa.Array, name: str, column: TableColumn) -> None:
         _refuse(array, wrong, name, column, remedy)
     is_text = is_.is_string(own) or is_.is_large_string(own) or is_.is_dictionary(own)
     is_number = is_.is_integer(own) or is_.is_floating(own) or is_.is_decimal(own)
-    if is_.is_timestamp(own):
+    if (strange := _strange(own, column)) is not None:
+        _refuse(array, pc.is_valid(array), name, column, strange)
+    elif is_.is_timestamp(own):
         _refuse_timestamps(array, name, column)
     elif is_text or is_number:
         for wrong, remedy in _checks(array, column, is_text=is_text):
             texts = as_texts(array)
             _refuse(texts, wrong(texts), name, column, remedy)
+
+
+def _strange(own: pa.DataType, column: TableColumn) -> str | None:
+    """Say what to do where no value of a type is one of the column's; None where some are.
+
+    MariaDB reads 10:11:12 as the year 2010, and some of a date's digits as a number.
+    """
+    is_, kind = pa.types, column.type
+    advice = "make the column a {}, or convert the values before (in the query)."
+    if is_.is_time(own) and kind in _MOMENTS:
+        return f"It is a time without a date: {advice.format('TIME')}"
+    if is_.is_date(own) and kind == "time":
+        return f"It is a date without a time: {advice.format('DATE')}"
+    if kind in _NUMBERS and (is_.is_date(own) or is_.is_time(own) or is_.is_timestamp(own)):
+        fit = "DATE" if is_.is_date(own) else "TIME(6)" if is_.is_time(own) else "DATETIME(6)"
+        return f"It is no number: {advice.format(fit)}"
+    return None
 
 
 _Check = tuple[Callable[[pa.Array], pa.Array], str]

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.text import shown
 from tradewind.move.tables.exact import any_of
 from tradewind.move.tables.staging import TableColumn
@@ -24,7 +25,7 @@ from tradewind.move.types import UnfitValueError
 __all__ = ["Suspects"]
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
-_FLOATS = {"float": Decimal("3.4028235e38"), "double": Decimal("1.7976931348623157e308")}
+_FLOATS = {"float": Decimal("3.402823466e38"), "double": Decimal("1.7976931348623157e308")}
 _NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
 _CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]?\d(?::[0-5]?\d(?:\.\d*)?)?"
 _DAY = r"[1-9]\d{3}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|1\d|2[0-8])|0\d{3}-\d\d-[0-2]\d"
@@ -36,6 +37,9 @@ _SIZES = {
     "tinyblob": 255, "blob": 65_535, "mediumblob": (1 << 24) - 1,
 }  # fmt: skip
 _MOMENTS = ("date", "datetime", "timestamp")
+_TEXTS = CsvFormat(header=False, null="NULL")
+_LONGEST_TIME = 48
+"""Characters that no date or time has as text."""
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _END = datetime.date.max.toordinal() + 1 - _EPOCH
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -104,7 +108,21 @@ def _unclear(array: pa.Array, column: TableColumn) -> list[Any]:
         return _where(array, pc.invert(pc.match_substring_regex(array, _PLAIN_TIME)))
     if (most := _most_bytes(column)) is not None and (text or is_.is_binary(own)):
         return _where(array, pc.greater(pc.binary_length(array), most))
+    if kind in ("char", "varchar") and column.length is not None:
+        return _long(array, column.length)
     return []
+
+
+def _long(array: pa.Array, most: int) -> list[Any]:
+    """Give the values that have more than so many characters as text."""
+    is_, own = pa.types, array.type
+    if is_.is_date(own) or is_.is_time(own) or is_.is_timestamp(own):
+        if most >= _LONGEST_TIME:
+            return []
+        array = _TEXTS.spelled(array, pa.field("", own))
+    elif not (is_.is_string(own) or is_.is_binary(own) or is_.is_large_string(own)):
+        return []  # numbers are refused before
+    return _where(array, pc.greater(pc.binary_length(array), most))
 
 
 def _moments(array: pa.Array, kind: str) -> list[str]:
@@ -151,7 +169,7 @@ def _range(column: TableColumn) -> tuple[Decimal, Decimal] | None:
         return Decimal(0), Decimal((1 << (digits or [1])[0]) - 1)
     if kind == "year":
         return Decimal(1901), Decimal(2155)
-    if kind == "decimal" and len(digits) > 1:
+    if kind in ("decimal", *_FLOATS) and len(digits) > 1:
         most = Decimal(10) ** (digits[0] - digits[1]) - Decimal(10) ** -digits[1]
     elif kind in _FLOATS and not digits:
         most = _FLOATS[kind]
@@ -175,6 +193,11 @@ def _refused(value: Any, column: TableColumn) -> str | None:
         return _no_moment(value, column.type)
     if column.type == "time":
         return None if _is_time(value) else "Write a time of -838:59:59 to 838:59:59, alone."
+    if column.type in ("char", "varchar"):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if len(text) <= (column.length or 0):
+            return None
+        return f"It holds {column.length} characters: make the column longer."
     return f"It holds {_most_bytes(column)} bytes: make the column longer."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from tradewind.systems.mysql.connection import Session, quoted
 from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.rows import ROWS, checked_batches
 
-__all__ = ["insert_statements"]
+__all__ = ["counted_on", "insert_statements"]
 
 _STATEMENT = 1 << 20
 
@@ -52,6 +53,16 @@ def insert_statements(
             size += len(row) + 1
     if rows:
         yield head + b",".join(rows), len(rows)
+
+
+def counted_on(message: str, before: int) -> str:
+    """Name a row in a message of the server by its place in all statements, not in the last one.
+
+    Args:
+        message: The server's.
+        before: Rows of the statements before.
+    """
+    return re.sub(r"\bat row (\d+)", lambda row: f"at row {int(row[1]) + before}", message)
 
 
 def _literals(session: Session, array: pa.Array) -> list[bytes]:

@@ -34,6 +34,7 @@ from tradewind.move.tables.staging import (
 from tradewind.systems.mysql.catalog import (
     add_ledger_mark,
     comment_of,
+    constraint_of,
     deleting,
     find_columns,
     has_table,
@@ -45,8 +46,9 @@ from tradewind.systems.mysql.catalog import (
     unique_keys,
 )
 from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
+from tradewind.systems.mysql.errors import remedy_of_data
 from tradewind.systems.mysql.fits import Suspects
-from tradewind.systems.mysql.insert import insert_statements
+from tradewind.systems.mysql.insert import counted_on, insert_statements
 from tradewind.systems.mysql.marks import Key, count_keyed, find_key
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
@@ -439,6 +441,8 @@ class Load:
                         break
                 pipe.end()
                 text = loading.result()
+            except InputError as error:
+                raise self._suspects.told(str(error)) or error from error
             finally:
                 if isinstance(chunks, Generator):
                     chunks.close()
@@ -475,9 +479,10 @@ class Load:
             try:
                 self._session.execute(statement)
             except InputError as error:
-                raise self._suspects.told(str(error)) or error from error
+                told = self._suspects.told(str(error)) or InputError(counted_on(str(error), rows))
+                raise told from error
             if self._session.warning_count:
-                self._refuse_warnings()
+                self._refuse_warnings(rows)
             if not rows:
                 self._keep_first_number()
             rows += count
@@ -488,24 +493,27 @@ class Load:
         if self._key is not None and self._key.numbered:
             self._first = int(self._session.fetch("SELECT LAST_INSERT_ID()")[0][0])
 
-    def _refuse_warnings(self) -> None:
+    def _refuse_warnings(self, before: int = 0) -> None:
         said = self._session.warnings()
         # One may only explain another one that names the column.
         named = [row for row in said if "column" in row[2].lower() or "CONSTRAINT" in row[2]]
         number, text = (named or said)[0][1:3] if said else ("", "a value was changed")
         if (told := self._suspects.told(text)) is not None and number != "1062":
             raise told
-        key = number == "1062"
-        remedy = "Correct the data, or the column's type."
-        if key:
-            remedy = f"{target_option('mode', 'upsert')} writes over rows with the same key."
-        elif (kept := re.search(r"CONSTRAINT `[^`]*\.([^`.]+)` failed", text)) is not None:
-            # MariaDB keeps JSON as a text with this constraint, which is called like the column.
-            remedy = f"A value of the column {kept[1]!r} is not what it demands, like JSON."
         raise InputError(
-            f"{self._system}: a row for {self._name} does not fit: {text}. Nothing of it is "
-            f"visible. {remedy} (error {number})"
+            f"{self._system}: a row for {self._name} does not fit: {counted_on(text, before)}. "
+            f"Nothing of it is visible. {self._remedy(number, text)} (error {number})"
         )
+
+    def _remedy(self, number: str, text: str) -> str:
+        if number == "1062":
+            return f"{target_option('mode', 'upsert')} writes over rows with the same key."
+        if (failed := re.search(r"CONSTRAINT `(?:[^`]*\.)?([^`.]+)` failed", text)) is None:
+            return remedy_of_data(number)
+        # MariaDB keeps JSON as a text with a constraint, which is called like the column.
+        demanded = constraint_of(self._session, self._schema, self._target.table, failed[1])
+        what = f"It demands {demanded}" if demanded else "It demands something else, like JSON"
+        return f"{what}. Correct the data of the column {failed[1]!r}, or the constraint."
 
     def _check_slice(self, table: str, rows: int) -> None:
         """See that the next replacement of this slice will find all of these rows."""

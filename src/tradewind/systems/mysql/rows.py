@@ -146,6 +146,9 @@ def checked_batches(
 ) -> Batches:
     """Turn batches into what the columns take; refuse what MySQL would change without a word."""
     fields = [_plain_field(field) for field in batches.schema]
+    for field in fields:
+        if pa.types.is_duration(field.type):
+            raise unfit_type(field.name, field.type, "a table of MySQL")
     schema = pa.schema(list(map(_travelling, fields, columns)))
 
     def changed() -> Iterator[pa.RecordBatch]:

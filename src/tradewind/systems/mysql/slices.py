@@ -8,9 +8,12 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import pyarrow as pa
+
 from tradewind.errors import InputError
 from tradewind.move.tables.staging import TableColumn
 from tradewind.systems.mysql.connection import Session, bound
+from tradewind.systems.mysql.exact import settled
 
 __all__ = ["TEXTS", "exactly"]
 
@@ -55,7 +58,9 @@ def exactly(session: Session) -> Callable[[TableColumn, str, Any], tuple[str, li
             value = _text(session.system, column, value)
         elif column.type in _NUMBERS:
             value = _number(session.system, column, value)
-        elif column.type in _TIMES and not isinstance(value, datetime.date | datetime.time):
+        elif column.type in _TIMES:
+            value = _unzoned(column, value)
+        if column.type in _TIMES and not isinstance(value, datetime.date | datetime.time):
             cast = bound(session, f"SELECT CAST(%s AS {_TIMES[column.type]})", [value])
             moment = session.fetch(cast)[0][0]
             # Without a table, the server keeps what it has warned of before.
@@ -65,6 +70,19 @@ def exactly(session: Session) -> Callable[[TableColumn, str, Any], tuple[str, li
         return f"{spelled} = %s", [value]
 
     return equal
+
+
+def _unzoned(column: TableColumn, value: Any) -> Any:
+    """Give a time with a zone as the rows of the table have it: in UTC.
+
+    Raises:
+        UnfitValueError: The column is a DATE or TIME; the zone is told by a name.
+    """
+    if isinstance(value, datetime.datetime | datetime.time) and value.tzinfo is not None:
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    return settled(pa.array([value], pa.string()), column.name, column)[0].as_py()
 
 
 def _text(system: str, column: TableColumn, value: Any) -> Any:

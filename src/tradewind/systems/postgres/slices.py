@@ -6,8 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from tradewind.errors import InputError
 from tradewind.systems.postgres.catalog import Table, TableColumn
+from tradewind.systems.postgres.naive_times import (
+    has_zones,
+    is_naive,
+    is_timestamp,
+    refuse_lossy,
+)
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.sql import bind, literal, quoted
 
@@ -54,13 +62,27 @@ def slice_sql(table: Table, slice: Mapping[str, Any] | str | tuple[str, Any], sy
                 f"Choose from: {', '.join(column.name for column in table.columns)}."
             )
         values = value if isinstance(value, list | tuple | set) else [value]
-        given = [literal(one) for one in values if one is not None]
+        given = [_literal(column, one) for one in values if one is not None]
         cast = ", ".join(f"CAST({one} AS {column.type})" for one in given)
         either = [f"{quoted(name)} IN ({cast}){_exactly(column, given)}"] if given else []
         if None in values:
             either.append(f"{quoted(name)} IS NULL")
         terms.append(f"({' OR '.join(either) or 'false'})")
     return " AND ".join(terms)
+
+
+def _literal(column: TableColumn, value: Any) -> str:
+    """Write a value; a text with a zone, for a time without one, as that moment in UTC.
+
+    Rows with a zone arrive there in UTC as well. PostgreSQL itself would drop the zone.
+    """
+    if isinstance(value, str) and is_naive(column.limits):
+        text = pa.array([value], pa.string())
+        if has_zones(text):
+            if is_timestamp(column.limits):
+                return f"CAST({literal(value)} AS timestamptz)"
+            refuse_lossy(text, column.name, column.limits)
+    return literal(value)
 
 
 def _exactly(column: TableColumn, given: Iterable[str]) -> str:

@@ -218,7 +218,7 @@ class SparkSubmitOperator(WorkOperator):
     def check_arguments(self) -> None:
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
         super().check_arguments()
-        check_text("Spark: application", self.application, missing=_NO_APPLICATION)
+        check_text("Spark: application", self.application)
         check_mapping("Spark: conf", self.conf)
         check_mapping("Spark: env_vars", self.env_vars)
         check_choice("Spark: deploy_mode", self.deploy_mode, (None, "client", "cluster"))
@@ -230,6 +230,10 @@ class SparkSubmitOperator(WorkOperator):
             size = getattr(self, name)
             if size is not None and is_fixed(size) and not _SIZE.fullmatch(str(size)):
                 raise InputError(f"Spark: {name}={size!r} is no size. Write it like 512m or 2g.")
+
+    def check_given(self) -> None:
+        """Refuse a task without an application; see `WorkOperator.check_given`."""
+        check_text("Spark: application", self.application, missing=_NO_APPLICATION)
 
     # ------------------------------------------------------------------------------------ where
 
@@ -386,6 +390,7 @@ class SparkSubmitOperator(WorkOperator):
             What its driver handed back.
         """
         with self._naming_input():
+            self.check_given()
             if self._on_yarn and not self._own_poll_interval:
                 self.poll_interval = max(_YARN_SECONDS, self.poll_interval)
         return self._followed(lambda: super(SparkSubmitOperator, self).execute(context))

@@ -94,13 +94,17 @@ class SSHOperator(WorkOperator):
     def check_arguments(self) -> None:
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
         super().check_arguments()
-        check_text("SSHOperator: command", self.command, missing=_NO_COMMAND)
+        check_text("SSHOperator: command", self.command)
         check_mapping("SSHOperator: environment", self.environment)
         check_number("SSHOperator: conn_timeout", self.conn_timeout, above=0)
         if self.cmd_timeout is not NOTSET:
             check_number("SSHOperator: cmd_timeout", self.cmd_timeout)
         if is_fixed(self.ssh_hook) and is_fixed(self.ssh_conn_id):
             self._conn_id()
+
+    def check_given(self) -> None:
+        """Refuse a task without a command; see `WorkOperator.check_given`."""
+        check_text("SSHOperator: command", self.command, missing=_NO_COMMAND)
 
     def backend_spec(self) -> BackendSpec:
         """Say which machine."""
