@@ -384,7 +384,8 @@ def _check_type(column: str, kind: pa.DataType) -> None:
     if kinds.is_null(kind):
         raise InputError(
             f"Column {column!r}: it has no type, as all its values are null. Declare one, as by "
-            f"{option('schema', {column: 'string'})}, or cast it where there is a query."
+            f"{option('schema', {column: 'string'})}; a schema names all columns of Parquet that "
+            "are read. Or cast it where there is a query."
         )
     if (
         kinds.is_interval(kind)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
-__all__ = ["QUOTES", "spellings", "split_name", "unquoted"]
+from tradewind.errors import InputError
+from tradewind.move.interface import names_option
+
+__all__ = ["QUOTES", "refuse_new_names", "spellings", "split_name", "unquoted"]
 
 QUOTES = '"`['
 """What begins a quoted name in some system; SQLite takes them all."""
@@ -55,3 +59,44 @@ def spellings(text: str) -> tuple[str, ...]:
         return (unquoted(parts[0], '"'),)
     folded = "".join(one.lower() if one.isascii() else one for one in parts[0])
     return tuple(dict.fromkeys([text, folded]))
+
+
+def refuse_new_names(
+    system: str,
+    names: Sequence[str],
+    *,
+    fold: Callable[[str], str] = str,
+    wrong: Callable[[str], str] = lambda name: "",
+) -> None:
+    """Refuse names that the columns of a new table cannot have.
+
+    Args:
+        system: The system, for messages.
+        names: Of the data's columns.
+        fold: Gives what names have in common that are one to the system.
+        wrong: Says what else is wrong with a name; nothing where it is right.
+
+    Raises:
+        InputError: There is none; or one is empty, has a zero byte, or stands twice.
+    """
+    if not names:
+        raise InputError(
+            f"{system}: the data have no columns, and a table that is created has one at least."
+        )
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.get(fold(name))
+        seen[fold(name)] = name
+        why = wrong(name)
+        if not name:
+            why = "has no name"
+        elif "\0" in name:
+            why = "has a zero byte in its name"
+        elif other is not None:
+            why = "stands there twice" if other == name else f"is the column {other!r} there"
+        if why:
+            raise InputError(
+                f"{system}: the data's column {name!r} {why}. Rename it where the data are made, "
+                f"or create the table before and name its columns: {names_option('columns')}, in "
+                "the order of the data's."
+            )

@@ -79,7 +79,7 @@ _INPUT = {
     1416: "Write its geometry as WKB behind four bytes of its SRID, or make the column a text.",
     1452: "Write the rows first that these refer to, or correct the data.",
     1526: "Add a partition for it, or correct the data.",
-    1644: "A trigger of the table says so: correct the data, or the trigger.",
+    1644: "A procedure or trigger of the server says so: correct what it objects to.",
     3140: "Correct the data: the column demands JSON.",
     3819: "Correct the data, or the table's constraint.",
     4025: "Correct the data, or the table's constraint.",

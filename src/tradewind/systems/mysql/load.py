@@ -20,6 +20,7 @@ from tradewind.backoff import Backoff
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
 from tradewind.move.receipt import Stored
+from tradewind.move.tables.names import refuse_new_names
 from tradewind.move.tables.staging import (
     LEDGER,
     SqlTable,
@@ -51,7 +52,13 @@ from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.insert import counted_on, insert_statements
 from tradewind.systems.mysql.marks import Key, count_keyed, find_key
 from tradewind.systems.mysql.pipe import Loading, Pipe
-from tradewind.systems.mysql.rows import DIALECT, assignments, column_types, load_rows
+from tradewind.systems.mysql.rows import (
+    DIALECT,
+    assignments,
+    column_types,
+    load_rows,
+    wrong_name,
+)
 from tradewind.systems.mysql.slices import TEXTS, exactly
 
 if TYPE_CHECKING:
@@ -385,6 +392,7 @@ class Load:
                 f"{self._system}: {self._name} is to be created, so columns cannot be chosen. "
                 "Leave columns out, or create the table before."
             )
+        refuse_new_names(self._system, schema.names, fold=str.lower, wrong=wrong_name)
         refuse_names(self._system, schema.names, 64, "characters")
         parts = column_types(schema, self._keys)
         if self._keys:

@@ -20,7 +20,15 @@ from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.exact import as_texts, refuse_inexact, settled
 from tradewind.systems.mysql.fits import Suspects
 
-__all__ = ["DIALECT", "ROWS", "assignments", "checked_batches", "column_types", "load_rows"]
+__all__ = [
+    "DIALECT",
+    "ROWS",
+    "assignments",
+    "checked_batches",
+    "column_types",
+    "load_rows",
+    "wrong_name",
+]
 
 ROWS = CsvFormat(header=False, null="NULL")
 """How rows travel: a NULL is the bare word, anything that looks like it is quoted."""
@@ -65,6 +73,11 @@ def column_types(schema: pa.Schema, keys: Sequence[str]) -> list[str]:
         f"{' NOT NULL' if field.name in keys else ' NULL'}"
         for field in map(_plain_field, schema)
     ]
+
+
+def wrong_name(name: str) -> str:
+    """Say what is wrong with a column's name; nothing where it is right."""
+    return "ends with a blank, which MySQL takes from no name" if name.endswith(" ") else ""
 
 
 def _type(field: pa.Field, *, is_key: bool) -> str:

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from tradewind.errors import InputError, SetupError
-from tradewind.move.interface import names_option, target_option
+from tradewind.move.interface import target_option
+from tradewind.move.tables.names import refuse_new_names
 from tradewind.move.tables.staging import refuse_cascade, refuse_names
 from tradewind.systems.postgres.catalog import Table
 from tradewind.systems.postgres.session import Session
@@ -49,18 +50,15 @@ def check_new_names(session: Session, names: Iterable[str]) -> None:
         names: Of the data's columns.
 
     Raises:
-        InputError: One is empty, too long, or that of a column which every table has.
+        InputError: There is none; one is empty, too long, that of another one, or of a column
+            which every table has.
     """
     names = list(names)
-    for name in names:
-        if name and name not in _SYSTEM_COLUMNS:
-            continue
-        why = "is the server's own in each table" if name else "has no name"
-        raise InputError(
-            f"{session.system}: the data's column {name!r} {why}. Rename it where the data are "
-            "made, or create the table before and name its columns: "
-            f"{names_option('columns')}, in the order of the data's."
-        )
+    refuse_new_names(
+        session.system,
+        names,
+        wrong=lambda name: "is the server's own in each table" if name in _SYSTEM_COLUMNS else "",
+    )
     check_lengths(session, names)
 
 
