@@ -12,9 +12,9 @@ from typing import Any
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from digits.operators import DeployOperator
+from digits.operators import DeployOperator, DownloadOperator
 from digits.settings import Run, parameters
-from tradewind.airflow import S3CopyObjectOperator, SageMakerTrainingOperator
+from tradewind.airflow import SageMakerTrainingOperator
 
 CONNECTION = "{{ params.aws_conn_id }}"
 
@@ -48,10 +48,12 @@ def _channel(name: str) -> dict[str, Any]:
 )
 def digits() -> None:
     """Declares the five tasks."""
-    download_mnist = S3CopyObjectOperator(
+    download_mnist = DownloadOperator(
         task_id="download_mnist",
         doc_md="Copies the data set from the public sample bucket to the date's own place.",
         aws_conn_id=CONNECTION,
+        store="{{ params.store }}",
+        store_conn_id="{{ params.store_conn_id or '' }}",
         source_bucket_name="{{ run(params, dag_run).source_bucket }}",
         source_bucket_key="{{ params.source_key }}",
         dest_bucket_name="{{ params.bucket }}",

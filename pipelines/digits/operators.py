@@ -11,12 +11,53 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from digits import serving, storage
 from digits.settings import Run
-from tradewind.airflow import SageMakerEndpointOperator
+from tradewind.airflow import S3CopyObjectOperator, SageMakerEndpointOperator
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
-__all__ = ["DeployOperator"]
+    from tradewind.move.receipt import Receipt
+
+__all__ = ["DeployOperator", "DownloadOperator"]
+
+
+class DownloadOperator(S3CopyObjectOperator):
+    """Copies the data set to the date's own place in S3: within S3, or from another store.
+
+    Args:
+        store: Where the data set is: ``s3``, ``gs`` or ``az``. (templated)
+        store_conn_id: The connection of that store; its usual one when empty. Within S3 it is of
+            no effect, since S3 itself copies, by `aws_conn_id`. (templated)
+        kwargs: Of `S3CopyObjectOperator`.
+    """
+
+    template_fields: Sequence[str] = (
+        *S3CopyObjectOperator.template_fields,
+        "store",
+        "store_conn_id",
+    )
+
+    def __init__(self, *, store: str = "s3", store_conn_id: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.store = store
+        self.store_conn_id = store_conn_id
+
+    def act(self, context: Context, owner: Any, stop: threading.Event) -> Receipt:
+        """Copies it."""
+        if self.store == "s3":
+            return super().act(context, owner, stop)
+        from tradewind.airflow.connections.stores import store_of
+        from tradewind.move.copy import copy_object
+
+        uri = f"{self.store}://{self.source_bucket_name}/{self.source_bucket_key}"
+        source, key = store_of(uri, self.store_conn_id or None)
+        to = f"s3://{self.dest_bucket_name}/{self.dest_bucket_key}"
+        target, target_key = store_of(to, self.aws_conn_id)
+        self.log.info("copying %s to %s", uri, to)
+        return copy_object(source, key, target, target_key, owner=owner, stop=stop)
 
 
 class DeployOperator(SageMakerEndpointOperator):

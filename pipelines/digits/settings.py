@@ -87,11 +87,26 @@ _PARAMETERS: dict[str, tuple[Any, str, dict[str, Any], str]] = {
         {"pattern": r"^[^/\s].*[^/\s]$|^[^/\s]$"},
         "What all keys in it begin with; the date follows.",
     ),
+    "store": (
+        "s3",
+        "string",
+        {"enum": ["s3", "gs", "az"]},
+        "Store of the data set: S3, Google Cloud Storage or Azure Blob Storage. What SageMaker "
+        "reads and writes is in S3 whatever this says.",
+    ),
+    "store_conn_id": (
+        None,
+        "string",
+        {},
+        "Airflow connection to that store, where it is not S3. Empty: google_cloud_default or "
+        "wasb_default.",
+    ),
     "source_bucket": (
         None,
         "string",
         {},
-        "Bucket of the data set. Empty: AWS's public samples in the connection's region.",
+        "Bucket or container of the data set. Empty: AWS's public samples in the connection's "
+        "region.",
     ),
     "source_key": (layout.SAMPLE_KEY, "string", {"minLength": 1}, "Key of the data set there."),
     "role": (
@@ -231,7 +246,17 @@ class Run:
 
     @property
     def source_bucket(self) -> str:
-        """Where the data set comes from."""
+        """Where the data set comes from.
+
+        Raises:
+            SetupError: It is to come from another store than S3, and no bucket is named.
+        """
+        store = self.params.get("store", "s3")
+        if store != "s3" and not self.params["source_bucket"]:
+            raise SetupError(
+                f"store is {store!r}, and the public samples are in S3 alone: name "
+                "the bucket of the data set in the parameter source_bucket."
+            )
         return str(self.params["source_bucket"] or layout.sample_bucket(self.region))
 
     @property

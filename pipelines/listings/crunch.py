@@ -13,7 +13,11 @@ Where the months are read differs: with ``--spark`` Spark's executors read them,
 does. What comes out is the same, byte for byte.
 
 S3 is reached as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3 say;
-with ``--spark`` else as Spark's properties ``spark.hadoop.fs.s3a.*`` do.
+with ``--spark`` else as Spark's properties ``spark.hadoop.fs.s3a.*`` do. Google Cloud Storage
+(``--store gs``) as LISTINGS_STORE_TOKEN and LISTINGS_STORE_ENDPOINT say, Azure Blob Storage
+(``--store az``) as LISTINGS_STORE_ACCOUNT, ..._ACCESS_KEY or ..._SAS_TOKEN and ..._ENDPOINT do;
+with ``--spark`` else as the properties ``spark.listings.*``. What is missing is found as the
+store's own clients find it.
 
 Memory: one month's file, and 40 bytes for each listing and month.
 """
@@ -26,7 +30,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +39,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, fs, parquet
 
+_ACCESS = ("endpoint", "account", "access_key", "sas_token", "token")
 MOVERS = 5
 """How many rises and how many falls are told."""
 
@@ -153,29 +158,55 @@ def _day(days: int) -> str:
 
 
 def file_system(settings: Mapping[str, str]) -> fs.FileSystem:
-    """Connect to S3.
+    """Connect to the store.
 
     Args:
-        settings: ``access_key``, ``secret_key``, ``region``, ``endpoint``; what is missing is
-            found as AWS's own clients find it.
+        settings: ``store``, with ``access_key``, ``secret_key``, ``region``, ``endpoint`` of S3;
+            ``token``, ``endpoint`` of Google Cloud Storage; ``account``, ``access_key`` or
+            ``sas_token``, ``endpoint`` of Azure. What is missing is found as the store's own
+            clients find it.
     """
+    store = settings.get("store") or "s3"
+    scheme, _, host = settings.get("endpoint", "").rpartition("://")
+    options: dict[str, Any] = {}
+    if store == "gs":
+        if host:
+            options.update(endpoint_override=host.rstrip("/"), scheme=scheme or "https")
+        if token := settings.get("token"):
+            options["access_token"] = token
+            options["credential_token_expiration"] = datetime.now(UTC) + timedelta(hours=1)
+        elif host:
+            options["anonymous"] = True  # An emulator.
+        return fs.GcsFileSystem(**options)
+    if store == "az":
+        options["account_name"] = settings.get("account", "")
+        if key := settings.get("access_key"):
+            options["account_key"] = key
+        elif signature := settings.get("sas_token"):
+            options["sas_token"] = f"?{signature.removeprefix('?')}"
+        if host:
+            place, _, path = host.partition("/")
+            # Of an emulator the account is the path, else it begins the name.
+            place = place if path.strip("/") else place.removeprefix(options["account_name"])
+            options.update(blob_storage_authority=place, blob_storage_scheme=scheme or "https")
+            options.update(dfs_storage_authority=place, dfs_storage_scheme=scheme or "https")
+        return fs.AzureFileSystem(**options)
     # Small objects are put in one request: nothing is left of one that was not whole.
-    options: dict[str, Any] = {"allow_delayed_open": True}
+    options["allow_delayed_open"] = True
     if settings.get("access_key"):
         options.update(access_key=settings["access_key"], secret_key=settings["secret_key"])
-    if endpoint := settings.get("endpoint"):
-        scheme, _, host = endpoint.rpartition("://")
+    if host:
         options.update(endpoint_override=host, scheme=scheme or "https")
     if settings.get("region"):
         options["region"] = settings["region"]
     return fs.S3FileSystem(**options)
 
 
-def read(store: fs.FileSystem, path: str, columns: Sequence[str]) -> tuple[pa.Table, int]:
+def read(settings: Mapping[str, str], path: str, columns: Sequence[str]) -> tuple[pa.Table, int]:
     """Read columns of a month's file.
 
     Args:
-        store: Where it is.
+        settings: Of the store, see `file_system`.
         path: ``BUCKET/KEY``; the ending says whether it is CSV or Parquet.
         columns: Their names.
 
@@ -187,11 +218,12 @@ def read(store: fs.FileSystem, path: str, columns: Sequence[str]) -> tuple[pa.Ta
     """
     try:
         # A stream is read once from its beginning; a file would be asked for its size first.
-        with store.open_input_stream(path) as stream:
+        with file_system(settings).open_input_stream(path) as stream:
             content = stream.readall()
     except FileNotFoundError:
+        store = settings.get("store") or "s3"
         raise MissingMonthError(
-            f"s3://{path} is missing: run the DAG for that month first."
+            f"{store}://{path} is missing: run the DAG for that month first."
         ) from None
     wanted = {name: TYPES[name] for name in columns}
     source = pa.BufferReader(content)
@@ -214,7 +246,7 @@ def read(store: fs.FileSystem, path: str, columns: Sequence[str]) -> tuple[pa.Ta
 def read_month(settings: Mapping[str, str], path: str) -> dict[str, Any]:
     """Read and reduce one month; see `digest`, beside which the size stands as ``bytes``."""
     columns = ("id", "download_date", "price", "neighbourhood")
-    table, size = read(file_system(settings), path, columns)
+    table, size = read(settings, path, columns)
     return {**digest(table), "bytes": size}
 
 
@@ -225,7 +257,7 @@ def name_movers(
 
     Args:
         movers: As `fastest` tells them; changed in place.
-        settings: Of S3.
+        settings: Of the store.
         path: Where a month's file is.
     """
     by_month: dict[str, list[dict[str, Any]]] = {}
@@ -233,7 +265,7 @@ def name_movers(
         by_month.setdefault(mover["last_date"][:7], []).append(mover)
     for month, wanted in sorted(by_month.items()):
         columns = ("id", "download_date", "price", "name", "neighbourhood")
-        table, _ = read(file_system(settings), path(month), columns)
+        table, _ = read(settings, path(month), columns)
         ids = pa.array([mover["listing_id"] for mover in wanted])
         table = table.filter(
             pc.and_(pc.is_in(table["id"], value_set=ids), pc.is_valid(table["price"]))
@@ -259,7 +291,7 @@ def crunch(
         bucket: The bucket.
         start: The first month of the history.
         month: The last, whose results these are.
-        settings: Of S3, see `file_system`.
+        settings: Of the store, see `file_system`.
         form: ``csv`` or ``parquet``.
         each: Calls a function for each path; its results come in the order of the paths.
 
@@ -317,6 +349,7 @@ def _json(value: Any, indent: int | None = None) -> str:
 def main() -> int:
     """Crunch one month; the exit status is 1 when a month of its history is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", choices=["s3", "gs", "az"], default="s3")
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--start", required=True, help="first month of the history")
     parser.add_argument("--month", required=True, help="last month of the history")
@@ -324,7 +357,7 @@ def main() -> int:
     parser.add_argument("--spark", action="store_true", help="let Spark's executors read")
     given = parser.parse_args()
     began = time.monotonic()
-    settings, each, stop = _surroundings(spark=given.spark)
+    settings, each, stop = _surroundings(given.store, spark=given.spark)
     try:
         told = crunch(
             given.bucket, given.start, given.month, settings=settings, form=given.format, each=each
@@ -342,28 +375,27 @@ def main() -> int:
     return 0
 
 
-def _surroundings(*, spark: bool) -> tuple[dict[str, str], Any, Callable[[], None]]:
-    """Tell how S3 is reached, how a function is called for each path, and how to end."""
-    names = {
-        "access_key": "AWS_ACCESS_KEY_ID",
-        "secret_key": "AWS_SECRET_ACCESS_KEY",
-        "region": "AWS_REGION",
-        "endpoint": "AWS_ENDPOINT_URL_S3",
-    }
-    settings = {name: os.environ.get(variable, "") for name, variable in names.items()}
+def _surroundings(store: str, *, spark: bool) -> tuple[dict[str, str], Any, Callable[[], None]]:
+    """Tell how the store is reached, how a function is called for each path, and how to end."""
+    prefix = "spark.hadoop.fs.s3a" if store == "s3" else "spark.listings"
+    names = {name: (f"LISTINGS_STORE_{name.upper()}", name.replace("_", ".")) for name in _ACCESS}
+    if store == "s3":
+        names = {
+            "access_key": ("AWS_ACCESS_KEY_ID", "access.key"),
+            "secret_key": ("AWS_SECRET_ACCESS_KEY", "secret.key"),
+            "region": ("AWS_REGION", "endpoint.region"),
+            "endpoint": ("AWS_ENDPOINT_URL_S3", "endpoint"),
+        }
+    settings = {name: os.environ.get(variable, "") for name, (variable, _) in names.items()}
+    settings["store"] = store
     if not spark:
         return settings, map, lambda: None
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.appName("listings").getOrCreate()
     context = session.sparkContext
-    for name, key in (
-        ("access_key", "access.key"),
-        ("secret_key", "secret.key"),
-        ("region", "endpoint.region"),
-        ("endpoint", "endpoint"),
-    ):
-        settings[name] = settings[name] or context.getConf().get(f"spark.hadoop.fs.s3a.{key}", "")
+    for name, (_, key) in names.items():
+        settings[name] = settings[name] or context.getConf().get(f"{prefix}.{key}", "")
 
     def each(function: Callable[[str], Any], paths: list[str]) -> list[Any]:
         parts = min(len(paths), context.defaultParallelism)

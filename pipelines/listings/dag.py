@@ -18,9 +18,9 @@ from listings import settings
 from listings.operators import PublishReportOperator
 from tradewind.airflow import (
     DockerOperator,
-    HttpToS3Operator,
+    Http,
     LivyOperator,
-    MongoToS3Operator,
+    MongoCollection,
     Objects,
     SparkSubmitOperator,
     Sql,
@@ -31,19 +31,32 @@ from tradewind.airflow import (
 from tradewind.systems.http.source import Page
 
 MONTH = "{{ data_interval_start.strftime('%Y-%m') }}"
+STORE = "{{ params.store }}://{{ params.bucket }}"
 SLICE = {"start": "{{ data_interval_start | ds }}", "end": "{{ data_interval_end | ds }}"}
 CRUNCH = [
+    "--store={{ params.store }}",
     "--bucket={{ params.bucket }}",
     f"--start={settings.START:%Y-%m}",
     f"--month={MONTH}",
     "--format={{ params.format }}",
 ]
-#: The AWS connection as what runs elsewhere reads it. Airflow masks the secret wherever it shows.
-S3 = {
-    "AWS_ACCESS_KEY_ID": "{{ conn.aws_default.login }}",
-    "AWS_SECRET_ACCESS_KEY": "{{ conn.aws_default.password }}",
-    "AWS_REGION": "{{ s3(conn.aws_default).region }}",
-    "AWS_ENDPOINT_URL_S3": "{{ s3(conn.aws_default).endpoint }}",
+
+
+def _s3(value: str) -> str:
+    return f"{{{{ {value} if params.store == 's3' else '' }}}}"
+
+
+#: The store's connection as what runs elsewhere reads it. Airflow masks secrets wherever it shows.
+ACCESS = {
+    "AWS_ACCESS_KEY_ID": _s3("conn.aws_default.login"),
+    "AWS_SECRET_ACCESS_KEY": _s3("conn.aws_default.password"),
+    "AWS_REGION": _s3("s3(conn.aws_default).region"),
+    "AWS_ENDPOINT_URL_S3": _s3("s3(conn.aws_default).endpoint"),
+    "LISTINGS_STORE_ENDPOINT": "{{ access(params.store, 'endpoint') }}",
+    "LISTINGS_STORE_ACCOUNT": "{{ access(params.store, 'account') }}",
+    "LISTINGS_STORE_ACCESS_KEY": "{{ access(params.store, 'key') }}",
+    "LISTINGS_STORE_SAS_TOKEN": "{{ access(params.store, 'sas') }}",
+    "LISTINGS_STORE_TOKEN": "{{ access(params.store, 'token') }}",
 }
 
 
@@ -56,7 +69,7 @@ S3 = {
     max_active_runs=6,
     default_args={"retries": settings.RETRIES, "retry_delay": settings.RETRY_DELAY},
     params=settings.parameters(),
-    user_defined_macros={"s3": settings.s3},
+    user_defined_macros={"s3": settings.s3, "access": settings.access},
     tags=["tradewind", "listings"],
     doc_md=__doc__,
 )
@@ -72,29 +85,30 @@ def listings() -> None:
             "ORDER BY download_date, id",
             parameters=SLICE,
         ),
-        target=Objects(f"s3://{{{{ params.bucket }}}}/listings/{MONTH}.{{{{ params.format }}}}"),
+        target=Objects(f"{STORE}/listings/{MONTH}.{{{{ params.format }}}}"),
     )
-    export_reviews = MongoToS3Operator(
+    export_reviews = TransferOperator(
         task_id="export_reviews",
-        mongo_collection="reviews",
-        mongo_query=[
-            {"$match": {"date": {"$gte": SLICE["start"], "$lt": SLICE["end"]}}},
-            {"$sort": {"_id": 1}},
-        ],
-        s3_bucket="{{ params.bucket }}",
-        s3_key=f"reviews/{MONTH}.jsonl",
-        replace=True,
+        source=MongoCollection(
+            "mongo_default",
+            "reviews",
+            pipeline=[
+                {"$match": {"date": {"$gte": SLICE["start"], "$lt": SLICE["end"]}}},
+                {"$sort": {"_id": 1}},
+            ],
+        ),
+        target=Objects(f"{STORE}/reviews/{MONTH}.jsonl"),
     )
-    export_rates = HttpToS3Operator(
+    export_rates = TransferOperator(
         task_id="export_rates",
-        http_conn_id="rates_api",
-        endpoint="/rates",
-        data=SLICE,
-        records="$.rates",
-        pagination=Page("page"),
-        s3_bucket="{{ params.bucket }}",
-        s3_key=f"rates/{MONTH}.jsonl",
-        replace=True,
+        source=Http(
+            "rates_api",
+            "/rates",
+            params=SLICE,
+            records="$.rates",
+            pagination=Page("page"),
+        ),
+        target=Objects(f"{STORE}/rates/{MONTH}.jsonl"),
     )
 
     @task.branch(doc_md="One of the four ways to run the same program: the parameter `way`.")
@@ -106,7 +120,7 @@ def listings() -> None:
             task_id="docker",
             image="{{ params.image }}",
             command=["python3", "/app/crunch.py", *CRUNCH],
-            environment=S3,
+            environment=ACCESS,
             network_mode="host",
             poll_interval=0.5,
         )
@@ -114,7 +128,7 @@ def listings() -> None:
             task_id="ssh",
             ssh_conn_id="ssh_default",
             command=f"{{{{ params.python }}}} {{{{ params.program }}}} {' '.join(CRUNCH)}",
-            environment=S3,
+            environment=ACCESS,
             poll_interval=0.5,
         )
         SparkSubmitOperator(
@@ -122,7 +136,7 @@ def listings() -> None:
             conn_id="spark_default",
             application="{{ params.program }}",
             application_args=[*CRUNCH, "--spark"],
-            env_vars=S3,
+            env_vars=ACCESS,
             conf={"spark.ui.enabled": "false"},
         )
         LivyOperator(
@@ -132,10 +146,16 @@ def listings() -> None:
             args=[*CRUNCH, "--spark"],
             conf={
                 "spark.ui.enabled": "false",
-                "spark.hadoop.fs.s3a.access.key": S3["AWS_ACCESS_KEY_ID"],
-                "spark.hadoop.fs.s3a.secret.key": S3["AWS_SECRET_ACCESS_KEY"],
-                "spark.hadoop.fs.s3a.endpoint.region": S3["AWS_REGION"],
-                "spark.hadoop.fs.s3a.endpoint": S3["AWS_ENDPOINT_URL_S3"],
+                "spark.hadoop.fs.s3a.access.key": ACCESS["AWS_ACCESS_KEY_ID"],
+                "spark.hadoop.fs.s3a.secret.key": ACCESS["AWS_SECRET_ACCESS_KEY"],
+                "spark.hadoop.fs.s3a.endpoint.region": ACCESS["AWS_REGION"],
+                "spark.hadoop.fs.s3a.endpoint": ACCESS["AWS_ENDPOINT_URL_S3"],
+                # Under names that Spark itself shows no values of.
+                "spark.listings.endpoint": ACCESS["LISTINGS_STORE_ENDPOINT"],
+                "spark.listings.account": ACCESS["LISTINGS_STORE_ACCOUNT"],
+                "spark.listings.access.key": ACCESS["LISTINGS_STORE_ACCESS_KEY"],
+                "spark.listings.sas.token": ACCESS["LISTINGS_STORE_SAS_TOKEN"],
+                "spark.listings.token": ACCESS["LISTINGS_STORE_TOKEN"],
             },
             polling_interval=1,
         )
@@ -145,7 +165,7 @@ def listings() -> None:
         doc_md="The ten movers back into the database.",
         # Three of the four ways are skipped.
         trigger_rule="none_failed_min_one_success",
-        source=Objects(f"s3://{{{{ params.bucket }}}}/results/{MONTH}/movers.jsonl"),
+        source=Objects(f"{STORE}/results/{MONTH}/movers.jsonl"),
         target=Table(
             "{{ params.source }}_default",
             "listings_movers",
@@ -156,6 +176,7 @@ def listings() -> None:
     publish_report = PublishReportOperator(
         task_id="publish_report",
         doc_md="A page with plots. The task has a link to it.",
+        store="{{ params.store }}",
         bucket="{{ params.bucket }}",
         month=MONTH,
         url="{{ params.reports }}",

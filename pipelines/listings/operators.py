@@ -31,11 +31,12 @@ class PublishReportOperator(BaseOperator):
         month: Like ``2019-12``. (templated)
         url: Where the bucket's reports are served; without one the link is the object's URI.
             (templated)
-        aws_conn_id: The AWS connection.
+        store: ``s3``, ``gs`` or ``az``, whose usual connection is used. (templated)
+        aws_conn_id: The AWS connection, for ``s3``.
         kwargs: Of `BaseOperator`.
     """
 
-    template_fields: Sequence[str] = ("bucket", "month", "url")
+    template_fields: Sequence[str] = ("bucket", "month", "url", "store")
     operator_extra_links = (ReportLink(),)
     ui_color = "#f2ead3"
 
@@ -45,6 +46,7 @@ class PublishReportOperator(BaseOperator):
         bucket: str,
         month: str,
         url: str = "",
+        store: str = "s3",
         aws_conn_id: str = "aws_default",
         **kwargs: Any,
     ) -> None:
@@ -52,13 +54,16 @@ class PublishReportOperator(BaseOperator):
         self.bucket = bucket
         self.month = month
         self.url = url
+        self.store = store
         self.aws_conn_id = aws_conn_id
 
     @property
     def address(self) -> str:
         """Where the report is."""
         key = f"reports/{self.month}/index.html"
-        return f"{self.url.rstrip('/')}/{key}" if self.url else f"s3://{self.bucket}/{key}"
+        return (
+            f"{self.url.rstrip('/')}/{key}" if self.url else f"{self.store}://{self.bucket}/{key}"
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the results, write the page.
@@ -69,19 +74,20 @@ class PublishReportOperator(BaseOperator):
         Returns:
             Where the report is, and its size in bytes.
         """
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
         from listings.report import Results, write
+        from tradewind.airflow.connections.stores import store_of
 
-        client = S3Hook(aws_conn_id=self.aws_conn_id).get_conn()
-
-        def read(key: str) -> bytes:
-            return bytes(client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
-
-        page = write(Results.read(self.month, read)).encode()
         key = f"reports/{self.month}/index.html"
-        client.put_object(
-            Bucket=self.bucket, Key=key, Body=page, ContentType="text/html; charset=utf-8"
-        )
+        connection = self.aws_conn_id if self.store == "s3" else None
+        store, key = store_of(f"{self.store}://{self.bucket}/{key}", connection)
+
+        page = write(Results.read(self.month, lambda one: b"".join(store.read(one)))).encode()
+        upload = store.upload(key, content_type="text/html; charset=utf-8")
+        try:
+            upload.write(page)
+            upload.complete()
+        except BaseException:
+            upload.abort()
+            raise
         self.log.info("The report is %s", self.address)
         return {"report": self.address, "bytes": len(page)}

@@ -11,8 +11,20 @@ from typing import Any
 
 from airflow.sdk import Param
 
-__all__ = ["END", "RETRIES", "RETRY_DELAY", "START", "WAYS", "S3Address", "parameters", "s3"]
+__all__ = [
+    "END",
+    "RETRIES",
+    "RETRY_DELAY",
+    "START",
+    "STORES",
+    "WAYS",
+    "S3Address",
+    "access",
+    "parameters",
+    "s3",
+]
 
+STORES = ("s3", "gs", "az")
 WAYS = ("docker", "ssh", "spark", "livy")
 START = date(2015, 4, 1)
 _MONTHS = int(os.environ.get("LISTINGS_MONTHS", "57"))
@@ -31,7 +43,14 @@ def parameters() -> dict[str, Any]:
 
     program = str(Path(__file__).with_name("crunch.py"))
     return {
-        "bucket": text("BUCKET", "inside-airbnb", "The bucket that all objects go to."),
+        "store": text(
+            "STORE",
+            "s3",
+            "The store of all objects: S3, Google Cloud Storage or Azure Blob Storage; its "
+            "connection is aws_default, google_cloud_default or wasb_default.",
+            enum=list(STORES),
+        ),
+        "bucket": text("BUCKET", "inside-airbnb", "The bucket, or Azure's container, there."),
         "source": text(
             "SOURCE",
             "postgres",
@@ -70,3 +89,53 @@ def s3(connection: Any) -> S3Address:
     service = (extra.get("service_config") or {}).get("s3") or {}
     endpoint = service.get("endpoint_url") or extra.get("endpoint_url") or ""
     return S3Address(str(endpoint), str(extra.get("region_name") or ""))
+
+
+def access(store: str, name: str) -> str:
+    """Tell what a program elsewhere has to know of the store, from the store's usual connection.
+
+    A secret is masked in the logs and rendered fields from then on.
+
+    Args:
+        store: One of `STORES`.
+        name: ``token`` (of an hour) or ``endpoint`` of Google Cloud Storage; ``account``, ``key``,
+            ``sas`` or ``endpoint`` of Azure.
+
+    Returns:
+        It; empty where another store is used, or the program has to find it by itself there.
+    """
+    from airflow.sdk.log import mask_secret
+
+    if store == "s3":
+        return ""
+    told = _google() if store == "gs" else _azure()
+    value = told.get(name, "")
+    if value and name in ("token", "key", "sas"):
+        mask_secret(value)
+    return value
+
+
+def _google() -> dict[str, str]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.transport.requests import Request
+
+    from tradewind.systems.gcs.airflow import google_credentials
+
+    told = {"endpoint": os.environ.get("STORAGE_EMULATOR_HOST", "")}
+    credentials = google_credentials("google_cloud_default")
+    if not isinstance(credentials, AnonymousCredentials):
+        credentials.refresh(Request())
+        told["token"] = str(credentials.token)
+    return told
+
+
+def _azure() -> dict[str, str]:
+    from tradewind.systems.azure.airflow import azure_settings
+
+    told = azure_settings("wasb_default")
+    credential = told.get("credential")
+    found = {"account": str(told["account"]), "endpoint": str(told.get("endpoint") or "")}
+    if isinstance(credential, str):
+        # A signature is a query, a key is Base64.
+        found["sas" if "sig=" in credential else "key"] = credential.removeprefix("?")
+    return found

@@ -38,6 +38,13 @@ def test_names_and_addresses_follow():
     assert run.image == "i"
 
 
+def test_another_store_than_s3_has_no_public_samples():
+    params = {**PARAMS, "store": "gs"}
+    assert Run(params, "2026-01-01").source_bucket == "s"
+    with pytest.raises(SetupError, match="in the parameter source_bucket"):
+        _ = Run({**params, "source_bucket": None}, "2026-01-01").source_bucket
+
+
 def test_the_image_is_that_of_the_region():
     assert kmeans_image("eu-west-1") == "438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1"
     assert kmeans_image("us-east-1") == "382416733822.dkr.ecr.us-east-1.amazonaws.com/kmeans:1"

@@ -14,17 +14,22 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
+import requests
+from google.auth.credentials import AnonymousCredentials
 
 ROOT = Path(__file__).resolve().parents[3]
 PIPELINES = ROOT / "pipelines"
 sys.path[:0] = [str(ROOT / "scripts")]
 
 from airflow_runs import Runs, make_home, runs  # noqa: E402
+from emulators import Emulator  # noqa: E402
 from faulty_proxy import FaultyProxy  # noqa: E402
 from listings.seed import City  # noqa: E402
 from listings_data import SCHEMA, seed_mongodb, seed_postgres, serving  # noqa: E402
 from ssh_server import ssh_server  # noqa: E402
 from tradewind.local import Systems  # noqa: E402
+from tradewind.systems.azure.store import AzureStore  # noqa: E402
+from tradewind.systems.gcs.store import GCSStore  # noqa: E402
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_group("listings")]
 
@@ -99,6 +104,8 @@ def place(
     local_postgres: Systems,
     local_mongodb: Systems,
     mysql: dict[str, str],
+    fake_gcs: Emulator,
+    azurite: Emulator,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("listings")
@@ -124,6 +131,18 @@ def place(
             **local_s3.environment,
             **local_mongodb.environment,
             **mysql,
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(
+                {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
+            ),
+            "AIRFLOW_CONN_WASB_DEFAULT": json.dumps(
+                {
+                    "conn_type": "wasb",
+                    "host": azurite.endpoint,
+                    "login": azurite.account,
+                    "password": azurite.key,
+                }
+            ),
+            "STORAGE_EMULATOR_HOST": fake_gcs.endpoint,
             "AIRFLOW_CONN_POSTGRES_DEFAULT": json.dumps({**postgres, "port": database.port}),
             "AIRFLOW_CONN_SSH_DEFAULT": json.dumps(ssh),
             "AIRFLOW_CONN_RATES_API": json.dumps(
@@ -239,6 +258,31 @@ def test_a_source_that_is_down_fails_the_month_and_the_next_try_mends_it(
     assert told["xcoms"]["crunch_numbers.ssh"]["months"] == 3
     may = json.loads(place.get("results/2015-05/rises.json"))
     assert json.loads(place.get("results/2015-06/rises.json")) == may
+
+
+@pytest.mark.long
+def test_other_stores_get_the_same_bytes(
+    place: Place, azurite: Emulator, fake_gcs: Emulator, april_and_may: dict[str, Any]
+):
+    requests.post(f"{fake_gcs.endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=30)
+    gcs = GCSStore(BUCKET, credentials=AnonymousCredentials(), endpoint=fake_gcs.endpoint)
+    azure = AzureStore(
+        BUCKET, account=azurite.account, credential=azurite.key, endpoint=azurite.endpoint
+    )
+    azure.create()
+    for name, store in {"gs": gcs, "az": azure}.items():
+        told = place.run("2015-04", store=name)
+        assert told["state"] == "success", told["log"][-6000:]
+        for secret in (azurite.key, place.secret):
+            assert secret not in json.dumps([told["rendered"], told["xcoms"]])
+            assert secret not in place.airflow.log
+        keys = [info.key for info in store.list()]
+        there = [key for key in place.objects() if "2015-04" in key and "parq" not in key]
+        assert keys == sorted(there)
+        for key in keys:
+            if "reports/" not in key:
+                assert b"".join(store.read(key)) == place.get(key), key
+    azure.client.close()
 
 
 @pytest.mark.long
