@@ -105,6 +105,7 @@ FILES_MAY_IMPORT = {
 STANDS_ON = {
     "bigquery": {"gcs"},
     "livy": {"http"},
+    "sagemaker": {"s3"},
     "sftp": {"ssh"},
     "spark": {"process", "yarn"},
     "yarn": {"http"},

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
     from tradewind.airflow.operators.transfer import TransferOperator
+    from tradewind.airflow.retrying import retry_policy
     from tradewind.systems.bigquery.load_operator import GCSToBigQueryOperator
     from tradewind.systems.bigquery.operators import (
         BigQueryInsertJobOperator,
@@ -97,6 +98,7 @@ __all__ = [
     "SqlToS3Operator",
     "Table",
     "TransferOperator",
+    "retry_policy",
 ]
 
 _HOME = {
@@ -152,6 +154,7 @@ _HOME = {
     "SqlToGCSOperator": "airflow.operators.sql_to_gcs",
     "SqlToS3Operator": "airflow.operators.sql_to_s3",
     "TransferOperator": "airflow.operators.transfer",
+    "retry_policy": "airflow.retrying",
 }
 
 

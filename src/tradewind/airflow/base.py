@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.lineage import Lineage
+from tradewind.airflow.links import PublishedLink, page_of
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.errors import InputError, RetryError
 
@@ -57,6 +58,11 @@ class MoveOperator(NamedTemplateFiles):
     # What `execute` adds may hold locks: copies of a task share it.
     shallow_copy_attrs = ("_stop", "_lineage", "_receipt")
 
+    operator_extra_links = (PublishedLink(),)
+
+    published_page: str | None = None
+    """The page of what it has published, for `PublishedLink`."""
+
     _stop: threading.Event | None = None
     _killed = False
     _lineage: Lineage | None = None
@@ -90,7 +96,7 @@ class MoveOperator(NamedTemplateFiles):
         self.log.info(
             "Moving from %s to %s, for %s.", move.source.describe(), move.target.describe(), owner
         )
-        return transfer(
+        receipt = transfer(
             move.source,
             move.target,
             owner,
@@ -98,6 +104,8 @@ class MoveOperator(NamedTemplateFiles):
             stop=stop,
             transform=move.transform,
         )
+        self.published_page = page_of(move.target, receipt)
+        return receipt
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Move it.
@@ -117,6 +125,7 @@ class MoveOperator(NamedTemplateFiles):
         from tradewind.airflow.lineage import note_outlets, report_to_hooks
         from tradewind.airflow.owner import owner_of
         from tradewind.airflow.receipts import receipt_text, receipt_xcom
+        from tradewind.airflow.telemetry import count_move, span
         from tradewind.move.interface import interface
 
         # Made here, not in __init__: an event holds a lock, and tasks are copied and pickled.
@@ -125,7 +134,7 @@ class MoveOperator(NamedTemplateFiles):
             self._stop.set()
         owner = owner_of(context)
         try:
-            with interface("airflow"):
+            with interface("airflow"), span("tradewind.move", operator=type(self).__name__):
                 self.check_arguments()
                 receipt = self.act(context, owner, self._stop)
         except InputError as error:
@@ -140,6 +149,7 @@ class MoveOperator(NamedTemplateFiles):
         self.log.info("%s", receipt_text(receipt))
         note_outlets(context, self.outlets, receipt)
         report_to_hooks(self, self._lineage or Lineage(), receipt)
+        count_move(type(self).__name__, self._lineage or Lineage(), receipt)
         return receipt_xcom(receipt)
 
     def on_kill(self) -> None:

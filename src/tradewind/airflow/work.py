@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
+from tradewind.airflow.links import link_job
 from tradewind.airflow.parse_checks import check_number
 from tradewind.airflow.template_files import NamedTemplateFiles
 from tradewind.airflow.work_context import (
@@ -66,6 +69,9 @@ class WorkOperator(NamedTemplateFiles):
     look_seconds: float | None = None
     """The longest time between two looks of a task that is not deferred; its `poll_interval` where
     this is None, which spares systems that count calls."""
+
+    job_page: str | None = None
+    """The page of its job, for `JobLink`."""
 
     _about = "elsewhere"
     _asked_to_end = False
@@ -173,7 +179,7 @@ class WorkOperator(NamedTemplateFiles):
                 return self._supervise(context)
             claimed = self._claim(context)
             if claimed.outcome is not None:
-                return self._supervise(context)
+                return self._supervise(context, claimed)
         self._defer(context, claimed)
         return None
 
@@ -222,6 +228,7 @@ class WorkOperator(NamedTemplateFiles):
                 variables=context_variables(context, owner),
                 since=run_began(context),
             )
+            self._tell_claim(context, backend, claimed)
         if claimed.outcome is None and self._decider(context)() is Decision.CANCEL:
             # A person has ended the task meanwhile: no trigger would hear of it.
             self._end_all(context)
@@ -234,8 +241,6 @@ class WorkOperator(NamedTemplateFiles):
 
         if claimed.started and self.longest_run() is not None:
             note_began(self._state_store(context), self._owner(context), claimed.name)
-        how = "Started" if claimed.started else "Reattached to what an earlier attempt has started:"
-        self.log.info("%s %s, %s.", how, claimed.name, self._about)
         cursor = None
         if not claimed.started:
             cursor = recall_cursor(self._state_store(context), self._owner(context), claimed.name)
@@ -264,18 +269,27 @@ class WorkOperator(NamedTemplateFiles):
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
         from tradewind.airflow.results import check_line, check_result
+        from tradewind.airflow.telemetry import count_job, span
         from tradewind.airflow.timeouts import timeout_held_back
         from tradewind.run.backend import WorkFailedError
         from tradewind.run.supervise import recall_begun, supervise
 
-        owner = self._owner(context)
-        with self._opened() as backend, timeout_held_back() as meet_timeout:
+        owner, began = self._owner(context), time.monotonic()
+        with (
+            span("tradewind.job", operator=type(self).__name__),
+            self._opened() as backend,
+            timeout_held_back() as meet_timeout,
+        ):
             recall_begun(backend, owner, self._state_store(context))
             try:
+                if claimed is not None:
+                    link_job(self, context, backend, claimed.name)
+                work = self.make_work(context)
+                self._about = backend.about(work)
                 outcome = supervise(
                     backend,
                     owner,
-                    self.make_work(context),
+                    work,
                     log=self._log_line,
                     state_store=self._state_store(context),
                     decide=self._decider(context, backend, meet_timeout),
@@ -287,8 +301,11 @@ class WorkOperator(NamedTemplateFiles):
                     claimed=claimed,
                     since=run_began(context),
                     check=check_result,
+                    on_claim=partial(self._tell_claim, context, backend),
                 )
             except WorkFailedError as error:
+                took = time.monotonic() - began
+                count_job(type(self).__name__, backend.name, took, succeeded=False)
                 self.note_exit_code(context, error.exit_code)
                 if error.exit_code is not None and error.exit_code in self.skip_on_exit_code:
                     raise AirflowSkipException(
@@ -297,12 +314,32 @@ class WorkOperator(NamedTemplateFiles):
                 if error.final:
                     raise AirflowFailException(str(error)) from error
                 raise
-        if outcome.reattached and claimed is None:
-            self.log.info("%s had been started by an earlier attempt.", outcome.name)
+        took = time.monotonic() - began
+        self.log.info(
+            "%s has succeeded, %.1f s after this attempt turned to it.", outcome.name, took
+        )
+        count_job(type(self).__name__, backend.name, took, succeeded=True)
         self.note_exit_code(context, 0)
         if outcome.from_log and outcome.result is not None:
             check_line(outcome.result)
         return self.read_result(outcome)
+
+    def _tell_claim(self, context: Context, backend: Backend[Any], claimed: Claim) -> None:
+        """Say in the log, and to Airflow's metrics, what was submitted or found; link to it."""
+        from tradewind.airflow.telemetry import count_claim
+
+        if claimed.outcome is not None:
+            how = "An earlier attempt has collected the result of"
+        else:
+            how = "Started" if claimed.started else "Reattached to what an earlier attempt started:"
+        self.log.info("%s %s, %s.", how, claimed.name, self._about)
+        count_claim(
+            type(self).__name__,
+            backend.name,
+            started=claimed.started,
+            collected=claimed.outcome is not None,
+        )
+        link_job(self, context, backend, claimed.name)
 
     def _end_all(self, context: Context) -> None:
         from tradewind.run.supervise import end, recall_begun

@@ -159,6 +159,14 @@ class Store(ABC):
     def uri(self, key: str = "") -> str:
         """Name an object, or the bucket itself, without any secret."""
 
+    def page(self, key: str) -> str | None:
+        """Tell where a person sees an object in a browser; None where there is no page.
+
+        Args:
+            key: Of the object. Nothing is asked of the store.
+        """
+        return None
+
     def places(self, key: str = "") -> tuple[str, ...]:
         """Name where an object or folder is, however the store and the key are spelled.
 

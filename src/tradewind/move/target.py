@@ -60,6 +60,14 @@ class Target(ABC):
             RetryError: The system or the way to it is in trouble, or another attempt took over.
         """
 
+    def page(self, stored: Stored) -> str | None:
+        """Tell where a person sees in a browser what was published; None where there is no page.
+
+        Args:
+            stored: What `publish` has returned.
+        """
+        return None
+
     def plan(self, schema: pa.Schema | None) -> list[str]:
         """Say what `publish` would do, for a dry run; touches nothing.
 

@@ -223,6 +223,17 @@ class Backend(ABC, Generic[WorkT]):
         """
         return f"on {self.name}"
 
+    def page(self, name: str) -> str | None:
+        """Tell where a person sees a job in a browser; None where its system has no such page.
+
+        Args:
+            name: What it is called. It was submitted before.
+
+        Raises:
+            TradewindError: The system was asked for it, and does not answer.
+        """
+        return None
+
     def resume(self, name: str) -> None:
         """Begin what was claimed and not begun, unless something is in its way; may be repeated.
 

@@ -112,13 +112,13 @@ def supervise(
     claimed: Claim | None = None,
     since: datetime | None = None,
     check: Callable[[str], None] = lambda _: None,
+    on_claim: Callable[[Claim], None] = lambda _: None,
 ) -> Outcome:
     """Run work exactly once, whoever calls this how often for the same owner.
 
     The first call starts it; later ones reattach to what is running, or collect what has ended.
-    Work that failed is told once and never reattached to: the next call starts anew.
-
-    Memory: one line of the log.
+    Work that failed is told once and never reattached to: the next call starts anew. Memory: one
+    line of the log.
 
     Args:
         backend: The system that runs it.
@@ -140,6 +140,7 @@ def supervise(
         since: As `claim` has it.
         check: Is handed the text that the work has handed back in its result file; raises
             `InputError` where the caller has no use for it.
+        on_claim: Is told, once, what was submitted or found; not where `claimed` is given.
 
     Returns:
         How it ended.
@@ -156,6 +157,7 @@ def supervise(
             claimed = claim(
                 backend, owner, work, state_store=state_store, variables=variables, since=since
             )
+        on_claim(claimed)
         if claimed.started and recall_cursor(state_store, owner, claimed.name) is not None:
             # Of a job that had this name, and was stopped and removed.
             remember_cursor(state_store, owner, claimed.name, "")
@@ -186,9 +188,9 @@ def supervise(
             found = backend.result(name, limit=result_limit)
         except GoneError:
             return None, False, False
+        result: str | None = None
         if found is not None:
-            result: str | None = _text_of(backend, name, found)
-            check(result or "")
+            check(result := _text_of(backend, name, found))
             return result, False, True
         sure = backend.tells_gone
         if whole_log:
@@ -199,8 +201,6 @@ def supervise(
                 # Read after its result was: it may have gone in between.
                 result, sure = backend.last_line(name), False
             _check_size(backend, name, result, result_limit)
-        else:
-            result = None
         return result, result is not None, sure
 
     try:

@@ -207,6 +207,11 @@ class ObjectTarget(Target):
         """Name the object or prefix."""
         return self.store.uri(self.key)
 
+    def page(self, stored: Stored) -> str | None:
+        """Name the page of the object, or of the manifest of parts, where the store has one."""
+        key = self.key if stored.manifest is None else folder_of(self.key) + MANIFEST
+        return self.store.page(key) if stored.objects else None
+
     @property
     def recognises_earlier(self) -> bool:
         """Whether it replaces nothing of others; see `Target.recognises_earlier`."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "Bucket", "info_of"]
 
-_ENDPOINT = "https://storage.googleapis.com"
+ENDPOINT = "https://storage.googleapis.com"
 FIELDS = "name,size,generation,updated,contentType,contentEncoding,metadata,md5Hash,crc32c"
 # A chunk's length has to be a multiple of this, the last one's excepted.
 _CHUNK_UNIT = 256 << 10
@@ -50,7 +50,7 @@ class Bucket(Store):
         emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
         if endpoint is None and emulator:
             endpoint = emulator if "//" in emulator else f"http://{emulator}"
-        self._endpoint = (endpoint or _ENDPOINT).rstrip("/")
+        self._endpoint = (endpoint or ENDPOINT).rstrip("/")
         self.http = Http(
             f"Google Cloud Storage, bucket {bucket}",
             credentials,

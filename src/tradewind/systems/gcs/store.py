@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
+from urllib.parse import quote
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.store import ObjectInfo, ServerCopy, Store, Unfinished, Upload
 from tradewind.redaction import refuse_signed, shown_uri
-from tradewind.systems.gcs.bucket import FIELDS, Bucket, info_of
+from tradewind.systems.gcs.bucket import ENDPOINT, FIELDS, Bucket, info_of
 from tradewind.systems.gcs.rewrite import rewrite
 from tradewind.systems.gcs.upload import GCSUpload
 
@@ -64,6 +65,15 @@ class GCSStore(Bucket):
             raise InputError(f"{shown_uri(uri)!r} is not of the form gs://BUCKET/KEY.")
         refuse_signed(uri)
         return cls(bucket, **options), key
+
+    def page(self, key: str) -> str | None:
+        """Name the Google Cloud console's page of an object; an emulator has none."""
+        if self._endpoint != ENDPOINT:
+            return None
+        return (
+            "https://console.cloud.google.com/storage/browser/_details/"
+            f"{quote(self.bucket, safe='')}/{quote(key)}"
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Describe all objects whose keys begin with `prefix`, in the order of their keys."""

@@ -87,6 +87,19 @@ class RestJobBackend(Backend[RestJob]):
         """Name the API."""
         return f"on {self._where}"
 
+    def page(self, name: str) -> str | None:
+        """Name the page that `JobApi.page` declares; by the job's id where that has it."""
+        page = self.api.page
+        if page is None:
+            return None
+        job_id = self._ids.get(name, "")
+        if not job_id and "{id}" in page:
+            told = self.describe(name)
+            if told is None:
+                return None
+            job_id = str(JsonPath(self.api.id).find(told))
+        return self._server.address + self._path(page, name, job_id)
+
     # ------------------------------------------------------------------------------------- start
 
     def submit(

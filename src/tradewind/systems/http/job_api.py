@@ -100,6 +100,7 @@ class JobApi:
         log: Where its log is.
         result: JSON path, in the description, of what it hands back.
         result_path: Path of a GET whose body is what it hands back; 204 and 404 are nothing.
+        page: Path of a page about a job, for a person's browser: the link of its task in Airflow.
         cancel: The request that ends a job.
         remove: The request that deletes it; ends it too where `cancel` is None.
         environment: JSON path of the object in the body of `start` that holds what work is told.
@@ -134,6 +135,7 @@ class JobApi:
     log: JobLog | None = None
     result: str | None = None
     result_path: str | None = None
+    page: str | None = None
     cancel: Call | None = None
     remove: Call | None = ("DELETE", "/jobs/{id}")
     environment: str | None = None
@@ -155,7 +157,7 @@ class JobApi:
             raise InputError(f"{self.system}: no state of success is declared.")
         for text in self._json_paths():
             JsonPath(text)
-        for path in self._paths():
+        for path in (*self._paths(), self.page or ""):
             try:
                 path.format(id="", name="")
             except (KeyError, IndexError, ValueError) as error:

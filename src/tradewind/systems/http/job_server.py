@@ -105,6 +105,7 @@ class JobServer:
                 f"{system}: {_plain(connection.base_url)!r} is not the address of an HTTP API. "
                 "Write it like https://host:port/path."
             )
+        self.address = _plain(connection.base_url).rstrip("/")
         self.where = f"{system} at {_plain(connection.base_url)}"
         self._reached = False
         self._backoff = Backoff(first=connection.backoff, longest=connection.longest)

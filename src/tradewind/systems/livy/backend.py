@@ -37,6 +37,7 @@ BATCHES = JobApi(
         window=True,
         sections=("stdout: ", "\nstderr: ", "\nYARN Diagnostics: "),
     ),
+    page="/ui/batch/{id}/log",
     remove=("DELETE", "/batches/{name}"),
     environment="$.conf",
     # What the driver finds on YARN in cluster mode, and executors everywhere; a driver can read

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.configuration import conf as airflow_conf
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import check_number, check_text, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
@@ -83,6 +84,7 @@ class LivyOperator(WorkOperator):
         kwargs: `WorkOperator`'s and `BaseOperator`'s.
     """
 
+    operator_extra_links = (JobLink(),)
     template_fields: Sequence[str] = ("spark_params",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"spark_params": "json"}
 

@@ -44,6 +44,7 @@ SESSIONS = replace(
     listing="/sessions",
     look="/sessions/{name}",
     log=None if BATCHES.log is None else replace(BATCHES.log, path="/sessions/{name}/log"),
+    page="/ui/session/{id}",
     remove=("DELETE", "/sessions/{name}"),
 )
 """Livy's sessions. Livy ends one that nobody has used for an hour (livy.server.session.timeout)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import check_choice, check_text
 from tradewind.airflow.work import WorkOperator
 from tradewind.systems.http.operators import spelled_auth
@@ -53,6 +54,7 @@ class LivySessionOperator(WorkOperator):
             is given back when the code has been handed to the session.
     """
 
+    operator_extra_links = (JobLink(),)
     template_fields: Sequence[str] = ("code", "spark_params")
     template_ext: Sequence[str] = (".py", ".scala")
     template_fields_renderers: ClassVar[dict[str, str]] = {"code": "py", "spark_params": "json"}

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from tradewind.errors import InputError
 from tradewind.move.store import ObjectInfo, Store, Unfinished
 from tradewind.redaction import shown_host
 from tradewind.spellings import remember
 from tradewind.systems.s3.connecting import connected
+from tradewind.systems.s3.console import console_page
 from tradewind.systems.s3.errors import code_of, translated
 from tradewind.systems.s3.records import Record
 
@@ -127,6 +129,11 @@ class Bucket(Store):
         server = shown_host(self.client.meta.endpoint_url)
         server = "aws" if server.endswith(".amazonaws.com") else server
         return (f"{server}/{self.bucket}/{key}",)
+
+    def page(self, key: str) -> str | None:
+        """Name the AWS console's page of an object; other servers have none."""
+        path = f"s3/object/{quote(self.bucket, safe='')}?prefix={quote(key, safe='')}"
+        return console_page(self.client.meta, path)
 
     def uri(self, key: str = "") -> str:
         """Name an object: ``s3://bucket/key``."""

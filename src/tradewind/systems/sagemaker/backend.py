@@ -35,6 +35,7 @@ from tradewind.run.backend import (
     JobStatus,
     LogLine,
 )
+from tradewind.systems.s3.console import console_page
 from tradewind.systems.sagemaker.api import (
     KEEP,
     NAME,
@@ -70,6 +71,7 @@ class JobKind:
         name_limit: The most characters of a name.
         variables: The most variables that its ``Environment`` takes; 0 where it has none.
         variable_length: The most characters of one's value.
+        page: What the console calls such jobs in its addresses.
     """
 
     word: str
@@ -77,6 +79,7 @@ class JobKind:
     name_limit: int = NAME_LIMIT
     variables: int = 0
     variable_length: int = 256
+    page: str = "jobs"
 
     def operation(self, verb: str) -> str:
         """Name boto3's method, like ``create_training_job``."""
@@ -95,10 +98,16 @@ class JobKind:
 
 TRAINING = JobKind("TrainingJob", "/aws/sagemaker/TrainingJobs", variables=100, variable_length=512)
 TRANSFORM = JobKind(
-    "TransformJob", "/aws/sagemaker/TransformJobs", variables=16, variable_length=10240
+    "TransformJob",
+    "/aws/sagemaker/TransformJobs",
+    variables=16,
+    variable_length=10240,
+    page="transform-jobs",
 )
-PROCESSING = JobKind("ProcessingJob", "/aws/sagemaker/ProcessingJobs", variables=100)
-TUNING = JobKind("HyperParameterTuningJob", None, name_limit=32)
+PROCESSING = JobKind(
+    "ProcessingJob", "/aws/sagemaker/ProcessingJobs", variables=100, page="processing-jobs"
+)
+TUNING = JobKind("HyperParameterTuningJob", None, name_limit=32, page="hyper-tuning-jobs")
 
 
 class _Called(History):
@@ -167,6 +176,10 @@ class SageMakerBackend(Backend[Work]):
     def about(self, work: Work) -> str:
         """Name kind and region."""
         return f"a {self.kind.word} of {self._api.where}"
+
+    def page(self, name: str) -> str | None:
+        """Name the console's page of the job; a local SageMaker has none."""
+        return console_page(self._api.client.meta, f"sagemaker/home#/{self.kind.page}/{name}")
 
     # ------------------------------------------------------------------------------- start, look
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import check_mapping, check_number, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
@@ -37,6 +38,7 @@ class SageMakerOperator(WorkOperator):
         kwargs: `WorkOperator`'s: ``deferrable``, ``result_limit``.
     """
 
+    operator_extra_links = (JobLink(),)
     template_fields: Sequence[str] = FIELDS
     template_fields_renderers: ClassVar[dict[str, str]] = {"config": "json"}
     ui_color = "#ededed"

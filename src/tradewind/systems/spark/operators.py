@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.configuration import conf as airflow_conf
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import (
     check_choice,
     check_list,
@@ -103,6 +104,7 @@ class SparkSubmitOperator(WorkOperator):
         kwargs: `WorkOperator`'s: ``deferrable``, ``result_limit``, and Airflow's own.
     """
 
+    operator_extra_links = (JobLink(),)
     template_fields: Sequence[str] = (
         "application",
         "conf",

@@ -143,6 +143,13 @@ class YarnBackend(Backend[YarnWork]):
         """Name the ResourceManager."""
         return f"on {self._where}"
 
+    def page(self, name: str) -> str | None:
+        """Name the ResourceManager's page of the application."""
+        told = self._describe(name)
+        if told is None:
+            return None
+        return f"{self._managers.address}/cluster/app/{told['id']}"
+
     # ------------------------------------------------------------------------------------- start
 
     def submit(

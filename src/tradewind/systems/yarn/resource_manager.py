@@ -34,6 +34,11 @@ class ResourceManagers:
         self._params = {"user.name": user} if user else {}
         self.where = self._servers[0].where
 
+    @property
+    def address(self) -> str:
+        """Where the one is that answered last."""
+        return self._servers[self._active].address
+
     def close(self) -> None:
         """Close the connections."""
         for server in self._servers:
