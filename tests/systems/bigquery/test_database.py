@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from bigquery_places import NOTE, VALUES, Place, load
+from bigquery_places import values as all_types
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.local import Systems
-from tradewind.move.receipt import Receipt
 from tradewind.move.transfer import transfer
-from tradewind.move.types import LOGICAL_TYPE
 from tradewind.owner import Owner
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE
@@ -34,37 +34,6 @@ from values_targets import BIGQUERY, REFUSED
 pytestmark = pytest.mark.xdist_group("bigquery")
 
 pytest.importorskip("google.cloud.bigquery")
-
-
-class Place:
-    """A dataset of its own, and a client to look into it."""
-
-    def __init__(self, environment: Any) -> None:
-        self.connection = BigQueryConnection(
-            environment["GOOGLE_CLOUD_PROJECT"],
-            f"d{uuid.uuid4().hex}",
-            endpoint=environment["BIGQUERY_EMULATOR_HOST"],
-            storage_endpoint=environment["BIGQUERY_STORAGE_EMULATOR_HOST"],
-        )
-        self.client: Any = self.connection.client()
-        self.client.create_dataset(self.connection.dataset, retry=None)
-
-    def run(self, sql: str) -> list[tuple[Any, ...]]:
-        sql = sql.replace("{}", f"`{self.connection.project}`.`{self.connection.dataset}`")
-        job = self.client.query(sql, retry=None, job_retry=None)
-        return [tuple(row) for row in job.result(retry=None, job_retry=None)]
-
-    def tables(self) -> set[str]:
-        return {one.table_id for one in self.client.list_tables(self.connection.dataset)}
-
-    def make(self, name: str, *columns: dict[str, Any]) -> None:
-        from google.cloud.bigquery import SchemaField, Table
-
-        fields = [SchemaField.from_api_repr(column) for column in columns]
-        self.client.create_table(
-            Table(f"{self.connection.project}.{self.connection.dataset}.{name}", fields),
-            retry=None,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -109,64 +78,12 @@ class TestBigQuerySource(SourceConformance):
 
 
 D = Decimal
-UTC = datetime.UTC
-NOTE = {LOGICAL_TYPE: b"json"}
-
-VALUES: dict[str, tuple[str, pa.Field, list[Any]]] = {
-    "i": ("INT64", pa.field("i", pa.int64()), [-(2**63), 2**63 - 1]),
-    "f": ("FLOAT64", pa.field("f", pa.float64()), [5e-324, float("-inf")]),
-    "b": ("BOOL", pa.field("b", pa.bool_()), [True, False]),
-    "s": ("STRING", pa.field("s", pa.string()), ["", "it's \\ \U0001f600\n"]),
-    "y": ("BYTES", pa.field("y", pa.binary()), [b"", b"\x00\xff"]),
-    "n": (
-        "NUMERIC",
-        pa.field("n", pa.decimal128(38, 9)),
-        [D("0.000000001"), D("-99999999999999999999999999999.999999999")],
-    ),
-    "d": ("DATE", pa.field("d", pa.date32()), [datetime.date.min, datetime.date.max]),
-    "t": ("TIME", pa.field("t", pa.time64("us")), [datetime.time.min, datetime.time.max]),
-    "dt": (
-        "DATETIME",
-        pa.field("dt", pa.timestamp("us")),
-        [datetime.datetime.min, datetime.datetime.max],
-    ),
-    "ts": (
-        "TIMESTAMP",
-        pa.field("ts", pa.timestamp("us", "UTC")),
-        [
-            datetime.datetime.min.replace(tzinfo=UTC),
-            datetime.datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=UTC),
-        ],
-    ),
-    "j": ("JSON", pa.field("j", pa.string(), metadata=NOTE), ['{"a":[1,null]}', '"x"']),
-    "l": ("INT64", pa.field("l", pa.list_(pa.int64()), nullable=False), [[1, 2], []]),
-    "r": (
-        "RECORD",
-        pa.field("r", pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))])),
-        [{"a": 1, "b": ["x", ""]}, {"a": None, "b": []}],
-    ),
-}
-"""A column of each type, with its extremes. Of GEOGRAPHY and BIGNUMERIC the emulator keeps nothing
-as it was; see docs/bigquery.md."""
-
-
-def _values() -> pa.Table:
-    fields = [field for _, field, _ in VALUES.values()]
-    columns = [
-        pa.array([*values, [] if name == "l" else None], field.type)
-        for name, (_, field, values) in VALUES.items()
-    ]
-    return pa.table(columns, schema=pa.schema(fields))
-
-
-def _move(table: pa.Table, target: BigQueryTable, owner: Owner | None = None) -> Receipt:
-    return transfer(MemorySource(table), target, owner or Owner("d", uuid.uuid4().hex, "t"))
 
 
 @pytest.mark.parametrize("road", ["storage", "rest"])
 def test_all_types_come_back_as_they_were(place: Place, road: str) -> None:
     name = f"types_{road}"
-    _move(_values(), BigQueryTable(place.connection, name, create=True))
+    load(all_types(), BigQueryTable(place.connection, name, create=True))
     told = {one.name: one.field_type for one in place.client.get_table(
         f"{place.connection.dataset}.{name}").schema}  # fmt: skip
     kinds = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
@@ -178,7 +95,7 @@ def test_all_types_come_back_as_they_were(place: Place, road: str) -> None:
             connection.project, connection.dataset, endpoint=connection.endpoint
         )
     rows = rows_of(BigQuerySource(connection, table=name))
-    expected = _values().to_pylist()
+    expected = all_types().to_pylist()
     assert rows == expected
     with BigQuerySource(connection, table=name, columns=["j", "l"], where="i > 0").batches() as few:
         assert [row for batch in few for row in batch.to_pylist()] == [
@@ -241,7 +158,7 @@ def test_texts_become_values_as_the_page_says(place: Place) -> None:
             with pytest.raises(InputError, match=name):
                 fit(pa.array([text]), pa.field(name, pa.string()), column)
     place.make("page", *columns)
-    _move(pa.table(texts), BigQueryTable(place.connection, "page"))
+    load(pa.table(texts), BigQueryTable(place.connection, "page"))
     found = rows_of(BigQuerySource(place.connection, table="page"))
     for name, values in expected.items():
         shown = {None if row[name] is None else str(row[name]) for row in found}
@@ -251,7 +168,7 @@ def test_texts_become_values_as_the_page_says(place: Place) -> None:
 def test_what_bigquery_itself_refuses_leaves_nothing(place: Place) -> None:
     place.make("json", {"name": "v", "type": "JSON"})
     with pytest.raises(InputError, match="BigQuery"):
-        _move(pa.table({"v": ["{"]}), BigQueryTable(place.connection, "json"))
+        load(pa.table({"v": ["{"]}), BigQueryTable(place.connection, "json"))
     assert place.run("SELECT * FROM {}.json") == []
     assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
 
@@ -263,12 +180,12 @@ def test_a_made_table_is_partitioned_and_clustered(place: Place) -> None:
         slice={"day": datetime.date(2026, 1, 31)}, partition_by="day", cluster_by=["shop"],
     )  # fmt: skip
     for _ in range(2):
-        _move(rows, target)
+        load(rows, target)
     found = place.client.get_table(f"{place.connection.dataset}.parted")
     assert (found.time_partitioning.field, found.clustering_fields) == ("day", ["shop"])
     assert place.run("SELECT * FROM {}.parted") == [(datetime.date(2026, 1, 31), "a")]
     with pytest.raises(InputError, match="no column 'week'"):
-        _move(rows, BigQueryTable(place.connection, "no", create=True, partition_by="week"))
+        load(rows, BigQueryTable(place.connection, "no", create=True, partition_by="week"))
     assert "no" not in place.tables()
 
 
@@ -281,7 +198,7 @@ def test_of_attempts_at_once_one_appends(place: Place) -> None:
     def attempt() -> None:
         together.wait()
         try:
-            receipt = _move(
+            receipt = load(
                 pa.table({"id": [1, 2]}), BigQueryTable(place.connection, "raced"), owner
             )
             told.append(receipt.earlier)
@@ -296,7 +213,7 @@ def test_of_attempts_at_once_one_appends(place: Place) -> None:
     assert len(told) == 3
     assert all(isinstance(one, bool | RetryError) for one in told), told
     assert place.run("SELECT id FROM {}.raced ORDER BY id") in ([(1,), (2,)], [])
-    _move(pa.table({"id": [1, 2]}), BigQueryTable(place.connection, "raced"), owner)
+    load(pa.table({"id": [1, 2]}), BigQueryTable(place.connection, "raced"), owner)
     assert place.run("SELECT id FROM {}.raced ORDER BY id") == [(1,), (2,)]
     assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
 
@@ -305,10 +222,10 @@ def test_what_the_ledger_tells_is_held_against_the_table(place: Place) -> None:
     owner = Owner("d", uuid.uuid4().hex, "t")
     place.run("CREATE TABLE {}.emptied (id INT64)")
     target = BigQueryTable(place.connection, "emptied")
-    _move(pa.table({"id": [1]}), target, owner)
+    load(pa.table({"id": [1]}), target, owner)
     place.run("DELETE FROM {}.emptied WHERE TRUE")
     with pytest.raises(InputError, match="has appended 1 rows"):
-        _move(pa.table({"id": [1]}), target, owner)
+        load(pa.table({"id": [1]}), target, owner)
 
 
 def test_a_query_runs_one_select_and_nothing_else(place: Place) -> None:
@@ -349,7 +266,7 @@ def test_what_a_dead_load_has_left_is_found_and_removed(
     left.remove()
     assert [one for _, found in leftovers(place_name) for one in found] == []
     stage().__enter__()
-    _move(pa.table({"id": [1]}), BigQueryTable(place.connection, "left", create=True), owner)
+    load(pa.table({"id": [1]}), BigQueryTable(place.connection, "left", create=True), owner)
     assert not [one for one in place.tables() if one.startswith("tradewind_rows_")]
 
 
