@@ -94,6 +94,8 @@ class Sql(Description):
         connections: How many connections; PostgreSQL takes ``auto``, see its source's class.
         hook_params: Arguments of the official hook, like ``{"database": "shop"}``.
         max_row_bytes: Bytes of the longest row that is read; 64 MiB when None.
+        export: Of BigQuery: ``gs://BUCKET/PREFIX``, by way of which a large result is read.
+            (templated)
     """
 
     template_fields: ClassVar[tuple[str, ...]] = (
@@ -102,6 +104,7 @@ class Sql(Description):
         "parameters",
         "hook_params",
         "schema",
+        "export",
     )
     template_file_fields: ClassVar[tuple[str, ...]] = ("query",)
 
@@ -115,6 +118,7 @@ class Sql(Description):
     schema: pa.Schema | Mapping[str, str] | str | None = None
     sample: int | None = None
     max_row_bytes: int | None = None
+    export: str | None = None
 
     def check(self) -> None:
         """Refuse what is wrong whatever the data are; see `Description.check`."""
@@ -135,7 +139,7 @@ class Sql(Description):
 
         options: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("schema", "sample", "max_row_bytes")
+            for name in ("schema", "sample", "max_row_bytes", "export")
             if getattr(self, name) is not None
         }
         if self.statement_timeout is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
     from tradewind.move.format import Format
+    from tradewind.owner import Owner
 
 __all__ = ["Encoded", "Source"]
 
@@ -47,6 +48,10 @@ class Source(ABC):
     core: str | None = None
     """Which decoder gave what it has given last, for receipts: see `tradewind.move.native`. None
     where there is no choice of one."""
+
+    owner: Owner | None = None
+    """Set by `tradewind.move.transfer` while it reads: whose reading it is, for a source that has
+    something on its system meanwhile. None where it is read without."""
 
     stop: threading.Event | None = None
     """Set by the flow that reads the source. Once the event is set, a wait for the other system, as

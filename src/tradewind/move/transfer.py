@@ -60,6 +60,7 @@ def transfer(
     source.refuse_target(target)
     for reading in range(1, _READINGS + 1):
         flow = Flow(source, progress=progress, stop=stop, transform=transform)
+        source.owner = owner
         try:
             stored = target.publish(flow, owner)
             break
@@ -70,6 +71,7 @@ def transfer(
             Backoff(first=_PAUSE, stop=stop).rest(reading)
         finally:
             source.stop = None  # an event cannot be pickled, and a task's source can
+            source.owner = None
     if None not in (flow.rows, stored.rows) and flow.rows != stored.rows:
         # Redundant check: targets that count verify before they publish.
         raise RetryError(

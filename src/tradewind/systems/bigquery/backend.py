@@ -31,7 +31,7 @@ from tradewind.run.backend import (
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
 
-__all__ = ["BigQueryBackend", "JobConfiguration", "Work", "dry_run"]
+__all__ = ["BigQueryBackend", "JobConfiguration", "Work", "dry_run", "job_of"]
 
 JobConfiguration = Mapping[str, Any]
 """What BigQuery's API calls a JobConfiguration: one of query, load, extract, copy; and labels."""
@@ -126,7 +126,7 @@ class BigQueryBackend(Backend[Work]):
             _NUMBER: str(number),
             _TASK_RUN: owner.run_digest,
         }
-        job = _job_of(self._client, name, {**work, "labels": labels})
+        job = job_of(self._client, name, {**work, "labels": labels})
         with translated(f"{self._system}, job {name}"):
             try:
                 job._begin(retry=patient(), timeout=PATIENCE)
@@ -224,7 +224,20 @@ class BigQueryBackend(Backend[Work]):
                 return (*self._client.list_jobs(**asked),)
 
 
-def _job_of(client: Any, name: str, configuration: JobConfiguration) -> Any:
+def job_of(
+    client: Any, name: str, configuration: JobConfiguration, *, location: str | None = None
+) -> Any:
+    """Make a job of the client library, which is not begun.
+
+    Args:
+        client: The client.
+        name: The job's id.
+        configuration: What it does.
+        location: Where it runs; the client's when not given.
+
+    Raises:
+        InputError: The configuration is wrong.
+    """
     from google.cloud import bigquery
 
     kinds = [kind for kind in _KINDS if kind in configuration]
@@ -240,8 +253,8 @@ def _job_of(client: Any, name: str, configuration: JobConfiguration) -> Any:
         "copy": bigquery.CopyJob,
     }[kinds[0]]
     reference = {"projectId": client.project, "jobId": name}
-    if client.location:
-        reference["location"] = client.location
+    if location or client.location:
+        reference["location"] = location or client.location
     described = {"jobReference": reference, "configuration": json.loads(json.dumps(configuration))}
     try:
         return made.from_api_repr(described, client)
@@ -286,7 +299,7 @@ def dry_run(connection: BigQueryConnection, configuration: JobConfiguration) -> 
         raise InputError("BigQuery: a dry run is made of a query job only.")
     client = connection.client()
     try:
-        job = _job_of(client, f"tradewind-dry-{time.time_ns()}", {**configuration, "dryRun": True})
+        job = job_of(client, f"tradewind-dry-{time.time_ns()}", {**configuration, "dryRun": True})
         with translated(f"BigQuery, project {client.project}"):
             job._begin(retry=patient(), timeout=PATIENCE)
         found: dict[str, Any] = dict(job._properties.get("statistics", {}).get("query", {}))

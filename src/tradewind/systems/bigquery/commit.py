@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tradewind.owner import Owner
 
-__all__ = ["Claims", "run_query", "short_digest"]
+__all__ = ["Claims", "run_query", "short_digest", "wait_until_done"]
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS = 6 * 3600.0
@@ -61,6 +61,43 @@ def run_query(
         return [dict(row) for row in job.result(retry=patient(), job_retry=None)]
 
 
+def wait_until_done(
+    job: Any,
+    system: str,
+    stop: threading.Event | None,
+    *,
+    doing: str,
+    seconds: float = _LONGEST_SECONDS,
+) -> None:
+    """Wait until a job has ended, however.
+
+    Args:
+        job: As the client library has it.
+        system: The system and object, for messages.
+        stop: Ends the wait.
+        doing: What the job does, for messages.
+        seconds: How long it may take.
+
+    Raises:
+        RetryError: It takes longer, or BigQuery stays in trouble.
+    """
+    last = time.monotonic() + seconds
+    while job.state != "DONE":
+        if time.monotonic() > last:
+            raise RetryError(
+                f"{system}: the job {job.job_id} {doing} since more than {_spelled(seconds)}. Look "
+                "at it in BigQuery's console, and cancel it or wait; a retry is safe, as it looks "
+                "at this job first."
+            )
+        rest(_LOOK_SECONDS, stop)
+        with translated(system):
+            job.reload(retry=patient(), timeout=PATIENCE)
+
+
+def _spelled(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
+
+
 class Claims:
     """The publishing jobs of one owner and one table, numbered from 1.
 
@@ -86,6 +123,8 @@ class Claims:
         self._system = f"{system}, table {table}"
         self._prefix = f"tradewind-publish-{owner.digest}-{short_digest(table)}"
         self._number = 1
+        self.location: str | None = None
+        """Of the dataset. Outside of the US and the EU, BigQuery finds jobs only where they are."""
         self.aborted = False
         """Whether the last one was aborted because of another transaction on the table."""
 
@@ -97,7 +136,9 @@ class Claims:
 
         with translated(self._system):
             try:
-                return self._client.get_job(name, retry=patient(), timeout=PATIENCE)
+                return self._client.get_job(
+                    name, location=self.location, retry=patient(), timeout=PATIENCE
+                )
             except NotFound:
                 return None
 
@@ -110,17 +151,7 @@ class Claims:
                 raise RetryError(f"{self._system}: {_MOST} attempts were made by this run.")
 
     def _wait(self, job: Any) -> None:
-        last = time.monotonic() + _LONGEST_SECONDS
-        while job.state != "DONE":
-            if time.monotonic() > last:
-                raise RetryError(
-                    f"{self._system}: the job {job.job_id} publishes since more than "
-                    f"{_LONGEST_SECONDS / 3600:.0f} hours. Look at it in BigQuery's console, and "
-                    "cancel it or wait; a retry is safe, as it looks at this job first."
-                )
-            rest(_LOOK_SECONDS, self._stop)
-            with translated(self._system):
-                job.reload(retry=patient(), timeout=PATIENCE)
+        wait_until_done(job, self._system, self._stop, doing="publishes")
 
     def publish(self, script: str, parameters: Any, labels: Mapping[str, str]) -> bool:
         """Run a script that is one transaction.
@@ -150,6 +181,7 @@ class Claims:
                     script,
                     job_config=config,
                     job_id=name,
+                    location=self.location,
                     retry=patient(),
                     job_retry=None,
                     timeout=PATIENCE,

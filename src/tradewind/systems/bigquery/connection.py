@@ -88,8 +88,12 @@ class BigQueryConnection:
             object.__setattr__(self, "project", os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
 
     @classmethod
-    def from_uri(cls, uri: str) -> Self:
+    def from_uri(cls, uri: str, *, location: str | None = None) -> Self:
         """Make one from ``bigquery://PROJECT`` or ``bigquery://PROJECT/DATASET``.
+
+        Args:
+            uri: The URI.
+            location: Where jobs run.
 
         Raises:
             InputError: It is no such URI.
@@ -103,7 +107,7 @@ class BigQueryConnection:
                 f"{shown_uri(uri)!r} is not of the form bigquery://PROJECT or "
                 "bigquery://PROJECT/DATASET."
             )
-        return cls(project, dataset)
+        return cls(project, dataset, location=location)
 
     @property
     def uri(self) -> str:
@@ -178,7 +182,10 @@ class BigQueryConnection:
             return None
         made: Any = BigQueryReadClient
         if not self.endpoint:
-            return made(credentials=self._credentials())  # type: ignore[no-any-return]
+            client = made(credentials=self._credentials())
+            # Made of what was given, as in `client`: another object, with tokens of its own.
+            remember_credentials(getattr(client.transport, "_credentials", None) or client)
+            return client  # type: ignore[no-any-return]
         if not self.storage_endpoint:
             return None
         import grpc

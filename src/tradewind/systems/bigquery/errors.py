@@ -32,6 +32,10 @@ _PASSING = {
     "timeout",
 }
 _SETUP = {"accessDenied", "billingNotEnabled", "blocked", "notFound", "proxyAuthenticationRequired"}
+_ELSEWHERE = ("different locations", "in a different location")
+_LOCATION = (
+    "location of the connection or operator, --set-from or --set-to location=EU on the command line"
+)
 _CONCURRENT = ("concurrent update", "transaction is aborted", "could not serialize access")
 
 
@@ -108,11 +112,18 @@ def failure_of_job(where: str, told: Mapping[str, Any]) -> TradewindError:
     message = redacted(message)[:2000].rstrip(".")
     if reason in _PASSING or any(words in message.lower() for words in _CONCURRENT):
         return RetryError(f"{where}: {message} ({reason}). Try again.")
+    if any(words in message.lower() for words in _ELSEWHERE):
+        return SetupError(
+            f"{where}: {message}. Take datasets and buckets of one location, and name it: "
+            f"{_LOCATION}."
+        )
     if reason == "accessDenied":
         return SetupError(
             f"{where}: no permission: {message}. Grant the account BigQuery Job User on the "
             "project, and BigQuery Data Editor on the dataset (Data Viewer to read)."
         )
     if reason in _SETUP:
-        return SetupError(f"{where}: {message}. Create it, or correct its name.")
+        # Looked for in one location, it may be in another.
+        place = f"; or name where it is: {_LOCATION}" if "in location" in message else ""
+        return SetupError(f"{where}: {message}. Create it, or correct its name{place}.")
     return InputError(f"{where}: {message} ({reason}).")

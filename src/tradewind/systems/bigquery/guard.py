@@ -11,6 +11,7 @@ in production. What it adds to ``bqemulator`` 1.4:
   when somebody first looks at it.
 - What the emulator refuses outright becomes the job's ``errorResult``.
 - An extract job writes what a pattern stands for: one object, numbered as BigQuery's first one.
+- Objects of ``gs://``, files to the emulator, are listed, read and deleted by GCS's JSON API.
 - A file is uploaded as ``*/*`` too, which is what the official client calls it.
 - Each request has its own connection to the emulator, which resets idle ones.
 
@@ -32,6 +33,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tradewind.systems.bigquery.guard_objects import answer
 
 __all__ = ["main", "serve"]
 
@@ -228,6 +231,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        folder = self.guard.objects
+        headers = dict(self.headers.items())
+        if folder and (told := answer(folder, self.command, self.path, headers)):
+            self._answer(*told)
+            return
         path = urllib.parse.urlsplit(self.path).path
         if self.command == "POST" and (found := _JOBS.fullmatch(path)):
             self._insert(found[1], json.loads(body))

@@ -14,7 +14,7 @@ from typing import Any
 
 from tradewind.errors import InputError
 
-__all__ = ["literal"]
+__all__ = ["literal", "one_statement"]
 
 
 def literal(value: Any) -> str:
@@ -51,3 +51,12 @@ def literal(value: Any) -> str:
 
 
 _ESCAPED = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\0": "\\x00"}
+
+
+def one_statement(query: str) -> str:
+    """Give a query without what may end a statement, to put it into another one.
+
+    Args:
+        query: One statement.
+    """
+    return query.strip().rstrip("; \t\r\n")

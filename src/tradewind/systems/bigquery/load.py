@@ -79,6 +79,7 @@ class Load:
                 piece_bytes=self._target.piece_bytes,
                 labels=self._target.labels,
                 system=self._system,
+                location=self._claims.location,
             )
             with stage:
                 self._fill(stage, batches, columns)
@@ -106,11 +107,13 @@ class Load:
                         f"{target_option('create', True)}."
                     ) from None
                 dataset: Any = f"{self._name.project}.{self._name.dataset}"
-                self._client.get_dataset(dataset, retry=patient(), timeout=PATIENCE)
+                holder = self._client.get_dataset(dataset, retry=patient(), timeout=PATIENCE)
+                self._claims.location = holder.location
                 return
         self._take(found)
 
     def _take(self, found: Table) -> None:
+        self._claims.location = found.location
         told = found.to_api_repr()
         if told.get("type", "TABLE") != "TABLE":
             raise InputError(f"{self._system}: {self._name} is no table, but a {told['type']}.")

@@ -70,6 +70,7 @@ class Stage:
         piece_bytes: Size of the Parquet that one load job takes.
         labels: Of the jobs.
         system: For messages.
+        location: Of the dataset.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class Stage:
         piece_bytes: int,
         labels: Mapping[str, str],
         system: str,
+        location: str | None = None,
     ) -> None:
         self._client = client
+        self._location = location
         self._owner = owner
         self._columns = columns
         self._staged = [staged(one) for one in columns]
@@ -211,13 +214,16 @@ class Stage:
                     str(self.name),
                     size=size,
                     job_id=name,
+                    location=self._location,
                     job_config=config,
                     timeout=_LOAD_SECONDS,
                     num_retries=3,
                 )
             except Conflict:
                 # It has arrived before, and the answer was lost on the way.
-                self._running = self._client.get_job(name, retry=patient(), timeout=PATIENCE)
+                self._running = self._client.get_job(
+                    name, location=self._location, retry=patient(), timeout=PATIENCE
+                )
         self.bytes += size
         self._piece = io.BytesIO()
 

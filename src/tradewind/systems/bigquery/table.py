@@ -117,16 +117,17 @@ class BigQueryTable(SqlTable):
             uri: See `BigQueryConnection.from_uri`.
             options: ``table``, ``mode``, ``slice`` (a JSON object or a condition), ``keys`` and
                 ``columns`` (with commas), ``create`` (``true``), ``partition_by``,
-                ``partition_type``, ``cluster_by`` (with commas).
+                ``partition_type``, ``cluster_by`` (with commas), ``location``.
 
         Raises:
             InputError: Something of it is wrong.
         """
-        more = ("schema", "partition_by", "partition_type", "cluster_by")
+        more = ("schema", "partition_by", "partition_type", "cluster_by", "location")
         keywords = table_options("BigQuery", options, more)
+        location = keywords.pop("location", None)
         if "cluster_by" in keywords:
             keywords["cluster_by"] = [part.strip() for part in keywords["cluster_by"].split(",")]
-        return cls(BigQueryConnection.from_uri(uri), **keywords)
+        return cls(BigQueryConnection.from_uri(uri, location=location), **keywords)
 
     @property
     def uri(self) -> str:

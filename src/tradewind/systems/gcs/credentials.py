@@ -17,8 +17,10 @@ def remember_credentials(credentials: object) -> None:
     Args:
         credentials: `google.auth.credentials.Credentials`.
     """
-    remember_fields(credentials, *_FIELDS)
-    source = getattr(credentials, "_source_credentials", None)
-    if source is not None:
-        remember_fields(source, *_FIELDS)
+    at: object = credentials
+    while at is not None:
+        remember_fields(at, *_FIELDS)
+        # Who acts as another has credentials of its own behind them: impersonation, federation.
+        fields = getattr(at, "__dict__", {})
+        at = fields.get("_source_credentials") or fields.get("_impersonated_credentials")
     keep_secrets_out_of_logs("google", "urllib3", "requests")
