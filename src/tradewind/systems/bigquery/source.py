@@ -221,7 +221,7 @@ class BigQuerySource(Source):
         check_exportable(columns, system=system)
         arrow_schema(columns, system=system)
 
-        def describe(uri: str) -> dict[str, Any]:
+        def describe(uri: str) -> Mapping[str, Any]:
             if extracted is not None:
                 return extract_of(extracted, uri)
             return export_of(query, uri, self._job_config())
