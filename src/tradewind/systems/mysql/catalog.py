@@ -12,18 +12,16 @@ from typing import Any
 
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
-from tradewind.move.tables.staging import LEDGER, TableColumn
+from tradewind.move.tables.staging import TableColumn
 from tradewind.systems.mysql.connection import Session, quoted
 
 __all__ = [
-    "add_ledger_mark",
     "comment_of",
     "constraint_of",
     "deleting",
     "find_columns",
     "has_table",
     "is_marked",
-    "ledger_sql",
     "mark_of",
     "merge",
     "references",
@@ -31,8 +29,6 @@ __all__ = [
 ]
 
 _UNKNOWN = "----"
-LEDGER_MARK = "mark TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL"
-"""The column that ledgers of former versions have not."""
 
 
 def has_table(session: Session, schema: str, table: str) -> bool:
@@ -241,38 +237,6 @@ def _four(told: Any) -> str:
     if told is None:
         return _UNKNOWN
     return base64.b64encode(hashlib.sha256(str(told).encode()).digest()[:3]).decode()
-
-
-def ledger_sql(schema: str) -> str:
-    """Write the statement that makes the ledger."""
-    return (
-        f"CREATE TABLE IF NOT EXISTS {quoted(schema, LEDGER)} (owner VARCHAR(64) "
-        "CHARACTER SET ascii COLLATE ascii_bin NOT NULL, target VARCHAR(64) CHARACTER SET "
-        "utf8mb4 COLLATE utf8mb4_bin NOT NULL, attempt CHAR(32) NOT NULL, state VARCHAR(16) "
-        "NOT NULL, `rows` BIGINT NOT NULL, bytes BIGINT NOT NULL, at TIMESTAMP(6) NOT NULL "
-        f"DEFAULT CURRENT_TIMESTAMP(6), {LEDGER_MARK}, PRIMARY KEY (owner, target)) ENGINE=InnoDB"
-    )
-
-
-def add_ledger_mark(session: Session, schema: str) -> bool:
-    """Give a ledger of a former version its newest column, where the user may and nobody waits.
-
-    Returns:
-        Whether it has it.
-    """
-    name = quoted(schema, LEDGER)
-    has = (
-        "SELECT 1 FROM information_schema.columns WHERE table_schema = %s AND table_name = %s "
-        "AND column_name = 'mark'"
-    )
-    if session.fetch(has, schema, LEDGER):
-        return True
-    # Adding it waits until nobody uses the ledger: the next load may do it as well.
-    session.execute("SET SESSION lock_wait_timeout = 2")
-    with contextlib.suppress(TradewindError):
-        session.execute(f"ALTER TABLE {name} ADD COLUMN {LEDGER_MARK}")
-    session.execute("SET SESSION lock_wait_timeout = DEFAULT")
-    return bool(session.fetch(has, schema, LEDGER))
 
 
 def constraint_of(session: Session, schema: str, table: str, name: str) -> str | None:

@@ -1,19 +1,11 @@
-"""One attempt to publish in a table of MySQL: lock, check, load, count, commit.
-
-Over 400 lines: one transaction from its lock to its commit, whose steps share what they have
-learned.
-"""
+"""One attempt to publish in a table of MySQL: lock, check, load, count, commit."""
 
 # ruff: noqa: S608 - all names are quoted, all values bound
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import time
-import uuid
-from collections.abc import Generator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.backoff import Backoff
@@ -22,10 +14,8 @@ from tradewind.move.interface import target_option
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.names import refuse_new_names
 from tradewind.move.tables.staging import (
-    LEDGER,
     SqlTable,
     TableColumn,
-    check_claim,
     matched,
     refuse_cascade,
     refuse_names,
@@ -33,38 +23,25 @@ from tradewind.move.tables.staging import (
     without_generated,
 )
 from tradewind.systems.mysql.catalog import (
-    add_ledger_mark,
     comment_of,
-    constraint_of,
     deleting,
     find_columns,
     has_table,
-    is_marked,
-    ledger_sql,
-    mark_of,
     merge,
     references,
     unique_keys,
 )
 from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
-from tradewind.systems.mysql.errors import remedy_of_data
-from tradewind.systems.mysql.fits import Suspects
-from tradewind.systems.mysql.insert import counted_on, insert_statements
-from tradewind.systems.mysql.marks import Key, count_keyed, find_key
-from tradewind.systems.mysql.pipe import Loading, Pipe
-from tradewind.systems.mysql.rows import (
-    DIALECT,
-    assignments,
-    column_types,
-    load_rows,
-    wrong_name,
-)
+from tradewind.systems.mysql.ledger import Ledger
+from tradewind.systems.mysql.locks import Locks
+from tradewind.systems.mysql.marks import Key, find_key
+from tradewind.systems.mysql.rows import column_types, wrong_name
 from tradewind.systems.mysql.slices import TEXTS, exactly
+from tradewind.systems.mysql.writer import Writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
     from tradewind.owner import Owner
 
@@ -72,7 +49,6 @@ __all__ = ["Load"]
 
 _RESOLVE = 120.0
 """Seconds to wait for a server that went away while it committed."""
-_COUNTS = re.compile(r"Records: (\d+)\s+Deleted: (\d+)\s+Skipped: (\d+)\s+Warnings: (\d+)")
 _TRANSIENT = "`tradewind_rows`"
 _MODE = (
     "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,"
@@ -92,10 +68,6 @@ def open_session(connection: MySQLConnection) -> Session:
     return session
 
 
-_Published = tuple[int, int, str, str, str, str | None]
-"""A line of the ledger: rows, bytes, attempt, state, when, and what tells the rows."""
-
-
 class Load:
     """One attempt to publish.
 
@@ -112,10 +84,8 @@ class Load:
     ) -> None:
         self._target = target
         self._schema = schema
-        self._how = how
         self._session = session
         self._owner = owner
-        self._attempt = uuid.uuid4().hex
         self._system = session.system
         self._name = f"{schema}.{target.table}"
         self._sql = quoted(schema, target.table)
@@ -125,17 +95,16 @@ class Load:
         told = hashlib.sha256(target.table.encode()).hexdigest()[:8]
         self._staging = f"{target.table[:40]}__{told}_{owner.digest}"
         self._former_staging = f"{target.table[:40]}__{owner.digest}"
-        self._mark = f"tradewind attempt {self._attempt}"
+        self._ledger = Ledger(session, schema, target, owner)
+        self._locks = Locks(self._name, owner.digest, target.lock_timeout)
+        self._writer = Writer(session, schema, target.table, how)
+        self._mark = f"tradewind attempt {self._ledger.attempt}"
         self._columns: tuple[TableColumn, ...] = ()
         self._exists = False
         self._slice: bytes | None = None
         self._keys = target.keys
-        self._ledger = True
         self._made = False
-        self._suspects = Suspects()
-        self._marks = False
         self._key: Key | None = None
-        self._first = 0
 
     # ----------------------------------------------------------------------------- before reading
 
@@ -148,10 +117,10 @@ class Load:
         self._look()
         if not self._exists and not self._target.create:
             raise self._missing()
-        self._make_ledger()
-        self._lock()
+        self._ledger.make()
+        self._locks.take(self._session)
         self._session.execute("COMMIT")
-        published = self._published(self._session)
+        published = self._ledger.find(self._session)
         if (
             has_table(self._session, self._schema, self._former_staging)
             and comment_of(self._session, self._schema, self._former_staging) == ""
@@ -166,7 +135,7 @@ class Load:
             self._session.execute(f"DROP TABLE {self._staging_sql}")
         self._look()
         if self._target.mode == "append" and published is not None:
-            unchecked = self._check_claim(published)
+            unchecked = self._ledger.check(published, exists=self._exists)
             count, size, *_, at, _ = published
             return self._target.stored(count, size, at, self._owner, unchecked)
         if self._exists:
@@ -191,93 +160,6 @@ class Load:
         columns = find_columns(self._session, self._schema, self._target.table)
         self._exists = columns is not None
         self._columns = columns or self._columns
-
-    def _make_ledger(self) -> None:
-        target = self._target
-        if has_table(self._session, self._schema, LEDGER):
-            self._marks = add_ledger_mark(self._session, self._schema)
-            return
-        statement = ledger_sql(self._schema)
-        try:
-            self._session.execute(statement)
-            self._marks = True
-        except SetupError as error:
-            self._ledger = False
-            if target.mode == "append" or target.create:
-                raise SetupError(
-                    f"{error}\nTo write once, Tradewind keeps the table {LEDGER}. Let somebody "
-                    f"who may create it: {statement}; and grant SELECT, INSERT, UPDATE on it."
-                ) from error
-
-    def _lock_name(self, owner: str) -> str:
-        digest = hashlib.sha256(f"{self._name}\n{owner}".lower().encode()).hexdigest()
-        return f"tradewind:{digest[:40]}"
-
-    def _lock(self) -> None:
-        """End what dead attempts of this owner have left, and wait for other loads."""
-        mine, whole = self._lock_name(self._owner.digest), self._lock_name("")
-        for other in self._session.fetch("SELECT IS_USED_LOCK(%s)", mine)[0]:
-            # Only older ones: of two attempts that begin at once, the later one goes on.
-            if other is not None and int(other) < self._session.thread:
-                with contextlib.suppress(TradewindError):
-                    self._session.execute(f"KILL {int(other)}")
-        self._take_lock(self._session, mine)
-        self._take_lock(self._session, whole)
-
-    def _take_lock(self, session: Session, name: str) -> None:
-        timeout = self._target.lock_timeout
-        if session.fetch("SELECT GET_LOCK(%s, %s)", name, timeout)[0][0] != "1":
-            raise RetryError(
-                f"{self._system}: another load of {self._name} has not ended within "
-                f"{timeout:.0f} s. Try again when it has."
-            )
-
-    def _check_claim(self, published: _Published) -> str | None:
-        """See that what the ledger says is so: rows may have gone, and the table with them.
-
-        Returns:
-            What could not be seen; None where all was.
-        """
-        claimed, _, _, state, at, keyed = published
-        there, gone, unchecked = None, "that table is gone", None
-        mark = state.partition("@")[2]  # Versions before kept none.
-        if self._exists and mark and not is_marked(mark, self._mark_of_table()):
-            gone = "another one has its name, or it was altered or emptied since"
-        elif self._exists:
-            there, gone, unchecked = self._count_claimed(claimed, keyed)
-        check_claim(self._system, self._name, claimed=claimed, there=there, at=at, gone=gone)
-        return unchecked
-
-    def _count_claimed(self, claimed: int, keyed: str | None) -> tuple[int | None, str, str | None]:
-        try:
-            found = count_keyed(self._session, self._sql, keyed, claimed) if keyed else None
-            if found is not None:
-                gone = f"not all of its keys are there (at most {found} of its rows)"
-                return claimed if found == claimed else None, gone, None
-            counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._sql} LIMIT {claimed}) r"
-            there = int(self._session.fetch(counted)[0][0])
-        except SetupError:
-            grant = f"GRANT SELECT ON {self._sql} lets it look"
-            return claimed, "", f"whether its rows are still there ({grant})"
-        return there, "", f"whether {claimed} of the rows there are these"
-
-    def _mark_of_table(self) -> str:
-        return mark_of(self._session, self._schema, self._target.table)
-
-    def _published(self, session: Session) -> _Published | None:
-        if not self._ledger:
-            return None
-        rows = session.fetch(
-            "SELECT `rows`, bytes, attempt, state, UNIX_TIMESTAMP(at), "
-            f"{'mark' if self._marks else 'NULL'} FROM {quoted(self._schema, LEDGER)} "
-            "WHERE owner = %s AND target = %s",
-            self._owner.digest,
-            self._target.table,
-        )
-        if not rows:
-            return None
-        at = datetime.fromtimestamp(float(rows[0][4]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return int(rows[0][0]), int(rows[0][1]), rows[0][2], rows[0][3], at, rows[0][5]
 
     def _check(self) -> None:
         target, session = self._target, self._session
@@ -346,13 +228,14 @@ class Load:
                 keys=self._keys,
             )
             self._begin_writing(columns)
-            if self._target.mode == "append" and self._exists and self._marks:
+            if self._target.mode == "append" and self._exists and self._ledger.marks:
                 self._key = find_key(self._session, self._schema, self._target.table)
             if self._key is not None:
+                self._writer.numbered = self._key.numbered
                 batches = self._key.watched(batches, columns)
             if self._target.mode == "upsert" and self._exists:
                 into = _TRANSIENT
-            rows, size = self._write(into, batches, columns)
+            rows, size = self._writer.write(into, batches, columns)
         if flow.rows is not None and flow.rows != rows:
             raise RetryError(
                 f"{self._system}: {flow.rows} rows were read and {rows} arrived in {self._name}. "
@@ -365,22 +248,12 @@ class Load:
             merge(self._session, _TRANSIENT, self._sql, self._name, names, self._keys, texts, rows)
         if self._slice is not None:
             self._check_slice(into, rows)
-        if self._ledger:
+        if self._ledger.kept:
             keyed = None
             if self._key is not None and rows:
-                keyed = self._key.mark(self._session, self._sql, rows, self._first)
-            self._session.execute(
-                f"REPLACE INTO {quoted(self._schema, LEDGER)} (owner, target, attempt, state, "
-                f"`rows`, bytes{', mark' if keyed else ''}) "
-                f"VALUES (%s, %s, %s, %s, %s, %s{', %s' if keyed else ''})",
-                self._owner.digest,
-                self._target.table,
-                self._attempt,
-                f"visible@{self._mark_of_table()}" if self._exists else "staged",
-                rows,
-                size,
-                *([keyed] if keyed else []),
-            )
+                keyed = self._key.mark(self._session, self._sql, rows, self._writer.first)
+            state = f"visible@{self._ledger.mark_of_table()}" if self._exists else "staged"
+            self._ledger.write(rows, size, state, keyed)
         return rows, size
 
     def _make(self, schema: pa.Schema) -> None:
@@ -398,13 +271,8 @@ class Load:
         if self._keys:
             parts.append(f"PRIMARY KEY ({', '.join(map(quoted, self._keys))})")
         self._made = True
-        if self._ledger:
-            # Of a table that somebody has dropped since: it would vouch for rows yet to come.
-            self._session.execute(
-                f"DELETE FROM {quoted(self._schema, LEDGER)} WHERE owner = %s AND target = %s",
-                self._owner.digest,
-                self._target.table,
-            )
+        if self._ledger.kept:
+            self._ledger.forget()
         self._session.execute(
             f"CREATE TABLE {self._staging_sql} ({', '.join(parts)}) ENGINE=InnoDB "
             f"DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{self._mark}'"
@@ -428,101 +296,6 @@ class Load:
                 f"SELECT {listed} FROM {self._sql} LIMIT 0"
             )
 
-    def _write(
-        self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
-    ) -> tuple[int, int]:
-        if self._how == "insert" or not self._takes_infile():
-            return self._insert(into, batches, columns)
-        listed, assigned = assignments(batches.schema, columns)
-        chunks = load_rows(batches, columns, self._suspects)
-        size = 0
-        with Pipe() as pipe:
-            loading = Loading(
-                self._session,
-                f"LOAD DATA LOCAL INFILE '{pipe.path}' INTO TABLE {into} {DIALECT} "
-                f"{listed}{assigned}",
-            )
-            try:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if not pipe.write(chunk, loading):
-                        break
-                pipe.end()
-                text = loading.result()
-            except InputError as error:
-                raise self._suspects.told(str(error)) or error from error
-            finally:
-                if isinstance(chunks, Generator):
-                    chunks.close()
-                if loading.is_alive():
-                    # Before the pipe ends: what came so far must not look complete.
-                    self._session.abort()
-                pipe.end()
-                loading.join()
-        counts = _COUNTS.search(text or "")
-        if counts is None:
-            raise RetryError(f"{self._system}: LOAD DATA said {text!r}. Try again.")
-        records, _, skipped, warnings = (int(number) for number in counts.groups())
-        if skipped or warnings:
-            self._refuse_warnings()
-        self._keep_first_number()
-        return records, size
-
-    def _takes_infile(self) -> bool:
-        allowed = bool(self._session.fetch("SELECT @@local_infile")[0][0] == "1")
-        if not allowed and self._how == "infile":
-            raise SetupError(
-                f"{self._system}: the server's local_infile is OFF. Set local_infile=ON there, or "
-                f"give {target_option('load', 'insert')}."
-            )
-        return allowed
-
-    def _insert(
-        self, into: str, batches: Batches, columns: tuple[TableColumn, ...]
-    ) -> tuple[int, int]:
-        rows = size = 0
-        for statement, count in insert_statements(
-            self._session, into, batches, columns, self._suspects
-        ):
-            try:
-                self._session.execute(statement)
-            except InputError as error:
-                told = self._suspects.told(str(error)) or InputError(counted_on(str(error), rows))
-                raise told from error
-            if self._session.warning_count:
-                self._refuse_warnings(rows)
-            if not rows:
-                self._keep_first_number()
-            rows += count
-            size += len(statement)
-        return rows, size
-
-    def _keep_first_number(self) -> None:
-        if self._key is not None and self._key.numbered:
-            self._first = int(self._session.fetch("SELECT LAST_INSERT_ID()")[0][0])
-
-    def _refuse_warnings(self, before: int = 0) -> None:
-        said = self._session.warnings()
-        # One may only explain another one that names the column.
-        named = [row for row in said if "column" in row[2].lower() or "CONSTRAINT" in row[2]]
-        number, text = (named or said)[0][1:3] if said else ("", "a value was changed")
-        if (told := self._suspects.told(text)) is not None and number != "1062":
-            raise told
-        raise InputError(
-            f"{self._system}: a row for {self._name} does not fit: {counted_on(text, before)}. "
-            f"Nothing of it is visible. {self._remedy(number, text)} (error {number})"
-        )
-
-    def _remedy(self, number: str, text: str) -> str:
-        if number == "1062":
-            return f"{target_option('mode', 'upsert')} writes over rows with the same key."
-        if (failed := re.search(r"CONSTRAINT `(?:[^`]*\.)?([^`.]+)` failed", text)) is None:
-            return remedy_of_data(number)
-        # MariaDB keeps JSON as a text with a constraint, which is called like the column.
-        demanded = constraint_of(self._session, self._schema, self._target.table, failed[1])
-        what = f"It demands {demanded}" if demanded else "It demands something else, like JSON"
-        return f"{what}. Correct the data of the column {failed[1]!r}, or the constraint."
-
     def _check_slice(self, table: str, rows: int) -> None:
         """See that the next replacement of this slice will find all of these rows."""
         counted = f"SELECT COUNT(*) FROM {table} WHERE ".encode() + (self._slice or b"1")
@@ -541,10 +314,10 @@ class Load:
         try:
             self._session.execute("COMMIT")
         except RetryError as error:
-            if not self._ledger or not self._is_committed():
+            if not self._ledger.kept or not self._is_committed():
                 raise RetryError(
                     f"{error}\nNothing of it is visible in {self._name}."
-                    if self._ledger
+                    if self._ledger.kept
                     else f"{error}\nWhether {self._name} has changed is unknown; a retry is safe."
                 ) from error
             if not self._exists:
@@ -561,15 +334,7 @@ class Load:
             self._session.execute(f"ALTER TABLE {self._staging_sql} COMMENT = ''")
         self._session.execute(f"RENAME TABLE {self._staging_sql} TO {self._sql}")
         self._made = False
-        with contextlib.suppress(TradewindError):  # It stands there, whatever the ledger calls it.
-            self._session.execute(
-                f"UPDATE {quoted(self._schema, LEDGER)} SET state = %s "
-                "WHERE owner = %s AND target = %s",
-                f"visible@{self._mark_of_table()}",
-                self._owner.digest,
-                self._target.table,
-            )
-            self._session.execute("COMMIT")
+        self._ledger.make_visible()
 
     def discard(self) -> None:
         """Remove what this attempt has begun; the server itself rolls the rows back."""
@@ -582,10 +347,9 @@ class Load:
                     if not self._is_own_staging(session):
                         return
                     # A retry that holds this lock removes what is here, and makes its own.
-                    mine = self._lock_name(self._owner.digest)
-                    if session.fetch("SELECT GET_LOCK(%s, 10)", mine)[0][0] != "1":
+                    if session.fetch("SELECT GET_LOCK(%s, 10)", self._locks.mine)[0][0] != "1":
                         return
-                    published = self._published(session)
+                    published = self._ledger.find(session)
                     session.execute("COMMIT")
                     staged = published is not None and published[3] == "staged"
                     if not staged and self._is_own_staging(session):
@@ -606,10 +370,10 @@ class Load:
             try:
                 session = open_session(self._session.connection)
                 try:
-                    self._take_lock(session, self._lock_name(""))
+                    self._locks.await_others(session)
                     session.execute("COMMIT")
-                    found = self._published(session)
-                    return found is not None and found[2] == self._attempt
+                    found = self._ledger.find(session)
+                    return found is not None and found[2] == self._ledger.attempt
                 finally:
                     session.close()
             except TradewindError as error:
