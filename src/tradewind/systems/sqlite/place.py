@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from urllib.parse import unquote
 
-from tradewind.errors import SetupError
+from tradewind.errors import InputError, SetupError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["refuse_special"]
+__all__ = ["refuse_special", "sqlite_path"]
 
 
 def refuse_special(path: Path) -> None:
@@ -21,3 +19,20 @@ def refuse_special(path: Path) -> None:
     if path.exists() and not path.is_file():
         kind = "folder" if path.is_dir() else "FIFO, device or socket"
         raise SetupError(f"SQLite file {path}: it is a {kind}, not a regular file. Name a file.")
+
+
+def sqlite_path(uri: str) -> Path:
+    """Read the path of a file from a URI as SQLAlchemy writes it.
+
+    Args:
+        uri: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
+
+    Raises:
+        InputError: It is not such a URI.
+    """
+    scheme, found, rest = uri.partition(":///")
+    if not found or scheme.partition("+")[0] != "sqlite" or not rest:
+        raise InputError(
+            "SQLite: the URI names no file. Write sqlite:///relative.db or sqlite:////absolute.db."
+        )
+    return Path(unquote(rest.partition("?")[0]))

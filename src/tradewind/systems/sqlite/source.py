@@ -1,42 +1,42 @@
-"""SQLite as a source: one read of the file, in the types that its columns declare.
-
-Source: https://www.sqlite.org/datatype3.html. A column's declared type is a wish; each value has a
-type of its own. Values that do not fit what their column declares are errors here.
-
-Over 400 lines: columns, their declared types and the read that they decide belong together.
-"""
+"""SQLite as a source: one read of the file, in the types that its columns declare."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import decimal
 import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import pyarrow as pa
 
-from tradewind.errors import InputError, RetryError, SetupError, TradewindError
+from tradewind.errors import InputError, SetupError
 from tradewind.move.batches import Batches
 from tradewind.move.format import Format
-from tradewind.move.interface import option
 from tradewind.move.objects.schemas import declared, declared_fields, named
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Source
 from tradewind.move.tables.names import QUOTES, split_name, unquoted
-from tradewind.move.types import UnfitValueError, field, logical_type
-from tradewind.move.values import column, guessed, loose_column
+from tradewind.move.values import guessed, loose_column
+from tradewind.systems.sqlite.errors import sqlite_error
 from tradewind.systems.sqlite.long_rows import limit_rows, refused, some_rows
-from tradewind.systems.sqlite.place import refuse_special
+from tradewind.systems.sqlite.place import refuse_special, sqlite_path
+from tradewind.systems.sqlite.types import (
+    Convert,
+    array_of,
+    as_text,
+    converter,
+    declared_field,
+    is_text,
+    remedy,
+)
 
-__all__ = ["SQLiteSource", "sqlite_error", "sqlite_path"]
+__all__ = ["SQLiteSource"]
 
 _BLOCK = 4 << 20
 _FIRST = 2048
@@ -46,10 +46,6 @@ _PARAMETER = re.compile(
     r"|(\?\d*|[:@$][A-Za-z_]\w*)",
     re.DOTALL,
 )
-_FINER = re.compile(r"[.,]\d{6}\d*[1-9]", re.ASCII)
-_SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
-
-Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -236,14 +232,14 @@ class SQLiteSource(Source):
     ) -> tuple[pa.Array, pa.Field]:
         field, convert = reading.field, reading.convert
         if into is None or field.name in self._fields:
-            return _array(values, field, convert), field
+            return array_of(values, field, convert), field
         make = None
         if reading.declared:
 
             def make(some: list[Any], one: pa.Field) -> pa.Array:
-                return _array(some, one, convert)
+                return array_of(some, one, convert)
 
-        return loose_column(values, field, into, remedy=_remedy(field.name, values), make=make)
+        return loose_column(values, field, into, remedy=remedy(field.name, values), make=make)
 
     @property
     def _system(self) -> str:
@@ -293,17 +289,17 @@ class SQLiteSource(Source):
         for at, name in enumerate(names):
             into = self._fields.get(name)
             convert = None
-            if into is not None and _is_text(into):
-                convert = _text  # whoever reads has asked for the text of whatever stands there
+            if into is not None and is_text(into):
+                convert = as_text  # whoever reads has asked for the text of whatever stands there
             elif into is None and len(declared) == len(names):
-                into = _declared_field(name, declared[at])
+                into = declared_field(name, declared[at])
             told = into is not None
             if into is None:
                 values = [row[at] for row in rows]
                 into = guessed(name, values)
                 several = len(set(map(type, values)) - {type(None)}) > 1
-                convert = _text if several and _is_text(into) else None
-            readings.append(_Reading(into, convert or _converter(into.type), told))
+                convert = as_text if several and is_text(into) else None
+            readings.append(_Reading(into, convert or converter(into.type), told))
         return readings
 
     @contextlib.contextmanager
@@ -324,175 +320,3 @@ def _end(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):
         connection.rollback()
     connection.close()
-
-
-def sqlite_path(uri: str) -> Path:
-    """Read the path of a file from a URI as SQLAlchemy writes it.
-
-    Args:
-        uri: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
-
-    Raises:
-        InputError: It is not such a URI.
-    """
-    scheme, found, rest = uri.partition(":///")
-    if not found or scheme.partition("+")[0] != "sqlite" or not rest:
-        raise InputError(
-            "SQLite: the URI names no file. Write sqlite:///relative.db or sqlite:////absolute.db."
-        )
-    return Path(unquote(rest.partition("?")[0]))
-
-
-def sqlite_error(error: Exception, system: str) -> TradewindError:
-    """Tell an error of SQLite in our own terms."""
-    text = str(error).rstrip(".")
-    code = getattr(error, "sqlite_errorname", None) or ""
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return RetryError(f"{system}: {text}. Somebody else writes: try again.")
-    if code.startswith("SQLITE_INTERRUPT"):
-        return RetryError(f"{system}: the query took too long. Raise statement_timeout.")
-    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")):
-        return RetryError(f"{system}: {text}. Free space or look at the disk, then try again.")
-    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
-        return SetupError(f"{system}: {text}. Check the path and its permissions.")
-    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return SetupError(f"{system}: {text}. It is no whole database of SQLite: replace it.")
-    if "no such table" in text:
-        return SetupError(f"{system}: {text}. Create the table, or name another one.")
-    if "decode to UTF-8" in text:
-        return InputError(f"{system}: {text}. CAST(... AS BLOB) in the query gives its bytes.")
-    return InputError(f"{system}: {text}. Correct the query or the data.")
-
-
-def _declared_field(name: str, declared: str) -> pa.Field | None:
-    """Turn a declared type into a field; None where it says nothing."""
-    words = declared.upper()
-    sized = _SIZE.search(words)
-    bare = _SIZE.sub("", words).strip()
-    if not bare:
-        return None
-    if bare in ("BOOLEAN", "BOOL"):
-        return field(name, pa.bool_())
-    if bare == "DATE":
-        return field(name, pa.date32())
-    if bare in ("DATETIME", "TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE"):
-        return field(name, pa.timestamp("us"))
-    if bare in ("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"):
-        return field(name, pa.timestamp("us", "UTC"))
-    if bare == "TIME":
-        return field(name, pa.time64("us"))
-    if bare in ("JSON", "JSON_TEXT", "UUID", "UUID_TEXT"):
-        return field(name, pa.string(), bare.removesuffix("_TEXT").lower())
-    if bare in ("DECIMAL", "NUMERIC", "DECIMAL_TEXT"):
-        precision = int(sized[1]) if sized else 0
-        scale = int(sized[2] or 0) if sized else 0
-        if 0 < precision <= 76 and scale <= precision:
-            wide = pa.decimal128 if precision <= 38 else pa.decimal256
-            return field(name, wide(precision, scale))
-        return field(name, pa.string(), "decimal") if bare == "DECIMAL_TEXT" else None
-    # The rules of affinity, in SQLite's own order.
-    if "INT" in bare:
-        return field(name, pa.int64())
-    if any(part in bare for part in ("CHAR", "CLOB", "TEXT")):
-        return field(name, pa.string())
-    if "BLOB" in bare:
-        return field(name, pa.binary())
-    if any(part in bare for part in ("REAL", "FLOA", "DOUB")):
-        return field(name, pa.float64())
-    return None
-
-
-def _remedy(name: str, values: list[Any]) -> str:
-    if any(isinstance(value, bytes) for value in values):
-        alone = all(isinstance(value, bytes | None) for value in values)
-        read = f", or read them with {option('schema', {name: 'binary'})}" if alone else ""
-        return (
-            "SQLite keeps any value in any column, and bytes are no text. Write them as text in "
-            f"the query, as with hex(){read}."
-        )
-    return (
-        "SQLite keeps any value in any column. Correct it, CAST it in the query, or declare "
-        f"another type with {option('schema', {name: 'string'})}."
-    )
-
-
-def _array(values: list[Any], into: pa.Field, convert: Convert | None) -> pa.Array:
-    if convert is not None:
-        converted = []
-        for value in values:
-            try:
-                converted.append(value if value is None else convert(value))
-            except (ValueError, ArithmeticError, TypeError) as error:
-                raise UnfitValueError(
-                    into.name, value, where=str(into.type), remedy=_remedy(into.name, values)
-                ) from error
-        values = converted
-    return column(values, into, remedy=_remedy(into.name, values))
-
-
-def _converter(type_: pa.DataType) -> Convert | None:
-    is_ = pa.types
-    if is_.is_boolean(type_):
-        return _boolean
-    if is_.is_date(type_):
-        return lambda value: value if not isinstance(value, str) else _date(value)
-    if is_.is_timestamp(type_):
-        return lambda value: _moment(value, zoned=type_.tz is not None)
-    if is_.is_time(type_):
-        return _time
-    if is_.is_decimal(type_):
-        return _decimal
-    return None
-
-
-def _is_text(into: pa.Field) -> bool:
-    return bool(pa.types.is_string(into.type)) and logical_type(into) is None
-
-
-def _text(value: Any) -> Any:
-    """Write a number as SQLite does: a float with the digits that tell it."""
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _date(text: str) -> datetime.date:
-    if len(text) != 10:
-        raise ValueError(text)
-    return datetime.date.fromisoformat(text)
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, int) and value in (0, 1):
-        return bool(value)
-    raise ValueError(value)
-
-
-def _moment(value: Any, *, zoned: bool) -> Any:
-    if not isinstance(value, str):
-        return value
-    moment = datetime.datetime.fromisoformat(_kept(value))
-    if (moment.tzinfo is not None) != zoned:
-        raise ValueError(value)
-    return moment
-
-
-def _time(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    time = datetime.time.fromisoformat(_kept(value))
-    if time.tzinfo is not None:
-        raise ValueError(value)
-    return time
-
-
-def _kept(text: str) -> str:
-    """Refuse a time of more digits of a second than Python's own have, which it would cut off."""
-    if _FINER.search(text):
-        raise ValueError(text)
-    return text
-
-
-def _decimal(value: Any) -> decimal.Decimal:
-    if isinstance(value, str) and not (value.isascii() and "_" not in value):
-        raise ValueError(value)  # Python reads digits of other scripts, and underscores, too.
-    # A float is what SQLite makes of a decimal: its shortest spelling is what was meant.
-    return decimal.Decimal(repr(value) if isinstance(value, float) else value)

@@ -12,9 +12,9 @@ from tradewind.errors import InputError, SetupError
 from tradewind.move.interface import target_option
 from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.tables.staging import Slice, SqlTable, table_options
+from tradewind.systems.sqlite.errors import sqlite_error
 from tradewind.systems.sqlite.load import Load
-from tradewind.systems.sqlite.place import refuse_special
-from tradewind.systems.sqlite.source import sqlite_error, sqlite_path
+from tradewind.systems.sqlite.place import refuse_special, sqlite_path
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
