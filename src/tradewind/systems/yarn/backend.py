@@ -14,13 +14,10 @@ retry that comes after that runs the work again.
 Protocol: https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/ResourceManagerRest.html
 and NodeManagerRest.html. The log is what the application master's container writes (the driver of
 Spark in cluster mode): its NodeManager shows it, and sends to the log server when it is aggregated.
-
-Over 400 lines: one class with the methods of a backend; logs and ResourceManagers stand apart.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +40,7 @@ from tradewind.run.exit_status import describe_exit_status
 from tradewind.systems.http.job_server import RestConnection
 from tradewind.systems.yarn.logs import YarnLogs
 from tradewind.systems.yarn.resource_manager import ResourceManagers
+from tradewind.systems.yarn.title_tags import TAG_LENGTH, title_of, title_tags
 
 __all__ = ["RESULT_FILE", "YarnBackend", "YarnWork"]
 
@@ -51,10 +49,6 @@ RESULT_FILE = "tradewind-result"
 
 _TAG = "tradewind"
 _OWNER_TAG = "tradewind-owner-"
-_TITLE_TAG = "tradewind-title-"
-#: YARN takes 20 tags of 100 ASCII characters, and writes them in small letters.
-_TAG_LENGTH = 100
-_TITLE_PARTS = 10
 _NAME = re.compile(rf"{_TAG}-(?:.*-|t)(?P<owner>[0-9a-f]{{12}})-(?P<number>\d+)")
 _NEW = ("NEW", "NEW_SAVING", "SUBMITTED")
 _PENDING = (*_NEW, "ACCEPTED")
@@ -137,7 +131,7 @@ class YarnBackend(Backend[YarnWork]):
     def name_of(self, owner: Owner, number: int) -> str:
         """Spell a name: as tags go."""
         end = f"-{number}"
-        return f"{_TAG}-{owner.name(limit=_TAG_LENGTH - len(_TAG) - 1 - len(end))}{end}"
+        return f"{_TAG}-{owner.name(limit=TAG_LENGTH - len(_TAG) - 1 - len(end))}{end}"
 
     def about(self, work: YarnWork) -> str:
         """Name the ResourceManager."""
@@ -159,7 +153,7 @@ class YarnBackend(Backend[YarnWork]):
         name = self.name_of(owner, number)
         if self._named(name):
             raise AlreadyStartedError(f"{self._where}: {name} was submitted before.")
-        tags = [_TAG, _OWNER_TAG + owner.digest, name, *_title_tags(str(owner))]
+        tags = [_TAG, _OWNER_TAG + owner.digest, name, *title_tags(str(owner))]
         environment = {key: _in_shell(value) for key, value in variables.items()}
         environment["TRADEWIND_RESULT"] = f"<LOG_DIR>/{RESULT_FILE}"
         mine: str | None = None
@@ -277,7 +271,7 @@ class YarnBackend(Backend[YarnWork]):
             match = _NAME.fullmatch(name)
             if match is None:
                 continue
-            title = _title(one["tags"]) or name.removeprefix(f"{_TAG}-")
+            title = title_of(one["tags"]) or name.removeprefix(f"{_TAG}-")
             yield Job(
                 name,
                 match["owner"],
@@ -398,22 +392,3 @@ def _one_line(text: str) -> str:
 def _in_shell(value: str) -> str:
     """Spell a value so that it arrives: YARN writes it between double quotes of a shell script."""
     return re.sub(r'([\\"$`])', r"\\\1", value)
-
-
-def _title_tags(title: str) -> list[str]:
-    """Write a title as tags, which know no capitals: in base 32, part by part."""
-    text = base64.b32encode(title.encode()).decode().rstrip("=").lower()
-    room = _TAG_LENGTH - len(_TITLE_TAG) - 2
-    parts = [text[start : start + room] for start in range(0, len(text), room)]
-    if len(parts) > _TITLE_PARTS:
-        return []
-    return [f"{_TITLE_TAG}{number}-{part}" for number, part in enumerate(parts)]
-
-
-def _title(tags: Sequence[str]) -> str | None:
-    parts = sorted(tag for tag in tags if tag.startswith(_TITLE_TAG))
-    text = "".join(part.removeprefix(_TITLE_TAG)[2:] for part in parts).upper()
-    try:
-        return base64.b32decode(text + "=" * (-len(text) % 8)).decode() or None
-    except ValueError:
-        return None
