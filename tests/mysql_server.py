@@ -15,7 +15,8 @@ from tradewind.local import Systems
 from tradewind.move.receipt import Receipt
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
-from tradewind.systems.mysql.connection import MySQLConnection, Session
+from tradewind.systems.mysql.connection import MySQLConnection
+from tradewind.systems.mysql.session import Session
 from tradewind.systems.mysql.table import MySQLTable
 
 _numbers = itertools.count()

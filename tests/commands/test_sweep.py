@@ -357,7 +357,7 @@ def test_tables_that_were_being_made_are_swept(
 ):
     need_mysql_client()
     from mysql_server import connection_to
-    from tradewind.systems.mysql.connection import Session
+    from tradewind.systems.mysql.session import Session
     from tradewind.systems.mysql.sweep import leftovers
 
     session = Session(connection_to(local_mariadb))

@@ -35,8 +35,9 @@ from waiting import until
 need_mysql_client()
 from tradewind.systems.files.store import FileStore  # noqa: E402
 from tradewind.systems.mysql.airflow import connection_of  # noqa: E402
-from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.doctor import checks as mysql_checks  # noqa: E402
+from tradewind.systems.mysql.session import Session  # noqa: E402
 
 SERVER = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 INSTALL = shutil.which("mariadb-install-db", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -19,8 +19,9 @@ from mysql_server import Database, fresh  # noqa: E402
 from tradewind.errors import InputError, RetryError, SetupError  # noqa: E402
 from tradewind.move.formats.csv import CsvFormat  # noqa: E402
 from tradewind.move.types import UnfitValueError, logical_type  # noqa: E402
-from tradewind.systems.mysql.connection import MySQLConnection, Session  # noqa: E402
+from tradewind.systems.mysql.connection import MySQLConnection  # noqa: E402
 from tradewind.systems.mysql.packets import PreparedRows  # noqa: E402
+from tradewind.systems.mysql.session import Session  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
 from waiting import until  # noqa: E402
 

@@ -530,7 +530,7 @@ def test_two_attempts_of_one_owner(connection, db) -> None:
 
 
 def test_a_connection_lost_while_committing(connection, db, monkeypatch) -> None:
-    from tradewind.systems.mysql.connection import Session
+    from tradewind.systems.mysql.session import Session
 
     execute = Session.execute
     for committed in (True, False):

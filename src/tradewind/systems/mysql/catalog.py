@@ -13,7 +13,8 @@ from typing import Any
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
 from tradewind.move.tables.staging import TableColumn
-from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.connection import quoted
+from tradewind.systems.mysql.session import Session
 
 __all__ = [
     "comment_of",

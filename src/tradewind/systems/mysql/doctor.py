@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from tradewind.doctor import Check, clock, failed, is_local, of_certificate, reach
 from tradewind.errors import TradewindError
 from tradewind.move.tables.names import split_name, unquoted
-from tradewind.systems.mysql.connection import MySQLConnection, Session, quoted
+from tradewind.systems.mysql.connection import MySQLConnection, quoted
+from tradewind.systems.mysql.session import Session
 from tradewind.systems.mysql.tls import mode_of
 
 __all__ = ["checks"]

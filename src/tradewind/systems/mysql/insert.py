@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from tradewind.move.batches import Batches
 from tradewind.move.tables.staging import TableColumn
-from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.rows import ROWS, checked_batches
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["counted_on", "insert_statements"]
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from tradewind.errors import SetupError, TradewindError
 from tradewind.move.tables.staging import LEDGER, SqlTable, check_claim
 from tradewind.systems.mysql.catalog import has_table, is_marked, mark_of
-from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.marks import count_keyed
+from tradewind.systems.mysql.session import Session
 
 if TYPE_CHECKING:
     from tradewind.owner import Owner

@@ -31,11 +31,12 @@ from tradewind.systems.mysql.catalog import (
     references,
     unique_keys,
 )
-from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
+from tradewind.systems.mysql.connection import MySQLConnection, quoted
 from tradewind.systems.mysql.ledger import Ledger
 from tradewind.systems.mysql.locks import Locks
 from tradewind.systems.mysql.marks import Key, find_key
 from tradewind.systems.mysql.rows import column_types, wrong_name
+from tradewind.systems.mysql.session import Session, bound
 from tradewind.systems.mysql.slices import TEXTS, exactly
 from tradewind.systems.mysql.writer import Writer
 

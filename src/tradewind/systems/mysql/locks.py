@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 
 from tradewind.errors import RetryError, TradewindError
-from tradewind.systems.mysql.connection import Session
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["Locks"]
 

@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 from tradewind.errors import InputError, SetupError
 from tradewind.move.batches import Batches
 from tradewind.move.tables.staging import TableColumn
-from tradewind.systems.mysql.connection import Session, quoted
+from tradewind.systems.mysql.connection import quoted
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["Key", "count_keyed", "find_key"]
 

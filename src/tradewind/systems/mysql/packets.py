@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from tradewind.errors import TradewindError
 from tradewind.move.row_limit import too_long
-from tradewind.systems.mysql.connection import Session, client_library
+from tradewind.systems.mysql.connection import client_library
 from tradewind.systems.mysql.errors import translated
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["PADDING", "Block", "ColumnDefinition", "PreparedRows"]
 

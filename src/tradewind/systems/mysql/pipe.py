@@ -8,7 +8,7 @@ import os
 import select
 import threading
 
-from tradewind.systems.mysql.connection import Session
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["Loading", "Pipe"]
 

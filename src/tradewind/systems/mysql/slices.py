@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.tables.staging import TableColumn
-from tradewind.systems.mysql.connection import Session, bound
 from tradewind.systems.mysql.exact import settled
+from tradewind.systems.mysql.session import Session, bound
 
 __all__ = ["TEXTS", "exactly"]
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json as json_
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from tradewind.errors import InputError
-from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
-from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit, too_long
+from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Encoded, Source
 from tradewind.move.tables.names import split_name, unquoted
-from tradewind.systems.mysql.binary import BinaryRows
-from tradewind.systems.mysql.connection import MySQLConnection, Session, bound, quoted
-from tradewind.systems.mysql.packets import PreparedRows
-from tradewind.systems.mysql.sql import statement, wrapped
-from tradewind.systems.mysql.types import MySQLReading, mysql_reading, refuse_choice
+from tradewind.systems.mysql.connection import MySQLConnection, quoted
+from tradewind.systems.mysql.reading import Reading
+from tradewind.systems.mysql.types import refuse_choice
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -28,14 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["MySQLSource"]
 
 _BATCH = 2 << 20
-_ROWS = 8192
-_BATCHES_AHEAD = 8
-"""So that reading goes on while a row group is being written."""
-_FETCH = 512
-_PART = 512
-_ROOM = 1 << 20
-_SMALL = 1024
-"""Values of columns that are declared shorter are not measured one by one."""
 
 
 class MySQLSource(Source):
@@ -165,16 +153,27 @@ class MySQLSource(Source):
         words = " ".join(self.query.split())
         return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}"
 
+    def _reading(self) -> Reading:
+        return Reading(
+            self.connection,
+            self.query,
+            self.parameters,
+            statement_timeout=self.statement_timeout,
+            choices=self._choices,
+            block=self.block,
+            max_row_bytes=self.max_row_bytes,
+        )
+
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
-        reading = _Reading(self)
+        reading = self._reading()
         return reading.batches(reading.columns)
 
     def encoded(self, format: Format) -> Encoded | None:
         """Read CSV: what the server prints just so is not parsed and printed again."""
         if format.name != "csv" or not _takes_text(format):
             return None
-        reading = _Reading(self)
+        reading = self._reading()
         columns = tuple(
             replace(column, field=pa.field(column.field.name, pa.string()), convert=None)
             if reading.is_printed_alike(column)
@@ -195,221 +194,3 @@ def _takes_text(format: Format) -> bool:
 
     plain = isinstance(format, CsvFormat) and format.quoting == "minimal" and not format.null
     return plain and getattr(format, "delimiter", "") in (",", ";", "\t", "|")
-
-
-def _raw(rows: list[tuple[bytes | None, ...]]) -> list[pa.Array]:
-    return [pa.array(values, pa.binary()) for values in zip(*rows, strict=True)]
-
-
-def _joined(parts: list[list[pa.Array]]) -> list[pa.Array]:
-    return [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
-
-
-class _Reading:
-    """One reading: its session, which ends with it."""
-
-    def __init__(self, source: MySQLSource) -> None:
-        self._source = source
-        self._finished = False
-        self._prepared: PreparedRows | None = None
-        self._result: Any = None
-        self.rows = 0
-        self.complete = False
-        self._session = Session(source.connection)
-        try:
-            # Values of bytes are no UTF-8; they come back as they were when it is sent.
-            sent = bound(self._session, source.query, source.parameters)
-            query = statement(sent.decode("utf-8", "surrogateescape"))
-            self._begin()
-            self._prepared = PreparedRows.open(self._session, query)
-            self.columns = self._described() if self._prepared else self._as_text(query)
-        except BaseException:
-            self.close()
-            raise
-
-    def is_printed_alike(self, column: MySQLReading) -> bool:
-        """Whether a column comes as text that is just what CSV wants."""
-        return column.is_number_as_text if self._prepared else column.is_printed_alike
-
-    def _begin(self) -> None:
-        """Open the transaction, with its limits."""
-        session, timeout = self._session, self._source.statement_timeout
-        if timeout is not None:
-            session.execute(
-                f"SET SESSION max_statement_time = {timeout:f}"
-                if session.is_mariadb
-                else f"SET SESSION max_execution_time = {max(1, round(timeout * 1000))}"
-            )
-        # For the session too: a statement that creates something would end the transaction first.
-        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-
-    def _as_text(self, query: str) -> tuple[MySQLReading, ...]:
-        """Run the query through mysqlclient."""
-        columns = self._run(query)
-        if not any(column.is_float for column in columns):
-            return columns
-        # The server prints them with six digits, but doubles with all: ask again.
-        selects = [
-            (column.field.name, "{} * 1e0" if column.is_float else "{}") for column in columns
-        ]
-        asked = wrapped(query, selects, self._session.system)
-        self.close()
-        self._finished = False
-        self._session = Session(self._source.connection)
-        self._begin()
-        floats = {column.field.name: column for column in columns if column.is_float}
-        return tuple(floats.get(column.field.name, column) for column in self._run(asked))
-
-    def _run(self, query: str) -> tuple[MySQLReading, ...]:
-        self._session.query(query)
-        self._result = self._session.stream()
-        if self._result is None:
-            raise InputError(
-                f"{self._session.system}: the query gives no result: it has no columns. Give "
-                "a SELECT, or a CALL of a procedure that selects."
-            )
-        return self._described()
-
-    def _described(self) -> tuple[MySQLReading, ...]:
-        """Choose how each column is read."""
-        session = self._session
-        if self._prepared is not None:
-            found = [(each.described, each.flags, each.is_text) for each in self._prepared.columns]
-        else:
-            found = [
-                (described, flags, converter is not bytes)
-                for described, flags, converter in zip(
-                    self._result.describe(),
-                    self._result.field_flags(),
-                    self._result.converter,
-                    strict=True,
-                )
-            ]
-        names = [described[0] for described, _, _ in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"{session.system}: the query gives {names.count(name)} columns of the name "
-                    f"{name!r}. Name them apart with AS."
-                )
-        return tuple(
-            mysql_reading(described, flags, is_text=is_text, **self._source._choices)
-            for described, flags, is_text in found
-        )
-
-    def batches(self, columns: tuple[MySQLReading, ...]) -> Batches:
-        """Turn the rows into batches of these columns."""
-        schema = pa.schema([column.field for column in columns])
-
-        def generate() -> Iterator[pa.RecordBatch]:
-            prepared = self._prepared
-            pieces = self._blocks(columns, prepared) if prepared else self._texts(columns)
-            try:
-                for arrays in pieces:
-                    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-                    del arrays
-                    self.rows += batch.num_rows
-                    yield batch
-                self.complete = True
-            finally:
-                self.close()
-
-        # One thread reads, the caller's writes.
-        stream = ahead(generate(), name="MySQL", depth=_BATCHES_AHEAD)
-
-        def close() -> None:
-            self._abort()  # first: it wakes who waits for the server
-            with contextlib.suppress(ValueError):  # another thread is in it, and leaves now
-                stream.close()
-            self.close()
-
-        return Batches(schema, iter(stream.__next__, None), on_close=close)
-
-    def _blocks(
-        self, columns: tuple[MySQLReading, ...], prepared: PreparedRows
-    ) -> Iterator[list[pa.Array]]:
-        """Read rows of the binary protocol."""
-        parser = BinaryRows(columns)
-        limit = self._source.max_row_bytes
-        for block in prepared.blocks(self._source.block, _ROWS, longest=limit):
-            yield parser.arrays(block)
-        if prepared.has_more:
-            raise self._several()
-        self._finished = True
-
-    def _several(self) -> InputError:
-        return InputError(
-            f"{self._session.system}: the query gives several results, and a move has one table. "
-            "Call a procedure that selects once, or move the queries one by one."
-        )
-
-    def _texts(self, columns: tuple[MySQLReading, ...]) -> Iterator[list[pa.Array]]:
-        """Read rows of text."""
-        for piece in self._pieces():
-            yield [column.array(values) for column, values in zip(columns, piece, strict=True)]
-
-    def _pieces(self) -> Iterator[list[pa.Array]]:
-        """Read rows until they are about a batch; where it ends depends on the data alone."""
-        block = self._source.block
-        room = sum(column.room for column in self.columns if column.room <= _SMALL)
-        long = [at for at, column in enumerate(self.columns) if column.room > _SMALL]
-        most = max(1, min(_FETCH, _ROOM // (room or 1)))
-        # A few rows at a time where one of them may be of any length.
-        count = min(most, 16) if long else most
-        rows: list[tuple[bytes | None, ...]] = []
-        parts: list[list[pa.Array]] = []
-        total = size = 0
-        while fetched := self._session.fetched(self._result, count):
-            rows.extend(fetched)
-            size += min(room, 400) * len(fetched)
-            if long:
-                measured = sum([len(row[at] or b"") for row in fetched for at in long])
-                if measured > self._source.max_row_bytes:
-                    self._refuse_long(fetched, long)
-                size += measured
-                mean = measured // len(fetched)
-                most_long = 16 if mean > 1 << 14 else 128
-                count = max(1, min(most, 2 * count, most_long, _ROOM // (mean or 1)))
-            del fetched
-            full = size >= block or total + len(rows) >= _ROWS
-            if full or len(rows) >= _PART:
-                # Small parts stay in the processor's cache: a quarter of the time.
-                total += len(rows)
-                parts.append(_raw(rows))
-                rows = []
-            if full:
-                yield _joined(parts)
-                parts, total, size = [], 0, 0
-        if rows:
-            parts.append(_raw(rows))
-        if parts:
-            yield _joined(parts)
-        if self._session.finish():
-            raise self._several()
-        self._finished = True
-
-    def _refuse_long(self, rows: Sequence[tuple[bytes | None, ...]], long: list[int]) -> None:
-        limit = self._source.max_row_bytes
-        for row in rows:
-            sizes = {self.columns[at].field.name: len(row[at] or b"") for at in long}
-            if sum(sizes.values()) > limit:
-                name = max(sizes, key=lambda each: sizes[each])
-                if sizes[name] > limit:
-                    raise too_long(self._session.system, sizes[name], limit, column=name)
-                raise too_long(self._session.system, sum(sizes.values()), limit, among=[*sizes])
-
-    def _abort(self) -> None:
-        """End what runs, on the server too."""
-        if not self._finished:
-            self._finished = True
-            self._session.abort()
-
-    def close(self) -> None:
-        """End the reading on the server too. May be called again, and from another thread."""
-        self._abort()
-        if self._prepared is not None:
-            self._prepared.close()
-        self._result = None
-        with contextlib.suppress(Exception):
-            self._session.close()

@@ -13,7 +13,8 @@ from tradewind.move.registry import plain_scheme
 from tradewind.redaction import scheme_of, shown_place
 from tradewind.sweep.leftover import Leftover
 from tradewind.systems.mysql.catalog import comment_of
-from tradewind.systems.mysql.connection import MySQLConnection, Session, quoted
+from tradewind.systems.mysql.connection import MySQLConnection, quoted
+from tradewind.systems.mysql.session import Session
 
 __all__ = ["leftovers", "leftovers_of_tables"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.interface import target_option
 from tradewind.systems.mysql.catalog import constraint_of
-from tradewind.systems.mysql.connection import Session
 from tradewind.systems.mysql.errors import remedy_of_data
 from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.insert import counted_on, insert_statements
 from tradewind.systems.mysql.pipe import Loading, Pipe
 from tradewind.systems.mysql.rows import DIALECT, assignments, load_rows
+from tradewind.systems.mysql.session import Session
 
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
