@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import RetryError
 from tradewind.owner import Owner
 from tradewind.run.backend import Backend, Job, JobState, JobStatus, LogLine
@@ -222,4 +223,4 @@ class DockerBackend(Backend[Container]):
                 # podman refuses it for a moment to what has just ended.
                 if "state improper" not in str(error) or time.monotonic() > last:
                     raise
-            time.sleep(PAUSE_SECONDS)
+            rest(PAUSE_SECONDS)

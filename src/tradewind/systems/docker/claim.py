@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import AlreadyStartedError
@@ -100,8 +101,8 @@ class Claims:
         response = self._look.response(name)
         if response is None or not was_never_started(told := response.json()):
             return
-        if (rest := _RESUME_SECONDS - age(told, response.headers.get("date"))) > 0:
-            time.sleep(rest)
+        if (left := _RESUME_SECONDS - age(told, response.headers.get("date"))) > 0:
+            rest(left)
             if not self._look.is_new(name):
                 return
         self._add_folder(name, needed=not told.get("HostConfig", {}).get("ReadonlyRootfs"))
@@ -127,7 +128,7 @@ class Claims:
                         f"{error} But it cannot be seen: another attempt is about to create it."
                     ) from error
             # An engine reserves a name before it shows the container; creating it may still fail.
-            time.sleep(PAUSE_SECONDS)
+            rest(PAUSE_SECONDS)
 
     def _taken(self, name: str) -> AlreadyStartedError:
         return AlreadyStartedError(
@@ -158,7 +159,7 @@ class Claims:
                 raise InputError(
                     f"{error} Check command, mounts, ports and limits of the container."
                 ) from error
-            time.sleep(_AGAIN_SECONDS)
+            rest(_AGAIN_SECONDS)
             self._begin(name, again=False)
 
     def _has_image(self, work: Container) -> bool:

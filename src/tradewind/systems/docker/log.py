@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import RetryError, TradewindError
 from tradewind.run.backend import LogLine, join_last
 from tradewind.run.log_messages import ENDED, LogReader, just_before, seconds_of
@@ -70,7 +71,7 @@ class ContainerLogs:
             follower.close()
             follower = None
         if wait and time.monotonic() - self._ended.get(name, -_ENDED_SECONDS) < _ENDED_SECONDS:
-            time.sleep(wait)
+            rest(wait)
             return
         told = self._inspect(name) if follower is None or wait == 0 else {}
         try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError
 from tradewind.run.backend import GoneError
 from tradewind.systems.docker.engine import Engine, EngineRefusedError
@@ -46,7 +47,7 @@ class Results:
                     raise RetryError(
                         f"Docker at {self._engine.url}: the result of {name} is broken ({error})."
                     ) from error
-            time.sleep(PAUSE_SECONDS)
+            rest(PAUSE_SECONDS)
 
     def _fetch(self, name: str, limit: int) -> bytes | None:
         try:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.owner import Owner
 from tradewind.run.backend import (
@@ -193,7 +194,7 @@ class YarnBackend(Backend[YarnWork]):
             waits = time.monotonic() < (looked_at_by if found else end)
             if not waits or (found and found[0]["state"] not in _NEW):
                 return found
-            time.sleep(0.2)
+            time.sleep(0.2)  # not to be ended: two that race are not to stay two
 
     def _named(self, name: str) -> list[dict[str, Any]]:
         """List all applications of that name, the first one first."""
@@ -302,7 +303,7 @@ class YarnBackend(Backend[YarnWork]):
                 yield line
             if ended or (left := end - time.monotonic()) <= 0:
                 return
-            time.sleep(min(0.5, left))
+            rest(min(0.5, left))
 
     def _when_shown(self, name: str, told: dict[str, Any]) -> dict[str, Any]:
         """Wait for logs that are on their way from the NodeManager to where they are kept."""
@@ -313,7 +314,7 @@ class YarnBackend(Backend[YarnWork]):
             and time.monotonic() < end
             and not self._logs.shown(told)
         ):
-            time.sleep(0.3)
+            rest(0.3)
             told = self._describe(name) or told
         return told
 
@@ -369,7 +370,7 @@ class YarnBackend(Backend[YarnWork]):
             for one in active:
                 with suppress(RetryError):
                     self._kill(one["id"], name)
-            time.sleep(0.3)
+            rest(0.3)
 
 
 def _order(application: str) -> tuple[int, ...]:

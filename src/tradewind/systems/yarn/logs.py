@@ -18,12 +18,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tradewind.backoff import rest
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.run.backend import LogLine
 from tradewind.systems.http.job_server import JobServer, RestConnection
@@ -97,7 +97,7 @@ class YarnLogs:
         missing = list(_KINDS)
         for look in range(_LOOKS if ended else 1):
             if look and missing:
-                time.sleep(_PAUSE)
+                rest(_PAUSE)
             for kind in tuple(missing):
                 if (yield from self._lines_of(application, container, kind, at, ended=ended)):
                     missing.remove(kind)
@@ -118,18 +118,18 @@ class YarnLogs:
         place = self._place(application, kind)
         if place is None:
             return False
-        rest = b""
+        unended = b""
         try:
             for chunk in self._tail(place, at[kind]) if place.length > at[kind] else ():
-                *lines, rest = (rest + chunk).split(b"\n")
+                *lines, unended = (unended + chunk).split(b"\n")
                 for line in lines:
                     at[kind] += len(line) + 1
                     yield _line(line, container, at)
         except _MovedError:
             return False
-        if ended and rest:
-            at[kind] += len(rest)
-            yield _line(rest, container, at)
+        if ended and unended:
+            at[kind] += len(unended)
+            yield _line(unended, container, at)
         return True
 
     def last_line(self, application: Mapping[str, Any]) -> str | None:
@@ -169,7 +169,7 @@ class YarnLogs:
                 return None
             if shown is not None and after is not None and shown.server is after.server:
                 return None
-            time.sleep(_PAUSE)
+            rest(_PAUSE)
         raise RetryError(
             f"YARN: the files of {application['id']} are not shown in one place for long enough to "
             "read them. Try again."
