@@ -4,6 +4,8 @@ Shown are scheme, host, port, path and the values of query parameters known to b
 (`HARMLESS`). User, password, fragment and every other value are not. An address that cannot be
 read for certain is described without any of its text: in ``postgresql://u:SEC/RET@host/db``, a
 ``/`` makes of half a password a port. See RFC 3986, section 3.2, for what delimits what.
+
+Over 400 lines: one reading of an address decides what is shown of it and what is hidden.
 """
 
 from __future__ import annotations

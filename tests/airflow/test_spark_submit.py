@@ -1,4 +1,7 @@
-"""`SparkSubmitOperator`: what it makes of its connection, and cluster mode in real Airflow."""
+"""`SparkSubmitOperator`: what it makes of its connection, and cluster mode in real Airflow.
+
+Over 400 lines: one operator; its cases share a cluster, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

@@ -142,8 +142,13 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something; `run` gives up after a while."""
     while not condition():
         await asyncio.sleep(0.01)
+
+
+def watchers() -> list[Watcher]:
+    return [found.result() for found in Watcher._watchers.values() if found.done()]
 
 
 def test_a_thousand_pieces_are_one_listing_an_interval(
@@ -154,7 +159,7 @@ def test_a_thousand_pieces_are_one_listing_an_interval(
         tasks = [asyncio.create_task(fired(trigger(f"work-{n}"))) for n in range(1000)]
         await until(lambda: backend.listings >= 3 and backend.reads >= 1000)
         began, before = loop.time(), backend.listings
-        await asyncio.sleep(5 * INTERVAL)
+        await asyncio.sleep(5 * INTERVAL)  # the time in which listings are counted
         assert not any(task.done() for task in tasks)
         listings, passed = backend.listings - before, loop.time() - began
         for name in backend.works:
@@ -223,7 +228,7 @@ def test_a_listing_that_began_before_shows_nothing(
         await until(backend.listing.is_set)
         # Of this work the listing that is under way knows nothing: that does not mean it is gone.
         task = asyncio.create_task(fired(trigger("work")))
-        await asyncio.sleep(0.05)
+        await until(lambda: [each.members for each in watchers()] == [2])
         before = backend.listings
         backend.go_on.set()
         await until(lambda: backend.listings >= before + 2)
@@ -342,8 +347,7 @@ def test_a_shorter_interval_does_not_wait_for_a_longer_one(
 ):
     async def watch() -> None:
         patient = asyncio.create_task(fired(trigger("patient", poll_interval=1000)))
-        await until(lambda: backend.listings == 1)
-        await asyncio.sleep(0.05)
+        await until(lambda: [each._done for each in watchers()] == [1])  # it rests now
         backend.works["hasty"] = JobStatus(JobState.SUCCEEDED)
         await fired(trigger("hasty"))
         patient.cancel()
@@ -358,9 +362,9 @@ def test_who_is_cancelled_while_it_connects_does_not_harm_the_others(
     async def watch() -> None:
         with backend.lock:  # so that opening waits
             first = asyncio.create_task(fired(trigger("first")))
-            await asyncio.sleep(0.05)
+            await until(lambda: bool(Watcher._watchers))
             second = asyncio.create_task(fired(trigger("second")))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)  # it runs until it waits for the first one
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
         backend.works["second"] = JobStatus(JobState.SUCCEEDED)

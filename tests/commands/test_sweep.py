@@ -1,4 +1,7 @@
-"""`tradewind sweep` as it is typed, beside a real Airflow's metadata database."""
+"""`tradewind sweep` as it is typed, beside a real Airflow's metadata database.
+
+Over 400 lines: one command; its cases share an Airflow, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Copying objects within S3 and between stores."""
+"""Copying objects within S3 and between stores.
+
+Over 400 lines: one function; its cases share stores, and read as a list of promises.
+"""
 
 from __future__ import annotations
 

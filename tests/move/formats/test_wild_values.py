@@ -1,4 +1,7 @@
-"""Values as they lie around: they arrive as they were, or the error names them."""
+"""Values as they lie around: they arrive as they were, or the error names them.
+
+Over 400 lines: one case a value that lies around somewhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Objects as a target: whole or not at all, once, and nothing left, on S3 and in files."""
+"""Objects as a target: whole or not at all, once, and nothing left, on S3 and in files.
+
+Over 400 lines: one target; its cases share stores, and read as a list of promises.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Containers of a real Docker engine, which the tests start."""
+"""Containers of a real Docker engine, which the tests start.
+
+Over 400 lines: one backend; its cases share an engine, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Jobs of HTTP APIs, against one that really runs scripts."""
+"""Jobs of HTTP APIs, against one that really runs scripts.
+
+Over 400 lines: one backend; its cases share a server that runs scripts.
+"""
 
 from __future__ import annotations
 

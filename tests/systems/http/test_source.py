@@ -1,4 +1,7 @@
-"""REST: pages, retries, secrets and all that a server may do wrong."""
+"""REST: pages, retries, secrets and all that a server may do wrong.
+
+Over 400 lines: one case a thing that a server may do, each with that server beside it.
+"""
 
 from __future__ import annotations
 

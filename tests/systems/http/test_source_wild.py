@@ -1,4 +1,7 @@
-"""REST: how real APIs end their pages, limit their callers, and name the next page."""
+"""REST: how real APIs end their pages, limit their callers, and name the next page.
+
+Over 400 lines: one case an API's habit, each with a server of its own beside it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading from a real MongoDB: queries, types, snapshots, and trouble in the middle."""
+"""Reading from a real MongoDB: queries, types, snapshots, and trouble in the middle.
+
+Over 400 lines: one source; its cases share a replica set, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

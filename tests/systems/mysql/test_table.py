@@ -1,4 +1,7 @@
-"""A table of MySQL as a target, against a real MariaDB."""
+"""A table of MySQL as a target, against a real MariaDB.
+
+Over 400 lines: one target; its cases share a server, and read as a list of promises.
+"""
 
 from __future__ import annotations
 

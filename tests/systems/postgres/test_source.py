@@ -1,4 +1,7 @@
-"""PostgreSQL as a source, against a real server."""
+"""PostgreSQL as a source, against a real server.
+
+Over 400 lines: one source; its cases share a server, and read as a list of promises.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SFTP against a real sshd: broken connections, refusals, what is left, names and URIs."""
+"""SFTP against a real sshd: broken connections, refusals, what is left, names and URIs.
+
+Over 400 lines: one store; its cases share a server, and the ways to break it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Spark standalone: a real master and a real worker, in client and in cluster mode."""
+"""Spark standalone: a real master and a real worker, in client and in cluster mode.
+
+Over 400 lines: all of it shares a cluster, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

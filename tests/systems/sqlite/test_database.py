@@ -1,4 +1,7 @@
-"""SQLite as source and target: real files."""
+"""SQLite as source and target: real files.
+
+Over 400 lines: source and target share the files and values that they are tried with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""YARN: Hadoop's mini cluster, with shell scripts as applications, and with a real Spark."""
+"""YARN: Hadoop's mini cluster, with shell scripts as applications, and with a real Spark.
+
+Over 400 lines: all of it shares a cluster, which takes half a minute to start.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Endpoints as boto3 sees them, on a real service process with a real S3."""
+"""Endpoints as boto3 sees them, on a real service process with a real S3.
+
+Over 400 lines: all of it shares one service, which takes seconds to start.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The training process as the service sees it: events, artefact, stop, end of the service."""
+"""The training process as the service sees it: events, artefact, stop, end of the service.
+
+Over 400 lines: one process in all that the service may ask of it.
+"""
 
 import contextlib
 import gzip
