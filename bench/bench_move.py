@@ -7,6 +7,8 @@ Peers are installed into an environment of their own (requirements/peers.txt). E
 in a process of its own; what it stored is counted. The S3 server is Versity's gateway to a folder:
 of those that can be had it costs the least of the two cores that all share, and it checks what it
 is sent as S3 does.
+
+Over 400 lines: one case a move; they share the systems, the data and the contenders.
 """
 
 from __future__ import annotations

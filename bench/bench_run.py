@@ -10,6 +10,8 @@ Bounds: a finished one-line container, SSH command or process through `supervise
     s longer than by the system's own client; 100 MB of log come at 20 MB/s or more, every line
     counted, in flat memory; 1,000 jobs watched by one triggerer cost one listing an interval, under
     300 MB, and each end is noticed within one interval.
+
+Over 400 lines: one part a promise; they share the systems and the tables of results.
 """
 
 from __future__ import annotations
