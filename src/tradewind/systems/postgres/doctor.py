@@ -52,7 +52,7 @@ def checks(settings: PostgresConnection | str, named: str, timeout: float) -> It
         yield failed("TLS" if secure else "login", error)
         return
     with session:
-        version = str(session._link.get_settings().server_version).partition(" ")[0]
+        version = str(session.link.get_settings().server_version).partition(" ")[0]
         yield Check("ok", "login", f"accepted, database {given.database}, PostgreSQL {version}")
         yield _tls(session, given)
         yield from _pooler(session, asked)
@@ -101,7 +101,7 @@ def _pooler_name(asked: PostgresConnection) -> str:
         suppress(TradewindError),
         Session(asked.with_database("pgbouncer"), name=_NAME) as console,
     ):
-        said = str(console._link.get_settings().server_version)
+        said = str(console.link.get_settings().server_version)
         if "bouncer" in said:
             return f"PgBouncer {said.partition('/')[0]}"
     return "a pooler"

@@ -36,11 +36,12 @@ from tradewind.systems.postgres.checks import (
     deleting,
     row_triggers,
 )
+from tradewind.systems.postgres.copy import CopyIn
 from tradewind.systems.postgres.ledger import Ledger
 from tradewind.systems.postgres.marks import blocks_of, mark_of
 from tradewind.systems.postgres.matching import closing, matched, names_and_chunks
 from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
-from tradewind.systems.postgres.session import CopyIn, Session
+from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.slices import slice_sql
 from tradewind.systems.postgres.sql import copy_dialect, quoted
 from tradewind.systems.postgres.upsert import TRANSIENT, merge
@@ -313,7 +314,7 @@ class Load:
         elif self._target.mode == "append":
             self._before = blocks_of(session, self._table)
         if self._target.mode != "upsert":
-            copied = self._copy(session.copy_in(table, names, dict(options)), chunks)
+            copied = self._copy(CopyIn(session, table, names, dict(options)), chunks)
             if self._slice is not None:
                 self._check_slice(copied[0])
             return copied
@@ -322,7 +323,7 @@ class Load:
             f"CREATE TEMPORARY TABLE {TRANSIENT} ON COMMIT DROP AS "
             f"SELECT {listed} FROM {table} WITH NO DATA"
         )
-        rows, size = self._copy(session.copy_in(TRANSIENT, names, dict(options)), chunks)
+        rows, size = self._copy(CopyIn(session, TRANSIENT, names, dict(options)), chunks)
         merge(session, self._table, columns, self._keys, rows, self._triggers)
         return rows, size
 

@@ -23,9 +23,10 @@ from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Encoded, Source
 from tradewind.systems.postgres import binary
 from tradewind.systems.postgres.connection import PostgresConnection
+from tradewind.systems.postgres.copy import CopyOut
 from tradewind.systems.postgres.long_rows import LongRows
 from tradewind.systems.postgres.names import identifiers
-from tradewind.systems.postgres.session import Column, CopyOut, Session
+from tradewind.systems.postgres.session import Column, Session
 from tradewind.systems.postgres.split import (
     fair_connections,
     key_conditions,
@@ -375,7 +376,7 @@ class _Reading:
                 number, sql = todo.popleft()
                 session = self._sessions[number % wanted]
                 check = None if self._long_rows is None else self._long_rows.check
-                copy = session.copy_out(sql, piece=_PIECE, ahead=ahead, check=check)
+                copy = CopyOut(session, sql, piece=_PIECE, ahead=ahead, check=check)
                 self._copies.append(copy)
             copy = self._copies[0]
             yield from copy
