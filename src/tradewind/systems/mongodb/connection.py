@@ -25,7 +25,7 @@ from tradewind.tls import refusal, see_files
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
-__all__ = ["MongoConnection", "named_errors"]
+__all__ = ["MongoConnection", "named_errors", "refuse_missing"]
 
 _SERVER_SELECTION_MS = 10_000
 _TRUST = "tlsCAFile in the URI or the connection's extra"
@@ -248,3 +248,32 @@ def _short(error: Exception) -> str:
     text = re.split(r", (?:full error:|Timeout: |Topology Description:)", text)[0]
     text = redacted(text).rstrip(".")
     return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def refuse_missing(database: Any, collection: str, where: str) -> None:
+    """Refuse a collection that is not there, as far as the user may know.
+
+    Args:
+        database: PyMongo's.
+        collection: The collection's name.
+        where: Deployment and collection, for messages.
+
+    Raises:
+        SetupError: It is not there.
+    """
+    from pymongo.errors import OperationFailure
+
+    try:
+        found = database.list_collection_names(
+            filter={"name": collection}, authorizedCollections=True
+        )
+    except OperationFailure as error:
+        if error.code == 13:  # may read it, but not list it
+            return
+        raise
+    if not found:
+        raise SetupError(
+            f"{where}: there is no such collection. Correct database and "
+            "collection, grant the user the role 'read', or give "
+            f"{option('missing_ok', True)} where it may not be there yet."
+        )

@@ -1,11 +1,7 @@
-"""Reading from MongoDB: a query or an aggregation pipeline, as JSON lines or as typed columns.
-
-Over 400 lines: the options, which are documented in full, and the roads of one source.
-"""
+"""Reading from MongoDB: a query or an aggregation pipeline, as JSON lines or as typed columns."""
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal, Self
@@ -17,17 +13,19 @@ from tradewind.errors import InputError, SetupError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.document_source import DocumentSource
-from tradewind.move.documents import Block, Document, Unknown, json_lines
+from tradewind.move.documents import Block, Unknown, json_lines
 from tradewind.move.format import Format
 from tradewind.move.interface import option
 from tradewind.move.native import core
-from tradewind.move.objects.schemas import declared, declared_fields, named
+from tradewind.move.objects.schemas import declared_fields, named
 from tradewind.move.source import Encoded
 from tradewind.systems.mongodb.bson_lines import BsonLines, split
 from tradewind.systems.mongodb.capped import capped_among, refuses_capped
-from tradewind.systems.mongodb.connection import MongoConnection, named_errors
+from tradewind.systems.mongodb.connection import MongoConnection, named_errors, refuse_missing
 from tradewind.systems.mongodb.extended_json import BsonValues
+from tradewind.systems.mongodb.options import arguments_of
 from tradewind.systems.mongodb.raw_documents import RawDocuments, Starts
+from tradewind.systems.mongodb.transform import transformed
 
 __all__ = ["MongoSource"]
 
@@ -36,23 +34,6 @@ _LINES_BLOCK = 4 << 20
 _REPLY = 3 << 20
 _SNAPSHOT_WIRE_VERSION = 13  # MongoDB 5.0
 _WRITING_STAGES = {"$out", "$merge"}
-_SWITCHES = ("snapshot", "missing_ok", "allow_disk_use")
-_OPTIONS = (
-    "database",
-    "collection",
-    "query",
-    "projection",
-    "sort",
-    "pipeline",
-    "json",
-    "batch_size",
-    "limit",
-    "max_time",
-    "schema",
-    "sample",
-    "unknown",
-    *_SWITCHES,
-)
 
 
 class MongoSource(DocumentSource):
@@ -274,7 +255,7 @@ class MongoSource(DocumentSource):
             if self.transform is None:
                 yield from decoded()
             else:
-                yield from _transformed(decoded(), self.transform)
+                yield from transformed(decoded(), self.transform, block=_BLOCK)
         finally:
             raw.close()
 
@@ -291,7 +272,7 @@ class MongoSource(DocumentSource):
             hello = client.admin.command("hello")
             collection = client[self.database][self.collection]
             if not self.missing_ok:
-                self._look_for(collection.database)
+                refuse_missing(collection.database, self.collection, where)
             met = capped_among(collection.database, self.collection, self.pipeline)
             snapshot = self._takes_snapshot(hello) and not self._is_capped(met)
             begun = False
@@ -386,24 +367,6 @@ class MongoSource(DocumentSource):
         )
         return True
 
-    def _look_for(self, database: Any) -> None:
-        from pymongo.errors import OperationFailure
-
-        try:
-            found = database.list_collection_names(
-                filter={"name": self.collection}, authorizedCollections=True
-            )
-        except OperationFailure as error:
-            if error.code == 13:  # may read it, but not list it
-                return
-            raise
-        if not found:
-            raise SetupError(
-                f"{self.describe()}: there is no such collection. Correct database and "
-                "collection, grant the user the role 'read', or give "
-                f"{option('missing_ok', True)} where it may not be there yet."
-            )
-
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:
         """Make the source of ``mongodb://host/database``.
@@ -420,82 +383,8 @@ class MongoSource(DocumentSource):
             InputError: An option is missing or not JSON.
         """
         connection = MongoConnection.from_uri(uri)
-        if unknown := sorted(options.keys() - set(_OPTIONS)):
-            raise InputError(
-                f"MongoDB at {connection.address}: there is no option {', '.join(unknown)}. Choose "
-                f"from: {', '.join(_OPTIONS)}."
-            )
-        database = options.get("database") or connection.database
-        if not database or not options.get("collection"):
-            raise InputError(
-                f"MongoDB at {connection.address}: no collection was named. Give the database in "
-                "the URI (mongodb://host/database) and the collection with the option collection."
-            )
-        parsed: dict[str, Any] = {}
-        for name in ("query", "projection", "sort", "pipeline"):
-            if options.get(name):
-                parsed[name] = _extended(name, options[name])
-        if isinstance(parsed.get("query"), list):
-            parsed["pipeline"] = parsed.pop("query")
-        for name in ("json", "unknown"):
-            if name in options:
-                parsed[name] = options[name]
-        for name in _SWITCHES:
-            if options.get(name):
-                if options[name].lower() not in ("true", "false"):
-                    raise InputError(f"{name} is {options[name]!r}. Give true or false.")
-                parsed[name] = options[name].lower() == "true"
-        parsed["schema"] = declared(options.get("schema", ""))
-        for name, kind in (
-            ("batch_size", int),
-            ("limit", int),
-            ("max_time", float),
-            ("sample", int),
-        ):
-            if options.get(name):
-                try:
-                    parsed[name] = kind(options[name])
-                except ValueError:
-                    raise InputError(f"{name}={options[name]!r} is not a number.") from None
-        return cls(connection, database=database, collection=options["collection"], **parsed)
+        return cls(connection, **arguments_of(connection, options))
 
 
 def _count(reply: bytes) -> int:
     return sum(len(starts) for _, starts in split(reply, len(reply)))
-
-
-def _extended(name: str, text: str) -> Any:
-    from bson import json_util
-    from bson.errors import BSONError
-
-    try:
-        return json_util.loads(text)
-    except (json_module.JSONDecodeError, BSONError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} is not MongoDB's extended JSON: {error}. Write it like "
-            '{"price": {"$gt": 100}}.'
-        ) from error
-
-
-def _transformed(
-    blocks: Iterator[Block], transform: Callable[[Iterator[dict[str, Any]]], Iterable[Any]]
-) -> Iterator[Block]:
-    """Let a user's function change documents; the size of those it gives is guessed."""
-    read = [0, 0]
-
-    def documents() -> Iterator[Any]:
-        for block in blocks:
-            read[0] += len(block.documents)
-            read[1] += block.size
-            yield from block.documents
-
-    gathered: list[Document] = []
-    size = 0.0
-    for document in transform(documents()):
-        gathered.append(document)
-        size += read[1] / max(1, read[0])
-        if size >= _BLOCK:
-            yield Block(gathered, int(size))
-            gathered, size = [], 0.0
-    if gathered:
-        yield Block(gathered, int(size))
