@@ -20,7 +20,7 @@ from container_engine import Engine, docker_engine
 from ssh_server import SSHServer, ssh_server
 from tradewind.airflow import DockerOperator, SSHOperator
 from tradewind.errors import InputError
-from tradewind.systems.docker.operators import mount_of, read_env_file
+from tradewind.systems.docker.spelling import mount_of, read_env_file
 
 pytestmark = [
     pytest.mark.airflow,

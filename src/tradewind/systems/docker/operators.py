@@ -1,12 +1,7 @@
-"""A container that runs once for a task run, however often workers die.
-
-Over 400 lines: the official operator's parameters, each documented, are most of it.
-"""
+"""A container that runs once for a task run, however often workers die."""
 
 from __future__ import annotations
 
-import ast
-import io
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +16,16 @@ from tradewind.airflow.parse_checks import (
     is_fixed,
 )
 from tradewind.airflow.work import WorkOperator
-from tradewind.errors import InputError, MissingExtraError
+from tradewind.errors import InputError
+from tradewind.systems.docker.spelling import (
+    api_cased,
+    bindings_of,
+    listed,
+    mount_of,
+    port_of,
+    read_env_file,
+    texts_of,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -259,7 +263,7 @@ class DockerOperator(WorkOperator):
         super().check_arguments()
         check_text("DockerOperator: image", self.image, missing=_NO_IMAGE)
         if is_fixed(self.command):
-            _words(self.command)
+            listed(self.command)
         check_mapping("DockerOperator: environment", self.environment)
         check_mapping("DockerOperator: private_environment", self._private_environment)
         check_number("DockerOperator: cpus", self.cpus)
@@ -309,10 +313,10 @@ class DockerOperator(WorkOperator):
         memory = self.mem_limit
         return Container(
             image=self.image,
-            command=_words(self.command),
-            entrypoint=_words(self.entrypoint),
-            environment=_texts(environment),
-            private_environment=_texts(self._private_environment),
+            command=listed(self.command),
+            entrypoint=listed(self.entrypoint),
+            environment=texts_of(environment),
+            private_environment=texts_of(self._private_environment),
             mounts=mounts,
             network_mode=self.network_mode,
             mem_limit=int(memory) if isinstance(memory, float) else memory,
@@ -342,7 +346,7 @@ class DockerOperator(WorkOperator):
         if self.hostname:
             config["Hostname"] = self.hostname
         if self.port_bindings:
-            config["ExposedPorts"] = {_port(each): {} for each in self.port_bindings}
+            config["ExposedPorts"] = {port_of(each): {} for each in self.port_bindings}
         return config
 
     def _host_config(self) -> dict[str, Any]:
@@ -355,10 +359,10 @@ class DockerOperator(WorkOperator):
             "Privileged": self.privileged or None,
             "CapAdd": list(self.cap_add) if self.cap_add else None,
             "ExtraHosts": [f"{name}:{ip}" for name, ip in (self.extra_hosts or {}).items()],
-            "DeviceRequests": [_api_cased(each) for each in self.device_requests or ()],
+            "DeviceRequests": [api_cased(each) for each in self.device_requests or ()],
             "IpcMode": self.ipc_mode,
-            "Ulimits": [_api_cased(each) for each in self.ulimits],
-            "PortBindings": {_port(at): _bindings(to) for at, to in self.port_bindings.items()},
+            "Ulimits": [api_cased(each) for each in self.ulimits],
+            "PortBindings": {port_of(at): bindings_of(to) for at, to in self.port_bindings.items()},
         }
         if log_options:
             config = {name: str(value) for name, value in log_options.items()}
@@ -372,127 +376,9 @@ class DockerOperator(WorkOperator):
         return super().read_result(outcome)
 
 
-def _words(command: str | list[str] | None) -> str | list[str] | None:
-    if isinstance(command, str) and command.strip().startswith("["):
-        try:
-            words = ast.literal_eval(command.strip())
-        except (ValueError, SyntaxError) as error:
-            raise InputError(
-                f"DockerOperator: {command!r} begins like a list of words, and is none. Write "
-                'it like ["echo", "hello"], or as a line.'
-            ) from error
-        return [str(word) for word in words]
-    return command
-
-
-def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in variables.items() if value is not None}
-
-
-def read_env_file(text: str) -> dict[str, str]:
-    """Read variables as ``.env`` files have them: by python-dotenv, as the official operator.
-
-    A name without a value is left out, as the official operator leaves it out of the container.
-
-    Args:
-        text: The file's text.
-
-    Raises:
-        InputError: A line is no variable. Its text is not shown: it may be part of a secret.
-        MissingExtraError: python-dotenv is missing.
-    """
-    text = text.removeprefix("\ufeff")
-    if not text.strip():
-        return {}
-    try:
-        from dotenv import dotenv_values
-        from dotenv.parser import parse_stream
-    except ImportError as error:
-        raise MissingExtraError("dotenv", extra="docker", purpose="env_file") from error
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.error or "\0" in (binding.value or ""):
-            raise InputError(
-                f"DockerOperator: line {binding.original.line} of env_file is no variable. Write "
-                "NAME=value; quote a value of several lines; the path of a file ends with .env."
-            )
-    found = dotenv_values(stream=io.StringIO(text))
-    return {name: value for name, value in found.items() if value is not None}
-
-
-_MOUNT_WORDS = {
-    "target": ("Target",),
-    "source": ("Source",),
-    "type": ("Type",),
-    "read_only": ("ReadOnly",),
-    "consistency": ("Consistency",),
-    "propagation": ("BindOptions", "Propagation"),
-    "no_copy": ("VolumeOptions", "NoCopy"),
-    "labels": ("VolumeOptions", "Labels"),
-    "subpath": ("VolumeOptions", "Subpath"),
-    "driver_config": ("VolumeOptions", "DriverConfig"),
-    "tmpfs_size": ("TmpfsOptions", "SizeBytes"),
-    "tmpfs_mode": ("TmpfsOptions", "Mode"),
-}
-
-
 def _check_size(name: str, size: Any) -> None:
     """Refuse what is no size when the DAG file is read."""
     if size is None or not is_fixed(size):
         return
     if isinstance(size, bool) or not _SIZE.fullmatch(str(size)):
         raise InputError(f"DockerOperator: {name}={size!r} is no size. Write it like 512m or 2g.")
-
-
-def mount_of(mount: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell a mount as the API does.
-
-    Args:
-        mount: ``docker.types.Mount``, which is a dict of the API's words, or a dict of its
-            arguments; also after rendering, which makes plain dicts of both.
-
-    Raises:
-        InputError: It has no target, or a word that is unknown.
-    """
-    if "Target" in mount:
-        return dict(mount)
-    found: dict[str, Any] = {"Type": "volume"}
-    for word, value in mount.items():
-        if word not in _MOUNT_WORDS:
-            raise InputError(
-                f"DockerOperator: a mount has no {word!r}. Use {', '.join(_MOUNT_WORDS)}."
-            )
-        *outer, last = _MOUNT_WORDS[word]
-        if word == "tmpfs_size":
-            from tradewind.systems.docker.engine import size_of
-
-            value = size_of(value)
-        if value is not None:
-            (found.setdefault(outer[0], {}) if outer else found)[last] = value
-    if "Target" not in found:
-        raise InputError(f"DockerOperator: the mount {dict(mount)} has no target. Name its path.")
-    return found
-
-
-def _api_cased(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell a dict of arguments as the API does; types of docker.types are so already."""
-    special = {"device_ids": "DeviceIDs"}
-    return {
-        special.get(name) or (name if name[:1].isupper() else name.title().replace("_", "")): value
-        for name, value in options.items()
-        if value is not None
-    }
-
-
-def _port(port: Any) -> str:
-    if isinstance(port, tuple):
-        return f"{port[0]}/{port[1]}"
-    return str(port) if "/" in str(port) else f"{port}/tcp"
-
-
-def _bindings(host: Any) -> list[dict[str, str]]:
-    if isinstance(host, list):
-        return [each for one in host for each in _bindings(one)]
-    if isinstance(host, tuple):
-        address, port = (*host, None)[:2]
-        return [{"HostIp": str(address), "HostPort": "" if port is None else str(port)}]
-    return [{"HostPort": "" if host is None else str(host)}]
