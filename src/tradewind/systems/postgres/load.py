@@ -44,7 +44,7 @@ from tradewind.systems.postgres.rows import COPY_OPTIONS, csv_rows
 from tradewind.systems.postgres.session import Session
 from tradewind.systems.postgres.slices import slice_sql
 from tradewind.systems.postgres.sql import copy_dialect, quoted
-from tradewind.systems.postgres.upsert import TRANSIENT, merge
+from tradewind.systems.postgres.upsert import TRANSIENT, keys_of, merge
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -193,22 +193,7 @@ class Load:
                     f"{', '.join(c.name for c in table.columns if not c.generated)}."
                 )
         if target.mode == "upsert":
-            self._keys = target.keys or table.primary
-            if not self._keys:
-                raise InputError(
-                    f"{self._system}: {table} has no primary key. Give keys to upsert by."
-                )
-            if frozenset(self._keys) in table.deferrable:
-                raise InputError(
-                    f"{self._system}: the unique key of {table} over {', '.join(self._keys)} is "
-                    "DEFERRABLE, and PostgreSQL upserts by no such key. Make it anew without "
-                    "DEFERRABLE, or give other keys."
-                )
-            if frozenset(self._keys) not in table.unique:
-                raise InputError(
-                    f"{self._system}: {', '.join(self._keys)} is not unique in {table}. "
-                    "Make a unique index over exactly these columns, or give other keys."
-                )
+            self._keys = keys_of(self._system, table, target.keys)
 
     # ------------------------------------------------------------------------------ while reading
 

@@ -15,10 +15,38 @@ if TYPE_CHECKING:
     from tradewind.systems.postgres.catalog import Table, TableColumn
     from tradewind.systems.postgres.session import Session
 
-__all__ = ["TRANSIENT", "merge"]
+__all__ = ["TRANSIENT", "keys_of", "merge"]
 
 TRANSIENT = "tradewind_rows"
 """The temporary table in which the rows are."""
+
+
+def keys_of(system: str, table: Table, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Find the columns by which rows are found.
+
+    Args:
+        system: The system, for messages.
+        table: The table.
+        asked: Those that are asked for; its primary key where none are.
+
+    Raises:
+        InputError: They are not unique in it, or the server upserts by no such key.
+    """
+    keys = asked or table.primary
+    if not keys:
+        raise InputError(f"{system}: {table} has no primary key. Give keys to upsert by.")
+    if frozenset(keys) in table.deferrable:
+        raise InputError(
+            f"{system}: the unique key of {table} over {', '.join(keys)} is "
+            "DEFERRABLE, and PostgreSQL upserts by no such key. Make it anew without "
+            "DEFERRABLE, or give other keys."
+        )
+    if frozenset(keys) not in table.unique:
+        raise InputError(
+            f"{system}: {', '.join(keys)} is not unique in {table}. "
+            "Make a unique index over exactly these columns, or give other keys."
+        )
+    return keys
 
 
 def merge(
