@@ -20,6 +20,8 @@ with ``--spark`` else as the properties ``spark.listings.*``. What is missing is
 store's own clients find it.
 
 Memory: one month's file, and 40 bytes for each listing and month.
+
+Over 400 lines: one program that is copied as one file.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ closed: columns x row groups x 2 KB. A table of 256 columns or more is gathered 
 (`parquet_sparse`), so that its row groups are long; they become longer still, and take more
 memory, where a file has 65,536 columns of row groups: 32 MB for each so many. So memory of such a
 table grows with the square root of the rows at most.
+
+Over 400 lines: the options, which are documented in full, beside what they decide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One reading of all pages of an API, with none lost and none repeated."""
+"""One reading of all pages of an API, with none lost and none repeated.
+
+Over 400 lines: one reading, whose checks share what its pages have been so far.
+"""
 
 from __future__ import annotations
 
