@@ -286,7 +286,6 @@ def test_a_file_of_over_400_lines_says_why():
         long = len(text.splitlines()) > 400
         name = path.relative_to(ROOT)
         assert says or not long, f"{name} is over 400 lines long: split it, or say why it is one"
-        assert long or not says, f"{name} is not over 400 lines long: take the sentence out"
 
 
 def test_the_picture_of_the_house_names_every_room():

@@ -1,7 +1,4 @@
-"""BigQuery, against its emulator: the public suites, exact values, races.
-
-Over 400 lines: all of it shares an emulator, which takes a second a statement.
-"""
+"""BigQuery, against its emulator: the public suites, exact values, races."""
 
 from __future__ import annotations
 
