@@ -96,6 +96,17 @@ class AirflowApi:
             made.raise_for_status()
         return made.status_code != 409
 
+    def clear(self, dag: str, run: str, *, only_failed: bool = False) -> None:
+        """Let the tasks of a run, or those that have failed, run again, as a person would."""
+        given = {"dry_run": False, "only_failed": only_failed}
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/clear"
+        self._client.post(path, json=given).raise_for_status()
+
+    def result(self, dag: str, run: str, task: str) -> Any:
+        """What a task has returned."""
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
+        return self._get(f"{path}/xcomEntries/return_value")["value"]
+
     def state(self, dag: str, run: str) -> str:
         """State of a run."""
         return str(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])

@@ -19,13 +19,25 @@ from urllib.parse import parse_qs, urlsplit
 
 from listings.seed import City, rates
 
-__all__ = ["seed_mongodb", "seed_postgres", "serving"]
+__all__ = ["movers_by_sql", "seed_mongodb", "seed_postgres", "serving"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "pipelines" / "listings" / "schema.sql"
 PAGE = 50
 _THERE = """SELECT EXISTS (SELECT FROM listings
   WHERE download_date >= $1::date AND download_date < $1::date + interval '1 month')"""
+
+#: The movers without crunch.py: first and last sight of each listing, and numbers without end.
+_MOVERS = """WITH priced AS (
+  SELECT id, download_date AS day, price FROM listings
+  WHERE price IS NOT NULL AND download_date < $1::date + interval '1 month'),
+first AS (SELECT DISTINCT ON (id) * FROM priced ORDER BY id, day),
+last AS (SELECT DISTINCT ON (id) * FROM priced ORDER BY id, day DESC),
+moved AS (SELECT id, first.day AS first, last.day AS last,
+    (last.price - first.price) / (last.day - first.day) AS speed
+  FROM first JOIN last USING (id) WHERE last.day > first.day)
+SELECT id, first, last, round(speed, 6) AS speed FROM moved
+WHERE speed * $2 > 0 ORDER BY speed * $2 DESC, id LIMIT 5"""
 
 
 def seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[str]) -> int:
@@ -42,16 +54,47 @@ def seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[s
     return asyncio.run(_seed_postgres(environment, city, months))
 
 
-async def _seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[str]) -> int:
+def movers_by_sql(environment: Mapping[str, str], month: str) -> dict[str, list[list[Any]]]:
+    """Find the movers of a month by a query, to hold what crunch.py found against.
+
+    Args:
+        environment: Leads to the server.
+        month: The last of the history.
+
+    Returns:
+        ``rises`` and ``falls``: lists of listing, first day, last day, and change a day.
+    """
+    return asyncio.run(_movers_by_sql(environment, month))
+
+
+async def _movers_by_sql(environment: Mapping[str, str], month: str) -> dict[str, list[list[Any]]]:
+    connection = await _connect(environment)
+    try:
+        found = {}
+        for direction, sign in (("rises", 1), ("falls", -1)):
+            found[direction] = [
+                [row["id"], f"{row['first']}", f"{row['last']}", float(row["speed"])]
+                for row in await connection.fetch(_MOVERS, _first(month), sign)
+            ]
+        return found
+    finally:
+        await connection.close()
+
+
+async def _connect(environment: Mapping[str, str]) -> Any:
     import asyncpg
 
-    connection = await asyncpg.connect(
+    return await asyncpg.connect(
         host=environment["PGHOST"],
         port=int(environment["PGPORT"]),
         user=environment["PGUSER"],
         password=environment["PGPASSWORD"],
         database=environment["PGDATABASE"],
     )
+
+
+async def _seed_postgres(environment: Mapping[str, str], city: City, months: Sequence[str]) -> int:
+    connection = await _connect(environment)
     try:
         if not await connection.fetchval("SELECT to_regclass('listings') IS NOT NULL"):
             async with connection.transaction():

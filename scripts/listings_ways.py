@@ -99,7 +99,15 @@ def start_ways(
 
     Returns:
         Variables by way, of those that run; and why each other one does not, with its remedy.
+
+    Raises:
+        SetupError: There is no way of such a name.
     """
+    if unknown := sorted(set(wanted) - set(WAYS)):
+        raise SetupError(
+            f"LISTINGS_WAYS names {', '.join(unknown)}; there are {', '.join(WAYS)}. "
+            "Name some of these, with commas between them."
+        )
     ready: dict[str, dict[str, str]] = {}
     missing: dict[str, str] = {}
     for name in wanted:

@@ -78,6 +78,7 @@ def listings() -> None:
     export_listings = TransferOperator(
         task_id="export_listings",
         doc_md="The month's listings. Waits for the month before: the history has no gaps.",
+        # So that of a source that is down one month fails, and those after it wait.
         depends_on_past=True,
         source=Sql(
             "{{ params.source }}_default",
@@ -89,6 +90,7 @@ def listings() -> None:
     )
     export_reviews = TransferOperator(
         task_id="export_reviews",
+        depends_on_past=True,
         source=MongoCollection(
             "mongo_default",
             "reviews",
@@ -101,6 +103,7 @@ def listings() -> None:
     )
     export_rates = TransferOperator(
         task_id="export_rates",
+        depends_on_past=True,
         source=Http(
             "rates_api",
             "/rates",

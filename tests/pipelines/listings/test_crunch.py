@@ -10,7 +10,6 @@ import subprocess
 import sys
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,34 +21,11 @@ from pyarrow import parquet
 
 from listings import crunch
 from listings.seed import City
+from listings_movers import COLUMNS, as_dicts, expected
 from tradewind.local import Systems
 
 PROGRAM = Path(crunch.__file__)
-COLUMNS = (
-    "id,name,host_id,host_name,neighbourhood,latitude,longitude,room_type,price,"
-    "minimum_nights,number_of_reviews,last_review,download_date"
-)
 HISTORY = crunch.months("2015-04", "2015-08")
-
-
-def expected(months: dict[str, list[dict[str, Any]]]) -> dict[str, list[tuple]]:
-    """Movers by plain Python and exact fractions."""
-    seen: dict[int, list[tuple[date, Decimal, dict[str, Any]]]] = {}
-    for rows in months.values():
-        for row in rows:
-            if row["price"] is not None:
-                at = (date.fromisoformat(row["download_date"]), Decimal(row["price"]), row)
-                seen.setdefault(row["id"], []).append(at)
-    moved = []
-    for listing, sights in seen.items():
-        sights.sort(key=lambda sight: sight[0])
-        (first, before, _), (last, after, row) = sights[0], sights[-1]
-        if last > first:
-            speed = Fraction(after - before) / (last - first).days
-            moved.append((speed, listing, row["name"], row["neighbourhood"], first, last))
-    rises = sorted((m for m in moved if m[0] > 0), key=lambda m: (-m[0], m[1]))[:5]
-    falls = sorted((m for m in moved if m[0] < 0), key=lambda m: (m[0], m[1]))[:5]
-    return {"rises": rises, "falls": falls}
 
 
 class Bucket:
@@ -97,10 +73,6 @@ class Bucket:
             capture_output=True,
             text=True,
         )
-
-
-def as_dicts(city: City, month: str) -> list[dict[str, Any]]:
-    return [dict(zip(COLUMNS.split(","), row, strict=True)) for row in city.month(month)]
 
 
 def as_csv(rows: list[dict[str, Any]]) -> bytes:
