@@ -13,6 +13,7 @@ import secrets
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tradewind.errors import SetupError
@@ -67,10 +68,17 @@ class Airflow(System):
         )
         # Without their log servers: the API server reads the files itself.
         for part, *quiet in (
-            ("scheduler", "--skip-serve-logs"),
             ("dag-processor",),
             ("triggerer", "--skip-serve-logs"),
+            ("scheduler", "--skip-serve-logs"),
         ):
+            if part == "scheduler":
+                # Each task that finds no API server costs one of its attempts: an Airflow that was
+                # ended in the middle has tasks to run at once.
+                server.wait_ready(
+                    lambda: context.children.ended() is not None or _health(url) is not None,
+                    seconds=context.start_timeout,
+                )
             context.children.start(
                 [program, part, *quiet],
                 name=part,
@@ -153,14 +161,19 @@ def _write_private(file: Path, content: dict[str, str]) -> None:
 
 
 def _healthy(url: str) -> bool:
+    health = _health(url) or {}
+    return all((health.get(part) or {}).get("status") == "healthy" for part in _PARTS)
+
+
+def _health(url: str) -> dict[str, Any] | None:
+    """Ask the API server how all parts are; None while it does not answer."""
     # A plain opener: a proxy of the surroundings is not for loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url}/api/v2/monitor/health", timeout=2) as answer:
-            health = json.load(answer)
+            return dict(json.load(answer))
     except (OSError, urllib.error.URLError, ValueError):
-        return False
-    return all((health.get(part) or {}).get("status") == "healthy" for part in _PARTS)
+        return None
 
 
 SYSTEM = Airflow()
