@@ -41,6 +41,17 @@ LEFT_OUT: dict[str, dict[Side, str]] = {
         ("bigquery", "backend"): "its jobs are queries, no shell: tests/systems/bigquery",
         ("slurm", "backend"): "its own tests have what a claim without a submission leaves",
     },
+    "killed attempts": {
+        ("bigquery", "backend"): "its jobs are queries, no shell: tests/airflow/test_bigquery.py",
+        ("sagemaker", "backend"): "tests/airflow/test_sagemaker_killed.py",
+        ("slurm", "backend"): "its own tests have what a claim without a submission leaves",
+        ("yarn", "backend"): "tests/systems/yarn/test_jobs.py, which has a cluster",
+    },
+    "killed workers": {
+        ("bigquery", "backend"): "its jobs are queries, no shell: tests/airflow/test_bigquery.py",
+        ("slurm", "backend"): "its own tests have what a claim without a submission leaves",
+        ("yarn", "backend"): "tests/systems/yarn/test_jobs.py, which has a cluster",
+    },
 }
 
 

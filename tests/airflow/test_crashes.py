@@ -19,6 +19,7 @@ import pytest
 from airflow_supervised import Supervised
 from crash_systems import PRELOAD, SYSTEMS, CrashSystem
 from killing import spread_over_phases
+from matrices import Matrix
 
 pytestmark = [pytest.mark.airflow, pytest.mark.xdist_group("airflow-crashes")]
 
@@ -101,6 +102,15 @@ def kill_everywhere(place: Place, *, count: int, year: int) -> None:
     assert died["submit"]
     assert died["collect"]
     assert died.total() >= len(points) * 3 // 4, died
+
+
+WORKERS = Matrix("killed workers", "backend")
+# What `spark` runs is a process.
+WORKERS.row(backend=" ".join(name for name in SYSTEMS if name != "spark"))
+
+
+def test_every_backend_has_a_row():
+    WORKERS.check()
 
 
 # SageMaker's jobs are in test_sagemaker_killed.py.

@@ -13,9 +13,12 @@ from container_engine import Engine
 from job_server import job_server
 from killing import Worker, spread
 from livy_server import livy_server
+from matrices import Matrix
 from ssh_server import SSHServer
 from tradewind.systems.http.backend import RestConnection
 from tradewind.systems.livy.backend import LivyBackend
+
+ATTEMPTS = Matrix("killed attempts", "backend")
 
 ACTIONS = Path(__file__).parents[1] / "faults_actions.py"
 
@@ -61,12 +64,18 @@ def check_it_runs_once(worker: Worker, action: str, folder: Path, points: int, *
 POINTS = [10, pytest.param(50, marks=pytest.mark.long)]
 
 
+def test_every_backend_has_a_row():
+    ATTEMPTS.check()
+
+
+@ATTEMPTS.row(backend="process")
 @pytest.mark.parametrize("points", POINTS)
 def test_a_process_runs_once(worker: Worker, tmp_path: Path, points: int):
     check_it_runs_once(worker, "process", tmp_path, points, root=str(tmp_path / "jobs"))
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
+@ATTEMPTS.row(backend="ssh")
 @pytest.mark.parametrize("points", POINTS)
 @pytest.mark.xdist_group("run-ssh")
 def test_a_process_over_ssh_runs_once(
@@ -86,6 +95,7 @@ def test_a_process_over_ssh_runs_once(
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
+@ATTEMPTS.row(backend="docker")
 @pytest.mark.parametrize("points", POINTS)
 @pytest.mark.container
 @pytest.mark.xdist_group("run-docker")
@@ -102,6 +112,7 @@ def test_a_container_runs_once(worker: Worker, tmp_path: Path, daemon: Engine, p
     assert daemon.containers() == []
 
 
+@ATTEMPTS.row(backend="http")
 @pytest.mark.parametrize("points", POINTS)
 def test_a_job_of_an_http_api_runs_once(worker: Worker, tmp_path: Path, points: int):
     with job_server(tmp_path / "jobs") as server:
@@ -109,6 +120,7 @@ def test_a_job_of_an_http_api_runs_once(worker: Worker, tmp_path: Path, points: 
         assert server.jobs == {}
 
 
+@ATTEMPTS.row(backend="livy")
 @pytest.mark.parametrize("points", POINTS)
 @pytest.mark.long
 def test_a_batch_of_livy_runs_once(worker: Worker, tmp_path: Path, points: int):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tradewind.run.supervise import Claim, Outcome
     from tradewind.systems.http.backend import RestJob
 
-__all__ = ["LivyOperator", "check_livy", "checked_conf", "spelled_for_livy"]
+__all__ = ["LivyOperator", "check_livy", "checked_conf", "livy_spec", "spelled_for_livy"]
 
 #: How Livy spells what the official operator's parameters are called.
 _FIELDS = {
@@ -259,6 +259,25 @@ def check_livy(operator: Any) -> None:
     if "conf" in fixed:
         checked_conf(operator.task_id, fixed["conf"])
     check_http(operator, operator.extra_headers)
+
+
+def livy_spec(operator: Any, opener: str) -> BackendSpec:
+    """Say which Livy an operator uses.
+
+    Args:
+        operator: Has what says how Livy is reached.
+        opener: The function of `tradewind.airflow.rest_backends` that connects.
+    """
+    return BackendSpec(
+        f"tradewind.airflow.rest_backends:{opener}",
+        {
+            "livy_conn_id": operator.livy_conn_id,
+            "endpoint_prefix": operator.livy_endpoint_prefix,
+            "headers": operator.extra_headers,
+            "extra_options": operator.extra_options,
+            "auth_name": spelled_auth(operator),
+        },
+    )
 
 
 def spelled_for_livy(task_id: str, given: Mapping[str, Any]) -> dict[str, Any]:

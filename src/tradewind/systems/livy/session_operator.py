@@ -6,16 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tradewind.airflow.backends import BackendSpec
 from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import check_choice, check_text
 from tradewind.airflow.work import WorkOperator
-from tradewind.systems.http.operators import spelled_auth
-from tradewind.systems.livy.operators import check_livy, checked_conf, spelled_for_livy
+from tradewind.systems.livy.operators import (
+    check_livy,
+    checked_conf,
+    livy_spec,
+    spelled_for_livy,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from tradewind.airflow.backends import BackendSpec
     from tradewind.run.backend import Backend
     from tradewind.run.supervise import Claim
     from tradewind.systems.http.backend import RestJob
@@ -119,16 +123,7 @@ class LivySessionOperator(WorkOperator):
 
     def backend_spec(self) -> BackendSpec:
         """Say which Livy; not what runs there, which is no matter of the triggerer."""
-        return BackendSpec(
-            "tradewind.airflow.rest_backends:open_livy_sessions",
-            {
-                "livy_conn_id": self.livy_conn_id,
-                "endpoint_prefix": self.livy_endpoint_prefix,
-                "headers": self.extra_headers,
-                "extra_options": self.extra_options,
-                "auth_name": spelled_auth(self),
-            },
-        )
+        return livy_spec(self, "open_livy_sessions")
 
     def open_backend(self) -> Backend[Any]:
         """Connect, with the code that is to run."""
