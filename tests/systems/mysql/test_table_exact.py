@@ -18,7 +18,7 @@ from tradewind.systems.files.store import FileStore
 
 need_mysql_client()
 from made_rows import Rows  # noqa: E402
-from mysql_server import owner_of  # noqa: E402
+from mysql_server import load, owner_of  # noqa: E402
 from tradewind.systems.mysql.table import MySQLTable  # noqa: E402
 from values_targets import MARIADB, REFUSED  # noqa: E402
 
@@ -26,11 +26,11 @@ from values_targets import MARIADB, REFUSED  # noqa: E402
 def told(connection, db, type_: str, values: pa.Array) -> str | None:
     """What stands there by either road; None where both refuse in the same way."""
     found = []
-    for load in ("infile", "insert"):
+    for by in ("infile", "insert"):
         table = db.table(f"id INT, v {type_}")
         source = Rows(pa.table({"id": pa.array([1], pa.int32()), "v": values}))
         try:
-            transfer(source, MySQLTable(connection, table, load=load), owner_of("exact"))
+            transfer(source, MySQLTable(connection, table, load=by), owner_of("exact"))
             found.append(db.value(f"SELECT v FROM {table}"))
         except InputError as error:
             # The column's name; of JSON the server names the constraint, which is called so.
@@ -121,3 +121,45 @@ def test_what_the_server_refuses_is_told_with_its_value(connection, db, load: st
         rows = Rows(pa.table({"id": pa.array([1, 2], pa.int32()), "v": typed}))
         with pytest.raises(UnfitValueError, match=r"300|1969"):
             transfer(rows, MySQLTable(connection, table, load=load), owner_of("named"))
+
+
+def test_what_no_value_is_told_of_names_what_was_demanded(connection, db) -> None:
+    """The row counts through all statements; a CHECK is told with what it demands."""
+    parent = db.table("id INT PRIMARY KEY", name="parent")
+    loud = db.table("id INT, v INT")
+    db.run(
+        f"CREATE TRIGGER {loud}_t BEFORE INSERT ON {loud} FOR EACH ROW "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not wanted'"
+    )
+    many = pa.table({"id": pa.array([1, 2], pa.int32()), "v": pa.array([5, -5], pa.int32())})
+    texts = pa.table({"id": pa.array([1], pa.int32()), "v": ["nope"]})
+    null = pa.table({"id": pa.array(range(3), pa.int32()), "v": pa.array([1, 2, None])})
+    wide = pa.table({"id": pa.array(range(120_000), pa.int32()), "v": ["::1"] * 119_999 + ["x"]})
+    parts = "PARTITION BY RANGE (v) (PARTITION p VALUES LESS THAN (0))"
+    cases = [
+        (db.table("id INT, v INT CHECK (v > 0)"), many, "demands `v` > 0.* column 'v'"),
+        (db.table("id INT, v JSON"), texts, r"demands json_valid\(`v`\).* column 'v'"),
+        (db.table("id INT, v INT NOT NULL"), null, "'v'.*Give a value in every row"),
+        (db.table(f"id INT, v INT, FOREIGN KEY (v) REFERENCES {parent} (id)"), many,
+         r"KEY \(`v`\).*Write the rows first"),
+        (db.table("id INT, v POINT"), texts, "as WKB.*one of the columns 'v'"),
+        (db.table("id INT, v INT", more=parts), many, "no partition for value 5.*Add a partition"),
+        (db.table("id INT, v INT UNIQUE", "(0, -5)"), many, "'-5' for key 'v'.*mode='upsert'"),
+        (loud, many, "not wanted.*procedure or trigger"),
+    ]  # fmt: skip
+    for by in ("infile", "insert"):
+        for table, rows, said in cases:
+            with pytest.raises(InputError, match=f"{table} does not fit: .*{said}"):
+                load(connection, rows, table, load=by)
+        inet = db.table("id INT, v INET6")
+        with pytest.raises(InputError, match=r"'x' for column .*`v` at row 120000"):
+            load(connection, wide, inet, load=by)
+    twice = pa.Table.from_arrays([pa.array([1])] * 2, names=["a", "A"])
+    for rows, said in (
+        (twice, "'A' is the column 'a' there"),
+        (pa.table({"a\0": [1]}), "zero byte in its name"),
+        (pa.table({"a ": [1]}), "ends with a blank"),
+        (pa.table({"": [1]}), "has no name"),
+    ):
+        with pytest.raises(InputError, match=said):
+            load(connection, rows, "made_up", create=True)

@@ -17,6 +17,7 @@ from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.session import Session
 
 __all__ = [
+    "GEOMETRIES",
     "comment_of",
     "constraint_of",
     "deleting",
@@ -29,6 +30,10 @@ __all__ = [
     "unique_keys",
 ]
 
+GEOMETRIES = (
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
+    "geometrycollection",
+)  # fmt: skip
 _UNKNOWN = "----"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
 
-__all__ = ["remedy_of_data", "translated"]
+__all__ = ["remedy_of_data", "said_by_server", "translated"]
 
 _SETUP = {
     1044: "Grant the user the database, or name another one.",
@@ -98,6 +98,14 @@ def remedy_of_data(number: str) -> str:
     return (known or "Correct the data, or the column's type.").format(
         upsert=target_option("mode", "upsert")
     )
+
+
+def said_by_server(error: BaseException) -> tuple[str, str]:
+    """Give number and text of what the server said, of an error that `translated` has made."""
+    told = getattr(error.__cause__, "args", ())
+    if len(told) == 2 and isinstance(told[0], int):
+        return str(told[0]), str(told[1])
+    return "", str(error)
 
 
 def translated(error: BaseException, system: str) -> TradewindError:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.interface import target_option
-from tradewind.systems.mysql.catalog import constraint_of
-from tradewind.systems.mysql.errors import remedy_of_data
+from tradewind.systems.mysql.catalog import GEOMETRIES, constraint_of
+from tradewind.systems.mysql.errors import remedy_of_data, said_by_server
 from tradewind.systems.mysql.fits import Suspects
 from tradewind.systems.mysql.insert import counted_on, insert_statements
 from tradewind.systems.mysql.pipe import Loading, Pipe
@@ -43,6 +43,7 @@ class Writer:
         self._name = f"{schema}.{table}"
         self._how = how
         self._suspects = Suspects()
+        self._columns: tuple[TableColumn, ...] = ()
         self.numbered = False
         """Whether the server numbers the rows, so that the first number is to be kept."""
         self.first = 0
@@ -64,6 +65,7 @@ class Writer:
         Raises:
             InputError: One does not fit.
         """
+        self._columns = columns
         if self._how == "insert" or not self._takes_infile():
             return self._insert(into, batches, columns)
         listed, assigned = assignments(batches.schema, columns)
@@ -81,9 +83,7 @@ class Writer:
                     if not pipe.write(chunk, loading):
                         break
                 pipe.end()
-                text = loading.result()
-            except InputError as error:
-                raise self._suspects.told(str(error)) or error from error
+                text = self._said(loading)
             finally:
                 if isinstance(chunks, Generator):
                     chunks.close()
@@ -100,6 +100,15 @@ class Writer:
             self._refuse_warnings()
         self._keep_first_number()
         return records, size
+
+    def _said(self, loading: Loading) -> str | None:
+        try:
+            return loading.result()
+        except InputError as error:
+            number, text = said_by_server(error)
+            if not number:
+                raise
+            raise self._refusal(number, text) from error
 
     def _takes_infile(self) -> bool:
         allowed = bool(self._session.fetch("SELECT @@local_infile")[0][0] == "1")
@@ -120,8 +129,10 @@ class Writer:
             try:
                 self._session.execute(statement)
             except InputError as error:
-                told = self._suspects.told(str(error)) or InputError(counted_on(str(error), rows))
-                raise told from error
+                number, text = said_by_server(error)
+                if not number:
+                    raise
+                raise self._refusal(number, text, rows) from error
             if self._session.warning_count:
                 self._refuse_warnings(rows)
             if not rows:
@@ -139,9 +150,13 @@ class Writer:
         # One may only explain another one that names the column.
         named = [row for row in said if "column" in row[2].lower() or "CONSTRAINT" in row[2]]
         number, text = (named or said)[0][1:3] if said else ("", "a value was changed")
+        raise self._refusal(number, text, before)
+
+    def _refusal(self, number: str, text: str, before: int = 0) -> InputError:
+        """Say which value does not fit: the server names a column, a row or a constraint."""
         if (told := self._suspects.told(text)) is not None and number != "1062":
-            raise told
-        raise InputError(
+            return told
+        return InputError(
             f"{self._system}: a row for {self._name} does not fit: {counted_on(text, before)}. "
             f"Nothing of it is visible. {self._remedy(number, text)} (error {number})"
         )
@@ -149,6 +164,9 @@ class Writer:
     def _remedy(self, number: str, text: str) -> str:
         if number == "1062":
             return f"{target_option('mode', 'upsert')} writes over rows with the same key."
+        if number == "1416":
+            kept = ", ".join(repr(c.name) for c in self._columns if c.type in GEOMETRIES)
+            return f"{remedy_of_data(number)} It is in one of the columns {kept}."
         if (failed := re.search(r"CONSTRAINT `(?:[^`]*\.)?([^`.]+)` failed", text)) is None:
             return remedy_of_data(number)
         # MariaDB keeps JSON as a text with a constraint, which is called like the column.
