@@ -113,6 +113,26 @@ def test_typed_values(connection, db, type_: str, values: pa.Array, *, fits: boo
         assert db.value(f"SELECT count(*) FROM {table}") == 0
 
 
+def test_years_that_arrow_does_not_write_as_the_server_reads_them(connection, db) -> None:
+    """As CSV spells them, which takes the same dates to the same server."""
+    before = -62_135_596_800_000_000 - 86_400_000_000
+    for type_, values, expected in (
+        ("date", pa.array([-719_163, 2_932_897, None], pa.date32()),
+         ["0001-12-31 BC", "10000-01-01", None]),
+        ("timestamp", pa.array([before, (1 << 63) - 1], pa.timestamp("us")),
+         ["0001-12-31 00:00:00 BC", "294247-01-10 04:00:54.775807"]),
+        ("timestamptz", pa.array([before // 1000], pa.timestamp("ms", "UTC")),
+         ["0001-12-31 00:00:00+00 BC"]),
+        ("date[]", pa.array([[-719_163, 0]], pa.list_(pa.date32())),
+         ['{"0001-12-31 BC",1970-01-01}']),
+    ):  # fmt: skip
+        table = db.table(f"id int, v {type_}")
+        rows = pa.table({"id": pa.array(range(len(values)), pa.int32()), "v": values})
+        transfer(Rows(rows), PostgresTable(connection, table), owner_of("years"))
+        found = db.rows(f"SELECT v::text FROM {table} ORDER BY id")
+        assert [row[0] for row in found] == expected
+
+
 @pytest.mark.parametrize("mode", ["replace", "upsert"])
 def test_late_values_in_every_mode(connection, db, tmp_path: Path, mode: str) -> None:
     table = db.table("id int PRIMARY KEY, v numeric(10,2)", "VALUES (1, 5)")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.json_text import JsonStyle, json_strings
 from tradewind.move.formats.text import shown
 from tradewind.move.types import UnfitValueError
@@ -167,7 +168,24 @@ def _written(array: pa.Array, column: TableColumn, name: str) -> pa.Array:
     if pa.types.is_decimal(type_) and column.scale is not None and type_.scale > column.scale:
         # The server would round without a word.
         return array.cast(pa.decimal256(76, column.scale))
-    return array
+    return _before_christ(array)
+
+
+def _before_christ(array: pa.Array) -> pa.Array:
+    """Spell dates and times of the years that Arrow does not write as PostgreSQL reads them."""
+    kind = array.type
+    if pa.types.is_date32(kind):
+        numbers, second = array.cast(pa.int32()), 1 / 86_400
+    elif pa.types.is_timestamp(kind):
+        numbers, second = array.cast(pa.int64()), _PER_SECOND[kind.unit]
+    else:
+        return array
+    found = pc.min_max(numbers).as_py()
+    if found["min"] is None or (
+        found["min"] >= _YEAR_1 * second and found["max"] < _YEAR_10000 * second
+    ):
+        return array
+    return _TEXTS.spelled(array, pa.field("", kind))
 
 
 def _plain(array: pa.Array) -> pa.Array:
@@ -208,6 +226,9 @@ def _plain(array: pa.Array) -> pa.Array:
 
 # -------------------------------------------------------------------------------------------- texts
 
+_TEXTS = CsvFormat(header=False)
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
 
 
@@ -241,7 +262,7 @@ def _texts(array: pa.Array, name: str) -> pa.Array:
         return _lists(array, name)
     if pa.types.is_nested(type_):
         return _json_texts(array, name)
-    return array.cast(pa.string())
+    return _before_christ(array).cast(pa.string())
 
 
 def _lists(array: pa.Array, name: str) -> pa.Array:
