@@ -6,6 +6,8 @@ https://dev.mysql.com/doc/mysql-errors/8.4/en/.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
 from tradewind.move.interface import target_option
 
@@ -102,7 +104,7 @@ def remedy_of_data(number: str) -> str:
 
 def said_by_server(error: BaseException) -> tuple[str, str]:
     """Give number and text of what the server said, of an error that `translated` has made."""
-    told = getattr(error.__cause__, "args", ())
+    told: tuple[Any, ...] = getattr(error.__cause__, "args", ())
     if len(told) == 2 and isinstance(told[0], int):
         return str(told[0]), str(told[1])
     return "", str(error)
