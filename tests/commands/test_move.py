@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from airflow_runs import airflow_environment, make_home
 from tradewind.local import Systems
 from tradewind.local.processes import wait_until
 
+_LITTLE = 600 << 20
 TRADEWIND = [sys.executable, "-m", "tradewind.cli", "move"]
 
 
@@ -52,6 +54,30 @@ def test_a_file_becomes_another_format(numbers: Path):
     assert re.search(r"^rows +3$", done.stdout, re.MULTILINE)
     assert f"file://{numbers}/numbers.jsonl" in done.stdout
     assert done.stderr == "", "no progress where nobody looks"
+
+
+def test_memory_that_a_record_does_not_get_is_told(tmp_path: Path):
+    """Under a limit (RLIMIT_AS, as of a container) one line of 80 MB is an error in words."""
+    (tmp_path / "t.jsonl").write_bytes(b'{"a": "' + b"x" * (80 << 20) + b'"}\n')
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (_LITTLE, _LITTLE))
+
+    for more in ([], ["--set-from", "max_record_bytes=100MB"]):
+        done = subprocess.run(
+            [*TRADEWIND, "--from", "t.jsonl", "--to", "t.parquet", *more],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            preexec_fn=limited,
+            env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        )
+        assert done.returncode == 2, done.stderr
+        assert f"{tmp_path}/t.jsonl" in done.stderr
+        assert "max_record_bytes" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert os.listdir(tmp_path) == ["t.jsonl"]
+    assert "may not take the memory" in done.stderr
 
 
 def test_the_receipt_as_json_is_all_there_is_on_stdout(numbers: Path):

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Batches"]
+__all__ = ["CELLS", "Batches", "in_cells", "rows_of"]
+
+CELLS = 2 << 20
+"""The most cells of a batch: sparse records have few bytes, and a null in each other column."""
+
+
+def rows_of(columns: int) -> int:
+    """Tell how many rows a batch of so many columns may have."""
+    return max(1, CELLS // max(1, columns))
+
+
+def in_cells(
+    records: Sequence[Mapping[str, Any]], known: dict[str, None]
+) -> Iterator[tuple[int, int]]:
+    """Cut records so that a batch of each part has no more than `CELLS` cells.
+
+    Args:
+        records: The records, each with some of the columns.
+        known: The columns so far. Those of a part are added before it is given, and none of the
+            next one.
+
+    Yields:
+        Where a part begins, and where it ends.
+    """
+    begin = 0
+    for at, record in enumerate(records):
+        if record.keys() <= known.keys():
+            further = {}
+        else:
+            further = dict.fromkeys(name for name in record if name not in known)
+        if at > begin and (at + 1 - begin) * (len(known) + len(further)) > CELLS:
+            yield begin, at
+            begin = at
+        known.update(further)
+    if begin < len(records):
+        yield begin, len(records)
 
 
 class Batches:

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from tradewind.errors import InputError, MissingExtraError
 from tradewind.move import types
-from tradewind.move.batches import Batches
+from tradewind.move.batches import Batches, in_cells, rows_of
 from tradewind.move.document_columns import EMPTY_LIST, JSON, Column, Kind, Values, united
 from tradewind.move.interface import option
 
@@ -37,6 +37,7 @@ __all__ = [
     "Document",
     "Unknown",
     "cut",
+    "cut_growing",
     "json_lines",
     "load_orjson",
     "sample_schema",
@@ -52,8 +53,6 @@ EXTRA_COLUMN = "_extra"
 
 BATCH_BYTES = 4 << 20
 """Bytes of documents in a batch, about, in the system's own encoding."""
-_CELLS = 2 << 20
-"""The most cells of a batch: sparse documents have few bytes, and a null in each other column."""
 
 
 @dataclass(frozen=True)
@@ -224,13 +223,35 @@ def cut(blocks: list[Block], columns: int) -> Iterator[list[Block]]:
         blocks: The blocks.
         columns: How many columns a batch has.
     """
-    rows = max(1, _CELLS // max(1, columns))
+    rows = rows_of(columns)
     if sum(len(block.documents) for block in blocks) <= rows:
         yield blocks
         return
     for block in blocks:
         for begin in range(0, len(block.documents), rows):
             yield [Block(block.documents[begin : begin + rows], 0, block.origin)]
+
+
+def cut_growing(blocks: list[Block], known: dict[str, None]) -> Iterator[list[Block]]:
+    """Do the same where fields that no document before has had become further columns.
+
+    Args:
+        blocks: The blocks.
+        known: The columns so far; those of the documents that are given are added before.
+    """
+    documents = [document for block in blocks for document in block.documents]
+    for begin, end in in_cells(documents, known):
+        if end - begin == len(documents):
+            yield blocks
+            return
+        part: list[Block] = []
+        at = 0  # where a block begins among the documents
+        for block in blocks:
+            inside = block.documents[max(0, begin - at) : max(0, end - at)]
+            if inside:
+                part.append(Block(inside, 0, block.origin))
+            at += len(block.documents)
+        yield part
 
 
 class _Table:

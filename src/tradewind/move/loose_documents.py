@@ -11,7 +11,7 @@ from tradewind.errors import InputError
 from tradewind.move import types
 from tradewind.move.batches import Batches
 from tradewind.move.document_columns import EMPTY_LIST, JSON, Column, Kind, Values
-from tradewind.move.documents import BATCH_BYTES, EXTRA_COLUMN, Block, Unknown, cut
+from tradewind.move.documents import BATCH_BYTES, EXTRA_COLUMN, Block, Unknown, cut, cut_growing
 from tradewind.move.interface import option
 from tradewind.move.loose import Group, fixed_columns, mixed
 from tradewind.move.types import UnfitValueError
@@ -122,7 +122,11 @@ class _LooseTable:
 
     def batches(self, blocks: list[Block]) -> Iterator[pa.RecordBatch]:
         """Make one batch of the blocks; several where they would have too many cells."""
-        for part in cut(blocks, len(self.names)):
+        if self._extra:
+            parts = cut(blocks, len(self.names))
+        else:
+            parts = cut_growing(blocks, dict.fromkeys(self.names))
+        for part in parts:
             if any(block.documents for block in part):
                 yield self._batch(part)
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from tradewind.errors import InputError
 from tradewind.move.interface import interface_in_use, option
+from tradewind.move.sizes import bytes_of
 
 __all__ = ["MAX_ROW_BYTES", "check_batch", "check_limit", "too_long"]
 
@@ -19,16 +20,17 @@ MAX_ROW_BYTES = 64 << 20
 as long as a record of CSV or a line of JSON may be."""
 
 
-def check_limit(system: str, limit: int) -> int:
-    """Refuse what is no limit.
+def check_limit(system: str, limit: int | str) -> int:
+    """Read a limit, and refuse what is none.
 
     Args:
         system: Whose rows.
-        limit: Bytes of the longest row.
+        limit: Bytes of the longest row; as text with a unit, perhaps, see `bytes_of`.
 
     Raises:
         InputError: It is not above 0.
     """
+    limit = bytes_of("max_row_bytes", limit)
     if limit < 1:
         raise InputError(f"{system}: max_row_bytes is a number of bytes above 0.")
     return limit

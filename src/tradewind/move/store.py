@@ -332,3 +332,9 @@ class Store(ABC):
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are not there count as deleted."""
+
+    def remove_made_folders(self) -> None:  # noqa: B027 - most stores have none
+        """Remove the folders that this object has made to upload into, those that are empty.
+
+        For a publication that has failed. Nothing where a store has no folders.
+        """

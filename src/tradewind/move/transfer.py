@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from tradewind.backoff import Backoff
-from tradewind.errors import RetryError, SourceChangedError
+from tradewind.errors import InputError, RetryError, SourceChangedError
 from tradewind.move.flow import Flow, Progress, Transform
 from tradewind.move.receipt import Receipt
 from tradewind.move.source import Source
@@ -54,6 +54,7 @@ def transfer(
 
     Raises:
         TradewindError: As `Source.batches` and `Target.publish`; nothing is visible then.
+        InputError: A record or value is larger than the memory that this process may take.
         RetryError: The target counts other rows than the source gave.
     """
     began = time.monotonic()
@@ -64,6 +65,15 @@ def transfer(
         try:
             stored = target.publish(flow, owner)
             break
+        except MemoryError as error:  # Arrow's and numpy's are of this class, too
+            said = " ".join(str(error).split()) or "no more could be had"
+            raise InputError(
+                f"From {source.describe()} to {target.describe()}: this process may not take the "
+                f"memory that a record of these data, or a value, needs ({said[:200]}). Nothing of "
+                "it is visible. Give it more (ulimit -v, the container's limit), or cut the record "
+                "or value. A lower limit of the source, max_record_bytes or max_row_bytes, refuses "
+                "such a record by its place. A page of an API has page_bytes."
+            ) from None
         except SourceChangedError:
             # Nothing of it is visible: so what stands now can be read as if it were the first time.
             if reading == _READINGS:

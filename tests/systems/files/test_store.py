@@ -6,9 +6,14 @@ import os
 import stat
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from made_rows import Rows
 from tradewind.errors import InputError, RetryError, SetupError
+from tradewind.move.objects.target import ObjectTarget, Parts
+from tradewind.move.transfer import transfer
+from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 
 
@@ -32,7 +37,7 @@ def test_a_staged_file_is_hidden_recognised_and_removed(tmp_path: Path) -> None:
     store.discard(left)
     with pytest.raises(RetryError, match=r"a/b\.csv.*taken over"):
         upload.complete()
-    assert list((tmp_path / "a").iterdir()) == []
+    assert not (tmp_path / "a").exists()
 
 
 def test_other_hidden_files_are_not_touched(tmp_path: Path) -> None:
@@ -58,6 +63,51 @@ def test_empty_folders_go_with_their_last_file(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "root" / "a").iterdir()] == ["d"]
     store.delete(["a/d"])
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_folders_made_for_what_failed_go_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "theirs/empty").mkdir(parents=True)
+    owner, left = Owner("d", "r", "t"), {"theirs", "theirs/empty"}
+    rows = pa.table({"n": range(9), "p": list("abcabcabc")})
+
+    def fail() -> None:
+        raise RetryError("of the source")
+
+    def there() -> set[str]:
+        return {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+
+    for key, parts in (
+        ("theirs/empty/new/deep/t.csv", None),
+        ("new/deep/", Parts(rows=2)),
+        ("theirs/by/", Parts(by="p", open=1)),
+    ):
+        # As from the command line: the store begins at the folder.
+        folder, _, name = key.rpartition("/")
+        target = ObjectTarget(FileStore(tmp_path / folder), name, format="csv", parts=parts)
+        with pytest.raises(RetryError, match="of the source"):
+            transfer(Rows(rows, rows, before=fail), target, owner)
+        assert there() == left, key
+    # Where two write into one new folder, it stays for the other one.
+    first, second = (FileStore(tmp_path / "both").upload(name) for name in "ab")
+    first.abort()
+    second.write(b"b")
+    second.complete()
+    assert there() == {*left, "both", "both/b"}
+
+
+def test_links_that_lead_round_are_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    store = FileStore(tmp_path)
+    for doing in (
+        lambda: store.head("one"),
+        lambda: list(store.list()),
+        lambda: list(store.read("one")),
+        lambda: store.upload("one"),
+        lambda: store.upload("one/new/t.csv"),
+    ):
+        with pytest.raises(InputError, match=r"one.*Symbolic links lead round in a circle"):
+            doing()
 
 
 def test_changed_while_it_was_read(tmp_path: Path) -> None:

@@ -497,6 +497,31 @@ def test_redirects_without_end() -> None:
         assert "more than 5 redirects" in failing(source(server), InputError)
 
 
+def test_where_a_redirect_leads_to_is_told() -> None:
+    with serving(lambda asked: Reply({})) as gone:
+        nobody = gone.url
+    for location, error, says in (
+        ("file:///etc/passwd", InputError, "it redirects to an address of 'file', and only http"),
+        ("ftp://host/t", InputError, "it redirects to an address of 'ftp', and only http"),
+        ("http://host:99999/", InputError, "it redirects to something that is no address"),
+        (
+            f"{nobody}/there",
+            RetryError,
+            f"{nobody}/there, to which it redirects, cannot be reached",
+        ),
+    ):
+        redirect = Reply({}, status=302, headers={"Location": location})
+        with serving(lambda asked, redirect=redirect: redirect) as server:
+            said = failing(source(server), error)
+        assert says in said, said
+        assert server.url in said, said
+    # What has reached a server is not sent again.
+    redirect = Reply({}, status=303, headers={"Location": f"{nobody}/there"})
+    with serving(lambda asked: redirect) as server:
+        failing(source(server, method="POST", body={"a": 1}), RetryError)
+        assert len(server.asked) == 1
+
+
 def test_a_body_is_not_redirected_to_another_host() -> None:
     redirect = Reply({}, status=307, headers={"Location": "http://localhost:9/"})
     with serving(lambda asked: redirect) as server:

@@ -107,3 +107,8 @@ def test_an_upsert_leaves_the_key_that_came(connection, db) -> None:
     load(connection, pa.table({"s": ["B"]}), table, mode="upsert", columns=["s"])
     assert db.value(f"SELECT s FROM {table} WHERE v = 2") == "B"
     assert db.count(child) == 0
+    db.run(f"INSERT INTO {child} VALUES ('B')")
+    says = r"spells its key otherwise .*\(s 'b' where the table has 'B'\).*ON UPDATE CASCADE"
+    with pytest.raises(InputError, match=says):
+        load(connection, pa.table({"s": ["b"], "v": [9]}), table, mode="upsert")
+    assert db.value(f"SELECT s FROM {table} WHERE v = 2") == "B"

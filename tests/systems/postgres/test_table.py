@@ -95,11 +95,16 @@ def test_an_append_whose_rows_are_gone_is_told(connection, db, what: str):
     move(Rows(rows(id=[1, 2], t=["a", "b"])), PostgresTable(connection, table), owner)
     db.run(what.format(table))
     with pytest.raises(InputError, match="has appended 2 rows"):
+        move(Rows(rows(id=[1, 2], t=["a", "b"])), PostgresTable(connection, table), owner)
+    with pytest.raises(InputError, match="has appended 2 rows"):
         move(
             Rows(rows(id=[1, 2], t=["a", "b"])),
             PostgresTable(connection, table, create=True),
             owner,
         )
+    # What the error advises: another name of the run, and create.
+    target = PostgresTable(connection, table, create=True)
+    assert move(Rows(rows(id=[8], t=["a"])), target, owner_of("other")).rows == 1
 
 
 def test_an_append_knows_the_table_from_another_of_its_name(connection, db):

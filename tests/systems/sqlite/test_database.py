@@ -5,9 +5,11 @@ Over 400 lines: source and target share the files and values that they are tried
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -269,7 +271,7 @@ def test_a_failure_leaves_nothing(path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
     with pytest.raises(RetryError):
         load(new, Rows(numbers(5), numbers(6), before=fail), "made", create=True)
-    assert not new.exists() or not run(new, "SELECT * FROM sqlite_master")
+    assert not list(tmp_path.glob("new.db*"))
     with pytest.raises(SetupError, match="no table none"):
         load(path, numbers(1), "none")
     with pytest.raises(SetupError, match="no such file"):
@@ -474,6 +476,82 @@ def test_two_loads_take_turns(path) -> None:
     load(path, numbers(3), "t", Owner("d", "r", "other"))
     first.join()
     assert run(path, "SELECT n FROM t") == [(1,), (2,), (3,)]
+
+
+def test_a_full_disk_leaves_no_file_that_was_made_and_the_one_that_was_there(path) -> None:
+    """RLIMIT_FSIZE stands for the disk: to write beyond it fails, as SQLite sees it, likewise."""
+    run(path, "INSERT INTO t VALUES (1, 'old')")
+    (path.parent / "new.csv").write_text(
+        "n,t\n" + "".join(f"{n},{'x' * 99}\n" for n in range(50_000))
+    )
+    for name, more in (("new.db", ["--set-to", "create=true"]), (path.name, [])):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tradewind.cli",
+                "move",
+                "--from",
+                "new.csv",
+                "--to",
+                f"sqlite:///{name}",
+                "--set-to",
+                "table=t",
+                "--set-to",
+                "mode=replace",
+                *more,
+            ],
+            capture_output=True,
+            text=True,
+            cwd=path.parent,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+        )
+        assert done.returncode == 1, done.stderr
+        assert f"SQLite file {name}" in done.stderr
+        assert "Free space" in done.stderr
+    assert sorted(one.name for one in path.parent.iterdir()) == [path.name, "new.csv"]
+    assert run(path, "SELECT * FROM t") == [(1, "old")]
+
+
+def test_who_waited_for_a_file_that_goes_does_not_write_into_nothing(tmp_path: Path) -> None:
+    new, waiting, go = tmp_path / "new.db", threading.Event(), threading.Event()
+    failed: list[BaseException] = []
+
+    def fail() -> None:
+        waiting.set()
+        go.wait(30)
+        raise RetryError("of the source")
+
+    def second() -> None:
+        try:
+            load(new, numbers(1), "t", Owner("d", "r", "other"), create=True)
+        except BaseException as error:
+            failed.append(error)
+
+    def first() -> None:
+        with pytest.raises(RetryError, match="of the source"):
+            load(new, Rows(numbers(5), numbers(6), before=fail), "t", create=True)
+
+    threads = [threading.Thread(target=one) for one in (first, second)]
+    threads[0].start()
+    assert waiting.wait(30)
+    threads[1].start()
+    until(lambda: _opened(new) > 1)
+    go.set()
+    for thread in threads:
+        thread.join(60)
+    assert isinstance(failed[0], RetryError)
+    assert "removed or replaced" in str(failed[0])
+    assert not new.exists()
+
+
+def _opened(path: Path) -> int:
+    """Count how often this process has a file open."""
+    found = 0
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += os.readlink(one) == str(path)
+    return found
 
 
 @pytest.mark.parametrize("what", ["DELETE FROM t", "DROP TABLE t"])

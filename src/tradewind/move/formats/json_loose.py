@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tradewind.move import types
-from tradewind.move.batches import Batches
+from tradewind.move.batches import Batches, in_cells
 from tradewind.move.formats import json_values
 from tradewind.move.formats.json_read import JsonLinesReader, keeps
 from tradewind.move.formats.json_values import Digits
@@ -67,11 +67,13 @@ class _LooseReader(JsonLinesReader):
             return self._declared[name]
         return types.field(name, pa.string(), self._into.spelling)
 
-    def _batch(self, block: bytes) -> pa.RecordBatch:
+    def _batches_of(self, block: bytes) -> Iterator[pa.RecordBatch]:
         objects = self._objects(block, frozenset())
-        for line in objects:
-            if not line.keys() <= self._known.keys():
-                self._known.update(dict.fromkeys(line))
+        for begin, end in in_cells(objects, self._known):
+            yield self._made(objects[begin:end])
+        self._pass(block)
+
+    def _made(self, objects: Sequence[dict[str, Any]]) -> pa.RecordBatch:
         if len(self.schema) < len(self._known):
             self.schema = pa.schema([self._field(name) for name in self._known])
         if not len(self.schema):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from tradewind.errors import CorruptDataError
-from tradewind.move.batches import Batches
+from tradewind.move.batches import Batches, rows_of
 from tradewind.move.formats import json_values
 from tradewind.move.formats.encodings import not_utf8
 from tradewind.move.formats.infer import GUESSED
@@ -122,12 +122,20 @@ class JsonLinesReader:
         block: bytes | None = self._first
         self._first = b""
         while block is not None:
-            batch = self._batch(block)
-            if batch.num_rows:
-                yield batch
-            self._at += len(block)
-            self._lines += block.count(b"\n")
+            for batch in self._batches_of(block):
+                if batch.num_rows:
+                    yield batch
             block = next(self._blocks, None)
+
+    def _batches_of(self, block: bytes) -> Iterator[pa.RecordBatch]:
+        """Read a block: in parts where short lines would make too many cells of many columns."""
+        for piece in _lines(block, rows_of(len(self.schema))):
+            yield self._batch(piece)
+            self._pass(piece)
+
+    def _pass(self, block: bytes) -> None:
+        self._at += len(block)
+        self._lines += block.count(b"\n")
 
     def _batch(self, block: bytes) -> pa.RecordBatch:
         if self._quick is not None and block.strip():
@@ -254,6 +262,21 @@ def _cuts(data: bytes, end: int) -> Iterator[tuple[int, int]]:
                 stop = data.find(b"\n", start) + 1
         yield start, stop
         start = stop
+
+
+def _lines(block: bytes, most: int) -> Iterator[bytes]:
+    """Cut a block of whole lines into pieces of so many at most."""
+    if block.count(b"\n") < most:
+        yield block
+        return
+    start = stop = count = 0
+    while (stop := block.find(b"\n", stop) + 1) > 0:
+        count += 1
+        if count == most:
+            yield block[start:stop]
+            start, count = stop, 0
+    if start < len(block):
+        yield block[start:]
 
 
 def _quick_schema(schema: pa.Schema, *, exact: bool, keep: bool) -> pa.Schema | None:

@@ -77,7 +77,9 @@ class JsonLinesFormat(JsonLinesDialect, Format):
             batch = None
             size = 0
             for batch in batches:
-                for piece in text.pieces(batch):
+                names = batch.schema.names  # a loose source's grow
+                named = sum(len(name) for name in names) + len(names)
+                for piece in text.pieces(batch, named=named):
                     written = text.data_of(row_strings(piece, style))[1].tobytes()
                     waiting.append(written)
                     size += len(written)

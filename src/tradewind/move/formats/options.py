@@ -8,6 +8,7 @@ from typing import Any
 
 from tradewind.errors import InputError
 from tradewind.move.format import Format
+from tradewind.move.sizes import bytes_of
 
 __all__ = ["FORMAT_OPTIONS", "taken", "with_options"]
 
@@ -43,7 +44,8 @@ def with_options(format: Format, options: Mapping[str, Any]) -> Format:
 
     Args:
         format: The format.
-        options: Values by name; as text too: ``true``, ``false``, digits, ``\t`` for a tab.
+        options: Values by name; as text too: ``true``, ``false``, digits, ``\t`` for a tab,
+            ``100MB`` for a number of bytes.
 
     Returns:
         The format with them.
@@ -65,7 +67,9 @@ def with_options(format: Format, options: Mapping[str, Any]) -> Format:
                 raise InputError(f"{name}={value!r} is neither true nor false.")
             value = str(value).lower() == "true"
         elif isinstance(usual, int) and not isinstance(usual, bool):
-            if not str(value).isdecimal():
+            if name.endswith("_bytes"):
+                value = bytes_of(name, value)
+            elif not str(value).isdecimal():
                 raise InputError(f"{name}={value!r} is no number.")
             value = int(value)
         elif name in ("delimiter", "quote", "escape", "line_end"):

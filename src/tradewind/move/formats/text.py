@@ -52,12 +52,24 @@ _FIRST_DAY = -719162  # 0001-01-01, the first that needs no BC
 _LAST_DAY = 2932896  # 9999-12-31, the last with four digits
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _PIECE_BYTES = 4 << 20
+_NAMES_BYTES = 32 << 20
 
 
-def pieces(batch: pa.RecordBatch, most: int = _PIECE_BYTES) -> Iterator[pa.RecordBatch]:
-    """Cut a batch into pieces of about `most` bytes, without copying."""
+def pieces(
+    batch: pa.RecordBatch, most: int = _PIECE_BYTES, *, named: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into pieces, without copying.
+
+    Args:
+        batch: The batch.
+        most: Bytes of a piece, about.
+        named: Bytes of the names that are written with each row; those of a piece are 32 MB at
+            most, as long names of many columns may be far more than their values.
+    """
     size = max(batch.nbytes, 1)
     rows = max(1, batch.num_rows * most // size)
+    if named:
+        rows = max(1, min(rows, _NAMES_BYTES // named))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
 

@@ -199,6 +199,9 @@ def naming(where: str) -> Iterator[None]:
     """Say in each message of a format which object it is about."""
     try:
         yield
+    except MemoryError as error:
+        error.args = (f"{where}: {error}".removesuffix(": "), *error.args[1:])
+        raise
     except InputError as error:
         said = str(error.args[0]) if error.args else ""
         if where not in said:

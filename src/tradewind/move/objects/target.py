@@ -18,6 +18,7 @@ from tradewind.move.publish.manifest import MANIFEST, folder_of
 from tradewind.move.publish.parts import publish_parts
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
+from tradewind.move.sizes import bytes_of
 from tradewind.move.store import OWNER, ObjectInfo, Store
 from tradewind.move.target import Target
 
@@ -181,6 +182,8 @@ class ObjectTarget(Target):
         cut: dict[str, Any] = {}
         for name in ("rows", "bytes", "open", "memory"):
             if (text := given.pop(f"part_{name}", None)) is not None:
+                if name in ("bytes", "memory"):
+                    text = str(bytes_of(f"part_{name}", text))
                 if not text.isdecimal():
                     raise InputError(f"part_{name}={text!r} is no number.")
                 cut[name] = int(text)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from tradewind.errors import InputError
+from tradewind.move.sizes import bytes_of
 
 if TYPE_CHECKING:
     from tradewind.move.format import Format
@@ -79,6 +80,9 @@ class Parts:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by", (self.by,) if isinstance(self.by, str) else tuple(self.by))
+        for name in ("bytes", "memory"):
+            if isinstance(size := getattr(self, name), str):  # as 100MB in a DAG's description
+                object.__setattr__(self, name, bytes_of(name, size))
         if self.rows is None and self.bytes is None and not self.by:
             raise InputError("Parts: say what ends an object: rows, bytes or by=(column, ...).")
         for name in ("rows", "bytes", "open", "memory"):

@@ -211,3 +211,4 @@ class Writing:
         self._pool.shutdown()
         with contextlib.suppress(TradewindError):
             self._target.store.delete(self._prefix + key for key in finished)
+            self._target.store.remove_made_folders()

@@ -8,12 +8,16 @@ from tradewind.errors import InputError
 from tradewind.move.interface import target_option
 
 __all__ = [
+    "GONE",
     "check_claim",
     "refuse_cascade",
     "refuse_names",
     "refused_by_triggers",
     "said_of_cascade",
 ]
+
+GONE = "that table is gone"
+"""What became of a table that is not there: it may have to be made anew."""
 
 
 def check_claim(
@@ -23,7 +27,7 @@ def check_claim(
     claimed: int,
     there: int | None,
     at: str,
-    gone: str = "that table is gone",
+    gone: str = GONE,
 ) -> None:
     """See that a table has what the ledger says an earlier attempt has appended to it.
 
@@ -42,11 +46,14 @@ def check_claim(
     if there is not None and there >= claimed:
         return
     found = gone if there is None else f"it has {there} rows"
+    anew = ""
+    if there is None and gone == GONE:
+        anew = f" and {target_option('create', True)}, where the table is to be made anew"
     raise InputError(
         f"{system}: this run has appended {claimed} rows to {table} at {at}, and by now {found}. "
         "Whoever did that may have used them, so they are not written again. To write them again, "
-        "clear the task, or give the run another name (--run). If all is as it should be, nothing "
-        "is left to do: mark the task as success."
+        f"clear the task, or give the run another name (--run){anew}. If all is as it should be, "
+        "nothing is left to do: mark the task as success."
     )
 
 

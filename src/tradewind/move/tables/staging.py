@@ -13,6 +13,7 @@ from tradewind.errors import InputError
 from tradewind.move.interface import target_option
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.tables.checks import (
+    GONE,
     check_claim,
     refuse_cascade,
     refuse_names,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "GONE",
     "LEDGER",
     "Slice",
     "SqlTable",

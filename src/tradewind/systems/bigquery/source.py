@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
+from tradewind.move.sizes import bytes_of
 from tradewind.move.source import Source
 from tradewind.systems.bigquery.connection import BigQueryConnection, TableName, quoted
 from tradewind.systems.bigquery.errors import PATIENCE, failure_of_job, patient, translated
@@ -125,6 +126,8 @@ class BigQuerySource(Source):
         for name in ("streams", "maximum_bytes_billed"):
             if name in given:
                 text = given.pop(name)
+                if name == "maximum_bytes_billed":
+                    text = str(bytes_of(name, text))
                 if not text.isdecimal():
                     raise InputError(f"BigQuery: {name} is a number, not {text!r}.")
                 keywords[name] = int(text)

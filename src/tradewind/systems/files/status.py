@@ -106,6 +106,7 @@ _REMEDIES = {
     errno.ENOTDIR: "A file stands where a folder is wanted; correct the path.",
     errno.EISDIR: "A folder stands where a file is wanted; correct the path.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Symbolic links lead round in a circle: remove one, or name the file itself.",
 }
 
 
@@ -118,7 +119,7 @@ def told(path: Path, doing: str) -> Iterator[None]:
         said = f"{path}: cannot {doing}: {error.strerror or error}."
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SetupError(f"{said} Make room, or choose another folder.") from error
-        if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENAMETOOLONG):
+        if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
             raise InputError(f"{said} {_REMEDIES[error.errno]}") from error
         if error.errno in _REMEDIES:
             raise SetupError(f"{said} {_REMEDIES[error.errno]}") from error

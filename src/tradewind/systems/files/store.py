@@ -12,6 +12,7 @@ from typing import Self
 
 from tradewind.errors import InputError, RetryError
 from tradewind.move.store import ObjectInfo, Store, Unfinished, Upload
+from tradewind.systems.files.folders import MadeFolders
 from tradewind.systems.files.status import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
@@ -56,6 +57,7 @@ class FileStore(Store):
         absolute = str(Path(root).absolute())
         # POSIX keeps two slashes at the beginning, which are one here.
         self.root = Path(f"/{absolute.lstrip('/')}")
+        self._folders = MadeFolders()
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.root)!r})"
@@ -131,8 +133,18 @@ class FileStore(Store):
     def check(self) -> None:
         """Look whether the folder is there, or can be made where its parent is."""
         with told(self.root, "use the folder"):
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.root, os.R_OK | os.X_OK):
+            # Not made here: what is refused after this would leave it.
+            there = self.root
+            while not there.exists():
+                if there.is_symlink():
+                    os.stat(there)  # a link to nothing, or round
+                there = there.parent
+            if not there.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if there != self.root and os.statvfs(there).f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            needed = os.X_OK | (os.R_OK if there == self.root else os.W_OK)
+            if not os.access(there, needed):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def path(self, key: str) -> Path:
@@ -229,7 +241,7 @@ class FileStore(Store):
             attributes[CONTENT_TYPE] = content_type
         if content_encoding is not None:
             attributes[CONTENT_ENCODING] = content_encoding
-        return FileUpload(key, self.path(key), attributes, create_only, replaces)
+        return FileUpload(key, self.path(key), attributes, create_only, replaces, self._folders)
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
         """List staged files of keys that begin with `prefix`."""
@@ -275,6 +287,10 @@ class FileStore(Store):
                         if folder == self.root or not folder.is_relative_to(self.root):
                             break
                         folder.rmdir()
+
+    def remove_made_folders(self) -> None:
+        """Remove the folders that were made here and are empty; see `Store`."""
+        self._folders.remove_empty()
 
 
 def _replaced(path: Path) -> RetryError:

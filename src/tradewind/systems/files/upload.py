@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.store import OWNER, ObjectInfo, Upload
+from tradewind.systems.files.folders import MadeFolders
 from tradewind.systems.files.status import (
     ATTRIBUTE,
     METADATA,
@@ -31,6 +32,7 @@ __all__ = ["FileUpload"]
 
 _LONGEST_NAME = 255
 _LONGEST_WAIT = 30.0
+_FOLDERS_TRIED = 20
 
 
 class FileUpload(Upload):
@@ -43,12 +45,14 @@ class FileUpload(Upload):
         attributes: Mapping[str, str],
         create_only: bool,
         replaces: str | None,
+        folders: MadeFolders,
     ) -> None:
         self._key = key
         self._path = path
         self._attributes = attributes
         self._create_only = create_only
         self._replaces = replaces
+        self._folders = folders
         self._size = 0
         self._crc = 0
         self._done = False
@@ -66,17 +70,30 @@ class FileUpload(Upload):
             self._before = refuse_special(path, folder=True)
             if self._before is None and path.is_symlink():
                 raise InputError(f"{path} is a link to nothing. Remove it, or make its target.")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._place = _behind(path)
             # Nobody reads of it meanwhile what they could not read of the file that it replaces.
             mode = 0o666 if self._before is None else 0o600
-            descriptor = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            descriptor = self._stage(mode)
             self._file = os.fdopen(descriptor, "wb", buffering=0)
         try:
             self._take_owner()
         except BaseException:
             self.abort()
             raise
+
+    def _stage(self, mode: int) -> int:
+        for again in range(_FOLDERS_TRIED):
+            try:
+                self._folders.make(self._path.parent)
+                self._place = _behind(self._path)
+                return os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            except FileNotFoundError:
+                # Another move that failed has just taken away the folder that it had made.
+                if again == _FOLDERS_TRIED - 1:
+                    raise
+            except BaseException:
+                self._folders.remove_empty()
+                raise
+        raise AssertionError
 
     def _take_owner(self) -> None:
         if self._before is None:
@@ -191,13 +208,14 @@ class FileUpload(Upload):
         )
 
     def abort(self) -> None:
-        """Remove the hidden file."""
+        """Remove the hidden file, and the folders that were made for it and are empty."""
         if self._done:
             return
         self._done = True
         self._file.close()
         with told(self._path, "remove the staged file"):
             self._staged.unlink(missing_ok=True)
+        self._folders.remove_empty()
 
 
 def _behind(path: Path) -> Path:

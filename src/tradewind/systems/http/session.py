@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote_plus, urlencode
@@ -32,6 +31,7 @@ from tradewind.systems.http.connection import (
     origin,
 )
 from tradewind.systems.http.content import part_of
+from tradewind.systems.http.redirects import redirected
 from tradewind.systems.http.tls import OWN, TRUST
 from tradewind.tls import refusal
 
@@ -259,31 +259,31 @@ class HttpSession:
 
     def _send(self, call: Call) -> httpx.Response:
         """Send a request and follow redirects by hand: httpx would take headers elsewhere."""
-        for _ in range(self.connection.redirects + 1):
+        errors = self._httpx
+        for number in range(self.connection.redirects + 1):
             request, auth = self._request(call)
-            response: httpx.Response = self._client.send(request, auth=auth, stream=True)
+            try:
+                response: httpx.Response = self._client.send(request, auth=auth, stream=True)
+            except (errors.ConnectError, errors.ConnectTimeout, errors.PoolTimeout) as error:
+                self._refuse_tls(call, error)
+                if not number:
+                    raise
+                # Not unsent: the request has reached the server that redirects.
+                raise TryAgainError(
+                    f"{masked(call.url)}, to which it redirects, cannot be reached "
+                    f"({_reason(error)})"
+                ) from error
             if response.status_code not in (301, 302, 303, 307, 308):
                 return response
             response.close()
             location = response.headers.get("location")
             if location is None:
                 return response
-            call = self._redirected(call, response, str(response.url.join(location)))
+            call = redirected(call, response, location, self.connection.origin)
         raise InputError(
             f"HTTP API at {masked(call.url)}: more than {self.connection.redirects} redirects. "
             "Correct the address."
         )
-
-    def _redirected(self, call: Call, response: httpx.Response, url: str) -> Call:
-        keeps = response.status_code in (307, 308) or call.method.upper() in ("GET", "HEAD")
-        if not keeps:
-            return replace(call, method="GET", url=url, params={}, body=None, content=None)
-        if origin(url) != self.connection.origin and (call.body or call.content):
-            raise SetupError(
-                f"{self.named(response)}: it redirects a {call.method} to {masked(url)}; what is "
-                "sent is meant for one host alone. Correct the address of the connection."
-            )
-        return replace(call, url=url, params={})
 
     def _request(self, call: Call) -> tuple[httpx.Request, Any]:
         httpx, connection = self._httpx, self.connection

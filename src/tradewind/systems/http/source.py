@@ -14,6 +14,7 @@ from tradewind.move.document_source import DocumentSource
 from tradewind.move.documents import Block, Unknown, json_lines
 from tradewind.move.format import Format
 from tradewind.move.objects.schemas import declared, declared_fields, named
+from tradewind.move.sizes import bytes_of
 from tradewind.move.source import Encoded
 from tradewind.systems.http.body import HttpBodySource
 from tradewind.systems.http.connection import HttpConnection, masked
@@ -145,7 +146,7 @@ class RestSource(DocumentSource):
         self.total_header = total_header
         self.lines = lines
         self.max_pages = max_pages
-        self.page_bytes = page_bytes
+        self.page_bytes = bytes_of("page_bytes", page_bytes)
         self.allow_repeats = allow_repeats
         self.types = named(schema)
         self.schema = schema if isinstance(schema, pa.Schema) else None
@@ -245,8 +246,8 @@ class RestSource(DocumentSource):
         Raises:
             InputError: An option is wrong.
         """
-        numbers = ("max_pages", "sample", "page_bytes")
-        words = ("records", "total", "total_header", "unknown", "error_objects")
+        numbers = ("max_pages", "sample")
+        words = ("records", "total", "total_header", "unknown", "error_objects", "page_bytes")
         flags = ("lines", "allow_repeats")
         known = (*words, *numbers, *flags, "pagination", "schema")
         if unknown := sorted(options.keys() - set(known)):

@@ -189,6 +189,36 @@ def deleting(table: str) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def _spelling(session: Session, name: str, texts: Sequence[str], differing: str) -> Iterator[None]:
+    """Tell a refusal to spell a key anew that others refer to, with what to do instead.
+
+    Args:
+        session: In its transaction.
+        name: What the table is called in messages.
+        texts: The keys that are spelled anew.
+        differing: What finds the rows that are, as ``old`` and ``new``, in SQL.
+    """
+    try:
+        yield
+    except InputError as error:
+        if "(error 1451)" not in str(error):
+            raise
+        pair = ", ".join(f"old.{quoted(text)}, new.{quoted(text)}" for text in texts)
+        row = session.fetch(f"SELECT {pair} {differing} LIMIT 1")
+        spelled = [
+            f"{text} {row[0][2 * at + 1]!r} where the table has {row[0][2 * at]!r}"
+            for at, text in enumerate(texts)
+            if row and row[0][2 * at] != row[0][2 * at + 1]
+        ]
+        raise InputError(
+            f"{str(error).partition(' Correct the')[0]} A row for {name} spells its key otherwise "
+            f"than the row that is there ({', '.join(spelled) or ', '.join(texts)}), and rows of "
+            "other tables refer to that one. Spell it as the table does, or let their foreign key "
+            "follow (ON UPDATE CASCADE). (error 1451)"
+        ) from error
+
+
 def comment_of(session: Session, schema: str, table: str) -> str | None:
     """Read a table's comment; None where there is no such table."""
     rows = session.fetch(
@@ -316,7 +346,10 @@ def merge(
             f"CAST(old.{quoted(text)} AS BINARY) <> CAST(new.{quoted(text)} AS BINARY)"
             for text in texts
         )
-        session.execute(f"UPDATE {old} old JOIN {new} new ON {same} SET {then} WHERE {unlike}")
+        with _spelling(
+            session, name, texts, f"FROM {old} old JOIN {new} new ON {same} WHERE {unlike}"
+        ):
+            session.execute(f"UPDATE {old} old JOIN {new} new ON {same} SET {then} WHERE {unlike}")
     # Not ON DUPLICATE KEY UPDATE, which writes over rows that clash in any other unique key.
     listed = ", ".join(map(quoted, columns))
     chosen = ", ".join(f"new.{quoted(column)}" for column in columns)

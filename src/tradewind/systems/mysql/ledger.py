@@ -8,11 +8,11 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tradewind.errors import SetupError, TradewindError
-from tradewind.move.tables.staging import LEDGER, SqlTable, check_claim
-from tradewind.systems.mysql.catalog import has_table, is_marked, mark_of
+from tradewind.errors import InputError, SetupError, TradewindError
+from tradewind.move.tables.staging import GONE, LEDGER, SqlTable, check_claim
+from tradewind.systems.mysql.catalog import find_columns, has_table, is_marked, mark_of
 from tradewind.systems.mysql.connection import quoted
-from tradewind.systems.mysql.marks import count_keyed
+from tradewind.systems.mysql.marks import count_keyed, has_ends
 from tradewind.systems.mysql.session import Session
 
 if TYPE_CHECKING:
@@ -103,16 +103,47 @@ class Ledger:
             InputError: They are gone.
         """
         claimed, _, _, state, at, keyed = published
-        there, gone, unchecked = None, "that table is gone", None
+        there, gone, unchecked = None, GONE, None
         mark = state.partition("@")[2]  # Versions before kept none.
         if exists and mark and not is_marked(mark, self.mark_of_table()):
             gone = "another one has its name, or it was altered or emptied since"
+            if keyed and self._is_rebuilt(keyed, claimed):
+                # As by OPTIMIZE TABLE, which makes the table anew with the same rows.
+                there = claimed
+                unchecked = (
+                    f"whether {claimed} rows are as they were but for their keys, the first and "
+                    "the last one: the table was altered or made anew since"
+                )
         elif exists:
             there, gone, unchecked = self._count_claimed(claimed, keyed)
         check_claim(
             self._session.system, self._name, claimed=claimed, there=there, at=at, gone=gone
         )
         return unchecked
+
+    def refuse_gone(self) -> None:
+        """Say so where this owner has appended to a table that is not there any more.
+
+        To make that table is no way out then.
+
+        Raises:
+            InputError: It has.
+        """
+        if self._target.mode == "append" and has_table(self._session, self._schema, LEDGER):
+            published = None
+            with contextlib.suppress(SetupError):  # it may not look
+                published = self.find(self._session)
+            if published is not None and published[3] != "staged":
+                self.check(published, exists=False)
+
+    def _is_rebuilt(self, keyed: str, claimed: int) -> bool:
+        table = quoted(self._schema, self._target.table)
+        with contextlib.suppress(SetupError, InputError):
+            columns = find_columns(self._session, self._schema, self._target.table) or ()
+            names = [column.name for column in columns]
+            found = count_keyed(self._session, table, keyed, claimed)
+            return found == claimed and has_ends(self._session, table, keyed, names)
+        return False
 
     def _count_claimed(self, claimed: int, keyed: str | None) -> tuple[int | None, str, str | None]:
         table = quoted(self._schema, self._target.table)

@@ -117,6 +117,7 @@ class Load:
         """
         self._look()
         if not self._exists and not self._target.create:
+            self._ledger.refuse_gone()
             raise self._missing()
         self._ledger.make()
         self._locks.take(self._session)
@@ -252,7 +253,9 @@ class Load:
         if self._ledger.kept:
             keyed = None
             if self._key is not None and rows:
-                keyed = self._key.mark(self._session, self._sql, rows, self._writer.first)
+                names = [column.name for column in self._columns]
+                first = self._writer.first
+                keyed = self._key.mark(self._session, self._sql, rows, first, names)
             state = f"visible@{self._ledger.mark_of_table()}" if self._exists else "staged"
             self._ledger.write(rows, size, state, keyed)
         return rows, size

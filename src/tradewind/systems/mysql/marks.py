@@ -4,6 +4,8 @@ InnoDB shows no mark of its own of who wrote a row. What it has is a unique key 
 keys of an append stand together, with nobody else's among them, the ledger keeps the first and the
 last one, how many there are, and a sum over them. A row whose other columns were updated has still
 its key, and so has one that was deleted and written anew with the same key: both count as there.
+Where the table itself was made anew since (TRUNCATE, or OPTIMIZE, which keeps all rows), the first
+and the last row have to have all their values, too: the server may have given the keys once more.
 
 There is no mark of rows without such a key (none that is unique and NOT NULL, none that begins with
 a whole number, a date or a datetime), nor where other rows stand between theirs.
@@ -26,7 +28,7 @@ from tradewind.move.tables.staging import TableColumn
 from tradewind.systems.mysql.connection import quoted
 from tradewind.systems.mysql.session import Session
 
-__all__ = ["Key", "count_keyed", "find_key"]
+__all__ = ["Key", "count_keyed", "find_key", "has_ends"]
 
 _WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint")
 
@@ -80,7 +82,9 @@ class Key:
             return bool(is_.is_date(type_))
         return bool(is_.is_timestamp(type_)) and type_.tz is None and type_.unit != "ns"
 
-    def mark(self, session: Session, table: str, rows: int, first: int) -> str | None:
+    def mark(
+        self, session: Session, table: str, rows: int, first: int, columns: Sequence[str] = ()
+    ) -> str | None:
         """Describe the rows that this transaction has written.
 
         Args:
@@ -88,6 +92,7 @@ class Key:
             table: Where they are, in SQL.
             rows: How many.
             first: The first number that the server gave to one of them; 0 where it gave none.
+            columns: Names of all of the table's columns.
 
         Returns:
             The mark; None where the key does not tell them from others, or the user may not look.
@@ -103,7 +108,13 @@ class Key:
                 total = self.total(session, table)
         except (SetupError, InputError):
             return None
-        told = {"key": self.columns, "low": str(self.low), "high": str(self.high), "sum": total}
+        told = {
+            "key": self.columns,
+            "low": str(self.low),
+            "high": str(self.high),
+            "sum": total,
+            "ends": self.ends(session, table, columns),
+        }
         return json.dumps(told, ensure_ascii=False)
 
     def _find_numbered(self, session: Session, table: str, rows: int, first: int) -> None:
@@ -139,6 +150,28 @@ class Key:
             str(self.high),
         )
         return str(summed[0][0])
+
+    def ends(self, session: Session, table: str, columns: Sequence[str]) -> list[str] | None:
+        """Digest the first and the last row; None where the server cannot."""
+        parts = ", ".join(
+            f"{name} IS NULL, CAST({name} AS BINARY)" for name in map(_named, columns)
+        )
+        found = []
+        if not columns:
+            return None
+        try:
+            for way in ("ASC", "DESC"):
+                order = ", ".join(f"{_named(key)} {way}" for key in self.columns)
+                row = session.fetch(
+                    f"SELECT SHA2(CONCAT_WS('|', {parts}), 256) FROM {_formatted(table)} "
+                    f"WHERE {_named(self.columns[0])} BETWEEN %s AND %s ORDER BY {order} LIMIT 1",
+                    str(self.low),
+                    str(self.high),
+                )
+                found.append(row[0][0] if row else None)
+        except (SetupError, InputError):
+            return None
+        return None if None in found else [str(one)[:32] for one in found]
 
 
 def _ends(array: pa.Array) -> dict[str, Any]:
@@ -208,3 +241,17 @@ def count_keyed(session: Session, table: str, mark: str, rows: int) -> int | Non
     if count == rows and told["sum"] is not None and key.total(session, table) != told["sum"]:
         return rows - 1
     return count
+
+
+def has_ends(session: Session, table: str, mark: str, columns: Sequence[str]) -> bool:
+    """Say whether the first and the last row of an append are as they were, all their values.
+
+    Args:
+        session: To ask.
+        table: Where they are, in SQL.
+        mark: As the ledger keeps it; former versions kept nothing of this.
+        columns: Names of all of the table's columns.
+    """
+    told = json.loads(mark)
+    key = Key(tuple(told["key"]), False, "", told["low"], told["high"])
+    return bool(told.get("ends")) and key.ends(session, table, columns) == told["ends"]

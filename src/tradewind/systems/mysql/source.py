@@ -136,7 +136,7 @@ class MySQLSource(Source):
             if "connections" in given:
                 keywords["connections"] = int(given.pop("connections"))
             if "max_row_bytes" in given:
-                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
+                keywords["max_row_bytes"] = given.pop("max_row_bytes")
         except ValueError as error:
             raise InputError(f"MySQL: an option cannot be read: {error}.") from error
         if "json" in given:

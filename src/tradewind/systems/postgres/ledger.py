@@ -3,11 +3,12 @@
 # ruff: noqa: S608 - all names are quoted, all values bound
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradewind.errors import SetupError
-from tradewind.move.tables.staging import check_claim
+from tradewind.move.tables.staging import GONE, check_claim
 from tradewind.systems.postgres.catalog import LEDGER, Table, lock_keys
 from tradewind.systems.postgres.marks import Mark, count_marked
 from tradewind.systems.postgres.session import Session
@@ -116,7 +117,7 @@ class Ledger:
         Raises:
             InputError: They are gone.
         """
-        there, gone, unchecked = None, "that table is gone", None
+        there, gone, unchecked = None, GONE, None
         may_look = "SELECT has_table_privilege($1::text, 'SELECT')"
         if not table.exists or found.table not in (None, table.oid):
             pass
@@ -149,6 +150,19 @@ class Ledger:
             gone=gone,
         )
         return unchecked
+
+    def refuse_gone(self, table: Table) -> None:
+        """Say so where this owner has appended to a table that is not there any more.
+
+        To make that table is no way out then.
+
+        Raises:
+            InputError: It has.
+        """
+        with contextlib.suppress(SetupError):  # it may not look
+            there = "SELECT to_regclass($1) IS NOT NULL"
+            if self._session.fetch(there, self._sql)[0][0] and (found := self.find()) is not None:
+                self.check(found, table)
 
     def write(self, table: Table, rows: int, size: int, told: Mark | None) -> None:
         """Write the line, in the transaction that writes the rows.

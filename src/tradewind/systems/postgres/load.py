@@ -114,6 +114,8 @@ class Load:
             What an earlier attempt of the owner has published, where that is all there is to do.
         """
         if not self._table.exists and not self._target.create:
+            if self._target.mode == "append":
+                self._ledger.refuse_gone(self._table)
             raise self._missing()
         self._ledger.make(needed=self._target.mode == "append")
         self._session.begin()

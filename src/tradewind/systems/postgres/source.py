@@ -155,7 +155,7 @@ class PostgresSource(Source):
         keywords: dict[str, Any] = {}
         try:
             if "max_row_bytes" in given:
-                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
+                keywords["max_row_bytes"] = given.pop("max_row_bytes")
             if "parameters" in given:
                 keywords["parameters"] = json.loads(given.pop("parameters"))
             if "statement_timeout" in given:

@@ -49,6 +49,7 @@ class Folder(Store):
         self.host, self.port, self.username = connection.host, connection.port, connection.username
         self._part_bytes = part_bytes
         self._link = Link(connection)
+        self._made: list[bytes] = []  # folders
 
     def absolute(self, path: str) -> str:
         """Spell a path as the server means it: without ``/`` before it, it begins at the login's.

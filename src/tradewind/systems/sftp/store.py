@@ -19,7 +19,7 @@ from tradewind.systems.sftp.session import (
     told,
     version_of,
 )
-from tradewind.systems.sftp.upload import SFTPUpload, look
+from tradewind.systems.sftp.upload import SFTPUpload, look, remove_folders
 
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
@@ -106,6 +106,7 @@ class SFTPStore(Folder):
     def _at(self, root: str) -> Self:
         made = type(self)(self._link.connection, root, part_bytes=self._part_bytes)
         made._link = self._link  # one connection for all folders
+        made._made = self._made
         return made
 
     def parent(self) -> tuple[Store, str] | None:
@@ -208,6 +209,7 @@ class SFTPStore(Folder):
             create_only=create_only,
             replaces=replaces,
             part_bytes=self._part_bytes,
+            folders=self._made,
         )
 
     def unfinished(self, prefix: str = "") -> Iterator[Unfinished]:
@@ -238,6 +240,12 @@ class SFTPStore(Folder):
                 while folder:
                     self._remove_folder(self._path(folder))
                     folder = folder.rpartition("/")[0]
+
+    def remove_made_folders(self) -> None:
+        """Remove the folders that were made here and are empty; see `Store`."""
+        if self._made:
+            with told(self.uri(), "remove the empty folders"):
+                self._link.session.call(lambda client: remove_folders(client, self._made))
 
     def delete_version(self, key: str, etag: str) -> bool:
         """Remove a file if it is this version of it, and leave its folder; looked up just before.

@@ -26,7 +26,7 @@ from tradewind.systems.sftp.session import (
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
 
-__all__ = ["SFTPUpload", "look", "make_folder"]
+__all__ = ["SFTPUpload", "look", "make_folder", "remove_folders"]
 
 _LONGEST_NAME = 255
 _MODE = 0o777
@@ -45,6 +45,7 @@ class SFTPUpload(Upload):
         create_only: Whether no other file may be there.
         replaces: The version that may be there.
         part_bytes: How much is sent at once.
+        folders: Those that were made here, to which what is made for it is added.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class SFTPUpload(Upload):
         create_only: bool,
         replaces: str | None,
         part_bytes: int,
+        folders: list[bytes],
     ) -> None:
         import asyncssh as ssh
 
@@ -69,6 +71,7 @@ class SFTPUpload(Upload):
         self._create_only = create_only
         self._replaces = replaces
         self._part_bytes = part_bytes
+        self._folders = folders
         self._waiting = bytearray()
         self._sent = 0
         self._crc = 0
@@ -77,7 +80,12 @@ class SFTPUpload(Upload):
         folder, name = posixpath.split(path)
         self._staged = posixpath.join(folder, self._staged_name(name, owner))
         with told(where, "write the file"):
-            session.call(self._prepare)
+            try:
+                session.call(self._prepare)
+            except BaseException:
+                with suppress(Exception):
+                    session.call(lambda client: remove_folders(client, folders))
+                raise
             self._file = RemoteFile(
                 session,
                 self._staged,
@@ -119,7 +127,7 @@ class SFTPUpload(Upload):
             if self._create_only:
                 raise self._exists()
         self._before: SFTPAttrs | None = before
-        await make_folder(client, posixpath.dirname(self._path))
+        await make_folder(client, posixpath.dirname(self._path), self._folders)
 
     async def _begin(self, client: SFTPClient) -> None:
         """Make the hidden file, and see that it can take the place of the one that is there."""
@@ -279,7 +287,7 @@ class SFTPUpload(Upload):
         )
 
     def abort(self) -> None:
-        """Remove the hidden file."""
+        """Remove the hidden file, and the folders that were made for it and are empty."""
         if self._done:
             return
         self._done = True
@@ -288,6 +296,7 @@ class SFTPUpload(Upload):
         async def remove(client: SFTPClient) -> None:
             with suppress(self._ssh.SFTPNoSuchFile):
                 await client.remove(self._staged)
+            await remove_folders(client, self._folders)
 
         with told(self._where, "remove the staged file"):
             self._session.call(remove)
@@ -302,16 +311,27 @@ async def look(client: SFTPClient, path: bytes, *, follow: bool = True) -> SFTPA
     return None
 
 
-async def make_folder(client: SFTPClient, path: bytes) -> None:
-    """Make a folder, and those above that are missing."""
+async def make_folder(client: SFTPClient, path: bytes, made: list[bytes]) -> None:
+    """Make a folder, and those above that are missing; they are added to `made`."""
     from asyncssh import SFTPError
 
     if await look(client, path) is not None or path in (b"", b"/"):
         return
-    await make_folder(client, posixpath.dirname(path))
+    await make_folder(client, posixpath.dirname(path), made)
     try:
         await client.mkdir(path)
+        made.append(path)
     except SFTPError:
         # Another one may have been quicker.
         if await look(client, path) is None:
             raise
+
+
+async def remove_folders(client: SFTPClient, made: list[bytes]) -> None:
+    """Remove those of the folders that were made here that are empty: a server keeps others."""
+    from asyncssh import SFTPError
+
+    for path in sorted(made, key=len, reverse=True):
+        with suppress(SFTPError):
+            await client.rmdir(path)
+            made.remove(path)

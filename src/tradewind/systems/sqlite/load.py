@@ -13,6 +13,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, SetupError
 from tradewind.move.interface import target_option
 from tradewind.move.tables.staging import (
+    GONE,
     LEDGER,
     SqlTable,
     TableColumn,
@@ -42,7 +43,7 @@ class Load:
 
     Args:
         target: What is asked for; `tradewind.systems.sqlite.table.SQLiteTable` explains it.
-        connection: To the file, without a transaction.
+        connection: To the file, in a transaction that may write (`tradewind.systems.sqlite.place`).
         owner: Whose rows they are.
         system: The file, for messages.
     """
@@ -60,10 +61,8 @@ class Load:
         self._given: Given | None = None
 
     def run(self, flow: Flow) -> Stored:
-        """Do all of it in one transaction; closing the connection without its end undoes it."""
+        """Do all of it in the transaction, and end it; closing the connection before undoes it."""
         target, execute = self._target, self._connection.execute
-        with told(self._system, target.lock_timeout, "somebody else writes to it"):
-            execute("BEGIN IMMEDIATE")
         execute(
             f"CREATE TABLE IF NOT EXISTS {LEDGER} (owner TEXT NOT NULL, target TEXT NOT NULL, "
             "rows INTEGER NOT NULL, at TEXT NOT NULL DEFAULT (datetime('now')), "
@@ -113,7 +112,7 @@ class Load:
         Returns:
             What could not be seen; None where all was.
         """
-        there, gone, unchecked = None, "that table is gone", None
+        there, gone, unchecked = None, GONE, None
         table = self._target.table
         if self._columns and not is_marked(self._connection, table, mark):
             gone = (

@@ -155,7 +155,7 @@ class SQLiteSource(Source):
             if "sample" in given:
                 keywords["sample"] = int(given.pop("sample"))
             if "max_row_bytes" in given:
-                keywords["max_row_bytes"] = int(given.pop("max_row_bytes"))
+                keywords["max_row_bytes"] = given.pop("max_row_bytes")
         except ValueError as error:
             raise InputError(f"SQLite: an option cannot be read: {error}.") from error
         keywords["schema"] = declared(given.pop("schema", ""))

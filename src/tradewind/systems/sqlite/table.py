@@ -14,7 +14,8 @@ from tradewind.move.tables.names import QUOTES, split_name, unquoted
 from tradewind.move.tables.staging import Slice, SqlTable, table_options
 from tradewind.systems.sqlite.errors import sqlite_error
 from tradewind.systems.sqlite.load import Load
-from tradewind.systems.sqlite.place import refuse_special, sqlite_path
+from tradewind.systems.sqlite.place import begin, clear, refuse_special, sqlite_path
+from tradewind.systems.sqlite.waiting import told
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -130,28 +131,28 @@ class SQLiteTable(SqlTable):
             )
         made = not self.path.exists()
         system = f"SQLite file {self.path}"
+        with self._translating():
+            connection = sqlite3.connect(
+                self.path,
+                timeout=self.lock_timeout,
+                isolation_level=None,
+                check_same_thread=False,
+            )
         try:
-            with self._translating():
-                connection = sqlite3.connect(
-                    self.path,
-                    timeout=self.lock_timeout,
-                    isolation_level=None,
-                    check_same_thread=False,
-                )
             with contextlib.closing(connection), self._translating():
                 try:
-                    published = Load(self, connection, owner, system=system).run(flow)
+                    with told(system, self.lock_timeout, "somebody else writes to it"):
+                        begin(connection, self.path, system)
+                    return Load(self, connection, owner, system=system).run(flow)
                 except BaseException:
                     # SQLite keeps a closed connection, and its lock, while somebody refers to one
                     # of its statements, as a traceback may do.
                     with contextlib.suppress(sqlite3.Error):
                         connection.rollback()
                     raise
-                made = False
-        finally:
-            if made and self.path.is_file() and not self.path.stat().st_size:
-                self.path.unlink()
-        return published
+        except BaseException:
+            clear(self.path, made=made)
+            raise
 
     @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:
