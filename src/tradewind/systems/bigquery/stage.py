@@ -206,19 +206,26 @@ class Stage:
             labels={"tradewind": "load", **self._labels},
         )
         self._pieces += 1
+        piece = self._piece
         name = f"tradewind-load-{self._attempt}-{self._pieces}"
+
+        def load() -> Any:
+            # The id is the same each time: what has arrived before is not loaded again.
+            return self._client.load_table_from_file(
+                piece,
+                str(self.name),
+                rewind=True,
+                size=size,
+                job_id=name,
+                location=self._location,
+                job_config=config,
+                timeout=_LOAD_SECONDS,
+                num_retries=3,
+            )
+
         with translated(self._system):
             try:
-                self._running = self._client.load_table_from_file(
-                    self._piece,
-                    str(self.name),
-                    size=size,
-                    job_id=name,
-                    location=self._location,
-                    job_config=config,
-                    timeout=_LOAD_SECONDS,
-                    num_retries=3,
-                )
+                self._running = patient()(load)()
             except Conflict:
                 # It has arrived before, and the answer was lost on the way.
                 self._running = self._client.get_job(

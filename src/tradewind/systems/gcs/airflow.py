@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.connections import find_connection
-from tradewind.errors import InputError, MissingExtraError, SetupError
+from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 
 if TYPE_CHECKING:
     from tradewind.systems.gcs.store import GCSStore
@@ -65,6 +66,7 @@ def google_credentials(
 
     Raises:
         SetupError: The connection is missing or wrong.
+        RetryError: Google has to be asked about them, and does not answer.
         MissingExtraError: google-auth is not installed.
     """
     try:
@@ -92,6 +94,11 @@ def google_credentials(
         credentials = _own_credentials(told, scopes)
         chain = impersonation_chain or told("impersonation_chain")
         return _impersonated(credentials, chain, scopes) if chain else credentials
+    except google.auth.exceptions.TransportError as error:
+        raise RetryError(
+            f"Google cannot be asked about the credentials of the connection {conn_id!r} "
+            f"({type(error).__name__}). Look at the network, or try again later."
+        ) from None
     except (google.auth.exceptions.GoogleAuthError, OSError, ValueError, KeyError) as error:
         # A faulty key may stand in the message of what reads it: its kind has to do.
         raise SetupError(
@@ -122,10 +129,16 @@ def _own_credentials(told: Any, scopes: list[str]) -> Any:
         return accounts.from_service_account_file(path, scopes=scopes)
     config = told("credential_config_file")
     if config:
-        if isinstance(config, str) and not config.lstrip().startswith("{"):
-            return auth.load_credentials_from_file(config, scopes=scopes)[0]
-        config = json.loads(config) if isinstance(config, str) else config
-        return auth.load_credentials_from_dict(config, scopes=scopes)[0]
+        with warnings.catch_warnings():
+            # They warn of configurations of strangers; a connection is the deployment's own.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # With scopes, a federated identity would ask right here for a project's id.
+            if isinstance(config, str) and not config.lstrip().startswith("{"):
+                found = auth.load_credentials_from_file(config)[0]
+            else:
+                config = json.loads(config) if isinstance(config, str) else config
+                found = auth.load_credentials_from_dict(config)[0]
+        return auth.credentials.with_scopes_if_required(found, scopes)
     if str(told("is_anonymous")).lower() == "true":
         return auth.credentials.AnonymousCredentials()
     return auth.default(scopes=scopes)[0]
