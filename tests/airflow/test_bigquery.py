@@ -36,6 +36,7 @@ PRELOAD = (
     "tradewind.run.supervise",
     "tradewind.airflow.triggers",
     "tradewind.systems.bigquery.backend",
+    "tradewind.systems.bigquery.export",
     "tradewind.systems.bigquery.load",
     "google.cloud.bigquery",
     "pyarrow.parquet",
@@ -224,6 +225,7 @@ def supervised(
         "exported (n INT64)",
         "loaded (run STRING, n INT64)",
         "moved (run STRING, n INT64)",
+        "reread (run STRING, n INT64)",
     )
     warehouse.run("INSERT INTO killed.exported (n) VALUES (5)")
     sqlite = {"conn_type": "sqlite", "host": str(folder / "rows.db")}
@@ -262,13 +264,22 @@ def moved(warehouse: Warehouse, day: str) -> None:
     assert found == [(1,), (2,)]
 
 
+def reread(warehouse: Warehouse, day: str) -> None:
+    found = warehouse.run(f"SELECT n FROM killed.reread WHERE run LIKE '%{day}'")
+    assert found == [(5,)]
+    lake = warehouse.objects / "killed-lake"
+    assert [file for file in lake.rglob("*") if file.is_file()] == []
+
+
 KINDS: dict[str, Check] = {
     "killed_query_waiting": queried,
     "killed_query_deferred": queried,
     "killed_export": exported,
     "killed_load": loaded,
     "killed_move": moved,
+    "killed_large_road": reread,
 }
+MOVES = ("killed_move", "killed_large_road")
 
 
 def kill_everywhere(
@@ -288,7 +299,7 @@ def kill_everywhere(
         told = supervised.run(dag, date=day, die_at=die_at)
         assert told["state"] == "success", (die_at, told)
         KINDS[dag](warehouse, day)
-        if dag != "killed_move":
+        if dag not in MOVES:
             (job,) = told["xcom"]
             begin = job.rpartition("-")[0]
             assert [one.job_id for one in warehouse.jobs(begin)] == [job], die_at
@@ -318,6 +329,7 @@ def test_killed_workers(
     endpoint(monkeypatch, warehouse)
     both = ("submit", "collect")
     kill_everywhere(supervised, warehouse, "killed_query_waiting", count=2, year=2026, phases=both)
+    kill_everywhere(supervised, warehouse, "killed_large_road", count=2, year=2026)
 
 
 @pytest.mark.long

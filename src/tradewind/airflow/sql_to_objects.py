@@ -97,7 +97,7 @@ class SqlToObjectsOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or into several with the official names."""
-        from tradewind.airflow.connections.sql import database_of, row_limit, sql_source
+        from tradewind.airflow.descriptions import Sql
         from tradewind.move.objects.target import ObjectTarget
 
         options = self._file_options()
@@ -127,20 +127,18 @@ class SqlToObjectsOperator(MoveOperator):
             )
         else:
             target = ObjectTarget(store, f"{stem}{options.suffix}", **common)
+        read = Sql(
+            self.sql_conn_id,
+            self.query,
+            self.parameters,
+            hook_params=self.sql_hook_params,
+            max_row_bytes=self.max_row_bytes,
+        )
         return Move(
-            source=sql_source(
-                self.sql_conn_id,
-                query=self.query,
-                parameters=self.parameters,
-                hook_params=self.sql_hook_params,
-                **row_limit(self.max_row_bytes),
-            ),
-            target=target,
+            read.source(),
+            target,
             transform=transform,
-            lineage=Lineage(
-                database_of(self.sql_conn_id, self.sql_hook_params).tables_of(self.query),
-                query=self.query,
-            ),
+            lineage=Lineage(read.datasets(), query=read.text),
         )
 
     def _file_options(self) -> FileOptions:

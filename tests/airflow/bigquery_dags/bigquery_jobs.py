@@ -11,7 +11,10 @@ from tradewind.airflow import (
     BigQueryInsertJobOperator,
     BigQueryToGCSOperator,
     GCSToBigQueryOperator,
+    Sql,
     SqlToBigQueryOperator,
+    Table,
+    TransferOperator,
 )
 
 START = datetime(2021, 1, 1)
@@ -30,6 +33,10 @@ class WatchedLoad(Watched, GCSToBigQueryOperator):
 
 
 class WatchedMove(Watched, SqlToBigQueryOperator):
+    pass
+
+
+class WatchedTransfer(Watched, TransferOperator):
     pass
 
 
@@ -101,4 +108,16 @@ with DAG("killed_move", schedule=None, start_date=START):
         query="SELECT '{{ run_id }}' AS run, n FROM numbers",
         sql_conn_id="rows",
         destination_project_dataset_table="killed.moved",
+    )
+
+with DAG("killed_large_road", schedule=None, start_date=START):
+    WatchedTransfer(
+        task_id="killed",
+        retries=20,
+        source=Sql(
+            "google_cloud_bigquery_default",
+            "SELECT '{{ run_id }}' AS run, n FROM killed.exported",
+            export="gs://killed-lake/{{ dag.dag_id }}",
+        ),
+        target=Table("google_cloud_bigquery_default", "killed.reread"),
     )

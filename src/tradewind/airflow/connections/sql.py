@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Database",
     "database_of",
-    "row_limit",
     "sql_source",
     "sql_source_class",
     "sql_table",
@@ -85,11 +84,6 @@ def sql_source(
         name=f"{connection.conn_type}:{conn_id}",
         **options,
     )
-
-
-def row_limit(max_row_bytes: int | None) -> dict[str, Any]:
-    """Give an operator's `max_row_bytes` as the option of a source; none where it is not given."""
-    return {} if max_row_bytes is None else {"max_row_bytes": max_row_bytes}
 
 
 def sql_table(

@@ -115,7 +115,7 @@ class SqlToBigQueryOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into the table."""
-        from tradewind.airflow.connections.sql import database_of, sql_source
+        from tradewind.airflow.descriptions import Sql
         from tradewind.systems.bigquery.airflow import bigquery_connection
         from tradewind.systems.bigquery.table import BigQueryTable
 
@@ -138,16 +138,5 @@ class SqlToBigQueryOperator(MoveOperator):
             cluster_by=self.cluster_fields or (),
             labels=self.labels,
         )
-        return Move(
-            source=sql_source(
-                self.sql_conn_id,
-                query=self.query,
-                parameters=self.parameters,
-                hook_params=self.sql_hook_params,
-            ),
-            target=target,
-            lineage=Lineage(
-                database_of(self.sql_conn_id, self.sql_hook_params).tables_of(self.query),
-                query=self.query,
-            ),
-        )
+        read = Sql(self.sql_conn_id, self.query, self.parameters, hook_params=self.sql_hook_params)
+        return Move(read.source(), target, lineage=Lineage(read.datasets(), query=read.text))

@@ -135,7 +135,7 @@ class SqlToGCSOperator(MoveOperator):
 
     def plan_move(self, context: Context) -> Move:
         """Read the query into one object, or several with numbers."""
-        from tradewind.airflow.connections.sql import database_of, row_limit, sql_source
+        from tradewind.airflow.descriptions import Sql
         from tradewind.move.objects.target import ObjectTarget
         from tradewind.systems.gcs.airflow import gcs_store
 
@@ -161,16 +161,12 @@ class SqlToGCSOperator(MoveOperator):
             target = ObjectTarget(
                 store, self.filename, format=self._format(), compression=compression
             )
+        read = Sql(self.sql_conn_id, self.sql, self.parameters, max_row_bytes=self.max_row_bytes)
         return Move(
-            source=sql_source(
-                self.sql_conn_id,
-                query=self.sql,
-                parameters=self.parameters,
-                **row_limit(self.max_row_bytes),
-            ),
-            target=target,
+            read.source(),
+            target,
             transform=self._without_columns if self.exclude_columns else None,
-            lineage=Lineage(database_of(self.sql_conn_id).tables_of(self.sql), query=self.sql),
+            lineage=Lineage(read.datasets(), query=read.text),
         )
 
     def _format(self) -> Format:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError
 from tradewind.systems.bigquery.load_options import load_of
-from tradewind.systems.bigquery.operator_base import BigQueryJobOperator, checked_kill
+from tradewind.systems.bigquery.operator_base import (
+    BigQueryJobOperator,
+    checked_kill,
+    job_arguments,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -126,19 +130,7 @@ class GCSToBigQueryOperator(BigQueryJobOperator):
         force_delete: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            project_id=project_id,
-            location=location,
-            job_id=job_id,
-            force_rerun=force_rerun,
-            reattach_states=reattach_states,
-            gcp_conn_id=gcp_conn_id,
-            impersonation_chain=impersonation_chain,
-            result_retry=result_retry,
-            result_timeout=result_timeout,
-            deferrable=deferrable,
-            **kwargs,
-        )
+        super().__init__(**job_arguments(locals()), **kwargs)
         self.bucket = bucket
         self.source_objects = source_objects
         self.destination_project_dataset_table = destination_project_dataset_table

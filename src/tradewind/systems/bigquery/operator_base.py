@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.backends import BackendSpec
@@ -18,8 +18,21 @@ if TYPE_CHECKING:
     from tradewind.run.supervise import Claim, Outcome
     from tradewind.systems.bigquery.connection import BigQueryConnection
 
-__all__ = ["BigQueryJobOperator", "checked_kill"]
+__all__ = ["BigQueryJobOperator", "checked_kill", "job_arguments"]
 
+_JOB_ARGUMENTS = (
+    "project_id",
+    "location",
+    "job_id",
+    "gcp_conn_id",
+    "impersonation_chain",
+    "force_rerun",
+    "reattach_states",
+    "result_retry",
+    "result_timeout",
+    "deferrable",
+    "poll_interval",
+)
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 
 
@@ -139,6 +152,17 @@ class BigQueryJobOperator(WorkOperator):
             context["ti"].xcom_push(key="job_id_path", value=path)
             context["ti"].xcom_push(key="statistics", value=self._told.get("statistics"))
         return value
+
+
+def job_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose from an operator's arguments those that `BigQueryJobOperator` takes.
+
+    Each operator names them itself, with the official defaults, which differ.
+
+    Args:
+        given: The ``locals()`` of its ``__init__``, at its beginning.
+    """
+    return {name: given[name] for name in _JOB_ARGUMENTS if name in given}
 
 
 def checked_kill(cancel_on_kill: bool) -> None:

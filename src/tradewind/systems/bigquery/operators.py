@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.parse_checks import is_fixed
 from tradewind.errors import InputError
-from tradewind.systems.bigquery.operator_base import BigQueryJobOperator, checked_kill
+from tradewind.systems.bigquery.operator_base import (
+    BigQueryJobOperator,
+    checked_kill,
+    job_arguments,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -76,20 +80,7 @@ class BigQueryInsertJobOperator(BigQueryJobOperator):
         poll_interval: float = 4.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            project_id=project_id,
-            location=location,
-            job_id=job_id,
-            force_rerun=force_rerun,
-            reattach_states=reattach_states,
-            gcp_conn_id=gcp_conn_id,
-            impersonation_chain=impersonation_chain,
-            result_retry=result_retry,
-            result_timeout=result_timeout,
-            deferrable=deferrable,
-            poll_interval=poll_interval,
-            **kwargs,
-        )
+        super().__init__(**job_arguments(locals()), **kwargs)
         self.configuration = configuration
         self.cancel_on_kill = cancel_on_kill
 
@@ -217,19 +208,7 @@ class BigQueryToGCSOperator(BigQueryJobOperator):
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            project_id=project_id,
-            location=location,
-            job_id=job_id,
-            force_rerun=force_rerun,
-            reattach_states=reattach_states,
-            gcp_conn_id=gcp_conn_id,
-            impersonation_chain=impersonation_chain,
-            result_retry=result_retry,
-            result_timeout=result_timeout,
-            deferrable=deferrable,
-            **kwargs,
-        )
+        super().__init__(**job_arguments(locals()), **kwargs)
         self.source_project_dataset_table = source_project_dataset_table
         self.destination_cloud_storage_uris = destination_cloud_storage_uris
         self.compression = compression
