@@ -168,3 +168,15 @@ def api() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a connection ``it``."""
+
+    def make(conn_type: str, **fields: Any) -> str:
+        text = json.dumps({"conn_type": conn_type, **fields})
+        monkeypatch.setenv("AIRFLOW_CONN_IT", text)
+        return "it"
+
+    return make
