@@ -29,6 +29,7 @@ EXECUTED = {
     "how-to.md": "tests/test_docs_site.py",
     "move.md": "tests/move/test_docs.py",
     "values.md": "tests/values_cases.py",
+    "spread.md": "tests/airflow/test_spread.py",
 }
 
 #: Pages whose blocks are not run as they stand, and why.

@@ -123,6 +123,8 @@ def test_every_template_field_is_an_argument():
 
     for name in tradewind.airflow.__all__:
         kind = getattr(tradewind.airflow, name)
+        if not isinstance(kind, type):
+            continue  # spread_transfer makes a task group
         known: set[str] = set()
         for parent in kind.__mro__:
             if "__init__" in vars(parent):

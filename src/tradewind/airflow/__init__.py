@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.sql_to_s3 import SqlToS3Operator
     from tradewind.airflow.operators.transfer import TransferOperator
     from tradewind.airflow.retrying import retry_policy
+    from tradewind.airflow.spread import spread_transfer
     from tradewind.systems.bigquery.load_operator import GCSToBigQueryOperator
     from tradewind.systems.bigquery.operators import (
         BigQueryInsertJobOperator,
@@ -99,6 +100,7 @@ __all__ = [
     "Table",
     "TransferOperator",
     "retry_policy",
+    "spread_transfer",
 ]
 
 _HOME = {
@@ -155,6 +157,7 @@ _HOME = {
     "SqlToS3Operator": "airflow.operators.sql_to_s3",
     "TransferOperator": "airflow.operators.transfer",
     "retry_policy": "airflow.retrying",
+    "spread_transfer": "airflow.spread",
 }
 
 

@@ -22,6 +22,7 @@ from tradewind.errors import SetupError
 __all__ = [
     "DEPLOYMENT_VARIABLE",
     "IDENTITY_KEY",
+    "SPREAD_KEY",
     "Deployment",
     "Identity",
     "identity_of",
@@ -32,6 +33,9 @@ DEPLOYMENT_VARIABLE = "tradewind_deployment"
 """The Airflow Variable that keeps the deployment's id, where no option says it."""
 IDENTITY_KEY = "tradewind.identity"
 """Where the task state store keeps an `Identity`, as JSON."""
+SPREAD_KEY = "tradewind.spread"
+"""Where that of the plan of a move over several workers keeps the id of the task that ends it: what
+is owned by the plan is needed until then."""
 
 #: Two tasks may draw at once; the one that is written last stands. A task reaches Airflow's
 #: database by its API alone (Airflow 3.3), which writes a Variable over whatever stands there, and

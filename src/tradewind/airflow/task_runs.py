@@ -13,6 +13,7 @@ from typing import Any
 from tradewind.airflow.identity import (
     DEPLOYMENT_VARIABLE,
     IDENTITY_KEY,
+    SPREAD_KEY,
     Deployment,
     Identity,
     configured_deployment,
@@ -115,6 +116,9 @@ class TaskRuns:
         if kept is not None and owner.clears < kept.life:
             return OwnerState(False, "its task run has been cleared since")
         if str(state) in _ENDED:
+            until = _needed_until(session, owner)
+            if until is not None and str(until) not in _ENDED:
+                return OwnerState(True, f"its task group is {until or 'at work'}")
             return OwnerState(False, f"its task run has ended: {state}")
         return OwnerState(True, f"its task run is {state or 'about to begin'}")
 
@@ -160,6 +164,32 @@ def _kept(session: Any, owner: Owner) -> Identity | None:
         )
     ).first()
     return None if text is None else _read_identity(text)
+
+
+def _needed_until(session: Any, owner: Owner) -> str | None:
+    """Tell the state of the task that ends a move over several workers, whose plan this is.
+
+    Returns:
+        Its state, empty where it has none yet; None where this is no plan, or that task is gone.
+    """
+    if not keeps_task_states():
+        return None
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    where = {"dag_id": owner.dag, "run_id": owner.run}
+    text = session.scalars(
+        select(TaskStateStoreModel.value).filter_by(
+            **where, task_id=owner.task, map_index=owner.map_index, key=SPREAD_KEY
+        )
+    ).first()
+    if text is None:
+        return None
+    found = session.execute(
+        select(TaskInstance.state).filter_by(**where, task_id=json.loads(text), map_index=-1)
+    ).first()
+    return None if found is None else str(found[0] or "")
 
 
 def _kept_owner(session: Any, digest: str) -> Owner | None:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tradewind.errors import InputError
+
 if TYPE_CHECKING:
     from tradewind.move.batches import Batches
+    from tradewind.move.division import Division
     from tradewind.move.format import Format
     from tradewind.owner import Owner
 
@@ -130,6 +133,31 @@ class Source(ABC):
             TradewindError: As `batches`.
         """
         return None
+
+    def divide(self, number: int, by: str | None = None) -> Division:
+        """Divide the data into shares that several workers read, each with `share`.
+
+        Args:
+            number: How many, at most.
+            by: A column of the result, for sources that are divided by ranges of one.
+
+        Raises:
+            InputError: It cannot be divided, or not by that.
+            TradewindError: As `batches`.
+        """
+        raise InputError(
+            f"{self.describe()}: this cannot be spread over several workers. Queries of PostgreSQL "
+            "and MySQL can, and objects; move it with TransferOperator."
+        )
+
+    def share(self, told: Mapping[str, Any]) -> Source:
+        """Make the source of one share.
+
+        Args:
+            told: One of `tradewind.move.division.Division.shares`, of a source with the same
+                arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no shares")
 
     @classmethod
     def from_uri(cls, uri: str, options: Mapping[str, str]) -> Self:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from tradewind.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,6 +69,58 @@ class Target(ABC):
             stored: What `publish` has returned.
         """
         return None
+
+    # ------------------------------------------------------------------------ over several workers
+
+    shares_need_columns: ClassVar[bool] = False
+    """Whether `share` and `publish_shares` ask for the names of the data's columns."""
+
+    def check_shares(self) -> None:
+        """Refuse, before anything is read, what cannot be published in shares.
+
+        Raises:
+            InputError: It cannot, or not with these arguments.
+        """
+        raise InputError(
+            f"{self.describe()}: several workers cannot publish here together. Publish to objects "
+            "in parts or to a table of PostgreSQL, or move it with TransferOperator."
+        )
+
+    def share(self, owner: Owner, number: int, columns: Sequence[str] = ()) -> Target:
+        """Make the target of one share, which publishes nothing of the whole.
+
+        Args:
+            owner: Whose the whole is.
+            number: Which share, from 0.
+            columns: Names of the data's columns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no shares")
+
+    def publish_shares(self, owner: Owner, shares: int, columns: Sequence[str] = ()) -> Stored:
+        """Publish all shares at once; where that is done already, say so.
+
+        Args:
+            owner: Whose the whole is.
+            shares: How many there are.
+            columns: Names of the data's columns.
+
+        Raises:
+            InputError: One is missing, or they do not fit together.
+            TradewindError: As `publish`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no shares")
+
+    def remove_shares(self, owner: Owner, shares: int) -> int:
+        """Remove what shares have left that is not published.
+
+        Args:
+            owner: Whose the whole is.
+            shares: How many there were.
+
+        Returns:
+            How many things were removed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no shares")
 
     def plan(self, schema: pa.Schema | None) -> list[str]:
         """Say what `publish` would do, for a dry run; touches nothing.

@@ -5,7 +5,9 @@ Over 400 lines: the options, which are documented in full, and the roads of one 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +18,7 @@ from tradewind.errors import InputError, SourceChangedError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
 from tradewind.move.compression import COMPRESSIONS, decompress, format_of
+from tradewind.move.division import Division
 from tradewind.move.formats.csv import CsvFormat
 from tradewind.move.formats.csv_checks import ROWLESS, EmptyFileError
 from tradewind.move.formats.encodings import as_utf8
@@ -49,6 +52,7 @@ from tradewind.move.objects.schemas import (
     unknown,
     widened,
 )
+from tradewind.move.objects.shares import share_of, shares_of
 from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.objects.uris import options_of, store_of
 from tradewind.move.publish.manifest import read_manifest
@@ -130,6 +134,8 @@ class ObjectSource(Source):
         self.types = {**named(schema), **(types or {})}
         self._types = declared_fields(self.types)
         self._written: Written | None = None
+        self._share: Mapping[str, Any] | None = None
+        self._inside: pa.Schema | None = None  # of a share: what all objects have
         self._late: list[str] = []  # members that a reading before has met behind the first ones
         if self.format is not None:
             self.format = with_options(self.format, self.format_options)
@@ -179,8 +185,40 @@ class ObjectSource(Source):
             self._written = Written(target.store, target.key, target.parts, ending)
             self._written.check_pattern(self.store, self.key)
 
+    def divide(self, number: int, by: str | None = None) -> Division:
+        """Divide the objects into shares of about as many bytes; see `Source.divide`.
+
+        Types that are told by the data are told here, by the first objects, for all shares alike.
+        """
+        if by is not None:
+            raise InputError(
+                f"{self.describe()}: objects are not divided by a column, but one by one. Leave "
+                "out by."
+            )
+        chosen = self._choose()
+        with self._read(chosen) as batches:
+            schema = batches.schema.remove_metadata()
+        told = base64.b64encode(schema.serialize().to_pybytes()).decode() if len(schema) else None
+        return Division(
+            tuple({**share, "schema": told} for share in shares_of(chosen, number)),
+            consistent=True,
+            why="each object is read in the version that was there when the plan was made, or the "
+            "move fails",
+        )
+
+    def share(self, told: Mapping[str, Any]) -> ObjectSource:
+        """Make the source of some of the objects; see `Source.share`."""
+        made = copy.copy(self)
+        made._share = told
+        made._late = []
+        if told["schema"] is not None:
+            made._inside = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(told["schema"])))
+        return made
+
     def _choose(self) -> list[Chosen]:
         chosen = choose(self.store, self.key)
+        if self._share is not None:
+            chosen = share_of(chosen, self._share, self.describe())
         if self._written is not None:
             self._written.check_chosen(chosen, self.store, self.key)
         return chosen
@@ -200,7 +238,7 @@ class ObjectSource(Source):
         return None if declared else self._read(chosen, format)
 
     def _read(self, chosen: list[Chosen], into: Format | None = None) -> Batches:
-        first = self._open(chosen[0], None, into)
+        first = self._open(chosen[0], self._inside, into)
         while first.empty:
             first.close()
             chosen = chosen[1:]
@@ -208,7 +246,7 @@ class ObjectSource(Source):
                 if into is None and first.reason is not None:
                     raise first.reason
                 return Batches(pa.schema([]), ())
-            first = self._open(chosen[0], None, into)
+            first = self._open(chosen[0], self._inside, into)
         if first.rowless:
             first = self._typed(first, chosen, into)
         if first.loose:

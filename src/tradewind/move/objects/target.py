@@ -16,6 +16,7 @@ from tradewind.move.objects.uris import options_of, store_of
 from tradewind.move.publish.destination import Parts
 from tradewind.move.publish.manifest import MANIFEST, folder_of
 from tradewind.move.publish.parts import publish_parts
+from tradewind.move.publish.shares import ShareTarget, publish_shares, remove_shares, shareable
 from tradewind.move.receipt import Stored, StoredObject
 from tradewind.move.registry import FORMATS, load
 from tradewind.move.sizes import bytes_of
@@ -251,6 +252,22 @@ class ObjectTarget(Target):
         if self.parts is not None:
             return publish_parts(self, self.parts, flow, owner)
         return self._publish_one(flow, owner.digest)
+
+    def check_shares(self) -> None:
+        """Refuse one object, and partitions; see `Target.check_shares`."""
+        shareable(self, self.parts)
+
+    def share(self, owner: Owner, number: int, columns: Sequence[str] = ()) -> Target:
+        """Make the target of one share; see `Target.share`."""
+        return ShareTarget(self, shareable(self, self.parts), owner, number)
+
+    def publish_shares(self, owner: Owner, shares: int, columns: Sequence[str] = ()) -> Stored:
+        """Publish all shares by one manifest; see `Target.publish_shares`."""
+        return publish_shares(self, owner, shares)
+
+    def remove_shares(self, owner: Owner, shares: int) -> int:
+        """Remove parts and lists that no manifest publishes; see `Target.remove_shares`."""
+        return remove_shares(self, owner)
 
     def _publish_one(self, flow: Flow, owner: str) -> Stored:
         there = self.store.head(self.key)

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from tradewind.move.store import ObjectInfo, Store
 
-__all__ = ["MANIFEST", "PART_NAME", "Manifest", "Part", "folder_of", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "PART_NAME",
+    "Manifest",
+    "Part",
+    "folder_of",
+    "read_manifest",
+    "read_manifest_at",
+]
 
 MANIFEST = "_manifest.json"
 """Its name below the prefix."""
@@ -184,7 +192,11 @@ def read_manifest(store: Store, folder: str) -> tuple[Manifest, ObjectInfo] | No
         InputError: There is something else of its name.
         RetryError: It was replaced while it was read.
     """
-    key = folder + MANIFEST
+    return read_manifest_at(store, folder + MANIFEST)
+
+
+def read_manifest_at(store: Store, key: str) -> tuple[Manifest, ObjectInfo] | None:
+    """Read a manifest by its whole key; see `read_manifest`."""
     for reading in range(1, _READINGS + 1):
         info = store.head(key)
         if info is None:

@@ -51,10 +51,18 @@ class Writing:
         prefix: What their keys begin with.
         owner: Whose they are.
         beside: Whether partitions stand there that stay: then nothing is written without rows.
+        share: Which share of a move over several workers it is: its parts' numbers begin with it.
     """
 
     def __init__(
-        self, target: Destination, parts: Parts, prefix: str, owner: Owner, *, beside: bool = False
+        self,
+        target: Destination,
+        parts: Parts,
+        prefix: str,
+        owner: Owner,
+        *,
+        beside: bool = False,
+        share: int | None = None,
     ) -> None:
         self._target = target
         self._parts = parts
@@ -68,7 +76,8 @@ class Writing:
             [target.format.extensions[0]]
             + ([] if not target.compression else [ENDINGS[target.compression]])
         )
-        self._name = f"part-{{:05d}}-{self._token}{ending}"
+        first = "" if share is None else f"{share:05d}"
+        self._name = f"part-{first}{{:05d}}-{self._token}{ending}"
         self._open: dict[Partition, _Open] = {}
         self._counts: dict[Partition, int] = {}
         self._begun = 0

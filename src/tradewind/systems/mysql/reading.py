@@ -15,6 +15,7 @@ from tradewind.move.row_limit import too_long
 from tradewind.systems.mysql.binary import BinaryRows
 from tradewind.systems.mysql.connection import MySQLConnection
 from tradewind.systems.mysql.packets import PreparedRows
+from tradewind.systems.mysql.ranges import shared
 from tradewind.systems.mysql.session import Session, bound
 from tradewind.systems.mysql.sql import statement, wrapped
 from tradewind.systems.mysql.types import MySQLReading, mysql_reading
@@ -50,6 +51,7 @@ class Reading:
         choices: How values are read, as `mysql_reading` takes them.
         block: Bytes in one batch.
         max_row_bytes: Longest row that is read.
+        share: Which rows of it; see `tradewind.systems.mysql.ranges.shared`. All when None.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Reading:
         choices: Mapping[str, Any],
         block: int,
         max_row_bytes: int,
+        share: Mapping[str, Any] | None = None,
     ) -> None:
         self._connection = connection
         self._statement_timeout = statement_timeout
@@ -78,6 +81,8 @@ class Reading:
             # Values of bytes are no UTF-8; they come back as they were when it is sent.
             sent = bound(self._session, query, parameters)
             query = statement(sent.decode("utf-8", "surrogateescape"))
+            if share is not None:
+                query = shared(query, share)
             self._begin()
             self._prepared = PreparedRows.open(self._session, query)
             self.columns = self._described() if self._prepared else self._as_text(query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json as json_
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,10 +12,12 @@ import pyarrow as pa
 
 from tradewind.errors import InputError
 from tradewind.move.batches import Batches
+from tradewind.move.division import Division
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
 from tradewind.move.source import Encoded, Source
 from tradewind.move.tables.names import split_name, unquoted
 from tradewind.systems.mysql.connection import MySQLConnection, quoted
+from tradewind.systems.mysql.ranges import range_conditions
 from tradewind.systems.mysql.reading import Reading
 from tradewind.systems.mysql.types import refuse_choice
 
@@ -103,6 +106,7 @@ class MySQLSource(Source):
             "json": frozenset(json),
         }
         self.block = block
+        self._share: Mapping[str, Any] | None = None
         self.max_row_bytes = check_limit("MySQL", max_row_bytes)
 
     @classmethod
@@ -151,7 +155,35 @@ class MySQLSource(Source):
     def describe(self) -> str:
         """Name server, database and query."""
         words = " ".join(self.query.split())
-        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}"
+        part = "" if self._share is None else f" [{self._share['where']}]"
+        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}{part}"
+
+    def divide(self, number: int, by: str | None = None) -> Division:
+        """Divide by ranges of a column, of equal width; see `Source.divide`."""
+        if by is None:
+            raise InputError(
+                f"{self.connection.system}: to spread a query over workers, name the column that "
+                "it is divided by: by='id'."
+            )
+        ends = copy.copy(self)
+        ends._share = {"by": by, "where": None}
+        with ends.batches() as batches:
+            kind = batches.schema.field("low").type
+            low, high = next((batch.to_pylist()[0].values() for batch in batches), (None, None))
+        conditions = range_conditions(self.connection.system, by, kind, low, high, number)
+        shares = tuple({"by": by, "where": condition} for condition in conditions)
+        return Division(
+            shares,
+            consistent=len(shares) == 1,
+            why=f"each share is a snapshot of its own, taken when it is read; a row whose {by} "
+            "does not change is read once, as it is then",
+        )
+
+    def share(self, told: Mapping[str, Any]) -> MySQLSource:
+        """Make the source of one range; see `Source.share`."""
+        made = copy.copy(self)
+        made._share = told
+        return made
 
     def _reading(self) -> Reading:
         return Reading(
@@ -162,6 +194,7 @@ class MySQLSource(Source):
             choices=self._choices,
             block=self.block,
             max_row_bytes=self.max_row_bytes,
+            share=self._share,
         )
 
     def batches(self) -> Batches:

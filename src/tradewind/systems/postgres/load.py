@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -235,13 +235,18 @@ class Load:
                 columns = self._matched(tuple(batches.schema.names))
                 chunks = csv_rows(batches, batches.schema, columns)
                 rows, size = self._write(columns, chunks, COPY_OPTIONS)
-        if flow.rows is not None and flow.rows != rows:
+        self._note(flow.rows, rows, size)
+        return rows, size
+
+    def _note(self, sent: int | None, rows: int, size: int) -> None:
+        """See that no row is missing, and write the ledger's line."""
+        if sent is not None and sent != rows:
             if self._triggers:
                 raise refused_by_triggers(
-                    self._system, str(self._table), self._triggers, flow.rows - rows, flow.rows
+                    self._system, str(self._table), self._triggers, sent - rows, sent
                 )
             raise RetryError(
-                f"{self._system}: {flow.rows} rows were read and {rows} arrived in {self._table}. "
+                f"{self._system}: {sent} rows were read and {rows} arrived in {self._table}. "
                 "Nothing of it is visible. Try again."
             )
         if self._ledger.kept:
@@ -249,7 +254,6 @@ class Load:
             if self._before is not None:
                 told = mark_of(self._session, self._table, self._before, rows)
             self._ledger.write(self._table, rows, size, told)
-        return rows, size
 
     def _shortest(self, flow: Flow) -> tuple[Encoded, CsvFormat, dict[str, str]] | None:
         """Ask for CSV that passes through; arrays have another text there than here."""
@@ -293,24 +297,32 @@ class Load:
         self, columns: tuple[TableColumn, ...], chunks: Iterator[bytes], options: Mapping[str, str]
     ) -> tuple[int, int]:
         names = tuple(column.name for column in columns)
-        table = self._table.sql
-        session = self._session
+        return self._put(
+            columns,
+            lambda into: self._copy(CopyIn(self._session, into, names, dict(options)), chunks),
+        )
+
+    def _put(
+        self, columns: tuple[TableColumn, ...], fill: Callable[[str], tuple[int, int]]
+    ) -> tuple[int, int]:
+        """Replace, add or merge what `fill` writes into the table that it is told."""
+        table, session = self._table.sql, self._session
         if self._target.mode == "replace":
             with deleting(self._table):
                 session.execute(f"DELETE FROM {table} WHERE {self._slice or 'true'}")
         elif self._target.mode == "append":
             self._before = blocks_of(session, self._table)
         if self._target.mode != "upsert":
-            copied = self._copy(CopyIn(session, table, names, dict(options)), chunks)
+            copied = fill(table)
             if self._slice is not None:
                 self._check_slice(copied[0])
             return copied
-        listed = ", ".join(map(quoted, names))
+        listed = ", ".join(quoted(column.name) for column in columns)
         session.execute(
             f"CREATE TEMPORARY TABLE {TRANSIENT} ON COMMIT DROP AS "
             f"SELECT {listed} FROM {table} WITH NO DATA"
         )
-        rows, size = self._copy(CopyIn(session, TRANSIENT, names, dict(options)), chunks)
+        rows, size = fill(TRANSIENT)
         merge(session, self._table, columns, self._keys, rows, self._triggers)
         return rows, size
 

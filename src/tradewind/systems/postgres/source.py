@@ -7,6 +7,7 @@ Over 400 lines: the options, which are documented in full, and the roads of one 
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import pyarrow as pa
 from tradewind.errors import InputError, RetryError, TradewindError
 from tradewind.move.ahead import ahead
 from tradewind.move.batches import Batches
+from tradewind.move.division import Division
 from tradewind.move.interface import option
 from tradewind.move.native import core, decoders
 from tradewind.move.row_limit import MAX_ROW_BYTES, check_limit
@@ -127,6 +129,7 @@ class PostgresSource(Source):
         self.connections = connections
         self._block = block
         self.max_row_bytes = check_limit("PostgreSQL", max_row_bytes)
+        self._share: Mapping[str, Any] | None = None
         self._names: tuple[str, ...] = ()  # what the table may be called, where one was named
         self._settings = dict(settings or {})
         if statement_timeout is not None:
@@ -179,7 +182,39 @@ class PostgresSource(Source):
     def describe(self) -> str:
         """Name server, database and query."""
         words = " ".join(self.query.split())
-        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}"
+        part = "" if self._share is None else f" [{self._share['where']}]"
+        return f"{self.connection.uri}: {words if len(words) <= 200 else f'{words[:197]}...'}{part}"
+
+    def divide(self, number: int, by: str | None = None) -> Division:
+        """Divide by ranges of a column, of equal width; see `Source.divide`.
+
+        A snapshot is shared with other sessions only while the session lives that exports it
+        (``pg_export_snapshot``), and the task that divides has ended when the shares are read.
+        """
+        with contextlib.closing(_Reading(self)) as reading:
+            names = tuple(column.name for column in reading.columns)
+            if by is None or names.count(by) != 1:
+                raise InputError(
+                    f"{reading.session.system}: to spread a query over workers, name the column "
+                    f"that it is divided by: by={by!r} is none. Choose from: {', '.join(names)}."
+                )
+            oid = reading.columns[names.index(by)].oid
+            conditions = key_conditions(
+                reading.session, reading.query, names, by, oid, ranges=number
+            )
+        shares = tuple({"by": by, "where": condition} for condition in conditions)
+        return Division(
+            shares,
+            consistent=len(shares) == 1,
+            why=f"each share is a snapshot of its own, taken when it is read; a row whose {by} "
+            "does not change is read once, as it is then",
+        )
+
+    def share(self, told: Mapping[str, Any]) -> PostgresSource:
+        """Make the source of one range; see `Source.share`."""
+        made = copy.copy(self)
+        made._share = told
+        return made
 
     def batches(self) -> Batches:
         """Read typed record batches; see `Source.batches`."""
@@ -289,8 +324,13 @@ class _Reading:
         self._long_rows: LongRows | None = None
         try:
             self.session = self._open()
-            self._query = statement(bind(self._asked(), source.parameters))
-            self.columns: tuple[Column, ...] = self.session.describe(self._query)
+            self.query = statement(bind(self._asked(), source.parameters))
+            if (share := source._share) is not None:
+                self.query = (
+                    f"SELECT * FROM (\n{self.query}\n) AS tradewind_share WHERE {share['where']}"
+                    f" ORDER BY {quoted(share['by'])}"
+                )
+            self.columns: tuple[Column, ...] = self.session.describe(self.query)
             if not self.columns:
                 raise InputError(f"{self.session.system}: the query gives no columns. Select some.")
         except BaseException:
@@ -330,11 +370,11 @@ class _Reading:
         if split is None:
             pages = None
             if self._source.connections == "auto":
-                pages = pages_where_possible(self.session, self._query)
-            queries = pages or [self._query]
+                pages = pages_where_possible(self.session, self.query)
+            queries = pages or [self.query]
             queries = queries if plain else [wrapped(query) for query in queries]
         elif split == "ctid":
-            queries = page_queries(self.session, self._query)
+            queries = page_queries(self.session, self.query)
             queries = queries if plain else [wrapped(query) for query in queries]
         else:
             names = [column.name for column in self.columns]
@@ -345,10 +385,10 @@ class _Reading:
                 )
             at = names.index(split)
             conditions = key_conditions(
-                self.session, self._query, inner, inner[at], self.columns[at].oid
+                self.session, self.query, inner, inner[at], self.columns[at].oid
             )
             queries = [
-                wrapped(self._query, f" WHERE {condition} ORDER BY {quoted(inner[at])}")
+                wrapped(self.query, f" WHERE {condition} ORDER BY {quoted(inner[at])}")
                 for condition in conditions
             ]
         written = ", ".join(f"{name} {value}" for name, value in options.items())

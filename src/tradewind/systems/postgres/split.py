@@ -198,7 +198,13 @@ def _is(part: Token, word: str) -> bool:
 
 
 def key_conditions(
-    session: Session, query: str, names: tuple[str, ...], key: str, oid: int
+    session: Session,
+    query: str,
+    names: tuple[str, ...],
+    key: str,
+    oid: int,
+    *,
+    ranges: int = _KEY_RANGES,
 ) -> list[str]:
     """Split a query by ranges of one of its columns.
 
@@ -208,6 +214,7 @@ def key_conditions(
         names: What its columns are called here, not quoted, each once.
         key: One of them: a number, date or timestamp.
         oid: Its type.
+        ranges: How many there are at most.
 
     Returns:
         Conditions of which each row fulfils exactly one, in the order of the key.
@@ -218,7 +225,7 @@ def key_conditions(
     column = quoted(key)
     source = f"(\n{query}\n) AS source({', '.join(map(quoted, names))})"
     kind = session.fetch("SELECT format_type($1::oid, NULL)", oid)[0][0]
-    part = f"step / {_KEY_RANGES}.0"
+    part = f"step / {ranges}.0"
     middles = {
         "smallint": f"round(low + (high::numeric - low) * {part})::bigint",
         "date": f"low + ((high - low) * {part})::int",
@@ -238,7 +245,7 @@ def key_conditions(
     rows = session.fetch(
         f"SELECT DISTINCT quote_literal(({middle})::text) || '::{kind}', {middle}"
         f" FROM (SELECT min({column}) AS low, max({column}) AS high FROM {source}) AS ends,"
-        f" generate_series(1, {_KEY_RANGES - 1}) AS step"
+        f" generate_series(1, {ranges - 1}) AS step"
         f" WHERE low < high ORDER BY 2"
     )
     limits = [row[0] for row in rows]

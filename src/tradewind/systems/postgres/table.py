@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from tradewind.errors import InputError
 from tradewind.move.tables.staging import Slice, SqlTable, table_options
+from tradewind.move.target import Target
 from tradewind.systems.postgres.connection import PostgresConnection
 from tradewind.systems.postgres.load import Load, open_session
 from tradewind.systems.postgres.names import split_table
+from tradewind.systems.postgres.shares import (
+    Place,
+    make_stage,
+    publish_stages,
+    remove_stages,
+    share_owner,
+)
+from tradewind.systems.postgres.sql import quoted
 
 if TYPE_CHECKING:
     from tradewind.move.flow import Flow
@@ -58,6 +68,8 @@ class PostgresTable(SqlTable):
 
     system_name: ClassVar[str] = "PostgreSQL"
     writes: ClassVar[str] = "copy"
+
+    shares_need_columns: ClassVar[bool] = True
 
     decides = ("connection", "schema", "table", "mode", "slice", "keys", "columns")
 
@@ -133,3 +145,57 @@ class PostgresTable(SqlTable):
             rows, size = load.read(flow)
             load.commit()
         return load.stored(rows, size)
+
+    # ------------------------------------------------------------------------ over several workers
+
+    @property
+    def _place(self) -> Place:
+        return Place(self, self.connection, self.schema)
+
+    def check_shares(self) -> None:
+        """Refuse what needs the data before the table is there; see `Target.check_shares`."""
+        for name in ("create", "skip_generated"):
+            if getattr(self, name):
+                raise InputError(
+                    f"{self.describe()}: {name} does not go with a move over several workers. "
+                    "Create the table before, and select the columns that it is to get."
+                )
+
+    def share(self, owner: Owner, number: int, columns: Sequence[str] = ()) -> Target:
+        """Make the target of one share; see `Target.share`."""
+        return _Stage(self, owner, number, columns)
+
+    def publish_shares(self, owner: Owner, shares: int, columns: Sequence[str] = ()) -> Stored:
+        """Publish all shares by one transaction; see `Target.publish_shares`."""
+        return publish_stages(self._place, owner, shares, columns)
+
+    def remove_shares(self, owner: Owner, shares: int) -> int:
+        """Drop the shares' tables; see `Target.remove_shares`."""
+        return remove_stages(self._place, owner, shares)
+
+
+class _Stage(Target):
+    """The table of one share."""
+
+    def __init__(
+        self, target: PostgresTable, owner: Owner, number: int, columns: Sequence[str]
+    ) -> None:
+        self._target = target
+        self._owner = owner
+        self._number = number
+        self._columns = columns
+
+    def describe(self) -> str:
+        return f"{self._target.describe()}, part {self._number}"
+
+    def publish(self, flow: Flow, owner: Owner) -> Stored:
+        schema, stage = make_stage(self._target._place, self._owner, self._number, self._columns)
+        table = PostgresTable(
+            self._target.connection,
+            quoted(stage),
+            schema=quoted(schema),
+            mode="replace",
+            columns=self._target.columns,
+            lock_timeout=self._target.lock_timeout,
+        )
+        return table.publish(flow, share_owner(self._owner, self._number))
