@@ -1,4 +1,4 @@
-"""Buttons of tasks, metrics, and the retry policy, without a scheduler."""
+"""Buttons of tasks, metrics, retry policy and object paths, without a scheduler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tradewind.airflow import TransferOperator, retry_policy
+from tradewind.airflow import Objects, TransferOperator, retry_policy
 from tradewind.airflow.links import JobLink, PublishedLink, link_job
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.move.batches import Batches
@@ -164,3 +164,23 @@ def test_the_retry_policy(error: Exception, action: str):
     assert decided.action.value == action
     if isinstance(error, SetupError) and not isinstance(error, UnreachableError):
         assert retry_policy(fail_on_setup=False).evaluate(error, 1, 3).action.value == "default"
+
+
+@pytest.mark.parametrize(
+    ("path", "uri", "conn_id"),
+    [
+        ("s3://aws_other@lake/a b/day.csv", "s3://lake/a b/day.csv", "aws_other"),
+        ("gs://lake/day.parquet", "gs://lake/day.parquet", None),
+        ("file:///tmp/day.csv", "file:///tmp/day.csv", None),
+    ],
+)
+def test_an_object_path_is_a_source_and_a_target(path: str, uri: str, conn_id: str | None):
+    from airflow.sdk import ObjectStoragePath
+
+    task = TransferOperator(
+        task_id="move",
+        source=Objects(ObjectStoragePath(path), format="csv"),  # type: ignore[arg-type]
+        target=ObjectStoragePath(path),  # type: ignore[arg-type]
+    )
+    assert task.source == Objects(uri, conn_id, format="csv")
+    assert task.target == Objects(uri, conn_id)

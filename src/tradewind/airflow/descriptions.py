@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from tradewind.airflow.paths import is_object_path, uri_of
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -348,7 +349,7 @@ class Objects(Description):
     Args:
         uri: ``s3://``, ``gs://``, ``az://``, ``file://`` or ``sftp://``. To read: an object, a
             prefix that ends in ``/``, or a glob. To publish: an object, or a prefix with `parts`.
-            (templated)
+            Also an ``ObjectStoragePath``, whose connection is taken, too. (templated)
         conn_id: The Airflow connection; ``aws_default``, ``google_cloud_default``,
             ``wasb_default`` or ``sftp_default`` when not given. (templated)
         format: ``csv``, ``jsonl``, ``parquet``, ``recordio``, or one with options; by the name of
@@ -388,6 +389,11 @@ class Objects(Description):
     metadata: Mapping[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     format_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if is_object_path(self.uri):
+            self.uri, conn_id = uri_of(self.uri)
+            self.conn_id = self.conn_id or conn_id
 
     def check(self) -> None:
         """Refuse what is wrong whatever the data are; see `Description.check`."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
 from tradewind.airflow.checked import depend_on_xcoms
-from tradewind.airflow.descriptions import Description
+from tradewind.airflow.descriptions import Description, Objects
 from tradewind.airflow.lineage import Lineage
 from tradewind.airflow.parse_checks import NOT_KNOWN_YET
+from tradewind.airflow.paths import is_object_path
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ class TransferOperator(MoveOperator):
         )
 
     Args:
-        source: `Sql`, `MongoCollection`, `Http` or `Objects`; or any `Source` of your own.
+        source: `Sql`, `MongoCollection`, `Http` or `Objects`; an ``ObjectStoragePath``; or any
+            `Source` of your own. (templated)
+        target: `Objects` or `Table`; an ``ObjectStoragePath``; or any `Target` of your own.
             (templated)
-        target: `Objects` or `Table`; or any `Target` of your own. (templated)
         transform: Changes each record batch on its way: a function of a `pyarrow.RecordBatch` that
             returns one, of the same schema for all.
         kwargs: Of `BaseOperator`.
@@ -63,8 +65,8 @@ class TransferOperator(MoveOperator):
     ) -> None:
         super().__init__(**kwargs)
         # Copies: rendering changes them in place, and mapped tasks are made with the same ones.
-        self.source = copy.copy(source) if isinstance(source, Description) else source
-        self.target = copy.copy(target) if isinstance(target, Description) else target
+        self.source = _side(source)
+        self.target = _side(target)
         self.transform = transform
         if not getattr(self, "_BaseOperator__from_mapped", False):
             for side in (self.source, self.target):
@@ -89,6 +91,12 @@ class TransferOperator(MoveOperator):
                 source.text if isinstance(source, Description) else None,
             ),
         )
+
+
+def _side(given: Any) -> Any:
+    if is_object_path(given):
+        return Objects(given)
+    return copy.copy(given) if isinstance(given, Description) else given
 
 
 def _check_side(side: Any, name: str, method: str) -> None:
