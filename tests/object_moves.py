@@ -24,7 +24,7 @@ FILLING = "x" * 1000
 session: list[boto3.Session] = []
 
 
-class Rows(Source):
+class ManyRows(Source):
     """Generated rows of about a kilobyte, five hundred a batch, of three kinds."""
 
     def __init__(
@@ -74,7 +74,7 @@ def move(place: str, key: str, rows: int, parts: dict[str, Any] | None = None) -
     target = ObjectTarget(
         store_of(place), key, format="csv", parts=None if parts is None else Parts(**parts)
     )
-    return transfer(Rows(rows), target, Owner("dag", "run", "task")).as_dict()
+    return transfer(ManyRows(rows), target, Owner("dag", "run", "task")).as_dict()
 
 
 ACTIONS = {"move": move, "pid": lambda: {"pid": os.getpid()}}

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from made_rows import Rows
 from tradewind.airflow.named_files import NamedFiles
 from tradewind.errors import InputError
-from tradewind.move.batches import Batches
 from tradewind.move.formats.csv import CsvFormat
-from tradewind.move.source import Source
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.systems.files.store import FileStore
 
 
-class Rows(Source):
-    def __init__(self, *batches: dict[str, Any], fail: bool = False) -> None:
-        self.made = [pa.record_batch(batch) for batch in batches]
-        self.fail = fail
-        self.read = False
+def rows_of(*columns: dict[str, Any], before: Callable[[], None] | None = None) -> Rows:
+    return Rows(*map(pa.table, columns), before=before)
 
-    def describe(self) -> str:
-        return "rows"
 
-    def batches(self) -> Batches:
-        def generate() -> Any:
-            self.read = True
-            yield from self.made
-            if self.fail:
-                raise ConnectionError("in the middle")
-
-        return Batches(self.made[0].schema, generate())
+def break_off() -> None:
+    raise ConnectionError("in the middle")
 
 
 FRUITS = {"fruit": ["apple", "lemon", "plum"], "color": ["red", "yellow", None]}
@@ -55,7 +44,7 @@ def keys(store: FileStore) -> list[str]:
 
 
 def test_a_file_a_value(store: FileStore):
-    receipt = transfer(Rows(FRUITS), files(store, by=("color",)), MONDAY)
+    receipt = transfer(rows_of(FRUITS), files(store, by=("color",)), MONDAY)
     assert keys(store) == ["out/fruits_NULL.csv", "out/fruits_red.csv", "out/fruits_yellow.csv"]
     assert b"".join(store.read("out/fruits_red.csv")) == b"fruit,color\napple,red\n"
     assert receipt.rows == 3
@@ -63,12 +52,12 @@ def test_a_file_a_value(store: FileStore):
 
 
 def test_a_file_a_number_of_rows(store: FileStore):
-    transfer(Rows(FRUITS), files(store, rows=2), MONDAY)
+    transfer(rows_of(FRUITS), files(store, rows=2), MONDAY)
     assert keys(store) == ["out/fruits_0.csv", "out/fruits_1.csv"]
 
 
 def test_values_with_slashes_make_no_folders(store: FileStore):
-    transfer(Rows({"a": ["x/y"], "b": ["1 2"], "c": [1]}), files(store, by=("a", "b")), MONDAY)
+    transfer(rows_of({"a": ["x/y"], "b": ["1 2"], "c": [1]}), files(store, by=("a", "b")), MONDAY)
     assert keys(store) == ["out/fruits_x%2Fy_1 2.csv"]
 
 
@@ -76,32 +65,36 @@ def test_what_is_no_more_is_removed_and_nothing_else(store: FileStore):
     upload = store.upload("out/fruits_notes.csv")
     upload.write(b"somebody else's")
     upload.complete()
-    transfer(Rows(FRUITS), files(store, by=("color",)), MONDAY)
+    transfer(rows_of(FRUITS), files(store, by=("color",)), MONDAY)
     only_red = {"fruit": ["apple"], "color": ["red"]}
-    receipt = transfer(Rows(only_red), files(store, by=("color",)), TUESDAY)
+    receipt = transfer(rows_of(only_red), files(store, by=("color",)), TUESDAY)
     assert keys(store) == ["out/fruits_notes.csv", "out/fruits_red.csv"]
     assert len(receipt.stored.removed) == 2
 
 
 def test_a_failure_leaves_what_was_there(store: FileStore):
-    transfer(Rows(FRUITS), files(store, rows=2), MONDAY)
+    transfer(rows_of(FRUITS), files(store, rows=2), MONDAY)
     before = {key: b"".join(store.read(key)) for key in keys(store)}
     with pytest.raises(ConnectionError):
-        transfer(Rows({"fruit": ["fig"], "color": ["?"]}, fail=True), files(store, rows=2), TUESDAY)
+        transfer(
+            rows_of(*[{"fruit": ["fig"], "color": ["?"]}] * 2, before=break_off),
+            files(store, rows=2),
+            TUESDAY,
+        )
     assert {key: b"".join(store.read(key)) for key in keys(store)} == before
 
 
 def test_replace_false(store: FileStore):
-    transfer(Rows(FRUITS), files(store, rows=2, replace=False), MONDAY)
+    transfer(rows_of(FRUITS), files(store, rows=2, replace=False), MONDAY)
     # The same owner's retry is let through, another's run is refused before it reads.
-    transfer(Rows(FRUITS), files(store, rows=2, replace=False), MONDAY)
-    rows = Rows(FRUITS)
+    transfer(rows_of(FRUITS), files(store, rows=2, replace=False), MONDAY)
+    rows = rows_of(FRUITS)
     with pytest.raises(InputError, match=r"fruits_0\.csv exists already"):
         transfer(rows, files(store, rows=2, replace=False), TUESDAY)
-    assert not rows.read
+    assert not rows.asked
     with pytest.raises(InputError, match=r"exists already"):
         transfer(
-            Rows({"fruit": ["x"], "color": ["1"]}, {"fruit": ["x"], "color": ["0"]}),
+            rows_of({"fruit": ["x"], "color": ["1"]}, {"fruit": ["x"], "color": ["0"]}),
             files(store, by=("color",), replace=False),
             TUESDAY,
         )

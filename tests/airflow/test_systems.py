@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emulators import Emulator, versity_user
-from object_moves import Rows
+from object_moves import ManyRows
 from tradewind.airflow import (
     HttpToS3Operator,
     Objects,
@@ -268,7 +268,7 @@ def test_credentials_that_expire_while_data_move(
     )
     store: Any = store_of(f"s3://{bucket}/rows.csv", "role", part_bytes=5 << 20)[0]
     receipt = transfer(
-        Rows(30_000, before=expire), ObjectTarget(store, "rows.csv"), Owner("d", "r", "t")
+        ManyRows(30_000, before=expire), ObjectTarget(store, "rows.csv"), Owner("d", "r", "t")
     )
     assert receipt.rows == 30_000
     assert {"user1", "user2"} <= set(signed)

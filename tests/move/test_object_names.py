@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from object_moves import Rows
+from object_moves import ManyRows
 from tradewind.errors import InputError
 from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
@@ -101,7 +101,7 @@ def test_a_name_is_that_name(request: pytest.FixtureRequest, where: str, name: s
     store: Store = request.getfixturevalue(where)
     other = NAMES[name]
     put(store, other, b"id\n-1\n")
-    transfer(Rows(2), ObjectTarget(store, name, format="csv"), OWNER)
+    transfer(ManyRows(2), ObjectTarget(store, name, format="csv"), OWNER)
     assert ids(store, name) == [0, 1]
     assert sorted(keys(store)) == sorted([name, other])
     assert keys(store, name) == [name]

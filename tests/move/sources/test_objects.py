@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from object_moves import Rows
+from object_moves import ManyRows
 from tradewind.errors import InputError, RetryError
 from tradewind.move.flow import Flow
 from tradewind.move.formats.csv import CsvFormat
@@ -90,7 +90,7 @@ def test_nothing_there(store: FileStore, key: str) -> None:
 
 
 def test_a_manifest_rules(store: FileStore) -> None:
-    transfer(Rows(10), ObjectTarget(store, "set", format="csv", parts=Parts(rows=6)), OWNER)
+    transfer(ManyRows(10), ObjectTarget(store, "set", format="csv", parts=Parts(rows=6)), OWNER)
     put(store, set__stray_csv=b"id,kind,text\n99,a,b\n")
     for key in ("set", "set/", "set/*.csv", "s*/*", "**/*.csv"):
         assert [row["id"] for row in values(ObjectSource(store, key))] == list(range(10)), key
@@ -112,7 +112,7 @@ def test_a_manifest_rules_what_is_below_it(request: pytest.FixtureRequest, where
     """A partition's folder, and a glob in it, have what the manifest above names, and no more."""
     base: Store = request.getfixturevalue(where)
     target = ObjectTarget(base, "lake/set", format="csv", parts=Parts(by=("kind",)))
-    transfer(Rows(9), target, OWNER)
+    transfer(ManyRows(9), target, OWNER)
     stray = base.upload(
         "lake/set/kind=a/part-00007-0123456789abcdef0123.csv", metadata={"tradewind-owner": "other"}
     )
@@ -139,7 +139,7 @@ def test_a_manifest_rules_what_is_below_it(request: pytest.FixtureRequest, where
 
 @pytest.mark.parametrize("key", ["set", "set/", "set/*.csv", "**/*.csv"])
 def test_parts_of_an_unfinished_publication_are_not_read(store: FileStore, key: str) -> None:
-    transfer(Rows(10), ObjectTarget(store, "set", format="csv", parts=Parts(rows=6)), OWNER)
+    transfer(ManyRows(10), ObjectTarget(store, "set", format="csv", parts=Parts(rows=6)), OWNER)
     (store.root / "set" / "_manifest.json").unlink()
     with pytest.raises(InputError, match=r"only parts that no manifest names, like .*/set/part-"):
         values(ObjectSource(store, key))
@@ -154,14 +154,14 @@ def test_a_glob_names_what_is_published_at_one_moment(
 ) -> None:
     """Between the listing and the manifest all is replaced: then it is the new one, whole."""
     target = ObjectTarget(store, "set", format="csv", parts=Parts(rows=6))
-    transfer(Rows(10), target, OWNER)
+    transfer(ManyRows(10), target, OWNER)
     plain = FileStore.list
 
     def listed(self: FileStore, prefix: str = "") -> Iterator[ObjectInfo]:
         found = list(plain(self, prefix))
         if prefix == "set/p":
             monkeypatch.setattr(FileStore, "list", plain)
-            transfer(Rows(12, start=100), target, Owner("dag", "later", "task"))
+            transfer(ManyRows(12, start=100), target, Owner("dag", "later", "task"))
         yield from found
 
     monkeypatch.setattr(FileStore, "list", listed)
@@ -244,7 +244,7 @@ def test_replaced_while_it_was_read(store: FileStore) -> None:
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 def test_what_it_is_shows_by_its_content(store: FileStore, format: str, compression: str) -> None:
     target = ObjectTarget(store, "nameless", format=format, compression=compression)
-    transfer(Rows(600), target, OWNER)
+    transfer(ManyRows(600), target, OWNER)
     with ObjectSource(store, "nameless").batches() as batches:
         found = pa.Table.from_batches(list(batches))
     assert found.column("id").to_pylist() == list(range(600))
@@ -309,7 +309,7 @@ def test_broken_content_names_the_object(store: FileStore) -> None:
 
 
 def test_ends_its_threads(store: FileStore) -> None:
-    transfer(Rows(20_000), ObjectTarget(store, "a.csv"), OWNER)
+    transfer(ManyRows(20_000), ObjectTarget(store, "a.csv"), OWNER)
     with contextlib.closing(ObjectSource(store, "a.csv").batches()) as batches:
         next(iter(batches))
     encoded = ObjectSource(store, "a.csv").encoded(CsvFormat())

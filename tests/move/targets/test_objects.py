@@ -21,7 +21,7 @@ import pytest
 
 import object_moves
 from killing import Worker, spread
-from object_moves import Rows
+from object_moves import ManyRows
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.batches import Batches
@@ -105,12 +105,12 @@ def table(store: Store, key: str) -> pa.Table:
 
 
 def rows(count: int) -> pa.Table:
-    with Rows(count).batches() as batches:
+    with ManyRows(count).batches() as batches:
         return pa.Table.from_batches(list(batches), schema=batches.schema)
 
 
 def moved(store: Store, key: str, count: int, owner: Owner = OURS, **options) -> Receipt:
-    return transfer(Rows(count), ObjectTarget(store, key, **options), owner)
+    return transfer(ManyRows(count), ObjectTarget(store, key, **options), owner)
 
 
 def nothing_left(store: Store) -> bool:
@@ -148,7 +148,7 @@ def test_format_and_compression_by_name(file_store: FileStore, name: str) -> Non
 def test_refuses_before_reading(store: Store, parts: Parts | None) -> None:
     moved(store, "rows.csv", 10, parts=parts)
     before = {key: read(store, key) for key in keys(store)}
-    source = Rows(20)
+    source = ManyRows(20)
     with pytest.raises(InputError, match=r"rows\.csv.*exists.*replace=False"):
         transfer(source, ObjectTarget(store, "rows.csv", replace=False, parts=parts), THEIRS)
     assert not source.touched
@@ -160,7 +160,7 @@ def test_refuses_before_reading(store: Store, parts: Parts | None) -> None:
 
 def test_refuses_what_others_have_put_below_the_prefix(store: Store) -> None:
     moved(store, "set/notes.csv", 1, THEIRS)
-    source = Rows(20)
+    source = ManyRows(20)
     target = ObjectTarget(store, "set", format="csv", replace=False, parts=Parts(rows=10))
     with pytest.raises(InputError, match=r"set/notes\.csv"):
         transfer(source, target, OURS)
@@ -176,7 +176,7 @@ def test_without_replace_the_one_who_is_later_publishes_nothing(store: Store) ->
         if begin == 500:
             moved(store, "rows.csv", 7, THEIRS)
 
-    source = Rows(1000, before=publish_meanwhile)
+    source = ManyRows(1000, before=publish_meanwhile)
     with pytest.raises((InputError, RetryError), match=r"rows\.csv"):
         transfer(source, ObjectTarget(store, "rows.csv", replace=False), OURS)
     assert table(store, "rows.csv").num_rows == 7
@@ -188,7 +188,7 @@ def test_without_replace_a_sibling_that_was_quicker_counts(store: Store) -> None
         if begin == 500:
             moved(store, "rows.csv", 1000, replace=False)
 
-    source = Rows(1000, before=publish_meanwhile)
+    source = ManyRows(1000, before=publish_meanwhile)
     target = ObjectTarget(store, "rows.csv", replace=False)
     with contextlib.suppress(RetryError):  # it has discarded what the slow one had begun
         assert transfer(source, target, OURS).stored.objects[0].uri == store.uri("rows.csv")
@@ -196,7 +196,7 @@ def test_without_replace_a_sibling_that_was_quicker_counts(store: Store) -> None
     assert nothing_left(store)
 
 
-class Failing(Rows):
+class Failing(ManyRows):
     """Fails in the middle."""
 
     def __init__(self, error: BaseException) -> None:
@@ -223,7 +223,7 @@ def test_a_failure_leaves_what_was_there(
 @pytest.mark.parametrize("parts", [None, Parts(rows=2000)])
 def test_stops_when_asked(store: Store, parts: Parts | None) -> None:
     stop = threading.Event()
-    source = Rows(MANY, before=lambda begin: stop.set() if begin == 9000 else None)
+    source = ManyRows(MANY, before=lambda begin: stop.set() if begin == 9000 else None)
     with pytest.raises(CancelledError):
         transfer(source, ObjectTarget(store, "rows.csv", parts=parts), OURS, stop=stop)
     assert keys(store) == []
@@ -238,7 +238,7 @@ def test_a_newer_attempt_takes_over(store: Store, parts: Parts | None) -> None:
         if begin == 11_000:
             moved(store, "rows.csv", 200, parts=parts)
 
-    source = Rows(MANY, before=newer)
+    source = ManyRows(MANY, before=newer)
     with contextlib.suppress(RetryError):
         transfer(source, ObjectTarget(store, "rows.csv", parts=parts), OURS)
     assert table(store, "rows.csv").num_rows == 200
@@ -253,7 +253,7 @@ def test_an_attempt_that_was_overtaken_in_its_query_puts_no_small_object_back(
 ) -> None:
     if before:
         moved(store, "rows.csv", before)
-    source = Rows(50, before=lambda begin: moved(store, "rows.csv", 200) and None)
+    source = ManyRows(50, before=lambda begin: moved(store, "rows.csv", 200) and None)
     with pytest.raises(RetryError, match=r"(newer|Another) attempt"):
         transfer(source, ObjectTarget(store, "rows.csv"), OURS)
     assert table(store, "rows.csv").num_rows == 200
@@ -272,7 +272,7 @@ def test_two_at_once_leave_one_and_whole(store: Store, parts: Parts | None) -> N
     def run() -> None:
         target = ObjectTarget(store, "rows.csv", parts=parts)
         try:
-            outcomes.append(transfer(Rows(MANY, before=wait), target, OURS))
+            outcomes.append(transfer(ManyRows(MANY, before=wait), target, OURS))
         except RetryError as error:
             outcomes.append(error)
 
@@ -335,7 +335,7 @@ def test_an_upload_that_somebody_aborts(bucket: S3Store) -> None:
                 store.discard(left)
 
     with pytest.raises(RetryError, match=r"rows\.csv.*not there any more"):
-        transfer(Rows(MANY, before=abort), ObjectTarget(store, "rows.csv"), OURS)
+        transfer(ManyRows(MANY, before=abort), ObjectTarget(store, "rows.csv"), OURS)
     assert keys(store) == []
     assert nothing_left(store)
 
@@ -346,7 +346,7 @@ def test_missing_bucket_and_wrong_secret(local_s3: Systems) -> None:
         (missing, "no such bucket"),
         (s3_of(local_s3, missing.bucket, aws_secret_access_key="wrong-secret"), "credentials"),
     ):
-        source = Rows(1)
+        source = ManyRows(1)
         with pytest.raises(SetupError, match=words) as caught:
             transfer(source, ObjectTarget(wrong, "rows.csv"), OURS)
         assert not source.touched

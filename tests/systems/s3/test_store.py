@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 
 from faulty_proxy import FaultyProxy
-from object_moves import Rows
+from object_moves import ManyRows
 from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.local import Systems
 from tradewind.move.objects.crc32 import combined
@@ -359,7 +359,7 @@ def test_a_retry_keeps_an_overtaken_attempt_out_without_conditions(
     key = "dir/rows.csv"
 
     def move(count: int, before: Callable[[], None] | None = None, run: Owner = owner) -> None:
-        transfer(Rows(count), ObjectTarget(IgnoringStore(s3_store, before), key), run)
+        transfer(ManyRows(count), ObjectTarget(IgnoringStore(s3_store, before), key), run)
 
     if there:
         move(3, run=Owner("dag", "earlier", "task"))

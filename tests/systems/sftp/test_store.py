@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from faulty_proxy import FaultyProxy
-from object_moves import Rows
+from object_moves import ManyRows
 from ssh_server import SSHServer, ssh_server
 from tradewind.cli import main
 from tradewind.errors import InputError, RetryError, SetupError, TradewindError
@@ -266,7 +266,7 @@ def test_a_killed_uploader_leaves_a_hidden_file_that_the_retry_removes(
     others = sftp_store.upload("out.csv", metadata={OWNER: "f" * 12})
     assert [info.key for info in sftp_store.list()] == []
     assert {left.owner for left in sftp_store.unfinished("out.csv")} == {TASK.digest, "f" * 12}
-    transfer(Rows(2), ObjectTarget(sftp_store, "out.csv", format="csv"), TASK)
+    transfer(ManyRows(2), ObjectTarget(sftp_store, "out.csv", format="csv"), TASK)
     assert [left.owner for left in sftp_store.unfinished("out.csv")] == ["f" * 12]
     others.abort()
     assert files(tmp_path) == ["objects/out.csv"]
@@ -278,7 +278,7 @@ def test_parts_that_no_manifest_names_are_not_read(sftp_store: SFTPStore) -> Non
     with pytest.raises(InputError):
         ObjectSource(sftp_store, "out/").batches()
     target = ObjectTarget(sftp_store, "out/", format="csv", parts=Parts(rows=1))
-    transfer(Rows(3), target, TASK)
+    transfer(ManyRows(3), target, TASK)
     with ObjectSource(sftp_store, "out/").batches() as batches:
         assert sum(batch.num_rows for batch in batches) == 3
 
