@@ -102,11 +102,6 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag}/dagRuns/{run}/clear"
         self._client.post(path, json=given).raise_for_status()
 
-    def result(self, dag: str, run: str, task: str) -> Any:
-        """What a task has returned."""
-        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
-        return self._get(f"{path}/xcomEntries/return_value")["value"]
-
     def state(self, dag: str, run: str) -> str:
         """State of a run."""
         return str(self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
