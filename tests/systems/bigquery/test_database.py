@@ -22,6 +22,7 @@ from tradewind.owner import Owner
 from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.errors import PATIENCE
 from tradewind.systems.bigquery.fit import fit
+from tradewind.systems.bigquery.load import Load
 from tradewind.systems.bigquery.source import BigQuerySource
 from tradewind.systems.bigquery.sweep import leftovers
 from tradewind.systems.bigquery.table import BigQueryTable
@@ -187,6 +188,43 @@ def test_a_made_table_is_partitioned_and_clustered(place: Place) -> None:
     with pytest.raises(InputError, match="no column 'week'"):
         load(rows, BigQueryTable(place.connection, "no", create=True, partition_by="week"))
     assert "no" not in place.tables()
+
+
+def test_texts_are_their_very_values(place: Place) -> None:
+    """The emulator has no collations (``und:ci``): this holds the form that is exact under them."""
+    place.run("CREATE TABLE {}.texts (s STRING, v INT64)")
+    place.run("INSERT INTO {}.texts VALUES ('A', 7), ('b', 7)")
+    rows = pa.table({"s": ["a", "b"], "v": [1, 2]})
+    upsert = BigQueryTable(place.connection, "texts", mode="upsert", keys=["S"])
+    script = Load(upsert, place.client, Owner("d", "r", "t"))
+    script._columns = [{"name": "s", "type": "STRING"}, {"name": "v", "type": "INTEGER"}]
+    assert script._equal("S", "T.s", "S.s") == (
+        "(T.s = S.s AND CAST(T.s AS BYTES) = CAST(S.s AS BYTES))"
+    )
+    assert script._equal("v", "T.v", "S.v") == "T.v = S.v"
+    load(rows, upsert)
+    found = "SELECT s, v FROM {}.texts ORDER BY s"
+    assert place.run(found) == [("A", 7), ("a", 1), ("b", 2)]
+    twice = pa.table({"s": ["it's", "it's"], "v": [1, 2]})
+    with pytest.raises(InputError, match=r"several rows .* have the same S: it's"):
+        load(twice, upsert)
+    load(
+        pa.table({"s": ["a"], "v": [9]}),
+        BigQueryTable(place.connection, "texts", mode="replace", slice={"S": "a"}),
+    )
+    assert place.run(found) == [("A", 7), ("a", 9), ("b", 2)]
+
+
+def test_an_append_whose_table_is_gone_is_told(place: Place) -> None:
+    owner = Owner("d", uuid.uuid4().hex, "t")
+    place.run("CREATE TABLE {}.gone (id INT64)")
+    load(pa.table({"id": [1]}), BigQueryTable(place.connection, "gone"), owner)
+    place.run("DROP TABLE {}.gone")
+    for create in (False, True):
+        with pytest.raises(InputError, match=r"has appended 1 rows .*create=True"):
+            load(
+                pa.table({"id": [1]}), BigQueryTable(place.connection, "gone", create=create), owner
+            )
 
 
 def test_of_attempts_at_once_one_appends(place: Place) -> None:

@@ -105,6 +105,23 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
         list(pieces)
 
 
+def test_folders_made_for_what_failed_go_and_no_others(
+    sftp_store: SFTPStore, tmp_path: Path
+) -> None:
+    there = tmp_path / "objects"
+    (there / "theirs").mkdir(parents=True)
+    sftp_store.upload("theirs/new/deep/key").abort()
+    first, second = (sftp_store.upload(f"both/{name}") for name in "ab")
+    first.abort()
+    second.write(b"b")
+    second.complete()
+    put(sftp_store, "parts/p/0", b"0")
+    sftp_store.delete(["parts/p/0"])
+    sftp_store.remove_made_folders()
+    found = {str(path.relative_to(there)) for path in there.rglob("*")}
+    assert found == {"theirs", "both", "both/b"}
+
+
 def test_an_upload_goes_on_after_a_broken_connection(
     by_proxy: SFTPStore, proxy: FaultyProxy, tmp_path: Path
 ) -> None:

@@ -102,6 +102,8 @@ class Load:
                 found = self._client.get_table(str(self._name), retry=patient(), timeout=PATIENCE)
             except NotFound:
                 if not self._target.create:
+                    if self._target.mode == "append":
+                        self._done()  # says so where this owner has appended to it
                     raise SetupError(
                         f"{self._system}: there is no table {self._name}. Create it, or give "
                         f"{target_option('create', True)}."
@@ -172,11 +174,30 @@ class Load:
         )
         if not isinstance(slice, str | tuple | list):
             parts = [
-                f"{quoted(name)} IS NULL" if value is None else f"{quoted(name)} = {literal(value)}"
+                f"{quoted(name)} IS NULL"
+                if value is None
+                else self._equal(name, quoted(name), literal(value))
                 for name, value in slice.items()
             ]
             return " AND ".join(parts), None
         return condition, parameters
+
+    def _is_text(self, name: str) -> bool:
+        """Whether a column is one whose values a collation (``und:ci``) may compare."""
+        lower = name.lower()
+        return any(
+            kind_of(one) == "STRING" and one.get("mode") != "REPEATED"
+            for one in self._columns
+            if str(one["name"]).lower() == lower
+        )
+
+    def _equal(self, name: str, one: str, other: str) -> str:
+        """Write that a column has a value: that very one, not what its collation makes equal."""
+        same = f"{one} = {other}"
+        if not self._is_text(name):
+            return same
+        # The first is for clustering and joins, the second for the collation.
+        return f"({same} AND CAST({one} AS BYTES) = CAST({other} AS BYTES))"
 
     def _matched(self, schema: pa.Schema) -> list[Column]:
         """Find the table's column for each of the data's; those of a table that is to be made."""
@@ -237,7 +258,6 @@ class Load:
                 )
 
     def _check_keys(self, rows: str) -> None:
-        keys = ", ".join(map(quoted, self._keys))
         empty = " OR ".join(f"{quoted(key)} IS NULL" for key in self._keys)
         asked = f"SELECT COUNT(*) AS n FROM ({rows}) WHERE {empty}"
         if int(run_query(self._client, asked, self._system)[0]["n"]):
@@ -245,7 +265,14 @@ class Load:
                 f"{self._system}: rows for {self._name} have NULL in a key "
                 f"({', '.join(self._keys)}), so they cannot be found again. Leave them out."
             )
-        asked = f"SELECT {keys} FROM ({rows}) GROUP BY {keys} HAVING COUNT(*) > 1 LIMIT 1"
+        chosen = ", ".join(
+            f"ANY_VALUE({quoted(key)}) AS key_{n}" for n, key in enumerate(self._keys)
+        )
+        grouped = ", ".join(
+            f"CAST({quoted(key)} AS BYTES)" if self._is_text(key) else quoted(key)
+            for key in self._keys
+        )
+        asked = f"SELECT {chosen} FROM ({rows}) GROUP BY {grouped} HAVING COUNT(*) > 1 LIMIT 1"
         if twice := run_query(self._client, asked, self._system):
             raise InputError(
                 f"{self._system}: several rows for {self._name} have the same "
@@ -288,7 +315,9 @@ class Load:
         listed, rows = ", ".join(names), self._rows_of(stage, columns)
         if self._target.mode == "upsert":
             keys = {key.lower() for key in self._keys}
-            same = " AND ".join(f"T.{quoted(key)} = S.{quoted(key)}" for key in self._keys)
+            same = " AND ".join(
+                self._equal(key, f"T.{quoted(key)}", f"S.{quoted(key)}") for key in self._keys
+            )
             others = [n for n, one in zip(names, columns, strict=True)
                       if str(one["name"]).lower() not in keys]  # fmt: skip
             then = ", ".join(f"{name} = S.{name}" for name in others)
