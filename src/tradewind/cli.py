@@ -14,6 +14,7 @@ from typing import ClassVar, NoReturn
 
 from tradewind import __version__
 from tradewind.commands.adopt import register_adopt
+from tradewind.commands.copy import register_copy
 from tradewind.commands.doctor import register_doctor
 from tradewind.commands.move import register_move
 from tradewind.commands.show import register_show
@@ -30,6 +31,7 @@ _SHORTEST = 6
 
 COMMANDS: tuple[Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None], ...] = (
     register_move,
+    register_copy,
     register_show,
     register_sweep,
     register_adopt,

@@ -15,11 +15,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from emulators import Emulator
 from tradewind.airflow import (
     AzureBlobStorageToGCSOperator,
     AzureBlobStorageToS3Operator,
+    GCSSynchronizeBucketsOperator,
+    GCSToAzureBlobStorageOperator,
     GCSToGCSOperator,
     GCSToS3Operator,
     LocalFilesystemToGCSOperator,
@@ -407,3 +410,95 @@ def test_the_receipt_is_bounded(places: Places):
     assert len(task.execute({"ti": again})) == 25
     receipt = again.pushed["receipt"]
     assert (len(receipt["skipped"]), receipt["skipped_count"]) == (20, 25)
+
+
+@pytest.mark.usefixtures("gcs", "azure")
+def test_a_folder_is_made_like_another(places: Places) -> None:
+    """Of each operator that can: what is the copy of nothing goes, and nothing else."""
+    name = places.name
+    container = store_of(f"az://{name}/x")[0]
+    container.create()  # type: ignore[attr-defined]
+    for scheme in ("s3", "gs", "az"):
+        places.put(scheme, "in/a")
+        places.put(scheme, "in/sub/b")
+    of_s3, of_gcs = {"prefix": "in/", "bucket": name}, {"prefix": "in/", "gcs_bucket": name}
+    of_azure = {"prefix": "in/", "container_name": name}
+    to_azure = {"container_name": name, "s3_bucket": name, "s3_prefix": "in/"}
+    mirror = {"source_bucket": name, "source_object": "in", "destination_bucket": name}
+    mirror |= {"destination_object": "2/in", "allow_overwrite": True}
+    sides: list[tuple[str, str, Any, dict[str, Any]]] = [
+        ("s3", "gs", S3ToGCSOperator, {**of_s3, "dest_gcs": f"gs://{name}/1/"}),
+        ("gs", "s3", GCSToS3Operator, {**of_gcs, "dest_s3_key": f"s3://{name}/1/"}),
+        ("az", "s3", AzureBlobStorageToS3Operator, {**of_azure, "dest_s3_key": f"s3://{name}/2/"}),
+        ("s3", "az", S3ToAzureBlobStorageOperator, {**to_azure, "blob_prefix": "1/in/"}),
+        (
+            *("gs", "az", GCSToAzureBlobStorageOperator),
+            {**of_gcs, "container_name": name, "blob_prefix": "2/"},
+        ),
+        ("gs", "gs", GCSSynchronizeBucketsOperator, mirror),
+    ]
+    kept = ("beside", "in/a", "in/sub/b")
+    for source, scheme, kind, given in sides:
+        folder = "2/" if "2/" in str(given) else "1/"
+        more = {} if kind is GCSSynchronizeBucketsOperator else {"replace": True}
+        for extra in ("in/old", "in/sub/old", "beside"):
+            places.put(scheme, folder + extra)
+        ti = FirstAttempt()
+        run(kind(task_id="t", **given, **more))
+        assert len(places.keys(scheme, folder)) == 5, kind
+        told = kind(task_id="t", **given, **more, delete_extra_files=True).execute({"ti": ti})
+        receipt = ti.pushed.get("receipt", told)
+        assert places.keys(scheme, folder) == [f"{folder}{one}" for one in kept], kind
+        removed = [uri.partition(f"{name}/")[2] for uri in receipt["stored"]["removed"]]
+        assert removed == [f"{folder}in/old", f"{folder}in/sub/old"], kind
+        assert places.keys(source, "in/") == ["in/a", "in/sub/b"]
+    again = run(GCSSynchronizeBucketsOperator(task_id="other", **mirror))
+    assert len(again["skipped"]) == 2
+    places.put("gs", "2/in/a", b"changed")
+    run(GCSSynchronizeBucketsOperator(task_id="t", **{**mirror, "allow_overwrite": "False"}))
+    assert places.get("gs", "2/in/a") == b"changed"
+    run(GCSSynchronizeBucketsOperator(task_id="t", **mirror))
+    assert places.get("gs", "2/in/a") == b"some"
+    for given, says in (
+        ({"source_object": "none", "delete_extra_files": True}, "would be deleted"),
+        ({"delete_extra_files": "yes"}, "give True or False"),
+        ({"delete_extra_files": True, "recursive": "False"}, "takes only a part"),
+    ):
+        with pytest.raises(AirflowFailException, match=says):
+            run(GCSSynchronizeBucketsOperator(task_id="t", **{**mirror, **given}))
+    with pytest.raises(InputError, match="takes only a part"):
+        S3ToGCSOperator(task_id="t", **sides[0][3], delimiter=".csv", delete_extra_files=True)
+    assert places.keys("gs", "2/") == ["2/beside", "2/in/a", "2/in/sub/b"]
+
+
+@pytest.mark.usefixtures("gcs", "azure")
+def test_google_to_azure_names_blobs_as_the_official_operator_does(places: Places) -> None:
+    store_of(f"az://{places.name}/x")[0].create()  # type: ignore[attr-defined]
+    places.fill("gs")
+    places.put("gs", "in/marker/", b"")
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"blob_prefix": "1"}, ["in/a.csv", "in/c.txt", "in/sub/b.csv"]),
+        ({"blob_prefix": "2/", "flatten_structure": True}, ["a.csv", "b.csv", "c.txt"]),
+        ({"blob_prefix": "3/", "match_glob": "**/*.csv"}, ["in/a.csv", "in/sub/b.csv"]),
+        (
+            {"blob_prefix": "4", "keep_directory_structure": False},
+            ["in/in/a.csv", "in/in/c.txt", "in/in/sub/b.csv"],
+        ),
+    ]
+    for number, (given, names) in enumerate(cases, 1):
+        told = run(
+            GCSToAzureBlobStorageOperator(
+                task_id="t",
+                gcs_bucket=places.name,
+                prefix="in/",
+                container_name=places.name,
+                **given,
+            )
+        )
+        assert places.keys("az", f"{number}/") == [f"{number}/{name}" for name in names], given
+        assert len(told) == len(names)
+    assert places.get("az", "1/in/sub/b.csv") == FILES["in/sub/b.csv"]
+    with pytest.raises(InputError, match="gcp_user_project"):
+        GCSToAzureBlobStorageOperator(
+            task_id="t", gcs_bucket="b", container_name="c", gcp_user_project="p"
+        )

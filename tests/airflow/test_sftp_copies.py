@@ -1,4 +1,7 @@
-"""The operators between SFTP and the object stores, against a server of each."""
+"""The operators between SFTP and the object stores, against a server of each.
+
+Over 400 lines: each operator's names and refusals, which share one server and its folders.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,15 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_runs import runs
 from emulators import Emulator
 from ssh_server import SSHServer, ssh_server
-from tradewind.airflow import S3ToSFTPOperator, SFTPToGCSOperator, SFTPToS3Operator
+from tradewind.airflow import (
+    GCSToSFTPOperator,
+    S3ToSFTPOperator,
+    SFTPToGCSOperator,
+    SFTPToS3Operator,
+    SFTPToWasbOperator,
+)
 from tradewind.airflow.connections.stores import store_of
-from tradewind.errors import CancelledError, RetryError
+from tradewind.errors import CancelledError, InputError, RetryError
 from tradewind.local import Systems
 from tradewind.move.arrivals import Arrivals, time_of
 from tradewind.systems.sftp.airflow import sftp_store
@@ -328,3 +337,100 @@ with DAG("there_and_back", schedule=None):
     assert places.keys("2026-01-01/") == ["2026-01-01/a", "2026-01-01/b"]
     assert told["xcoms"]["back"]["stored"]["object_count"] == 2
     assert told["xcoms"]["out"]["stored"]["objects"][0]["uri"].startswith("sftp://127.0.0.1:")
+
+
+def test_objects_of_google_are_handed_out(places: Places, gcs: None) -> None:
+    """As the official GCSToSFTPOperator names them; whole, and moved only as they were copied."""
+    for key in ("in/a.csv", "in/sub/b.csv", "in/c.txt", "in/sub/"):
+        upload = store_of(f"gs://{places.bucket}/{key}")[0].upload(key)
+        upload.write(b"" if key.endswith("/") else key.encode())
+        upload.complete()
+
+    def run(source: str, to: str, **given: Any) -> list[str]:
+        folder = places.folder / to
+        GCSToSFTPOperator(
+            task_id="t",
+            source_bucket=places.bucket,
+            source_object=source,
+            destination_path=str(folder),
+            **given,
+        ).execute({})
+        return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+
+    flat = {"keep_directory_structure": False}
+    assert run("in/a.csv", "1") == ["in/a.csv"]
+    assert run("in/a.csv", "2", **flat) == ["a.csv"]
+    assert run("in/*", "3") == ["in/a.csv", "in/c.txt", "in/sub/b.csv"]
+    assert run("in/*.csv", "4", **flat) == ["a.csv", "sub/b.csv"]
+    assert (places.folder / "4/sub/b.csv").read_bytes() == b"in/sub/b.csv"
+    (places.folder / "5").mkdir()
+    assert run("in/a.csv", "5", create_intermediate_dirs=False, **flat) == ["a.csv"]
+    for source, given, says in (
+        ("in/none", {}, "There is no object gs://"),
+        ("in/*/*", {}, r"give one \* at most"),
+        ("in/a.csv", {"create_intermediate_dirs": False}, "no such folder"),
+    ):
+        with pytest.raises(AirflowFailException, match=says):
+            run(source, "6", **given)
+    assert not (places.folder / "6").exists()
+    assert run("in/*.csv", "7", move_object=True) == ["in/a.csv", "in/sub/b.csv"]
+    assert places.keys("in/", "gs") == ["in/c.txt", "in/sub/"]
+    with pytest.raises(
+        AirflowFailException, match=r"An earlier attempt may have moved it: sftp://"
+    ):
+        run("in/a.csv", "7", move_object=True)
+
+
+def test_files_go_to_azure(
+    places: Places, azurite: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the official SFTPToWasbOperator names the blobs."""
+    wasb = {"conn_type": "wasb", "host": azurite.endpoint, "password": azurite.key}
+    monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(wasb))
+    for name in ("a.csv", "sub/b.csv", "c.txt"):
+        places.make(f"out/{name}", name.encode())
+
+    def run(source: str, prefix: str, **given: Any) -> list[str]:
+        task = SFTPToWasbOperator(
+            task_id="t",
+            sftp_source_path=f"{places.folder}/{source}",
+            container_name=places.bucket,
+            blob_prefix=prefix,
+            sftp_conn_id="ssh_default",
+            create_container=True,
+            **given,
+        )
+        task.execute({})
+        return [key.removeprefix(prefix) for key in places.keys(prefix, "az")]
+
+    assert run("out/a.csv", "1/") == ["a.csv"]
+    assert run("out", "2/") == ["a.csv", "b.csv", "c.txt"]
+    assert run("out/", "3-") == ["a.csv", "b.csv", "c.txt"]
+    assert run("out/*.csv", "4/", load_options={"metadata": {"by": "us"}}) == ["a.csv", "b.csv"]
+    assert places.get("4/b.csv", "az") == b"sub/b.csv"
+    places.make("out/a.csv", b"new")
+    assert run("out/a.csv", "1/", wasb_overwrite_object=True) == ["a.csv"]
+    assert places.get("1/a.csv", "az") == b"new"
+    store = store_of(f"az://{places.bucket}/x")[0]
+    upload = store.upload("5/c.txt")
+    upload.write(b"by somebody else")
+    upload.complete()
+    for source, prefix, says in (
+        ("out/c.txt", "5/", "exists"),
+        ("none", "6/", "no such folder"),
+        ("out/*x*", "6/", r"give one \* at most"),
+    ):
+        with pytest.raises(AirflowFailException, match=says):
+            run(source, prefix)
+    places.make("out/other/a.csv")
+    with pytest.raises(AirflowFailException, match="would both become"):
+        run("out", "7/")
+    (places.folder / "out/other/a.csv").unlink()
+    places.make("out/a.csv.done")
+    assert run("out/*", "8/", move_object=True, done_file="{name}.done") == ["a.csv"]
+    left = sorted(one.name for one in (places.folder / "out").rglob("*") if one.is_file())
+    assert left == ["b.csv", "c.txt"]
+    assert run("out/c.txt", "9/", move_object=True) == ["c.txt"]
+    assert run("out/c.txt", "9/", move_object=True) == ["c.txt"]  # its retry finds it moved
+    with pytest.raises(InputError, match="timeout"):
+        run("out", "10/", load_options={"timeout": 1})

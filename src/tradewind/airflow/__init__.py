@@ -17,8 +17,11 @@ if TYPE_CHECKING:
         AzureBlobStorageToS3Operator,
         S3ToAzureBlobStorageOperator,
     )
+    from tradewind.airflow.operators.gcs_synchronize import GCSSynchronizeBucketsOperator
     from tradewind.airflow.operators.gcs_to_gcs import GCSToGCSOperator
     from tradewind.airflow.operators.gcs_to_s3 import GCSToS3Operator
+    from tradewind.airflow.operators.gcs_to_sftp import GCSToSFTPOperator
+    from tradewind.airflow.operators.gcs_to_wasb import GCSToAzureBlobStorageOperator
     from tradewind.airflow.operators.http_to_s3 import HttpToS3Operator
     from tradewind.airflow.operators.local_to_stores import (
         LocalFilesystemToGCSOperator,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from tradewind.airflow.operators.s3_to_sql import S3ToSqlOperator
     from tradewind.airflow.operators.sftp_to_gcs import SFTPToGCSOperator
     from tradewind.airflow.operators.sftp_to_s3 import SFTPToS3Operator
+    from tradewind.airflow.operators.sftp_to_wasb import SFTPToWasbOperator
     from tradewind.airflow.operators.sql_to_azure_blob import SqlToAzureBlobOperator
     from tradewind.airflow.operators.sql_to_bigquery import SqlToBigQueryOperator
     from tradewind.airflow.operators.sql_to_gcs import SqlToGCSOperator
@@ -64,9 +68,12 @@ __all__ = [
     "BigQueryInsertJobOperator",
     "BigQueryToGCSOperator",
     "DockerOperator",
+    "GCSSynchronizeBucketsOperator",
+    "GCSToAzureBlobStorageOperator",
     "GCSToBigQueryOperator",
     "GCSToGCSOperator",
     "GCSToS3Operator",
+    "GCSToSFTPOperator",
     "Http",
     "HttpJobOperator",
     "HttpToS3Operator",
@@ -85,6 +92,7 @@ __all__ = [
     "S3ToSqlOperator",
     "SFTPToGCSOperator",
     "SFTPToS3Operator",
+    "SFTPToWasbOperator",
     "SSHOperator",
     "SageMakerEndpointOperator",
     "SageMakerProcessingOperator",
@@ -117,8 +125,11 @@ _HOME = {
         ("BigQueryInsertJobOperator", "BigQueryToGCSOperator"), "systems.bigquery.operators"
     ),
     "GCSToBigQueryOperator": "systems.bigquery.load_operator",
+    "GCSSynchronizeBucketsOperator": "airflow.operators.gcs_synchronize",
+    "GCSToAzureBlobStorageOperator": "airflow.operators.gcs_to_wasb",
     "GCSToGCSOperator": "airflow.operators.gcs_to_gcs",
     "GCSToS3Operator": "airflow.operators.gcs_to_s3",
+    "GCSToSFTPOperator": "airflow.operators.gcs_to_sftp",
     **dict.fromkeys(
         (
             "LocalFilesystemToGCSOperator",
@@ -138,6 +149,7 @@ _HOME = {
     "S3ToSFTPOperator": "airflow.operators.s3_to_sftp",
     "SFTPToGCSOperator": "airflow.operators.sftp_to_gcs",
     "SFTPToS3Operator": "airflow.operators.sftp_to_s3",
+    "SFTPToWasbOperator": "airflow.operators.sftp_to_wasb",
     "S3ToSqlOperator": "airflow.operators.s3_to_sql",
     "SSHOperator": "systems.ssh.operators",
     "SageMakerEndpointOperator": "systems.sagemaker.endpoint_operator",

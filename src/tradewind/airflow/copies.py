@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.base import MoveOperator, ProgressLog
 from tradewind.airflow.lineage import Lineage, dataset_of_uri
-from tradewind.errors import InputError
+from tradewind.errors import InputError, RetryError
 
 if TYPE_CHECKING:
     import threading
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Copies",
     "CopyOperator",
+    "flag",
     "folder_of",
     "one_slash",
     "refuse_others",
+    "refuse_partial",
     "s3_folder",
     "without_folder_markers",
 ]
 
 Pairs = list[tuple[str, str]]
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Copies:
         gzip: Compress on the way.
         content_type: Media type of the copies; the sources' when not given.
         metadata: User metadata instead of the sources'.
+        skip_equal: Let be also what others have written, where it is a copy of the same source.
+        surplus: Folder of the sources and of the copies, as `copy_pairs` takes them: what is the
+            copy of nothing is deleted there when all are copied.
     """
 
     source: Store
@@ -59,6 +65,8 @@ class Copies:
     gzip: bool = False
     content_type: str | None = None
     metadata: Mapping[str, str] | None = None
+    skip_equal: bool = False
+    surplus: tuple[str, str] | None = None
 
 
 class CopyOperator(MoveOperator):
@@ -120,6 +128,8 @@ class CopyOperator(MoveOperator):
             gzip=copies.gzip,
             content_type=copies.content_type,
             metadata=copies.metadata,
+            skip_equal=copies.skip_equal,
+            surplus=copies.surplus,
             progress=ProgressLog(self.log.info),
             stop=stop,
         )
@@ -128,9 +138,45 @@ class CopyOperator(MoveOperator):
         if len(done) < len(copies.pairs):
             left = len(copies.pairs) - len(done)
             self.log.info("%d objects were there already and replace=False: let be.", left)
+        self._tell_surplus(receipt)
         self.finish(copies, done)
         self._done = done
         return receipt
+
+    def delete_sources(
+        self, copies: Copies, done: Pairs, versions: Mapping[str, str | None]
+    ) -> None:
+        """Delete the sources of a move, those that are still as they were copied.
+
+        Args:
+            copies: What was to be copied.
+            done: What was.
+            versions: The version that each was listed in.
+
+        Raises:
+            RetryError: One was replaced after it was copied; it is let be.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        def one(key: str) -> None:
+            if not copies.source.delete_version(key, str(versions[key])):
+                raise RetryError(
+                    f"{copies.source.uri(key)} was replaced after it was copied, and is let be. A "
+                    "retry copies it again."
+                )
+
+        with ThreadPoolExecutor(8, "delete-source") as pool:
+            for _ in pool.map(one, {source: None for source, _ in done}):
+                pass
+
+    def _tell_surplus(self, receipt: Receipt) -> None:
+        removed = receipt.stored.removed
+        for uri in removed[:_SHOWN]:
+            self.log.info("Deleted %s, which has no source.", uri)
+        if len(removed) > _SHOWN:
+            self.log.info("Deleted %d objects in all; the receipt names each.", len(removed))
+        for note in receipt.stored.notes:
+            self.log.warning(note)
 
     def execute(self, context: Context) -> Any:
         """Copy them; see `MoveOperator.execute`.
@@ -209,6 +255,40 @@ def folder_of(uri: str | None, argument: str) -> tuple[str, str]:
             f"Write {uri}/."
         )
     return bucket, prefix
+
+
+def flag(argument: str, value: Any) -> bool:
+    """Read a yes or no that may have been a template: the text ``False`` is not true.
+
+    Args:
+        argument: What the user calls it, for messages.
+        value: The rendered value.
+    """
+    if isinstance(value, str):
+        told = {"true": True, "false": False}.get(value.strip().lower())
+        if told is None:
+            raise InputError(f"{argument}={value!r}: give True or False.")
+        return told
+    return bool(value)
+
+
+def refuse_partial(delete_extra_files: bool, **chosen: Any) -> None:
+    """Refuse to delete surplus beside arguments that leave sources out.
+
+    Args:
+        delete_extra_files: Whether surplus is deleted.
+        chosen: Those arguments.
+
+    Raises:
+        InputError: What they leave out would be deleted at the target.
+    """
+    named = [name for name, value in chosen.items() if value]
+    if delete_extra_files and named:
+        raise InputError(
+            "delete_extra_files makes one folder like the other, and "
+            f"{', '.join(named)} takes only a part of the one, or names its copies otherwise. "
+            "Leave one of them out."
+        )
 
 
 def refuse_others(

@@ -24,6 +24,7 @@ _OWN = {
     "AzureBlobStorageToS3Operator": """
         wasb_conn_id container_name prefix delimiter aws_conn_id dest_s3_key dest_verify
         dest_s3_extra_args replace s3_acl_policy wasb_extra_args s3_extra_args
+        delete_extra_files
     """,
     "BigQueryInsertJobOperator": """
         deferrable poll_interval result_limit skip_on_exit_code configuration project_id location
@@ -53,10 +54,28 @@ _OWN = {
         is_older_than impersonation_chain source_object_required exact_match match_glob
         retain_until_time retention_mode
     """,
+    "GCSSynchronizeBucketsOperator": """
+        source_bucket destination_bucket source_object destination_object recursive
+        delete_extra_files allow_overwrite gcp_conn_id impersonation_chain
+    """,
+    "GCSToAzureBlobStorageOperator": """
+        gcs_bucket container_name blob_prefix prefix gcp_conn_id google_impersonation_chain
+        wasb_conn_id replace keep_directory_structure flatten_structure match_glob
+        gcp_user_project create_container delete_extra_files
+    """,
+    "GCSToSFTPOperator": """
+        source_bucket source_object destination_path keep_directory_structure
+        create_intermediate_dirs move_object gcp_conn_id sftp_conn_id impersonation_chain
+    """,
+    "SFTPToWasbOperator": """
+        sftp_source_path container_name blob_prefix sftp_conn_id wasb_conn_id load_options
+        move_object wasb_overwrite_object create_container newer_than stable_seconds done_file
+    """,
     "GCSToS3Operator": """
         gcs_bucket prefix gcp_conn_id dest_aws_conn_id dest_s3_key dest_verify replace
         google_impersonation_chain dest_s3_extra_args s3_acl_policy keep_directory_structure
         flatten_structure match_glob gcp_user_project
+        delete_extra_files
     """,
     "LocalFilesystemToGCSOperator": """
         src dst bucket gcp_conn_id mime_type gzip chunk_size impersonation_chain
@@ -70,11 +89,13 @@ _OWN = {
     "S3ToAzureBlobStorageOperator": """
         aws_conn_id wasb_conn_id s3_bucket container_name s3_prefix s3_key blob_prefix blob_name
         create_container replace s3_verify s3_extra_args wasb_extra_args
+        delete_extra_files
     """,
     "S3ToGCSOperator": """
         bucket prefix apply_gcs_prefix delimiter aws_conn_id verify gcp_conn_id dest_gcs replace
         gzip google_impersonation_chain deferrable poll_interval apply_wildcard region_name
         botocore_config
+        delete_extra_files
     """,
     "S3ToSFTPOperator": """
         s3_bucket s3_key sftp_path sftp_conn_id sftp_remote_host aws_conn_id s3_filenames

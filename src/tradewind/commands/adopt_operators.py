@@ -100,6 +100,7 @@ class Official:
 
 _AMAZON = "airflow.providers.amazon.aws"
 _GOOGLE = "airflow.providers.google.cloud.transfers"
+_STORAGE = "airflow.providers.google.cloud.operators"
 _MICROSOFT = "airflow.providers.microsoft.azure.transfers"
 _MOVES = ("transfers",)
 _COPIES = ("copies between stores",)
@@ -128,6 +129,7 @@ OFFICIAL: tuple[Official, ...] = (
             (_GOOGLE, "local_to_gcs", "LocalFilesystemToGCSOperator", _COPIES),
             (_GOOGLE, "azure_blob_to_gcs", "AzureBlobStorageToGCSOperator", _COPIES),
             (_GOOGLE, "sftp_to_gcs", "SFTPToGCSOperator", _COPIES),
+            (_GOOGLE, "gcs_to_sftp", "GCSToSFTPOperator", _COPIES),
             (f"{_AMAZON}.transfers", "sftp_to_s3", "SFTPToS3Operator", _COPIES),
             (f"{_AMAZON}.transfers", "s3_to_sftp", "S3ToSFTPOperator", _COPIES),
             (f"{_AMAZON}.transfers", "gcs_to_s3", "GCSToS3Operator", _COPIES),
@@ -135,6 +137,9 @@ OFFICIAL: tuple[Official, ...] = (
             (f"{_AMAZON}.transfers", "azure_blob_to_s3", "AzureBlobStorageToS3Operator", _AZURE),
             (_MICROSOFT, "s3_to_wasb", "S3ToAzureBlobStorageOperator", _AZURE),
             (_MICROSOFT, "local_to_wasb", "LocalFilesystemToWasbOperator", _COPIES),
+            (_MICROSOFT, "gcs_to_wasb", "GCSToAzureBlobStorageOperator", _COPIES),
+            (_MICROSOFT, "sftp_to_wasb", "SFTPToWasbOperator", _COPIES),
+            (_STORAGE, "gcs", "GCSSynchronizeBucketsOperator", _COPIES),
         )
     ),
     *(

@@ -125,6 +125,12 @@ _MOVES: dict[str, tuple[Row, ...]] = {
             "left out by GCSToS3 and AzureBlobStorageToS3",
             "the same",
         ),
+        (
+            "`delete_extra_files`",
+            "GCSSynchronizeBuckets alone",
+            "also GCSToS3, S3ToGCS, GCSToAzureBlobStorage, AzureBlobStorageToS3, "
+            "S3ToAzureBlobStorage",
+        ),
     ),
     "S3ToGCSOperator": (
         ("`deferrable=True`", "Google's Storage Transfer Service gets the keys of AWS", "refused"),
@@ -245,6 +251,58 @@ _MOVES: dict[str, tuple[Row, ...]] = {
             "not there",
             "what was written then or later; what is whole",
         ),
+    ),
+    "GCSToSFTPOperator": (
+        (
+            "",
+            "written in place: readers see half",
+            "appears whole, by a rename",
+        ),
+        (
+            "`move_object=True`",
+            "deletes each object after its copy, also one that was replaced meanwhile",
+            "deletes when all are copied, and what is as it was copied",
+        ),
+    ),
+    "SFTPToWasbOperator": (
+        (
+            "`sftp_source_path` that is a file",
+            "may be taken for a folder, and fail",
+            "the file",
+        ),
+        (
+            "`load_options`",
+            "all of `upload_blob`'s",
+            "`overwrite`, `metadata`, `max_concurrency`; others are refused by name",
+        ),
+        (
+            "`move_object=True`",
+            "deletes when all are copied, also what was replaced meanwhile",
+            "deletes what is as it was copied",
+        ),
+        (
+            "`newer_than`, `stable_seconds`, `done_file`",
+            "not there",
+            "what was written then or later; what is whole",
+        ),
+    ),
+    "GCSToAzureBlobStorageOperator": (
+        ("`gcp_user_project`", "bills a project", "refused"),
+        ("`match_glob`", "wants the Google provider", "works without it"),
+    ),
+    "GCSSynchronizeBucketsOperator": (
+        (
+            "",
+            "copies what has another CRC32C",
+            "copies what is no copy of the same version",
+        ),
+        (
+            "`delete_extra_files=True`",
+            "deletes before it copies, whatever was written meanwhile; with an empty source all",
+            "deletes when all are copied, and what nobody has replaced since; refused where there "
+            "is no source at all, and with `recursive=False`",
+        ),
+        ("return value (XCom)", "none", "the receipt, with what was deleted"),
     ),
     "AzureBlobStorageToGCSOperator": (
         ("`filename`", "of no effect", "the same; may be left out, as `gzip`"),

@@ -7,18 +7,16 @@ import importlib
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, redirect_stdout
+from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tradewind.commands.progress import ProgressLine
+from tradewind.commands.stopping import Stop
 from tradewind.errors import InputError
 from tradewind.move.progress import size_text
 from tradewind.owner import Owner
@@ -29,13 +27,10 @@ if TYPE_CHECKING:
     from tradewind.move.source import Source
     from tradewind.move.target import Target
 
-__all__ = ["register_move", "source_of", "text_table"]
+__all__ = ["CONNECTION", "connections", "register_move", "source_of", "text_table"]
 
 CONNECTION = "connection"
 """The scheme that stands for an Airflow connection: ``connection:postgres_default``."""
-
-_GRACE = 5.0
-"""Seconds after which a move that was asked to stop and waits for another system is broken off."""
 
 _EPILOG = """\
 examples:
@@ -133,7 +128,7 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
 
     owner = _owner(source, target, arguments.run_name)
     line = ProgressLine(sys.stderr, quiet=arguments.quiet or not sys.stderr.isatty())
-    with _Stop() as stop:
+    with Stop() as stop:
         try:
             with closing(line):
                 receipt = transfer(source, target, owner, progress=line.show, stop=stop.event)
@@ -190,7 +185,7 @@ def source_of(arguments: argparse.Namespace) -> Source:
     scheme = _scheme(uri)
     made: Source
     if scheme == CONNECTION:
-        made = _connections().source_of_connection(_connection_id(uri), options)
+        made = connections().source_of_connection(_connection_id(uri), options)
     else:
         made = load(SOURCES, plain_scheme(scheme), what="source").from_uri(uri, options)
     return made
@@ -209,13 +204,13 @@ def _target(arguments: argparse.Namespace) -> Target:
     scheme = _scheme(uri)
     made: Target
     if scheme == CONNECTION:
-        made = _connections().target_of_connection(_connection_id(uri), options)
+        made = connections().target_of_connection(_connection_id(uri), options)
     else:
         made = load(TARGETS, plain_scheme(scheme), what="target").from_uri(uri, options)
     return made
 
 
-def _connections() -> Any:
+def connections() -> Any:
     """Import Airflow, which takes seconds, where a connection is asked for and only there."""
     connections = importlib.import_module("tradewind.airflow.connections")
     logging.disable(logging.INFO)
@@ -340,55 +335,3 @@ def text_table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] | None 
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-# ------------------------------------------------------------------------------------------ signals
-
-
-class _Asked(threading.Event):
-    """Set when the move is asked to stop; knows whether it has taken note."""
-
-    noticed = False
-
-    def is_set(self) -> bool:
-        found = super().is_set()
-        self.noticed = self.noticed or found
-        return found
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM end the move with its next piece of data.
-
-    Where none comes by, another system is being waited for: that is broken off by a second signal,
-    or after some seconds by itself.
-    """
-
-    def __init__(self) -> None:
-        self.event = _Asked()
-        self.signal = 0
-        self._restore = ExitStack()
-
-    def __enter__(self) -> _Stop:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._restore.callback(signal.signal, number, signal.signal(number, self._take))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._restore.close()
-
-    def _take(self, number: int, _: FrameType | None) -> None:
-        if self.signal:
-            raise KeyboardInterrupt
-        self.signal = number
-        self.event.set()
-        main = threading.get_ident()
-
-        def again() -> None:
-            if not self.event.noticed:
-                # To the main thread: a signal of another one does not interrupt its waiting.
-                signal.pthread_kill(main, number)
-
-        timer = threading.Timer(_GRACE, again)
-        timer.daemon = True
-        self._restore.callback(timer.cancel)
-        timer.start()

@@ -15,10 +15,11 @@ from tradewind.move.copying import CopyRequest, ProgressReporter, check_acl, cop
 from tradewind.move.flow import Progress
 from tradewind.move.receipt import Receipt, Stored, StoredObject
 from tradewind.move.store import ObjectInfo, Store, Unfinished
+from tradewind.move.surplus import Removed, Surplus, check_folders
 from tradewind.move.transfer import peak_memory
 from tradewind.owner import Owner
 
-__all__ = ["CopyReceipt", "copy_object", "copy_prefix"]
+__all__ = ["CopyReceipt", "copy_object", "copy_prefix", "plan_copy"]
 
 MB = 1 << 20
 LARGEST = 5 << 30
@@ -159,7 +160,8 @@ def copy_prefix(
         acl: Canned ACL of the copies, in S3.
         skip_equal: Leave targets alone that are equal by size and ETag already.
         delete_surplus: Delete, when all are copied, what stood under `target_prefix` at the
-            beginning and has no source. What somebody has replaced since then is let be.
+            beginning and has no source, neither then nor now. What somebody has replaced since
+            then is let be, which the receipt's notes say; what was deleted stands in ``removed``.
         threshold: As for `copy_object`.
         part_size: As for `copy_object`.
         connections: Ranges of one large object on their way at once.
@@ -196,11 +198,8 @@ def copy_prefix(
         prefixes[0].startswith(prefixes[1]) or prefixes[1].startswith(prefixes[0])
     ):
         raise InputError(f"{uris[0]} and {uris[1]} overlap. Choose a prefix beside the other.")
-    if delete_surplus and any(prefix and not prefix.endswith("/") for prefix in prefixes):
-        raise InputError(
-            f"{uris[0]} to {uris[1]}: with delete_surplus both prefixes end with a slash, or are "
-            "empty: others would be deleted that only begin alike. Write the slash."
-        )
+    if delete_surplus:
+        check_folders(source_store, source_prefix, target_store, target_prefix)
     check_acl(request)
     source_store.check()
     target_store.check()
@@ -215,16 +214,17 @@ def copy_prefix(
         for _, key, found in pairs():
             if found is not None:
                 refuse_foreign(request, key, target_store.head(key))
-    surplus = {}
+    surplus = None
     if delete_surplus:
-        surplus = {info.key: info.etag for info in target_store.list(target_prefix)}
+        surplus = Surplus(source_store, source_prefix, target_store, target_prefix)
     left: dict[str, list[Unfinished]] = defaultdict(list)
     for unfinished in target_store.unfinished(target_prefix):
         left[unfinished.key].append(unfinished)
 
     def cleared() -> Iterator[tuple[str, str, ObjectInfo | None]]:
         for pair in pairs():
-            surplus.pop(pair[1], None)
+            if surplus is not None:
+                surplus.has_source(pair[1])
             for unfinished in left.pop(pair[1], ()):
                 if unfinished.owner == owner.digest:
                     target_store.discard(unfinished)
@@ -233,20 +233,44 @@ def copy_prefix(
     copied, skipped = copy_all(request, cleared(), objects)
     if not copied and not skipped:
         raise InputError(f"There is no object {uris[0]}*. Correct the prefix.")
-    _delete(request, surplus)
-    return receipt_of(request, *uris, copied, skipped)
+    removed = surplus.delete(lambda: request.progress.add(0)) if surplus is not None else None
+    return receipt_of(request, *uris, copied, skipped, removed)
 
 
-def _delete(request: CopyRequest, surplus: Mapping[str, str | None]) -> None:
-    """Delete objects of the target, those that are still as they were."""
+def plan_copy(
+    source_store: Store,
+    source_prefix: str,
+    target_store: Store,
+    target_prefix: str,
+    *,
+    delete_surplus: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Tell what `copy_prefix` would do, and do nothing.
 
-    def same(key: str) -> Iterator[str]:
-        request.progress.add(0)
-        found = request.target.head(key)
-        if found is not None and found.etag == surplus[key]:
-            yield key
+    Args:
+        source_store: Where from.
+        source_prefix: As for `copy_prefix`.
+        target_store: Where to.
+        target_prefix: As for `copy_prefix`.
+        delete_surplus: As for `copy_prefix`.
 
-    request.target.delete(key for one in surplus for key in same(one))
+    Returns:
+        The keys of the sources, also of those whose copies are equal already, and the keys of the
+        target that would be deleted.
+
+    Raises:
+        InputError: Nothing is there, or the folders overlap.
+    """
+    keys = [info.key for info in source_store.list(source_prefix)]
+    if not keys:
+        raise InputError(f"There is no object {source_store.uri(source_prefix)}*. Correct it.")
+    if not delete_surplus:
+        return keys, []
+    check_folders(source_store, source_prefix, target_store, target_prefix)
+    surplus = Surplus(source_store, source_prefix, target_store, target_prefix)
+    for key in keys:
+        surplus.has_source(target_prefix + key[len(source_prefix) :])
+    return keys, [info.key for info in surplus.objects()]
 
 
 def copy_all(
@@ -318,7 +342,12 @@ class _Ahead:
 
 
 def receipt_of(
-    request: CopyRequest, source: str, target: str, copied: list[StoredObject], skipped: list[str]
+    request: CopyRequest,
+    source: str,
+    target: str,
+    copied: list[StoredObject],
+    skipped: list[str],
+    removed: Removed | None = None,
 ) -> CopyReceipt:
     request.progress.report()
     return CopyReceipt(
@@ -329,6 +358,10 @@ def receipt_of(
         bytes=sum(stored.bytes or 0 for stored in copied),
         seconds=round(time.monotonic() - request.progress.began, 3),
         peak_memory=peak_memory(),
-        stored=Stored(tuple(copied)),
+        stored=Stored(
+            tuple(copied),
+            removed=removed.uris if removed else (),
+            notes=removed.notes if removed else (),
+        ),
         skipped=tuple(skipped),
     )

@@ -14,6 +14,7 @@ from tradewind.move.copy import LARGEST, MB, CopyReceipt, copy_all, receipt_of
 from tradewind.move.copying import OWNER, CopyRequest, ProgressReporter, refuse_foreign
 from tradewind.move.flow import Progress
 from tradewind.move.store import ObjectInfo, Store, Unfinished
+from tradewind.move.surplus import Surplus, check_folders
 from tradewind.owner import Owner
 
 __all__ = ["Existing", "beginning", "copy_pairs"]
@@ -33,6 +34,8 @@ def copy_pairs(
     gzip: bool = False,
     content_type: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    skip_equal: bool = False,
+    surplus: tuple[str, str] | None = None,
     objects: int = 8,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
@@ -56,16 +59,23 @@ def copy_pairs(
         content_type: Media type of the copies; the sources' when not given, and with `gzip` the
             store's usual one.
         metadata: User metadata instead of the sources'.
+        skip_equal: With ``replace``: leave alone also what others have written, where it is equal
+            by size and ETag, or is the copy of the same version of the source.
+        surplus: Folder of the sources and folder of the copies, each ending in a slash or empty:
+            delete, when all are copied, what stood in the latter at the beginning and is the copy
+            of nothing, as `tradewind.move.copy.copy_prefix` does. The pairs are then all of the
+            one folder.
         objects: Objects on their way at once.
         progress: Is told about once a second, in any thread, how many bytes are copied.
         stop: Ends the copy with `CancelledError` soon after it is set.
 
     Returns:
-        What was copied; ``skipped`` has what the owner had copied before.
+        What was copied; ``skipped`` has what the owner had copied before, ``removed`` what was
+        deleted.
 
     Raises:
         InputError: A source is missing, two sources have one target, or a target exists
-            (``refuse``).
+            (``refuse``); there is no source at all, and surplus.
         SetupError: A bucket or a permission is missing.
         RetryError: A source has changed meanwhile, another attempt took over, or a store is in
             trouble. The first error ends it; objects copied by then remain.
@@ -90,15 +100,23 @@ def copy_pairs(
         gzip=gzip,
         content_type=content_type,
     )
+    extra = None
+    if surplus is not None:
+        check_folders(source_store, surplus[0], target_store, surplus[1])
     target_store.check()
+    if surplus is not None:
+        extra = Surplus(source_store, surplus[0], target_store, surplus[1])
     if not pairs:
+        if extra is not None:
+            extra.refuse_all()
         return receipt_of(request, *uris, [], [])
     wanted = {target for _, target in pairs}
     there: dict[str, ObjectInfo] = {}
     # A store without metadata does not tell whose an object is: a replacement need not look.
-    if existing != "replace" or (resume and target_store.keeps_metadata):
+    if existing != "replace" or skip_equal or (resume and target_store.keeps_metadata):
         there = {info.key: info for info in target_store.list(written) if info.key in wanted}
-    own = _own(request, there) if resume or existing == "refuse" else {}
+    known = existing == "replace" and skip_equal
+    own = _own(request, there) if not known and (resume or existing == "refuse") else {}
     if existing == "refuse":
         for key in there.keys() - own.keys():
             refuse_foreign(request, key, there[key])
@@ -113,9 +131,14 @@ def copy_pairs(
                 continue
             for unfinished in left.pop(target, ()):
                 target_store.discard(unfinished)
-            yield source, target, own.get(target)
+            yield source, target, own.get(target) or (there.get(target) if known else None)
 
-    return receipt_of(request, *uris, *copy_all(request, cleared(), objects))
+    done = copy_all(request, cleared(), objects)
+    if extra is None:
+        return receipt_of(request, *uris, *done)
+    for target in wanted:
+        extra.has_source(target)
+    return receipt_of(request, *uris, *done, extra.delete(lambda: request.progress.add(0)))
 
 
 def beginning(keys: Sequence[str]) -> str:

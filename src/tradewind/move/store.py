@@ -338,3 +338,21 @@ class Store(ABC):
 
         For a publication that has failed. Nothing where a store has no folders.
         """
+
+    def delete_version(self, key: str, etag: str) -> bool:
+        """Delete an object if it is this version of it.
+
+        A store whose deletions have conditions makes it one; here it is looked up just before.
+
+        Args:
+            key: The object.
+            etag: The version, as `head` tells it.
+
+        Returns:
+            False where it is another one by now; one that is not there counts as deleted.
+        """
+        found = self.head(key)
+        if found is None or found.etag != etag:
+            return found is None
+        self.delete([key])
+        return True

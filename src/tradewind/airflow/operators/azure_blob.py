@@ -10,6 +10,7 @@ from tradewind.airflow.copies import (
     CopyOperator,
     Pairs,
     refuse_others,
+    refuse_partial,
     s3_folder,
 )
 from tradewind.errors import InputError
@@ -44,6 +45,8 @@ class AzureBlobStorageToS3Operator(CopyOperator):
         s3_acl_policy: A canned ACL of the copies; none is sent when not given.
         wasb_extra_args: Refused.
         s3_extra_args: ``region_name``; others are refused.
+        delete_extra_files: Delete, when all are copied, what is in the folder of the copies and the
+            copy of nothing. The receipt names what was deleted.
         kwargs: Of `BaseOperator`.
     """
 
@@ -71,6 +74,7 @@ class AzureBlobStorageToS3Operator(CopyOperator):
         s3_acl_policy: str | None = None,
         wasb_extra_args: dict[str, Any] | None = None,
         s3_extra_args: dict[str, Any] | None = None,
+        delete_extra_files: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -85,6 +89,8 @@ class AzureBlobStorageToS3Operator(CopyOperator):
         self.replace = replace
         self.s3_acl_policy = s3_acl_policy
         self.wasb_extra_args = refuse_others("wasb_extra_args", wasb_extra_args, (), _CONNECTION)
+        self.delete_extra_files = delete_extra_files
+        refuse_partial(delete_extra_files, delimiter=delimiter)
         self.s3_extra_args = refuse_others(
             "s3_extra_args", s3_extra_args, ("region_name",), _CONNECTION
         )
@@ -115,6 +121,7 @@ class AzureBlobStorageToS3Operator(CopyOperator):
             [(name, folder + name) for name in names],
             read=prefix,
             written=folder,
+            surplus=(prefix, folder + prefix) if self.delete_extra_files else None,
             existing="replace" if self.replace else "skip",
             content_type=extra.get("ContentType"),
         )
@@ -221,6 +228,8 @@ class S3ToAzureBlobStorageOperator(CopyOperator):
             official operator it is not checked when not given.
         s3_extra_args: ``region_name``; others are refused.
         wasb_extra_args: Refused.
+        delete_extra_files: Delete, when all are copied, what is in the folder of the copies and the
+            copy of nothing. The receipt names what was deleted.
         kwargs: Of `BaseOperator`.
     """
 
@@ -251,6 +260,7 @@ class S3ToAzureBlobStorageOperator(CopyOperator):
         s3_verify: bool | str | None = False,
         s3_extra_args: dict[str, Any] | None = None,
         wasb_extra_args: dict[str, Any] | None = None,
+        delete_extra_files: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -268,6 +278,8 @@ class S3ToAzureBlobStorageOperator(CopyOperator):
         self.s3_extra_args = refuse_others(
             "s3_extra_args", s3_extra_args, ("region_name",), _CONNECTION
         )
+        self.delete_extra_files = delete_extra_files
+        refuse_partial(delete_extra_files, s3_key=s3_key, blob_name=blob_name)
         self.wasb_extra_args = refuse_others("wasb_extra_args", wasb_extra_args, (), _CONNECTION)
         if s3_key is None and s3_prefix is None:
             raise InputError("One of s3_key and s3_prefix must be given.")
@@ -312,6 +324,7 @@ class S3ToAzureBlobStorageOperator(CopyOperator):
             [pair for pair in names if pair[0] != self._folder],
             read=begin,
             written=self.blob_name or folder,
+            surplus=(self._folder, folder) if self.delete_extra_files else None,
             existing="replace" if self.replace else "skip",
         )
 

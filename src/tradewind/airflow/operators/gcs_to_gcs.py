@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.copies import Copies, CopyOperator, Pairs
-from tradewind.errors import InputError, RetryError
+from tradewind.errors import InputError
 
 if TYPE_CHECKING:
     from tradewind.move.store import ObjectInfo
@@ -214,20 +213,8 @@ class GCSToGCSOperator(CopyOperator):
 
     def finish(self, copies: Copies, done: Pairs) -> None:
         """Delete the sources of a move, those that are still as they were copied."""
-        if not self.move_object:
-            return
-        remove: Callable[[str, str], bool] = copies.source.delete_version  # type: ignore[attr-defined]
-
-        def one(key: str) -> None:
-            if not remove(key, str(self._versions[key])):
-                raise RetryError(
-                    f"{copies.source.uri(key)} was replaced after it was copied, and is let be. A "
-                    "retry copies it again."
-                )
-
-        with ThreadPoolExecutor(8, "delete-source") as pool:
-            for _ in pool.map(one, {source: None for source, _ in done}):
-                pass
+        if self.move_object:
+            self.delete_sources(copies, done, self._versions)
 
     def returned(self, done: Pairs) -> list[str]:
         """Tell the URIs of the copies; names that end in a slash stand for folders."""

@@ -10,6 +10,7 @@ from tradewind.airflow.copies import (
     CopyOperator,
     Pairs,
     one_slash,
+    refuse_partial,
     s3_folder,
 )
 from tradewind.errors import InputError
@@ -43,6 +44,8 @@ class GCSToS3Operator(CopyOperator):
             `keep_directory_structure`. Two names that become one are refused.
         match_glob: Which names, like ``**/*.json``. (templated)
         gcp_user_project: Refused: buckets whose requester pays cannot be read. (templated)
+        delete_extra_files: Delete, when all are copied, what is in the folder of the copies and the
+            copy of nothing. The receipt names what was deleted.
         kwargs: Of `BaseOperator`.
     """
 
@@ -75,6 +78,7 @@ class GCSToS3Operator(CopyOperator):
         flatten_structure: bool = False,
         match_glob: str | None = None,
         gcp_user_project: str | None = None,
+        delete_extra_files: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +96,10 @@ class GCSToS3Operator(CopyOperator):
         self.flatten_structure = flatten_structure
         self.match_glob = match_glob
         self.gcp_user_project = gcp_user_project
+        self.delete_extra_files = delete_extra_files
+        refuse_partial(
+            delete_extra_files, match_glob=match_glob, flatten_structure=flatten_structure
+        )
         if gcp_user_project is not None:
             raise InputError(
                 f"gcp_user_project={gcp_user_project!r}: a bucket whose requester pays cannot be "
@@ -127,6 +135,7 @@ class GCSToS3Operator(CopyOperator):
             pairs,
             read=prefix,
             written=folder,
+            surplus=(prefix, folder + prefix) if self.delete_extra_files else None,
             existing="replace" if self.replace else "skip",
             content_type=extra.get("ContentType"),
         )

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.copies import Copies, CopyOperator, Pairs, folder_of
+from tradewind.airflow.copies import Copies, CopyOperator, Pairs, folder_of, refuse_partial
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class S3ToGCSOperator(CopyOperator):
         apply_wildcard: Take ``*`` in `prefix` for a pattern.
         region_name: S3's region; the connection's when not given.
         botocore_config: Arguments of `botocore.config.Config`.
+        delete_extra_files: Delete, when all are copied, what is in the folder of the copies and the
+            copy of nothing. The receipt names what was deleted.
         kwargs: Of `BaseOperator`.
     """
 
@@ -70,6 +72,7 @@ class S3ToGCSOperator(CopyOperator):
         apply_wildcard: bool = False,
         region_name: str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        delete_extra_files: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,6 +91,8 @@ class S3ToGCSOperator(CopyOperator):
         self.apply_wildcard = apply_wildcard
         self.region_name = region_name
         self.botocore_config = botocore_config
+        self.delete_extra_files = delete_extra_files
+        refuse_partial(delete_extra_files, delimiter=delimiter, apply_wildcard=apply_wildcard)
         if dest_gcs is None:
             raise InputError("dest_gcs is missing. Give gs://bucket/folder/.")
         if deferrable:
@@ -136,6 +141,9 @@ class S3ToGCSOperator(CopyOperator):
             pairs,
             read=begin,
             written=folder if self.apply_gcs_prefix else folder + begin,
+            surplus=(begin, folder if self.apply_gcs_prefix else folder + begin)
+            if self.delete_extra_files
+            else None,
             existing="replace" if self.replace else "skip",
             gzip=self.gzip,
         )

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.copies import Copies, CopyOperator, Pairs, one_slash
-from tradewind.airflow.sftp_names import present, taken
-from tradewind.errors import InputError, RetryError
+from tradewind.airflow.copies import Copies, one_slash
+from tradewind.airflow.sftp_copies import SFTPSource, by_pattern
+from tradewind.airflow.sftp_names import present
+from tradewind.errors import InputError
 
 if TYPE_CHECKING:
     from tradewind.owner import Owner
-    from tradewind.systems.gcs.store import GCSStore
-    from tradewind.systems.sftp.store import SFTPStore
 
 __all__ = ["SFTPToGCSOperator"]
 
 
-class SFTPToGCSOperator(CopyOperator):
+class SFTPToGCSOperator(SFTPSource):
     """Copy files of an SFTP server to Google Cloud Storage. Takes the official operator's place.
 
     Args:
@@ -72,7 +71,9 @@ class SFTPToGCSOperator(CopyOperator):
         done_file: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            newer_than=newer_than, stable_seconds=stable_seconds, done_file=done_file, **kwargs
+        )
         self.source_path = source_path
         self.destination_bucket = destination_bucket
         self.destination_path = destination_path
@@ -84,29 +85,23 @@ class SFTPToGCSOperator(CopyOperator):
         self.impersonation_chain = impersonation_chain
         self.sftp_prefetch = sftp_prefetch
         self.use_stream = use_stream
-        self.newer_than = newer_than
-        self.stable_seconds = stable_seconds
-        self.done_file = done_file
 
     def plan_copy(self, owner: Owner, *, resume: bool) -> Copies:
         """Look which files there are, and name each copy."""
         from tradewind.systems.gcs.airflow import gcs_store
         from tradewind.systems.sftp.airflow import sftp_store
 
-        if self.source_path.count("*") > 1:
-            raise InputError(f"source_path={self.source_path!r}: give one * at most.")
         source = sftp_store("", self.sftp_conn_id)
         target = gcs_store(
             self.destination_bucket.removeprefix("gs://").strip("/"),
             self.gcp_conn_id,
             impersonation_chain=self.impersonation_chain,
         )
-        begin, star, end = source.absolute(self.source_path).lstrip("/").partition("*")
+        begin, found = by_pattern(source, self.source_path, "source_path")
         to = (self.destination_path or "").lstrip("/")
-        if star:
+        named = found is None
+        if found is not None:
             folder = begin[: begin.rfind("/") + 1]
-            least = len(begin) + len(end)
-            found = [i for i in source.list(begin) if i.key.endswith(end) and len(i.key) >= least]
             wanted = {info.key: one_slash(to, info.key[len(folder) :]) for info in found}
         else:
             if to.endswith("/"):
@@ -115,56 +110,15 @@ class SFTPToGCSOperator(CopyOperator):
                     "of the copy after it."
                 )
             wanted = {begin: to or begin.rpartition("/")[2]}
-            moved = resume and self.move_object and self._moved(source, target, owner, wanted)
-            found = [] if moved else present(source, [begin], required=True, log=self.log.info)
-        found = taken(
-            source,
-            found,
-            newer_than=self.newer_than,
-            stable_seconds=self.stable_seconds,
-            done_file=self.done_file,
-            named=not star,
-            stop=self._stop,
-            log=self.log.info,
-        )
-        self._versions = {info.key: info.etag for info in found}
+            found = []
+            if not self.moved(source, target, owner, begin, wanted[begin], resume=resume):
+                found = present(source, [begin], required=True, log=self.log.info)
         return Copies(
             source,
             target,
-            [(info.key, wanted[info.key]) for info in found],
+            [(info.key, wanted[info.key]) for info in self.whole(source, found, named=named)],
             read=begin,
             written=to,
             gzip=self.gzip,
             content_type=self.mime_type,
         )
-
-    def _moved(
-        self, source: SFTPStore, target: GCSStore, owner: Owner, wanted: dict[str, str]
-    ) -> bool:
-        """Tell whether an earlier attempt has copied the one file and deleted it."""
-        from tradewind.move.store import OWNER
-
-        ((path, key),) = wanted.items()
-        if source.head(path) is not None:
-            return False
-        copied = target.head(key)
-        return copied is not None and copied.metadata.get(OWNER) == owner.digest
-
-    def finish(self, copies: Copies, done: Pairs) -> None:
-        """Delete the sources of a move."""
-        if not self.move_object:
-            return
-        from tradewind.move.arrivals import beside
-
-        source: SFTPStore = copies.source  # type: ignore[assignment]
-        for key, _ in done:
-            if not source.delete_version(key, str(self._versions[key])):
-                raise RetryError(
-                    f"{source.uri(key)} was replaced after it was copied, and is let be. A retry "
-                    "copies it again."
-                )
-            if self.done_file and "{name}" in self.done_file:
-                # Left behind, it would call the next file of that name whole from its first byte.
-                mark = source.head(beside(key, self.done_file))
-                if mark is not None:
-                    source.delete_version(mark.key, str(mark.etag))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.airflow.copies import Copies, CopyOperator, one_slash
-from tradewind.airflow.sftp_names import check_names, key_in, present, renamed, taken
+from tradewind.airflow.copies import Copies, one_slash
+from tradewind.airflow.sftp_copies import SFTPSource
+from tradewind.airflow.sftp_names import check_names, key_in, present, renamed
 
 if TYPE_CHECKING:
     from tradewind.owner import Owner
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SFTPToS3Operator"]
 
 
-class SFTPToS3Operator(CopyOperator):
+class SFTPToS3Operator(SFTPSource):
     """Copy files of an SFTP server to S3. Takes the place of the official operator.
 
     Args:
@@ -84,7 +85,9 @@ class SFTPToS3Operator(CopyOperator):
         done_file: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            newer_than=newer_than, stable_seconds=stable_seconds, done_file=done_file, **kwargs
+        )
         if s3_conn_id is not None:
             warnings.warn(
                 "The 's3_conn_id' parameter is deprecated. Use 'aws_conn_id'.",
@@ -106,9 +109,6 @@ class SFTPToS3Operator(CopyOperator):
         self.gzip = gzip
         self.acl_policy = acl_policy
         self.aws_conn_id = aws_conn_id
-        self.newer_than = newer_than
-        self.stable_seconds = stable_seconds
-        self.done_file = done_file
 
     def plan_copy(self, owner: Owner, *, resume: bool) -> Copies:
         """Look which files there are, and name each copy."""
@@ -143,16 +143,7 @@ class SFTPToS3Operator(CopyOperator):
             infos = present(
                 source, list(wanted), required=self.fail_on_file_not_exist, log=self.log.info
             )
-        infos = taken(
-            source,
-            infos,
-            newer_than=self.newer_than,
-            stable_seconds=self.stable_seconds,
-            done_file=self.done_file,
-            named=not isinstance(names, str),
-            stop=self._stop,
-            log=self.log.info,
-        )
+        infos = self.whole(source, infos, named=not isinstance(names, str))
         return Copies(
             source,
             s3_store(self.s3_bucket, self.aws_conn_id, extra_args=extra),

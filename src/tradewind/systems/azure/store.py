@@ -208,7 +208,14 @@ class AzureStore(Container):
         ):
             self.client.create_container()
 
-    def _delete(self, key: str, etag: str | None = None) -> None:
+    def delete_version(self, key: str, etag: str) -> bool:
+        """Delete a blob if it is this version of it; see `Store.delete_version`."""
+        self.check_key(key)
+        with translated(self.describe(key), "delete the blob"):
+            # A blob that is not there has no version either.
+            return self._delete(key, etag=f'"{etag}"') or self.head(key) is None
+
+    def _delete(self, key: str, etag: str | None = None) -> bool:
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
@@ -218,7 +225,8 @@ class AzureStore(Container):
         try:
             self.client.get_blob_client(key).delete_blob(**condition)
         except ResourceModifiedError:
-            return
+            return False
         except ResourceNotFoundError as error:
             if code_of(error) == "ContainerNotFound":
                 raise
+        return True

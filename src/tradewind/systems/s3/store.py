@@ -272,6 +272,30 @@ class S3Store(Bucket):
                     "or try again."
                 )
 
+    def delete_version(self, key: str, etag: str) -> bool:
+        """Delete an object if it is this version of it; see `Store.delete_version`.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+        """
+        from botocore.exceptions import ClientError
+
+        # Looked up besides: not every server knows the condition of a deletion.
+        found = self.head(key)
+        if found is None or found.etag != etag:
+            return found is None
+        with translated(self.describe(key), "delete the object"):
+            try:
+                self.client.delete_object(Bucket=self.bucket, Key=key, IfMatch=f'"{etag}"')
+            except ClientError as error:
+                code = code_of(error)
+                if code in ("PreconditionFailed", "412"):
+                    return False
+                if code == "NotImplemented":
+                    self.client.delete_object(Bucket=self.bucket, Key=key)
+                elif code not in ("NoSuchKey", "404"):
+                    raise
+        return True
+
 
 def _replaced(where: str) -> RetryError:
     return RetryError(f"{where}: the object was replaced while it was read. Try again.")
