@@ -62,6 +62,9 @@ bench-move: test-environment  ## moving data beside its peers; writes docs/bench
 bench-run: test-environment  ## running work elsewhere; writes docs/benchmarks-run.md
 	$(BIN)/python bench/bench_run.py --write $(ARGS)
 
+bench-bigquery: test-environment  ## BigQuery beside its peers, against the emulator; writes docs/bigquery.md
+	$(BIN)/python bench/bench_bigquery.py --write $(ARGS)
+
 bench-crash: test-environment  ## killing workers, beside the official operators; writes docs/crashes.md
 	$(BIN)/python bench/bench_crash.py --write $(ARGS)
 
@@ -82,6 +85,8 @@ pins:  ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	  requirements/bigquery.in --output-file requirements/bigquery.txt
 	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
 	  requirements/crash-peers.in --constraints requirements/dev.txt --output-file requirements/crash-peers.txt
+	uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+	  requirements/bigquery-peers.in --output-file requirements/bigquery-peers.txt
 
 native-wheel: test-environment  ## a wheel of tradewind-native for manylinux on this processor, in dist/
 	$(BIN)/python scripts/native.py .venv --wheel dist
@@ -90,5 +95,5 @@ docs: test-environment  ## the documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove environments, state and caches
-	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .venv-bigquery .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf packages/*/target .venv .venv-clients .venv-peers .venv-crash-peers .venv-spark .venv-bigquery .venv-bigquery-peers .tools .tradewind dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
