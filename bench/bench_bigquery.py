@@ -209,7 +209,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="the results into docs/bigquery.md")
     arguments = parser.parse_args()
     if arguments.peers == PEERS:
-        setup = [sys.executable, ROOT / "scripts" / "environment.py", PEERS]
+        setup: list[str | Path] = [sys.executable, ROOT / "scripts" / "environment.py", PEERS]
         subprocess.run([*setup, "requirements/bigquery-peers.txt"], check=True)
     python = arguments.peers / "bin" / "python"
     rows = int(ROWS * arguments.scale)
