@@ -69,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TradewindError as error:
         print(f"tradewind: {_redacted(str(error), given)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except MemoryError as error:
+        said = _redacted(" ".join(str(error).split())[:500] or "no more could be had", given)
+        print(
+            f"tradewind: this process may not take the memory that this needs ({said}). Give it "
+            "more (ulimit -v, the container's limit), or have it read less.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception:

@@ -65,7 +65,9 @@ def transfer(
         try:
             stored = target.publish(flow, owner)
             break
-        except MemoryError as error:  # Arrow's and numpy's are of this class, too
+        except (MemoryError, RuntimeError) as error:  # Arrow's and numpy's are MemoryErrors, too
+            if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+                raise
             said = " ".join(str(error).split()) or "no more could be had"
             raise InputError(
                 f"From {source.describe()} to {target.describe()}: this process may not take the "
