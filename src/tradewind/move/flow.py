@@ -59,9 +59,10 @@ class Flow:
         transform: Transform | None = None,
         interval: float = 1.0,
     ) -> None:
-        self.source = source
+        self._source = source
         self._progress = progress
-        self._stop = source.stop = stop or threading.Event()
+        self.stop = source.stop = stop or threading.Event()
+        """Once set, the move is to end; a target that waits for its system looks at it too."""
         self._transform = transform
         self._interval = interval
         self._began = self._told = time.monotonic()
@@ -93,7 +94,7 @@ class Flow:
     def batches(self) -> Batches:
         """Read typed batches; see `Source.batches`."""
         self._read = True
-        return self._batches(self.source.batches())
+        return self._batches(self._source.batches())
 
     def loose_batches(self, format: Format) -> Batches | None:
         """Read from the beginning again, each value by its own type; see `Source.loose_batches`.
@@ -106,7 +107,7 @@ class Flow:
         """
         if not format.loose or self._transform is not None:
             return None
-        loose = self.source.loose_batches(format)
+        loose = self._source.loose_batches(format)
         if loose is None:
             return None
         self._rows = self._bytes = 0
@@ -149,7 +150,7 @@ class Flow:
             return shortest
         loose = None
         if format.loose and self._transform is None:
-            loose = self.source.loose_batches(format)
+            loose = self._source.loose_batches(format)
         batches = self.batches() if loose is None else self._batches(loose)
         return Encoded(
             format.encode(batches),
@@ -160,7 +161,7 @@ class Flow:
     @property
     def own_format(self) -> Format | None:
         """The format that the data are in already; see `Source.own_format`."""
-        return self.source.own_format
+        return self._source.own_format
 
     def passed_through(self, format: Format) -> Encoded | None:
         """Read bytes that the source's own system writes; None where it cannot.
@@ -170,7 +171,7 @@ class Flow:
         """
         if self._transform is not None:
             return None
-        encoded = self.source.encoded(format)
+        encoded = self._source.encoded(format)
         if encoded is None:
             return None
         self._encoded = encoded
@@ -189,8 +190,8 @@ class Flow:
     def _count(self, rows: int, size: int) -> None:
         self._rows += rows
         self._bytes += size
-        if self._stop.is_set():
-            raise CancelledError(f"The move from {self.source.describe()} was asked to stop.")
+        if self.stop.is_set():
+            raise CancelledError(f"The move from {self._source.describe()} was asked to stop.")
         if time.monotonic() - self._told >= self._interval:
             self._tell()
 

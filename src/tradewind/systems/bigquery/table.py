@@ -144,6 +144,6 @@ class BigQueryTable(SqlTable):
 
         client = self.connection.client()
         try:
-            return Load(self, client, owner, stop=flow.source.stop).run(flow)
+            return Load(self, client, owner, stop=flow.stop).run(flow)
         finally:
             client.close()
