@@ -86,6 +86,11 @@ def _of_server(error: Any, state: str, system: str, query: str | None) -> Tradew
     kind, remedy = _KINDS.get(state) or _KINDS.get(state[:2]) or (InputError, "Correct the query.")
     if state == "57014" and "statement timeout" not in str(error.message):
         remedy = "Somebody cancelled the query: try again."
+    if state == "22P02" and str(error.message).startswith("malformed array literal"):
+        remedy = (
+            "An array of PostgreSQL holds lists of one length: correct the data, or make the "
+            "column jsonb."
+        )
     parts = [str(error.message).rstrip(".")]
     parts += [str(text).rstrip(".") for text in (error.detail, error.hint) if text]
     if error.context:

@@ -17,6 +17,10 @@ def sqlite_error(error: Exception, system: str) -> TradewindError:
         return RetryError(f"{system}: the query took too long. Raise statement_timeout.")
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")):
         return RetryError(f"{system}: {text}. Free space or look at the disk, then try again.")
+    if code == "SQLITE_READONLY":
+        return SetupError(
+            f"{system}: {text}. A query may only read; of a target, check the path's permissions."
+        )
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
         return SetupError(f"{system}: {text}. Check the path and its permissions.")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
