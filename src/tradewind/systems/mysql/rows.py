@@ -234,7 +234,8 @@ def _check_floats(array: pa.Array, name: str, column: TableColumn) -> None:
             name,
             float(numbers[wrong][0]),
             where=f"the column {column.name!r} of type {column.type.upper()}",
-            remedy="MySQL has no such number: write NULL (in the query, or the file), or use a text column.",
+            remedy="MySQL has no such number: write NULL (in the query or the file), or use a text "
+            "column.",
         )
 
 
