@@ -175,3 +175,25 @@ def test_columns_without_a_name_or_with_one_twice_are_numbered_when_asked(tmp_pa
     asked = {"format_options": {"names": "number"}}
     wanted = {"column_1": 0, "a": 1, "a_3": "02", "a_2": "x"}
     assert rows(source_of(tmp_path, parts, **asked)) == [wanted]
+
+
+def test_what_was_saved_under_the_name_of_a_table_is_no_table(tmp_path: Path) -> None:
+    source = ObjectSource(FileStore(tmp_path), "x.csv")
+    for text, what in (
+        ("<!DOCTYPE html><html><body>Log in</body></html>\n", "HTML or XML"),
+        ("\n <HTML>\n<p>Log in</p>\n</HTML>\n", "HTML or XML"),
+        ("<?xml version='1.0'?>\n<rows/>\n", "HTML or XML"),
+        ('{"a":1}\n{"a":2}\n', "JSON and no header.*format='jsonl'"),
+        ('[{"a":1}]\n', "JSON and no header"),
+    ):
+        (tmp_path / "x.csv").write_text(text)
+        with pytest.raises(InputError, match=what):
+            source.batches()
+    for kept in ("<price>\n1\n", "{a}\n1\n", "html\n1\n"):
+        (tmp_path / "x.csv").write_text(kept)
+        with source.batches() as batches:
+            assert batches.schema.names == [kept.partition("\n")[0]]
+    (tmp_path / "x.csv").write_text('"{""a"":1}"\n"{""a"":2}"\n')
+    bare = ObjectSource(FileStore(tmp_path), "x.csv", format_options={"header": False})
+    with bare.batches() as batches:
+        assert sum(batch.num_rows for batch in batches) == 2

@@ -112,18 +112,31 @@ def numbered(names: Sequence[str]) -> list[str]:
     return list(found)
 
 
+_FOREIGN = re.compile(rb"""\s*(?:<(?:!doctype|html|\?xml)\b|(?P<json>[\[{]*\{\s*"))""", re.I)
+"""How a page to log in or an API's answer begins, saved under the name of a table."""
+
+
 def check_delimiter(format: CsvDialect, first: bytes) -> None:
-    """Refuse a file of one column whose lines all have another delimiter.
+    """Refuse a file of one column whose lines all have another delimiter, or that is no CSV.
 
     Args:
         format: The dialect by which it has one column.
         first: Its first lines.
 
     Raises:
-        InputError: It has such lines.
+        InputError: It has such lines, or begins as HTML, XML or JSON do.
     """
     lines = first.removeprefix(_UTF8_BOM).split(b"\n")
     lines = [line for line in lines[: LINES if len(lines) > LINES else None] if line.strip()]
+    found = _FOREIGN.match(lines[0]) if lines and format.header else None
+    if found is not None:
+        name = lines[0].decode(errors="replace").strip()
+        json = f", or give {option('format', 'jsonl')} for JSON lines" if found["json"] else ""
+        raise InputError(
+            f"CSV: the file begins with {name[:80]!r}, which is {'JSON' if json else 'HTML or XML'}"
+            f" and no header. Fetch the right file{json}. If it is one column of text, declare its "
+            f"type with {option('schema', {name[:80]: 'string'})}."
+        )
     for mark in {";", "\t", "|", ","} - {format.delimiter}:
         counts = {line.count(mark.encode()) for line in lines}
         if lines and len(counts) == 1 and counts != {0}:
