@@ -78,6 +78,16 @@ class Source(ABC):
             InputError: Each run would read what the one before has written.
         """
 
+    def discard(self, owner: Owner) -> None:  # noqa: B027  most sources leave nothing
+        """Remove what earlier attempts have left on the system, where nothing is read any more.
+
+        Called where the target finds its owner's work done. What cannot be removed is logged, and
+        is for the sweep.
+
+        Args:
+            owner: Whose attempts.
+        """
+
     @abstractmethod
     def describe(self) -> str:
         """Name system and object in one line, without any secret: for messages and receipts."""

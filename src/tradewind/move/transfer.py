@@ -64,6 +64,8 @@ def transfer(
         source.owner = owner
         try:
             stored = target.publish(flow, owner)
+            if not flow.touched:
+                source.discard(owner)
             break
         except (MemoryError, RuntimeError) as error:  # Arrow's and numpy's are MemoryErrors, too
             if isinstance(error, RuntimeError) and "start new thread" not in str(error):

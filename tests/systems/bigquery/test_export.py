@@ -118,6 +118,22 @@ def test_what_killed_attempts_have_left_the_next_one_and_the_sweep_remove(
     abandoned.close()
 
 
+def test_an_attempt_that_finds_its_work_done_removes_what_the_one_before_has_left(
+    place: Place, lake: Path, owner: Owner
+) -> None:
+    """A worker may die between the transaction and the removal."""
+    source = BigQuerySource(
+        place.connection, f"SELECT i FROM `{place.connection.dataset}`.types", export=PLACE
+    )
+    done = BigQueryTable(place.connection, "done", create=True)
+    assert not transfer(source, done, owner).earlier
+    abandoned = abandon(source, owner)
+    assert files(lake) != []
+    assert transfer(source, done, owner).earlier
+    assert files(lake) == []
+    abandoned.close()
+
+
 def abandon(source: BigQuerySource, owner: Owner) -> Batches:
     """Export, and read nothing yet, as an attempt that is killed then."""
     source.owner = owner

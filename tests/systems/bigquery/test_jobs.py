@@ -167,6 +167,7 @@ def test_a_job_that_nobody_supervises_is_swept(
 def test_a_dry_run_tells_and_runs_nothing(connection: BigQueryConnection) -> None:
     told = dry_run(connection, query("SELECT 1 AS one"))
     assert told["statementType"] == "SELECT"
+    assert int(told["totalBytesProcessed"]) >= 0
     for wrong in ({}, {"copy": {}}, query("SELEC")):
         with pytest.raises(InputError, match="BigQuery"):
             dry_run(connection, wrong)

@@ -171,7 +171,7 @@ class Export:
             TradewindError: It failed; nothing of it is left.
         """
         self._store.check()
-        self._discard_earlier()
+        self.discard_earlier()
         try:
             self._begin(describe)
             wait_until_done(self._job, self._system, self._stop, doing="exports")
@@ -189,7 +189,8 @@ class Export:
             self.remove()
             raise
 
-    def _discard_earlier(self) -> None:
+    def discard_earlier(self) -> None:
+        """End and remove what earlier attempts of the owner have left."""
         while (earlier := self._find()) is not None:
             self._end(earlier)
             self._clear()

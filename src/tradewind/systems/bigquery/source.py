@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from tradewind.errors import InputError
+from tradewind.errors import InputError, TradewindError
 from tradewind.move.batches import Batches
 from tradewind.move.sizes import bytes_of
 from tradewind.move.source import Source
@@ -19,11 +21,27 @@ from tradewind.systems.bigquery.types import Column, arrow_schema
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, Table
 
+    from tradewind.owner import Owner
+    from tradewind.systems.bigquery.export import Export
+
 __all__ = ["BigQuerySource"]
+
+_log = logging.getLogger(__name__)
 
 _MOST_STREAMS = 64
 _WITH_ROWS = ("TABLE", "SNAPSHOT", "CLONE", None)
 """Kinds of tables that have rows of their own, as a view has not."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is exported: of a whole table by an extract job, else by a query."""
+
+    made: Export
+    system: str
+    columns: Sequence[Column]
+    query: str
+    extracted: TableName | None
 
 
 class BigQuerySource(Source):
@@ -148,7 +166,7 @@ class BigQuerySource(Source):
         system = f"BigQuery, project {client.project}"
         try:
             if self.export is not None:
-                return _closing(self._exported(client, system, self.export), client)
+                return _closing(self._exported(client, system), client)
             table, columns, where, streams = self._place(client, system)
             reader = self.connection.read_client()
             if reader is not None:
@@ -201,12 +219,22 @@ class BigQuerySource(Source):
             columns = [known[name.lower()] for name in self.columns]
         return table, found, columns
 
-    def _exported(self, client: Client, system: str, place: str) -> Batches:
-        """Export to `place`, and read what was exported."""
-        from tradewind.systems.bigquery.export import Export, export_of, extract_of
-        from tradewind.systems.bigquery.exported import check_exportable
+    def discard(self, owner: Owner) -> None:
+        """Remove what earlier attempts have exported; see `Source.discard`."""
+        if self.export is None:
+            return
+        client = self.connection.client()
+        try:
+            self._plan(client, f"BigQuery, project {client.project}", owner).made.discard_earlier()
+        except TradewindError as error:
+            _log.warning("What earlier attempts may have exported is for the sweep: %s", error)
+        finally:
+            client.close()
 
-        self.notes = ()
+    def _plan(self, client: Client, system: str, owner: Owner | None) -> _Plan:
+        """Find out what is exported, and how it is called."""
+        from tradewind.systems.bigquery.export import Export
+
         query, what, location = self.query or "", f"query {self.query}", client.location
         columns: Sequence[Column] = ()
         extracted: TableName | None = None
@@ -221,24 +249,33 @@ class BigQuerySource(Source):
             location = location or dry.location
             if self.query:
                 columns = [one.to_api_repr() for one in dry.schema or ()]
-        check_exportable(columns, system=system)
-        arrow_schema(columns, system=system)
-
-        def describe(uri: str) -> Mapping[str, Any]:
-            if extracted is not None:
-                return extract_of(extracted, uri)
-            return export_of(query, uri, self._job_config())
-
         made = Export(
-            self.connection, client, place, what=what, owner=self.owner, location=location,
+            self.connection, client, self.export or "", what=what, owner=owner, location=location,
             labels=self.labels, stop=self.stop, system=system,
         )  # fmt: skip
-        made.run(describe)
-        read = made.batches(columns)
+        return _Plan(made, system, columns, query, extracted)
+
+    def _exported(self, client: Client, system: str) -> Batches:
+        """Export, and read what was exported."""
+        from tradewind.systems.bigquery.export import export_of, extract_of
+        from tradewind.systems.bigquery.exported import check_exportable
+
+        self.notes = ()
+        plan = self._plan(client, system, self.owner)
+        check_exportable(plan.columns, system=plan.system)
+        arrow_schema(plan.columns, system=plan.system)
+
+        def describe(uri: str) -> Mapping[str, Any]:
+            if plan.extracted is not None:
+                return extract_of(plan.extracted, uri)
+            return export_of(plan.query, uri, self._job_config())
+
+        plan.made.run(describe)
+        read = plan.made.batches(plan.columns)
 
         def close() -> None:
             read.close()
-            self.notes = (made.left,) if made.left else ()
+            self.notes = (plan.made.left,) if plan.made.left else ()
 
         return Batches(read.schema, iter(read), on_close=close)
 
