@@ -19,6 +19,7 @@ from tradewind.local import Systems
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
+from tradewind.move.store import OWNER
 from tradewind.move.target import Target
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
@@ -103,6 +104,36 @@ def test_what_several_workers_write_is_published_once(store: FileStore):
     assert target.remove_shares(OTHER, 2) == 2
     assert len(keys(store)) == 2
     assert next(iter(ObjectSource(store, "rows/").batches()))["n"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize("next_", ["publish", "clean up"])
+def test_a_publication_that_dies_once_it_stands(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, next_: str
+):
+    """What it has replaced is removed by whoever comes next."""
+    target = ObjectTarget(store, "rows", format="csv", parts=Parts(rows=2))
+    move(numbers(1, 2, 3), target, 0)
+    target.publish_shares(WHOLE, 1)
+    move(numbers(4), target, 0, OTHER)
+    begun = store.upload("rows/_manifest.json", metadata={OWNER: OTHER.digest})
+    begun.write(b"{")  # by an attempt that died before
+
+    def die(keys: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            target.publish_shares(OTHER, 1)
+    assert len(keys(store)) == 6
+    if next_ == "publish":
+        assert target.publish_shares(OTHER, 1).rows == 1
+    else:
+        target.remove_shares(OTHER, 1)
+    assert len(keys(store)) == 2
+    assert list(store.unfinished("rows/")) == []
+    assert next(iter(ObjectSource(store, "rows/").batches()))["n"].to_pylist() == [4]
+    begun.abort()
 
 
 def test_shares_that_are_missing_or_unlike(store: FileStore):

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ShareTarget", "publish_shares", "remove_shares", "shareable", "write_share"]
 
+_FORMER = "former.json"
+"""The manifest that a publication replaces, among the lists of its shares."""
+
 _Seen = tuple[Manifest, ObjectInfo] | None
 
 
@@ -148,6 +151,10 @@ def publish_shares(target: Destination, owner: Owner, shares: int) -> Stored:
     """
     store, prefix = target.store, folder_of(target.key)
     store.check()
+    for left in store.unfinished(prefix + MANIFEST):
+        # An attempt before has died over it, or can complete it no more.
+        if left.key == prefix + MANIFEST and left.owner == owner.digest:
+            store.discard(left)
     seen = read_manifest(store, prefix)
     ours = seen is not None and seen[0].owner == owner.digest
     if seen is not None and not ours and not target.replace:
@@ -177,6 +184,9 @@ def publish_shares(target: Destination, owner: Owner, shares: int) -> Stored:
                 "the whole task group, the plan too."
             )
     try:
+        if seen is not None:
+            # Whoever dies from here on leaves the former publication's parts to who comes next.
+            _keep_former(target, owner, seen[0], prefix)
         _put(target, prefix + MANIFEST, manifest, seen)
     except InputError as error:
         raise RetryError(
@@ -186,14 +196,13 @@ def publish_shares(target: Destination, owner: Owner, shares: int) -> Stored:
     named = {prefix + part.key for part in manifest.parts}
     replaced = [] if seen is None else [prefix + part.key for part in seen[0].parts]
     surplus = [key for key in replaced if key not in named]
-    store.delete(surplus)
     remove_shares(target, owner)
     stored = _stored(target, manifest, prefix)
     return dataclasses.replace(stored, removed=tuple(map(store.uri, surplus)))
 
 
 def remove_shares(target: Destination, owner: Owner) -> int:
-    """Remove all that shares have left and no manifest publishes.
+    """Remove all that shares have left and no manifest publishes, and what they have replaced.
 
     Args:
         target: Where it is.
@@ -208,15 +217,30 @@ def remove_shares(target: Destination, owner: Owner) -> int:
         left
         for left in store.unfinished(prefix)
         if _is_of(left.key, prefix, owner)
-        or (left.key.startswith(lists) and left.owner == owner.digest)
+        or (
+            left.owner == owner.digest
+            and (left.key.startswith(lists) or left.key == prefix + MANIFEST)
+        )
     ]
     for left in lefts:
         store.discard(left)
     keys = [info.key for info in store.list(f"{prefix}part-") if _is_of(info.key, prefix, owner)]
+    former = read_manifest_at(store, lists + _FORMER)
+    if former is not None:
+        keys += [prefix + part.key for part in former[0].parts]
     keys = _unpublished(store, prefix, keys)
-    keys += [info.key for info in store.list(lists)]
     store.delete(keys)
-    return len(keys) + len(lefts)
+    # Last: they tell what else there is to remove.
+    listed = [info.key for info in store.list(lists)]
+    store.delete(listed)
+    return len(keys) + len(listed) + len(lefts)
+
+
+def _keep_former(target: Destination, owner: Owner, former: Manifest, prefix: str) -> None:
+    """Note what is about to be replaced."""
+    key = _lists(prefix, owner) + _FORMER
+    noted = dataclasses.replace(former, owner=owner.digest)
+    _put(target, key, noted, read_manifest_at(target.store, key))
 
 
 def _unpublished(store: Store, prefix: str, keys: list[str]) -> list[str]:
