@@ -1,4 +1,4 @@
-"""Values that a column's collation holds for equal, and which are not."""
+"""Values that a column's collation holds for equal, and which are not; what conflicts."""
 
 from __future__ import annotations
 
@@ -54,3 +54,23 @@ def test_slices_and_upserts_keep_to_the_very_value(tmp_path: Path, collation: st
         with pytest.raises(InputError, match="several rows for t have the same s"):
             load(path, ["a", equal], 3, mode="upsert", keys=["s"])
         assert run(path, "SELECT * FROM t") == [("a", 2)]
+
+
+@pytest.mark.parametrize("clause", ["REPLACE", "IGNORE", "ROLLBACK", "FAIL"])
+def test_what_a_table_does_at_conflicts_loses_no_row_and_changes_no_value(
+    tmp_path: Path, clause: str
+) -> None:
+    """REPLACE removes the rows in the way, and puts a default where NULL is not taken."""
+    path = tmp_path / "t.db"
+    run(
+        path,
+        f"CREATE TABLE t (s TEXT NOT NULL ON CONFLICT {clause} DEFAULT 'x', "
+        f"v INTEGER PRIMARY KEY ON CONFLICT {clause}, u INTEGER UNIQUE ON CONFLICT {clause})",
+    )
+    run(path, "INSERT INTO t VALUES ('old', 1, 1)")
+    for texts, v in ((["new"], 1), (["new", None], 8)):
+        for options in ({}, {"mode": "replace", "slice": "v > 1"}):
+            with pytest.raises(InputError, match=r"(UNIQUE|NOT NULL) constraint failed: t"):
+                load(path, texts, v, **options)  # type: ignore[arg-type]
+    load(path, ["a", "b"], 1, mode="upsert", keys=["v"])
+    assert run(path, "SELECT * FROM t ORDER BY v") == [("a", 1, 1), ("b", 2, None)]

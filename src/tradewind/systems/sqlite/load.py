@@ -249,7 +249,8 @@ class Load:
                 into = _TRANSIENT
                 execute(f"CREATE TABLE {_TRANSIENT} AS SELECT {listed} FROM {self._sql} LIMIT 0")
             marks = ", ".join("?" * len(columns))
-            insert = f"INSERT INTO {into} ({listed}) VALUES ({marks})"
+            # ABORT: not what the table says for its conflicts, which loses rows or changes values.
+            insert = f"INSERT OR ABORT INTO {into} ({listed}) VALUES ({marks})"
             rows = size = 0
             for batch in batches:
                 arrays = [
@@ -387,7 +388,8 @@ class Load:
             if name.lower() not in asked
         )
         done = execute(
-            f"INSERT INTO {self._sql} ({listed}) SELECT {listed} FROM {_TRANSIENT} WHERE true "
+            f"INSERT OR ABORT INTO {self._sql} ({listed}) "
+            f"SELECT {listed} FROM {_TRANSIENT} WHERE true "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )
         if then and done.rowcount != rows:
