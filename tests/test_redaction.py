@@ -281,6 +281,20 @@ def test_plain_words_of_airflow_s_connections_are_no_secrets():
     assert found == {"one-1", "two-2"}
     inner = {"conn_type": "http", "extra": {"proxy": "http://me:three-3@proxy:1"}}
     assert environment_secrets({"AIRFLOW_CONN_B": json.dumps(inner)}) == {"three-3"}
+    # Of Azure's connection strings a host is none either: no error could name its system.
+    common = "DefaultEndpointsProtocol=http;AccountName=lake;EndpointSuffix=core.windows.net"
+    for text, secrets in (
+        (f"{common};AccountKey=five-5==;BlobEndpoint=http://127.0.0.1:1/lake;", {"five-5=="}),
+        (f"{common};AccountKey=five-5==", {"five-5=="}),
+        ("BlobEndpoint=https://h/;SharedAccessSignature=sv=1&sig=six-6", {"sv=1&sig=six-6"}),
+        ("BlobEndpoint=http://h/?sig=seven-7;Password=eight-8", {"seven-7", "eight-8"}),
+    ):
+        wasb = {"conn_type": "wasb", "extra": {"connection_string": text}}
+        for name, value in (
+            ("AIRFLOW_CONN_W", json.dumps(wasb)),
+            ("AZURE_STORAGE_CONNECTION_STRING", text),
+        ):
+            assert environment_secrets({name: value}) == {text, *secrets}, text
     # What cannot be read may be anything.
     assert "four-4" in environment_secrets({"AIRFLOW_CONN_C": '{"password": "four-4",'})
 

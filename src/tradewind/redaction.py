@@ -103,6 +103,12 @@ _COMMANDS = re.compile(
 #: Of Airflow's connections; they look like names of secrets.
 _PLAIN = frozenset({"conn_type", "conn_id", "auth_type", "authentication_type", "authMechanism"})
 _ENVIRONMENT = ("PGPASSWORD", "MYSQL_PWD")
+#: Azure's connection strings, and the fields that may be shown; each other one may be a secret.
+_CONNECTION_STRING = re.compile(r"\s*(?:[A-Za-z][A-Za-z ]*=[^;]*(?:;\s*|$))+")
+_PLAIN_FIELD = re.compile(
+    r"DefaultEndpointsProtocol|AccountName|EndpointSuffix|\w+Endpoint|UseDevelopmentStorage",
+    re.IGNORECASE,
+)
 
 
 def is_secret_name(name: str) -> bool:
@@ -344,8 +350,16 @@ def environment_secrets(environment: Mapping[str, str] | None = None) -> set[str
             and re.search(r"PASSWORD|SECRET|TOKEN|_KEY$|CONNECTION_STRING", name)
             and not name.endswith("_FILE")
         ):
-            found.add(value)
+            found |= {value} | _in_connection_string(value)
     return found
+
+
+def _in_connection_string(text: str) -> set[str]:
+    found: set[str] = set()
+    for pair in text.split(";") if _CONNECTION_STRING.fullmatch(text) else ():
+        name, _, value = pair.strip().partition("=")
+        found |= secrets_of(value) if _PLAIN_FIELD.fullmatch(name) else {value}
+    return found - {""}
 
 
 def _in_json(text: str) -> set[str]:
@@ -367,7 +381,12 @@ def _in_json(text: str) -> set[str]:
             # Airflow takes ``extra`` as text, too.
             found |= _in_json(value)
         elif isinstance(value, str) and name not in _PLAIN and name.lower() not in HARMLESS:
-            found |= {value} if is_secret_name(name) else secrets_of(value)
+            if is_secret_name(name):
+                found.add(value)
+            elif _CONNECTION_STRING.fullmatch(value):
+                found |= {value} | _in_connection_string(value)
+            else:
+                found |= secrets_of(value)
     return found
 
 
