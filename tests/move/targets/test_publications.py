@@ -184,6 +184,15 @@ def test_partitions_of_other_columns_are_refused(tmp_path: Path, columns, says: 
         publish(store, "p", day_run("2"), **columns)
     assert read(store, "p") == [("1", 1)]
     assert len(keys(store)) == 2
+    # A file of no rows tells no types, as a CSV file with a header alone; but it tells names.
+    none = {name: pa.array([], pa.string()) for name in columns}
+    if "m" in none:
+        with pytest.raises(InputError, match=says):
+            publish(store, "p", day_run("2"), **none)
+    else:
+        publish(store, "p", day_run("2"), **none)
+        publish(store, "p", day_run("3"), day=["3"], n=[3])
+    assert read(store, "p") == [("1", 1)] + [("3", 3)] * ("n" in none)
 
 
 def test_the_plan_says_what_happens_to_the_others(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from tradewind.move.store import OWNER, ObjectInfo
 from tradewind.move.types import UnfitValueError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tradewind.move.batches import Batches
     from tradewind.move.flow import Flow
     from tradewind.move.format import Format
@@ -80,9 +83,16 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
         try:
             with contextlib.closing(flow.batches()) as batches:
                 told = batches.schema
+                read: Iterator[pa.RecordBatch] = iter(batches)
                 if beside is not None:
+                    ahead = next((batch for batch in read if batch.num_rows), None)
+                    if ahead is None and told.names == beside.schema.names:
+                        # No value is of another type than the partitions that stand: a file of no
+                        # rows tells no types.
+                        told = beside.schema
+                    read = itertools.chain(() if ahead is None else (ahead,), read)
                     check_alike(target, parts, beside, told, prefix)
-                written = writing.write(told, iter(batches))
+                written = writing.write(told, read)
         except (UnfitValueError, UnlikeColumnsError, MissingColumnError) as error:
             # A late value is of another type than the first ones: the format may hold it.
             if beside is not None and beside.schema.names == told.names:
