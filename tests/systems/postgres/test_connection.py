@@ -321,6 +321,7 @@ def test_what_looks_like_a_placeholder_and_is_none_stays(db, query, where):
         ("SELECT '%s'", ["x"], "take the quotes away"),
         ("SELECT '%(a)s'", {"a": "x"}, "take the quotes away"),
         ("SELECT %s", "x", "not one string"),
+        ("SELECT %s", 1, "not one value"),
         ("SELECT %s", ["a\0b"], "NUL"),
         ("SELECT %s", ["\ud800"], "not valid Unicode"),
         ("SELECT %s", [object()], "type object"),

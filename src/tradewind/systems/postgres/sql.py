@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -164,8 +164,9 @@ def bind(query: str, parameters: Parameters) -> str:
     parts = list(tokens(query))
     if isinstance(parameters, Mapping):
         return _bind_percent(parts, parameters)
-    if isinstance(parameters, str | bytes):
-        raise InputError("Parameters are a mapping or a sequence of values, not one string.")
+    if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
+        one = "string" if isinstance(parameters, str | bytes) else "value"
+        raise InputError(f"Parameters are a mapping or a sequence of values, not one {one}.")
     values = list(parameters)
     if any(part.kind == "dollar" for part in parts):
         return _bind_dollar(parts, values)
