@@ -14,6 +14,7 @@ from typing import ClassVar, NoReturn
 
 from tradewind import __version__
 from tradewind.commands.adopt import register_adopt
+from tradewind.commands.answer import lossless, unwritable
 from tradewind.commands.copy import register_copy
 from tradewind.commands.doctor import register_doctor
 from tradewind.commands.move import register_move
@@ -63,9 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in COMMANDS:
         register(commands)
+    lossless()
     parsed = parser.parse_args(given)
     try:
-        return int(parsed.run(parsed))
+        status = int(parsed.run(parsed))
+        print(end="", flush=True)  # what is written at the end of the process could only be lost
+        return status
     except TradewindError as error:
         print(f"tradewind: {_redacted(str(error), given)}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -79,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (told := unwritable(error)) is not None:
+            if told:
+                print(f"tradewind: {told}", file=sys.stderr)
+            return 1
         # A fault of our own: its trace holds what libraries were given.
         print(_redacted(traceback.format_exc(), given), file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -101,6 +102,52 @@ def test_the_receipt_as_json_is_all_there_is_on_stdout(numbers: Path):
     size = (numbers / "numbers.csv.gz").stat().st_size
     assert receipt["bytes"] == size
     assert receipt["stored"]["objects"][0]["bytes"] == size
+
+
+def test_what_becomes_of_the_receipt_does_not_change_what_the_status_says(numbers: Path):
+    """Who takes 1 for "not moved" and runs an append again would double the rows."""
+    line = [*TRADEWIND, "--from", "numbers.csv", "--to", "out.csv", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, cwd=numbers, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "all is done, but its receipt cannot be written: No space left" in done.stderr
+    assert (numbers / "out.csv").exists()
+    # A locale that has not these letters, and stdout that is closed.
+    (numbers / "é\udcff.csv").write_text("id,v\n1,日本\n")
+    for locale in ({"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "utf-8:strict"}):
+        line = [*TRADEWIND, "--from", "é\udcff.csv", "--to", "é.jsonl"]
+        moved = subprocess.run(line, capture_output=True, cwd=numbers, env=os.environ | locale)
+        assert (moved.returncode, moved.stderr) == (0, b""), locale
+    show = shlex.join([*TRADEWIND[:-1], "show", "é\udcff.csv"])
+    told = {
+        f"PYTHONIOENCODING=ascii {show}": (0, ""),
+        f"{show} >&-": (0, ""),
+        f"{show} >/dev/full": (1, "standard output: No space left on device"),
+    }
+    for command, (status, said) in told.items():
+        shown = subprocess.run(command, shell=True, cwd=numbers, capture_output=True)
+        assert shown.returncode == status, command
+        assert said in shown.stderr.decode(), command
+        assert b"Traceback" not in shown.stderr, command
+
+
+def test_a_line_without_a_name_keeps_the_partitions_that_it_published_before(numbers: Path):
+    """A line of a cron table, whose data are those of another day each time."""
+    line = ("--from", "day.csv", "--to", "lake/", "--set-to", "part_by=day", "--format", "csv")
+
+    def days(data: str, *more: str) -> set[str]:
+        (numbers / "day.csv").write_text(f"day,v\n{data}")
+        done = run(*line, *more, folder=numbers)
+        assert done.returncode == 0, done.stderr
+        parts = (numbers / "lake").rglob("part-*")
+        return {f"{part.parent.name}: {part.read_text()[2:-1]}" for part in parts}
+
+    assert days("1,a\n2,b\n") == {"day=1: a", "day=2: b"}
+    assert days("2,c\n3,d\n") == {"day=1: a", "day=2: c", "day=3: d"}
+    assert days("") == {"day=1: a", "day=2: c", "day=3: d"}
+    # A name says which date it is: what that has written before is replaced.
+    named = days("4,e\n5,f\n", "--run", "x")
+    assert named - days("4,g\n", "--run", "x") == {"day=4: e", "day=5: f"}
 
 
 def test_parts_are_listed_with_their_manifest(numbers: Path):

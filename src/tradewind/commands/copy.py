@@ -10,6 +10,7 @@ import sys
 from contextlib import closing, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tradewind.commands.answer import write_receipt
 from tradewind.commands.move import CONNECTION, connections, text_table
 from tradewind.commands.progress import ProgressLine
 from tradewind.commands.stopping import Stop
@@ -126,7 +127,8 @@ def _copy(arguments: argparse.Namespace, answer: TextIO) -> int:
         except (CancelledError, KeyboardInterrupt):
             print("Stopped; each object is there whole or not at all.", file=sys.stderr)
             return 128 + stop.signal
-    print(json.dumps(receipt.as_dict()) if arguments.json else _text(receipt), file=answer)
+    told = json.dumps(receipt.as_dict()) if arguments.json else _text(receipt)
+    write_receipt(told, answer)
     return 0
 
 

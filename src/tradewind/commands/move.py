@@ -6,20 +6,18 @@ import argparse
 import importlib
 import json
 import logging
-import os
 import sys
-import uuid
 from collections.abc import Sequence
 from contextlib import closing, redirect_stdout
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tradewind.commands.answer import write_receipt
+from tradewind.commands.owners import owner_of
 from tradewind.commands.progress import ProgressLine
 from tradewind.commands.stopping import Stop
 from tradewind.errors import InputError
 from tradewind.move.progress import size_text
-from tradewind.owner import Owner
 from tradewind.redaction import has_password, scheme_of
 
 if TYPE_CHECKING:
@@ -126,7 +124,7 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
     from tradewind.move.flow import CancelledError
     from tradewind.move.transfer import transfer
 
-    owner = _owner(source, target, arguments.run_name)
+    owner = owner_of(source, target, arguments.run_name)
     line = ProgressLine(sys.stderr, quiet=arguments.quiet or not sys.stderr.isatty())
     with Stop() as stop:
         try:
@@ -138,7 +136,8 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
         except KeyboardInterrupt:
             print("Stopped; either nothing of it is visible, or all.", file=sys.stderr)
             return 128 + stop.signal
-    print(json.dumps(receipt.as_dict()) if arguments.json else _receipt_text(receipt), file=answer)
+    told = json.dumps(receipt.as_dict()) if arguments.json else _receipt_text(receipt)
+    write_receipt(told, answer)
     if receipt.earlier:
         print(
             "\nNothing was written: an earlier run of this line has done that. To have it done "
@@ -146,23 +145,6 @@ def _move(arguments: argparse.Namespace, answer: TextIO) -> int:
             file=sys.stderr,
         )
     return 0
-
-
-def _owner(source: Source, target: Target, run: str) -> Owner:
-    """Tell whose effect a move is: by all that decides its rows and its place.
-
-    The same line typed again is the same owner, so that it removes what a killed one has left. Not
-    so where it would be done twice (an append), unless it has a name; and never where it cannot
-    be told what it is.
-    """
-    from tradewind.move.identity import digest
-
-    places = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
-    what = digest(source.identity(), target.identity(), list(map(str, places)))
-    if what is None or (target.adds and not run):
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Owner("tradewind move", run or f"at {now}", f"{what or 'line'} {uuid.uuid4().hex}")
-    return Owner("tradewind move", run or "line", what)
 
 
 # ------------------------------------------------------------------------------- source and target
