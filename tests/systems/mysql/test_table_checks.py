@@ -10,8 +10,8 @@ from mysql_client import need_mysql_client
 need_mysql_client()
 
 from made_rows import Rows  # noqa: E402
-from mysql_server import fresh, load, owner_of  # noqa: E402
-from tradewind.errors import InputError  # noqa: E402
+from mysql_server import database_on, fresh, load, owner_of  # noqa: E402
+from tradewind.errors import InputError, RetryError  # noqa: E402
 from tradewind.move.transfer import transfer  # noqa: E402
 from tradewind.systems.mysql.load import Load, open_session  # noqa: E402
 from tradewind.systems.mysql.source import MySQLSource  # noqa: E402
@@ -143,3 +143,12 @@ def test_a_copy_of_a_table_with_generated_columns(connection, db, mode: str) -> 
     target = MySQLTable(connection, copied, mode=mode, skip_generated=True)
     transfer(source, target, owner_of("copy"))
     assert db.rows(f"SELECT * FROM {copied}") == db.rows(f"SELECT * FROM {orders}")
+
+
+def test_a_locked_table_is_waited_for_as_long_as_is_said(connection, db) -> None:
+    table = db.table("id INT")
+    with database_on(connection) as other:
+        other.run(f"LOCK TABLES {table} WRITE")
+        with pytest.raises(RetryError, match="Others hold locks"):
+            load(connection, pa.table({"id": pa.array([1], pa.int32())}), table, lock_timeout=1)
+    assert not db.count(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,9 @@ class Load:
             self._ledger.refuse_gone()
             raise self._missing()
         self._ledger.make()
+        # LOCK TABLES, ALTER TABLE or an open transaction of others: the server waits for a day.
+        patience = max(1, math.ceil(self._target.lock_timeout))
+        self._session.execute(f"SET SESSION lock_wait_timeout = {patience}")
         self._locks.take(self._session)
         self._session.execute("COMMIT")
         published = self._ledger.find(self._session)

@@ -53,7 +53,7 @@ class MySQLTable(SqlTable):
             DELETE CASCADE or SET NULL, so that rows of those go or change too; refused otherwise.
         skip_generated: Leaves out what the data have for columns that the table computes itself
             (GENERATED ALWAYS AS); such data are refused otherwise.
-        lock_timeout: Seconds to wait for another load of the table.
+        lock_timeout: Seconds to wait for another load of the table, or for its lock.
         load: ``auto``, ``infile`` or ``insert``.
 
     Raises:
