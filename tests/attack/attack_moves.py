@@ -100,6 +100,13 @@ def store_of(place: dict[str, Any]) -> Store:
     if kind == "azure":
         names = ("container", "endpoint", "account", "secret")
         return moves.azure(**{name: place[name] for name in names})
+    if kind == "sftp":
+        from tradewind.systems.sftp.store import SFTPStore
+        from tradewind.systems.ssh.connection import SSHConnection
+
+        login = (place["username"], place["port"])
+        keys = {name: place[name] for name in ("key_file", "known_hosts")}
+        return SFTPStore(SSHConnection("127.0.0.1", *login, **keys), place["folder"])
     if "endpoint" not in place:
         return moves.s3(place["bucket"])
     from tradewind.systems.s3.store import S3Store
@@ -112,6 +119,20 @@ def store_of(place: dict[str, Any]) -> Store:
     )
     options = {"endpoint_url": place["endpoint"]}
     return S3Store(place["bucket"], session=session, client_options=options, part_bytes=5 << 20)
+
+
+@moves.move
+def copy_sides(
+    who: str, source: dict[str, Any], target: dict[str, Any], read: str, written: str, **how: Any
+) -> Any:
+    """Copy an object, or with ``sync`` make a folder like another, from store to store."""
+    from tradewind.move import copy
+
+    one, other, owner = store_of(source), store_of(target), moves.owner(who)
+    if how.get("sync"):
+        options = {"delete_surplus": True, "objects": 2}
+        return copy.copy_prefix(one, read, other, written, owner=owner, **options)
+    return copy.copy_object(one, read, other, written, owner=owner)
 
 
 def target_of(place: dict[str, Any], gate: dict[str, str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attack_moves import store_of
 
+from ssh_server import SSHServer
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.store import Store
 
@@ -22,8 +23,23 @@ STORES = {
     "versity": "S3 (Versity)",
 }
 
+#: Not among them: its names are paths, which other tests attack, and its fencing is of whole seconds.
+SFTP = {"sftp": "SFTP (OpenSSH)"}
+
 Seen = dict[int, int]
 """Rows by their version."""
+
+
+def sftp_place(server: SSHServer, folder: str) -> dict[str, Any]:
+    """A folder behind an sshd, as `attack_moves.store_of` takes it."""
+    return {
+        "store": "sftp",
+        "folder": folder,
+        "port": server.port,
+        "username": server.username,
+        "key_file": str(server.key_file),
+        "known_hosts": str(server.known_hosts),
+    }
 
 
 @cache

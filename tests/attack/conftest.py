@@ -12,7 +12,7 @@ import attack_runners
 import attack_state
 import boto3
 import pytest
-from attack_places import STORES, Tables
+from attack_places import SFTP, STORES, Tables, sftp_place
 from attack_workers import Workers
 from fault_systems import *  # noqa: F403
 
@@ -69,7 +69,7 @@ def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[attack_ru
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, Any]]:
-    """A store of `attack_places.STORES`, by its short name: what it is called, and where it is."""
+    """A store of `attack_places`, by its short name: what it is called, and where it is."""
     name: str = request.param
     found: dict[str, Any]
     if name == "files":
@@ -86,9 +86,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str
             "account": systems["AWS_ACCESS_KEY_ID"],
             "secret": systems["AWS_SECRET_ACCESS_KEY"],
         }
+    elif name == "sftp":
+        found = sftp_place(request.getfixturevalue("sftp_server"), str(tmp_path / "lake"))
     else:
         found = request.getfixturevalue("versity_place")
-    return STORES[name], found
+    return {**STORES, **SFTP}[name], found
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ COUNTS = [pytest.param(SOME, id="some"), pytest.param(MANY, id="many", marks=LON
 QUERY = {"query": "SELECT * FROM listings ORDER BY id"}
 
 
-def check(workers: Workers, kind: kinds.Kind, count: int, on: str) -> None:
+def check(workers: Workers, kind: kinds.Kind, count: int, on: str, how: str = HOW) -> None:
     """Kill the move so often, each time in a place of its own."""
-    attack = Attack(PROMISE, HOW, on)
+    attack = Attack(PROMISE, how, on)
     run = os.urandom(3).hex()
     whole = f"whole{run}"
     told, seconds = workers.measured(kind.action, who=whole, **kind.prepare(whole))

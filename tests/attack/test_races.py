@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_places import STORES, Spot, Tables, objects
+from attack_places import SFTP, STORES, Spot, Tables, objects
 from attack_report import LONG, Attack, Try, forms
 from attack_workers import Gate, Workers
 
@@ -75,8 +75,11 @@ SHAPES: dict[str, tuple[str, Any]] = {
 }
 
 
-SHORT = [*((store, "one object") for store in STORES), ("files", "parts"), ("s3", "parts")]
-EVERY = [(store, shape) for store in STORES for shape in SHAPES]
+SHORT = [
+    *((store, "one object") for store in (*STORES, *SFTP)),
+    *(("files", "parts"), ("s3", "parts")),
+]
+EVERY = [(store, shape) for store in (*STORES, *SFTP) for shape in SHAPES]
 
 
 @pytest.mark.parametrize(
