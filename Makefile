@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: native-wheel help demo demo-listings test test-long attack lint format bench bench-move bench-run bench-crash pins docs clean environment listings-environment test-environment
+.PHONY: native-wheel help demo demo-listings test test-long attack lint format bench bench-move bench-matrix bench-run bench-crash pins docs clean environment listings-environment test-environment
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +58,9 @@ bench: test-environment  ## every measurement in bench/, one after the other
 
 bench-move: test-environment  ## moving data beside its peers; writes docs/benchmarks-move.md
 	$(BIN)/python bench/bench_move.py --write $(ARGS)
+
+bench-matrix: test-environment  ## every source to every target; writes docs/matrix.md
+	$(BIN)/python bench/bench_matrix.py --write $(ARGS)
 
 bench-run: test-environment  ## running work elsewhere; writes docs/benchmarks-run.md
 	$(BIN)/python bench/bench_run.py --write $(ARGS)

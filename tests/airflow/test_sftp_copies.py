@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from adopting import Adopt
 from airflow_runs import runs
 from emulators import Emulator
 from ssh_server import SSHServer, ssh_server
@@ -434,3 +435,80 @@ def test_files_go_to_azure(
     assert run("out/c.txt", "9/", move_object=True) == ["c.txt"]  # its retry finds it moved
     with pytest.raises(InputError, match="timeout"):
         run("out", "10/", load_options={"timeout": 1})
+
+
+#: As the example DAGs of the official providers call them (example_gcs_to_sftp,
+#: example_sftp_to_gcs, example_sftp_to_wasb, example_gcs_to_gcs, example_local_to_wasb).
+EXAMPLES = """
+from airflow.providers.google.cloud.operators.gcs import GCSSynchronizeBucketsOperator
+from airflow.providers.google.cloud.transfers.gcs_to_sftp import GCSToSFTPOperator
+from airflow.providers.google.cloud.transfers.sftp_to_gcs import SFTPToGCSOperator
+from airflow.providers.microsoft.azure.transfers.local_to_wasb import LocalFilesystemToWasbOperator
+from airflow.providers.microsoft.azure.transfers.sftp_to_wasb import SFTPToWasbOperator
+
+tasks = [
+    SFTPToGCSOperator(task_id="file-copy-sftp-to-gcs", sftp_conn_id=SFTP_CONN_ID,
+                      source_path=f"{FOLDER}/tmp.tar.gz", destination_bucket=BUCKET),
+    SFTPToGCSOperator(task_id="dir-copy-sftp-to-gcs", sftp_conn_id=SFTP_CONN_ID,
+                      source_path=f"{FOLDER}/dir-1/*", destination_bucket=BUCKET),
+    SFTPToGCSOperator(task_id="dir-move-specific-files-sftp-to-gcs", sftp_conn_id=SFTP_CONN_ID,
+                      source_path=f"{FOLDER}/dir-2/*.txt", destination_bucket=BUCKET,
+                      destination_path="destination_dir/", move_object=True),
+    GCSToSFTPOperator(task_id="file-copy-gcs-to-sftp", sftp_conn_id=SFTP_CONN_ID,
+                      source_bucket=BUCKET, source_object="tmp.tar.gz",
+                      destination_path=f"{FOLDER}/back-1"),
+    GCSToSFTPOperator(task_id="dir-copy-gcs-to-sftp", sftp_conn_id=SFTP_CONN_ID,
+                      source_bucket=BUCKET, source_object="destination_dir/*",
+                      destination_path=f"{FOLDER}/back-2", keep_directory_structure=False),
+    SFTPToWasbOperator(task_id="transfer_files_from_sftp_to_wasb", sftp_conn_id=SFTP_CONN_ID,
+                       sftp_source_path=f"{FOLDER}/tmp.tar.gz", container_name=BUCKET,
+                       blob_prefix="prefix-", create_container=True),
+    LocalFilesystemToWasbOperator(task_id="upload_file", file_path=f"{FOLDER}/tmp.tar.gz",
+                                  container_name=BUCKET, blob_name="local.tar.gz"),
+    GCSSynchronizeBucketsOperator(task_id="sync-to-subdirectory", source_bucket=BUCKET,
+                                  source_object="destination_dir/", destination_bucket=BUCKET,
+                                  destination_object="subdir/"),
+    GCSSynchronizeBucketsOperator(task_id="sync-buckets", source_bucket=BUCKET,
+                                  source_object="destination_dir/", destination_bucket=BUCKET,
+                                  destination_object="subdir/", delete_extra_files=True,
+                                  allow_overwrite=True),
+]
+"""
+
+
+def test_the_official_examples_run_after_the_change_of_import(
+    places: Places,
+    gcs: None,
+    azurite: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wasb = {"conn_type": "wasb", "host": azurite.endpoint, "password": azurite.key}
+    monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(wasb))
+    for name in ("tmp.tar.gz", "dir-1/a", "dir-1/sub/b", "dir-2/c.txt", "dir-2/d.bin"):
+        places.make(name, name.encode())
+    (tmp_path / "dags").mkdir()
+    found, reasons = Adopt(tmp_path / "dags", capsys).switch(EXAMPLES)
+    assert reasons == []
+    assert "airflow.providers" not in found
+    names: dict[str, Any] = {"FOLDER": places.folder, "BUCKET": places.bucket}
+    names["SFTP_CONN_ID"] = "ssh_default"
+    exec(compile(found, "examples.py", "exec"), names)
+    for task in names["tasks"]:
+        if task.task_id == "sync-buckets":
+            upload = store_of(f"gs://{places.bucket}/x")[0].upload("subdir/extra")
+            upload.write(b"extra")
+            upload.complete()
+        task.execute({})
+    assert places.keys("", "gs") == [
+        "a",
+        "destination_dir/c.txt",
+        "sub/b",
+        "subdir/c.txt",
+        "tmp.tar.gz",
+    ]
+    assert places.keys("", "az") == ["local.tar.gz", "prefix-tmp.tar.gz"]
+    assert (places.folder / "back-1/tmp.tar.gz").read_bytes() == b"tmp.tar.gz"
+    assert (places.folder / "back-2/c.txt").read_bytes() == b"dir-2/c.txt"
+    assert sorted(one.name for one in (places.folder / "dir-2").iterdir()) == ["d.bin"]

@@ -23,7 +23,7 @@ STORES = {
     "versity": "S3 (Versity)",
 }
 
-#: Not among them: its names are paths, which other tests attack, and its fencing is of whole seconds.
+#: Not among them: its names are paths, and its fencing is one of whole seconds.
 SFTP = {"sftp": "SFTP (OpenSSH)"}
 
 Seen = dict[int, int]
