@@ -28,6 +28,7 @@ EXECUTED = {
     "airflow-work.md": "tests/airflow/test_work_systems.py",
     "how-to.md": "tests/test_docs_site.py",
     "move.md": "tests/move/test_docs.py",
+    "production.md": "tests/airflow/test_links.py",
     "values.md": "tests/values_cases.py",
     "spread.md": "tests/airflow/test_spread.py",
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -184,3 +187,15 @@ def test_an_object_path_is_a_source_and_a_target(path: str, uri: str, conn_id: s
     )
     assert task.source == Objects(uri, conn_id, format="csv")
     assert task.target == Objects(uri, conn_id)
+
+
+def test_the_example_of_production_md():
+    page = Path(__file__).parents[2] / "docs" / "production.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    from airflow.sdk import DAG
+
+    with DAG("production", schedule=None) as dag:
+        exec(compile(example, page.name, "exec"), {})
+    (task,) = dag.tasks
+    assert task.retry_policy is not None
+    assert task.retry_policy.evaluate(RetryError("later"), 1, 5).retry_delay == timedelta(minutes=2)
