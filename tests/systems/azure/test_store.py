@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
-from azure.storage.blob import ExponentialRetry, generate_container_sas
+from azure.storage.blob import BlobLeaseClient, ExponentialRetry, generate_container_sas
 
 from emulators import Emulator
 from faulty_proxy import FaultyProxy
@@ -65,6 +65,20 @@ def put(store: AzureStore, key: str, data: bytes, **options):
 
 def read(store: AzureStore, key: str) -> bytes:
     return b"".join(store.read(key))
+
+
+def test_a_lease_is_told_as_what_it_is(azure_store: AzureStore) -> None:
+    put(azure_store, "leased", b"one")
+    found = azure_store.head("leased")
+    assert found is not None
+    lease = BlobLeaseClient(azure_store.client.get_blob_client("leased"))
+    lease.acquire(60)
+    try:
+        with pytest.raises(RetryError, match="holds a lease on it"):
+            put(azure_store, "leased", b"two", replaces=found.etag)
+        assert read(azure_store, "leased") == b"one"
+    finally:
+        lease.break_lease(0)
 
 
 def test_goes_on_reading_after_a_cut(

@@ -20,6 +20,7 @@ __all__ = ["AzureUpload"]
 
 _MOST_BLOCKS = 50_000
 _GONE = {"InvalidBlockList", "InvalidBlobOrBlock", "BlobNotFound"}
+_LEASED = {"LeaseIdMissing", "LeaseAlreadyPresent"}
 _CONDITIONS = {"ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet"}
 
 
@@ -112,6 +113,11 @@ class AzureUpload(PartedUpload):
             try:
                 etag = str(publish(options)["etag"]).strip('"')
             except HttpResponseError as error:
+                if code_of(error) in _LEASED:
+                    raise RetryError(
+                        f"{self._where}: somebody holds a lease on it. Try again when it has "
+                        "ended, or break it (az storage blob lease break)."
+                    ) from error
                 lost = error.status_code in (409, 412) or code_of(error) in _CONDITIONS
                 if not lost and code_of(error) not in _GONE:
                     raise
