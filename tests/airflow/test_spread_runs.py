@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,3 +130,30 @@ def test_objects_into_a_table(groups: Groups, postgres: Any):
         (1000, 499500, 1000)
     ]
     assert stages(postgres) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_workers_that_die_at_24_points(groups: Groups, folder: Path, postgres: Any):
+    """Each task of objects and of a table, at points spread over its lines, the last one too."""
+    drawn = random.Random(24)
+    died = 0
+    for month, (dag, task) in enumerate(itertools.product(("objects_1", "table"), TASKS), 2):
+        lines = 0
+        for day in range(1, 6):
+            postgres("TRUNCATE spread_target")
+            at = 0 if day == 1 else lines - 20 if day == 5 else drawn.randrange(1, lines)
+            (told,) = groups.run(
+                [dag], f"2026-{month:02}-{day:02}", die_in=task, die_at=f"line:{at}"
+            )
+            succeeded(told)
+            lines = lines or int(told["points"]["lines"])  # of the first one, which does not die
+            died += told["died"]
+            assert told["tries"][task] == 1 + told["died"], (dag, task, at)
+            if dag == "table":
+                rows = postgres("SELECT id, name, amount::text FROM spread_target ORDER BY id")
+                assert rows == NAMES, (task, at)
+            else:
+                assert published(folder / "lake" / "objects") == NAMES, (task, at)
+            assert stages(postgres) == [], (dag, task, at)
+    assert died >= 18
