@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import threading
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
@@ -103,6 +105,26 @@ def test_killed_before_it_began():
     task.on_kill()
     with pytest.raises(CancelledError):
         run(task)
+
+
+def test_a_timeout_that_python_has_dropped_ends_the_move(monkeypatch: pytest.MonkeyPatch):
+    """As where Airflow raises it in the callback of a weak reference: here it never does."""
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    monkeypatch.setattr("tradewind.airflow.timeouts._PATIENCE", 0.0)
+    stopped = threading.Event()
+    sink = Sink()
+    task = operator(target=sink, execution_timeout=timedelta(milliseconds=1))
+
+    def wait() -> None:
+        assert task._stop is not None
+        assert task._stop.wait(60)
+        stopped.set()
+
+    sink.call = wait
+    with pytest.raises(AirflowTaskTimeout, match="longer than"):
+        run(task)
+    assert stopped.is_set()
 
 
 def test_wrong_input_is_not_tried_again():

@@ -126,6 +126,7 @@ class MoveOperator(NamedTemplateFiles):
         from tradewind.airflow.owner import owner_of
         from tradewind.airflow.receipts import receipt_text, receipt_xcom
         from tradewind.airflow.telemetry import count_move, span
+        from tradewind.airflow.timeouts import timeout_kept
         from tradewind.move.interface import interface
 
         # Made here, not in __init__: an event holds a lock, and tasks are copied and pickled.
@@ -134,7 +135,11 @@ class MoveOperator(NamedTemplateFiles):
             self._stop.set()
         owner = owner_of(context)
         try:
-            with interface("airflow"), span("tradewind.move", operator=type(self).__name__):
+            with (
+                timeout_kept(self.execution_timeout, self._stop),
+                interface("airflow"),
+                span("tradewind.move", operator=type(self).__name__),
+            ):
                 self.check_arguments()
                 receipt = self.act(context, owner, self._stop)
         except InputError as error:

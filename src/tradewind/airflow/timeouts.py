@@ -6,11 +6,54 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 
-__all__ = ["timeout_held_back"]
+from tradewind.errors import CancelledError
+
+__all__ = ["timeout_held_back", "timeout_kept"]
 
 _PATIENCE = 5.0
+
+
+@contextmanager
+def timeout_kept(limit: timedelta | None, stop: threading.Event) -> Iterator[None]:
+    """Hold a task to its `execution_timeout` also where Airflow's own is lost.
+
+    Airflow raises it once, from a signal handler, in whatever the main thread does. Where that is
+    a callback of a weak reference or a `__del__`, Python prints it and goes on: the task would run
+    to its end, and succeed.
+
+    Args:
+        limit: Of the task; None for none.
+        stop: Is set five seconds after it, and ends what runs with `CancelledError`.
+
+    Raises:
+        AirflowTaskTimeout: It has ended by that.
+    """
+    if limit is None:
+        yield
+        return
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    came = threading.Event()
+
+    def end() -> None:
+        came.set()
+        stop.set()
+
+    timer = threading.Timer(limit.total_seconds() + _PATIENCE, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except CancelledError as error:
+        if not came.is_set():
+            raise
+        raise AirflowTaskTimeout(f"Timeout: it ran longer than {limit}.") from error
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 @contextmanager
