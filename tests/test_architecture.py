@@ -82,6 +82,7 @@ MAY_IMPORT = {
         "tradewind.local",
         "tradewind.redaction",
     },
+    "tradewind.__main__": {"tradewind.cli"},
     "digits": {"tradewind.errors", "tradewind.move", "tradewind.airflow", "tradewind.systems"},
     # A distribution of its own: it knows nothing of tradewind, and nobody imports it.
     "sagemaker_local": set(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,9 @@ def moved(make: Make, cases: Sequence[Read], target: str, folder: Path) -> list[
     text = path.read_text(encoding="utf-8")
     path.unlink()
     if target == "csv":
-        header, row = list(csv.reader(io.StringIO(text, newline="")))
+        # Python's csv takes nothing and "" for the same; within quotes they would be doubled.
+        told = re.sub(r'(?<![^,\n])""(?![^,\r\n])', '""""""', text)
+        header, row = list(csv.reader(io.StringIO(told, newline="")))
         return [row[header.index(name)] for name in names]
     pairs = json.loads(text, parse_float=_Number, parse_int=_Number, object_pairs_hook=_Pairs)
     record = dict(pairs)
@@ -199,7 +202,7 @@ READ: dict[str, list[Read]] = {
         Read("`oid`", "4294967295::oid", "4294967295", "4294967295", "uint32: 4294967295"),
         Read("`money`", "12.5::numeric::money", "$12.50", '"$12.50"', "string: $12.50"),
         Read("true", "true", "t", "true", "bool: True"),
-        Read("an empty text", "''", "", '""', "string: "),
+        Read("an empty text", "''", '""', '""', "string: "),
         Read("null", "NULL::text", "", "null", "string: None"),
         Read("`char(4)`", "'ab'::char(4)", "ab  ", '"ab  "', "string: ab  "),
         Read("infinity", "'infinity'::timestamp", "infinity", REFUSED, REFUSED),
@@ -305,7 +308,7 @@ READ: dict[str, list[Read]] = {
         Read("a quotient of integers", "1/3", "0.3333", "0.3333", "decimal128(5, 4): 0.3333"),
         Read("`DOUBLE`", "1.5e300", "1.5e+300", "1.5e+300", "double: 1.5e+300"),
         Read("true", "TRUE", "1", "1", "int32: 1"),
-        Read("an empty text", "''", "", '""', "string: "),
+        Read("an empty text", "''", '""', '""', "string: "),
         Read("null", "NULL", "", "null", "string: None"),
         Read("a zero date", "CAST('0000-00-00' AS DATE)", REFUSED, REFUSED, REFUSED),
         Read(
@@ -354,7 +357,7 @@ READ: dict[str, list[Read]] = {
         Read("`FLOAT64`", "0.1", "0.1", "0.1", "double: 0.1"),
         Read("NaN of `FLOAT64`", "CAST('NaN' AS FLOAT64)", "NaN", REFUSED, "double: nan"),
         Read("true", "TRUE", "t", "true", "bool: True"),
-        Read("an empty text", "''", "", '""', "string: "),
+        Read("an empty text", "''", '""', '""', "string: "),
         Read("null", "CAST(NULL AS STRING)", "", "null", "string: None"),
         Read(
             "the year 9999",
@@ -448,7 +451,7 @@ READ: dict[str, list[Read]] = {
         ),
         Read("true", "true", "t", "true", "bool: True"),
         Read("null", "null", "", "null", "string: None"),
-        Read("an empty text", '""', "", '""', "string: "),
+        Read("an empty text", '""', '""', '""', "string: "),
         Read(
             "a document",
             '{"a":[1,null]}',

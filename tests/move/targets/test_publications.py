@@ -149,6 +149,23 @@ def test_a_day_without_rows_takes_nothing_of_others_away(store: Store, prefix: s
     assert read(store, prefix) == []
 
 
+def test_a_day_without_values_in_a_column_takes_the_type_that_stands(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+
+    def put(day: str, values: pa.Array) -> None:
+        target = ObjectTarget(store, "set", format="parquet", parts=BY_DAY)
+        transfer(Table(day=[day] * len(values), n=values), target, day_run(day))
+
+    put("1", pa.array([1]))
+    put("2", pa.array([None, None], pa.string()))
+    found = pa.dataset.dataset(tmp_path / "set", partitioning="hive").to_table()
+    assert found.schema.field("n").type == pa.int64()
+    assert sorted(found["n"].to_pylist(), key=str) == [1, None, None]
+    with pytest.raises(InputError, match="n int64, n string differ"):
+        put("3", pa.array([None, "x"]))
+    assert {key.split("/")[1] for key in keys(store) if "part-" in key} == {"day=1", "day=2"}
+
+
 def test_days_that_are_published_at_once_all_stand(store: Store, prefix: str) -> None:
     together = threading.Barrier(4, timeout=60)
     failed: list[BaseException] = []

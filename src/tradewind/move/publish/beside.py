@@ -11,12 +11,22 @@ from tradewind.move.interface import part_option
 from tradewind.move.publish.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
 
     from tradewind.move.publish.destination import Destination, Parts
     from tradewind.move.store import ObjectInfo
 
-__all__ = ["UnlikeColumnsError", "adds", "check_alike", "merged", "stays"]
+__all__ = [
+    "UnlikeColumnsError",
+    "adds",
+    "check_alike",
+    "merged",
+    "retyped",
+    "standing_types",
+    "stays",
+]
 
 
 class UnlikeColumnsError(InputError):
@@ -51,6 +61,57 @@ def merged(
     ]
     own = [part for part in written.parts if part.rows or not kept]
     return replace(written, parts=(*kept, *own))
+
+
+def standing_types(seen: Manifest, told: pa.Schema, first: pa.RecordBatch | None) -> pa.Schema:
+    """Take the types of the partitions that stand for columns that have no value so far.
+
+    A file without rows tells no types, nor does a column of CSV that is empty on some day.
+
+    Args:
+        seen: What stands.
+        told: The columns that come.
+        first: The first batch of theirs with rows; None where there is none.
+
+    Returns:
+        The columns to write; those that come where their names are others.
+    """
+    import pyarrow as pa
+
+    if told.names != seen.schema.names:
+        return told
+    empty = [True] * len(told)
+    if first is not None:
+        empty = [column.null_count == len(column) for column in first.columns]
+    return pa.schema(
+        [
+            stands.with_nullable(True) if is_empty and stands.type != comes.type else comes
+            for stands, comes, is_empty in zip(seen.schema, told, empty, strict=True)
+        ],
+        metadata=told.metadata,
+    )
+
+
+def retyped(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, refuse: Callable[[], None]
+) -> Iterator[pa.RecordBatch]:
+    """Give columns without values the types of a schema.
+
+    Args:
+        batches: Of the same names.
+        schema: As `standing_types` gives it.
+        refuse: Raises; called where a column of another type has a value after all.
+    """
+    import pyarrow as pa
+
+    for batch in batches:
+        columns = []
+        for column, field in zip(batch.columns, schema, strict=True):
+            if column.type != field.type and column.null_count < len(column):
+                refuse()
+            same = column.type == field.type
+            columns.append(column if same else pa.nulls(len(column), field.type))
+        yield pa.record_batch(columns, schema=schema)
 
 
 def check_alike(

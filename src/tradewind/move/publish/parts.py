@@ -6,12 +6,21 @@ import contextlib
 import dataclasses
 import itertools
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tradewind.errors import InputError, RetryError, TradewindError
-from tradewind.move.publish.beside import UnlikeColumnsError, adds, check_alike, merged, stays
+from tradewind.move.publish.beside import (
+    UnlikeColumnsError,
+    adds,
+    check_alike,
+    merged,
+    retyped,
+    standing_types,
+    stays,
+)
 from tradewind.move.publish.loose_parts import readable, settled
 from tradewind.move.publish.manifest import (
     MANIFEST,
@@ -86,11 +95,11 @@ def publish_parts(target: Destination, parts: Parts, flow: Flow, owner: Owner) -
                 read: Iterator[pa.RecordBatch] = iter(batches)
                 if beside is not None:
                     ahead = next((batch for batch in read if batch.num_rows), None)
-                    if ahead is None and told.names == beside.schema.names:
-                        # No value is of another type than the partitions that stand: a file of no
-                        # rows tells no types.
-                        told = beside.schema
                     read = itertools.chain(() if ahead is None else (ahead,), read)
+                    refuse = partial(check_alike, target, parts, beside, told, prefix)
+                    told = standing_types(beside, told, ahead)
+                    if told != batches.schema:
+                        read = retyped(read, told, refuse)
                     check_alike(target, parts, beside, told, prefix)
                 written = writing.write(told, read)
         except (UnfitValueError, UnlikeColumnsError, MissingColumnError) as error:

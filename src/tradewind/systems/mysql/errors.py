@@ -67,7 +67,7 @@ _RETRY = {
 }
 _INPUT = {
     1054: "Correct the names of columns.",
-    1062: "Correct the data: a key stands there already; {upsert} updates it.",
+    1062: "Correct the data: a key stands there already; {upsert} updates it, if it is of `keys`.",
     1064: "Correct the query.",
     1146: "Create the table, or name it with its database.",
     1153: "A row is larger than the server's max_allowed_packet: raise it there.",
