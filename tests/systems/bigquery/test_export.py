@@ -36,7 +36,7 @@ pytestmark = pytest.mark.xdist_group("bigquery")
 
 pytest.importorskip("google.cloud.bigquery")
 
-PLACE = "gs://lake/exports"
+PLACE = "gs://export-lake/exports"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def place(local_bigquery: Systems) -> Iterator[Place]:
 
 @pytest.fixture
 def lake(local_bigquery: Systems) -> Path:
-    return local_bigquery["bigquery"].folder / "objects" / "lake"
+    return local_bigquery["bigquery"].folder / "objects" / "export-lake"
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_what_killed_attempts_have_left_the_next_one_and_the_sweep_remove(
     place: Place, lake: Path, owner: Owner, target: ObjectTarget
 ) -> None:
     def left() -> list[Any]:
-        store = GCSStore("lake", credentials=anonymous(), endpoint=place.connection.endpoint)
+        store = GCSStore("export-lake", credentials=anonymous(), endpoint=place.connection.endpoint)
         return list(leftovers_of_objects("gs", store, "exports/"))
 
     source = BigQuerySource(place.connection, table="types", export=PLACE)
@@ -261,7 +261,7 @@ def test_types_that_an_export_has_otherwise_become_the_tables_or_are_refused() -
 
 def test_an_object_is_read_anywhere_and_only_in_one_version(place: Place, lake: Path) -> None:
     lake.mkdir(exist_ok=True)
-    store = GCSStore("lake", credentials=anonymous(), endpoint=place.connection.endpoint)
+    store = GCSStore("export-lake", credentials=anonymous(), endpoint=place.connection.endpoint)
     (lake / "read").write_bytes(b"0123456789")
     info = store.head("read")
     assert info is not None
