@@ -19,6 +19,8 @@ import tradewind.airflow
 from tradewind.cli import main
 from tradewind.move.receipt import Receipt, Stored, StoredObject
 
+COMMANDS = ("move", "copy", "sweep", "up")
+
 FROZEN = json.loads(Path(__file__).with_name("public_interface.json").read_text())
 
 
@@ -40,7 +42,7 @@ def interface(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
         "template_fields": {
             name: sorted(getattr(made, "template_fields", ())) for name, made in classes.items()
         },
-        "options": {command: options_of(command, capsys) for command in ("move", "sweep", "up")},
+        "options": {command: options_of(command, capsys) for command in COMMANDS},
         "receipt": {
             made.__name__: [field.name for field in dataclasses.fields(made)]
             for made in (Receipt, Stored, StoredObject)
