@@ -22,6 +22,7 @@ from tradewind.move.source import Source
 from tradewind.move.target import Target
 from tradewind.owner import Owner
 from tradewind.run.backend import UnreachableError, WorkFailedError
+from tradewind.systems.bigquery.backend import BigQueryBackend
 from tradewind.systems.gcs.store import GCSStore
 from tradewind.systems.s3.console import console_page
 from tradewind.systems.s3.store import S3Store
@@ -199,3 +200,14 @@ def test_the_example_of_production_md():
     (task,) = dag.tasks
     assert task.retry_policy is not None
     assert task.retry_policy.evaluate(RetryError("later"), 1, 5).retry_delay == timedelta(minutes=2)
+
+
+def test_the_page_of_a_job_of_bigquery():
+    client = SimpleNamespace(project="shop", close=lambda: None)
+    connection = SimpleNamespace(endpoint=None, client=lambda: client)
+    backend = BigQueryBackend(connection)  # type: ignore[arg-type]
+    backend._places["tradewind-a-1"] = "EU"
+    assert backend.page("tradewind-a-1") == (
+        "https://console.cloud.google.com/bigquery?project=shop"
+        "&j=bq%3AEU%3Atradewind-a-1&page=queryresults"
+    )

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from tradewind.backoff import rest
 from tradewind.errors import InputError, SetupError
@@ -110,6 +111,19 @@ class BigQueryBackend(Backend[Work]):
         kinds = [] if callable(work) else [kind for kind in _KINDS if kind in work]
         kind = f"a {kinds[0]} job" if kinds else "a job"
         return f"as {kind} of BigQuery, project {self._client.project}"
+
+    def page(self, name: str) -> str | None:
+        """Name the console's page of the job; an emulator has none."""
+        if self._connection.endpoint:
+            return None
+        if name not in self._places:
+            self._find(name)
+        place, project = self._places.get(name), self._client.project
+        job = f"bq:{place}:{name}" if place else name
+        return (
+            f"https://console.cloud.google.com/bigquery?project={quote(project)}&j={quote(job)}"
+            "&page=queryresults"
+        )
 
     def submit(
         self, owner: Owner, number: int, work: Work, *, variables: Mapping[str, str]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.backends import BackendSpec
+from tradewind.airflow.links import JobLink
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
 
@@ -56,6 +57,8 @@ class BigQueryJobOperator(WorkOperator):
         result_timeout: Has no effect: `execution_timeout` ends the task with its job.
         kwargs: `WorkOperator`'s: ``deferrable``, ``poll_interval``, ``result_limit``.
     """
+
+    operator_extra_links = (JobLink(),)
 
     def __init__(
         self,
