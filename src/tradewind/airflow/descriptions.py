@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tradewind.airflow.paths import is_object_path, uri_of
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:
@@ -342,6 +341,21 @@ class Http(Description):
         return (Dataset(f"{scheme}://{host}:{port}", path),)
 
 
+_AZURE = ("abfs", "abfss", "az", "adl", "wasb", "wasbs")
+
+
+def is_object_path(value: Any) -> bool:
+    """Tell whether it is an ``ObjectStoragePath``, without importing what reads such paths."""
+    return any(kind.__name__ == "ObjectStoragePath" for kind in type(value).__mro__)
+
+
+def _uri_of(path: Any) -> tuple[str, str | None]:
+    """Give an ``ObjectStoragePath``'s URI as `Objects` has it, and its Airflow connection."""
+    # Its text has the connection in the place of a user; its path begins with the bucket.
+    scheme = "az" if path.protocol in _AZURE else path.protocol or "file"
+    return f"{scheme}://{path.path}", path.conn_id
+
+
 @dataclass
 class Objects(Description):
     """Objects of a store: one, or with `parts` as many as it takes; to read also all of a prefix.
@@ -392,7 +406,7 @@ class Objects(Description):
 
     def __post_init__(self) -> None:
         if is_object_path(self.uri):
-            self.uri, conn_id = uri_of(self.uri)
+            self.uri, conn_id = _uri_of(self.uri)
             self.conn_id = self.conn_id or conn_id
 
     def check(self) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tradewind.airflow.base import Move, MoveOperator
 from tradewind.airflow.checked import depend_on_xcoms
-from tradewind.airflow.descriptions import Description, Objects
+from tradewind.airflow.descriptions import Description, Objects, is_object_path
 from tradewind.airflow.lineage import Lineage
 from tradewind.airflow.parse_checks import NOT_KNOWN_YET
-from tradewind.airflow.paths import is_object_path
 from tradewind.errors import InputError
 
 if TYPE_CHECKING:

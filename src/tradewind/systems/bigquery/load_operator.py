@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import InputError
-from tradewind.systems.bigquery.load_options import load_of
 from tradewind.systems.bigquery.operator_base import (
     BigQueryJobOperator,
     checked_kill,
@@ -172,10 +171,13 @@ class GCSToBigQueryOperator(BigQueryJobOperator):
                 "force_delete=True deletes the table before another one is loaded. "
                 "write_disposition='WRITE_TRUNCATE' replaces rows and columns in one step."
             )
+        from tradewind.systems.bigquery.load_options import load_of
+
         load_of(self)
 
     def make_work(self, context: Context) -> Any:
         """Say how the job is described; a schema's object is read only where it is started."""
+        from tradewind.systems.bigquery.load_options import load_of
 
         def describe() -> dict[str, Any]:
             load = load_of(self)

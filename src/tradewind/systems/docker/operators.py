@@ -17,15 +17,6 @@ from tradewind.airflow.parse_checks import (
 )
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
-from tradewind.systems.docker.spelling import (
-    api_cased,
-    bindings_of,
-    listed,
-    mount_of,
-    port_of,
-    read_env_file,
-    texts_of,
-)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -260,6 +251,8 @@ class DockerOperator(WorkOperator):
 
     def check_arguments(self) -> None:
         """Refuse what is wrong whatever the data are; see `CheckedOperator.check_arguments`."""
+        from tradewind.systems.docker.spelling import listed, mount_of
+
         super().check_arguments()
         check_text("DockerOperator: image", self.image, missing=_NO_IMAGE)
         if is_fixed(self.command):
@@ -302,6 +295,7 @@ class DockerOperator(WorkOperator):
 
         from tradewind.airflow.backends import registry_login
         from tradewind.systems.docker.backend import Container
+        from tradewind.systems.docker.spelling import listed, mount_of, read_env_file, texts_of
 
         for value in self._private_environment.values():
             mask_secret(str(value))
@@ -333,6 +327,8 @@ class DockerOperator(WorkOperator):
         )
 
     def _config(self) -> dict[str, Any]:
+        from tradewind.systems.docker.spelling import port_of
+
         labels = self.labels or {}
         labels = dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
         config: dict[str, Any] = {}
@@ -350,6 +346,8 @@ class DockerOperator(WorkOperator):
         return config
 
     def _host_config(self) -> dict[str, Any]:
+        from tradewind.systems.docker.spelling import api_cased, bindings_of, port_of
+
         log_options = {"max-size": self.log_opts_max_size, "max-file": self.log_opts_max_file}
         log_options = {name: value for name, value in log_options.items() if value is not None}
         found: dict[str, Any] = {
