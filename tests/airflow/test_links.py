@@ -13,6 +13,7 @@ import pytest
 
 from tradewind.airflow import Objects, TransferOperator, retry_policy
 from tradewind.airflow.links import JobLink, PublishedLink, link_job
+from tradewind.airflow.operators.spread import SpreadMoveOperator
 from tradewind.errors import InputError, MissingExtraError, RetryError, SetupError
 from tradewind.move.batches import Batches
 from tradewind.move.flow import Flow
@@ -133,6 +134,16 @@ def test_the_button_of_a_job_is_there_while_it_runs(page: str | None, link: str 
     assert JobLink().get_link(task, ti_key=None) == (link or "")  # type: ignore[arg-type]
 
 
+class SharedNumbers(Numbers):
+    def share(self, told: Any) -> Any:
+        return self
+
+
+class SharedPaged(Paged):
+    def share(self, owner: Any, number: int, columns: Any = ()) -> Any:
+        return self
+
+
 def test_metrics(monkeypatch: pytest.MonkeyPatch):
     """Airflow's own functions take them: what stands behind those, is Airflow's."""
     from airflow.sdk.observability.stats import Stats
@@ -149,6 +160,15 @@ def test_metrics(monkeypatch: pytest.MonkeyPatch):
     assert told["tradewind.move.bytes"] == 10
     assert told["tradewind.move.seconds"].total_seconds() >= 0
     assert sent[0][2] == {"operator": "TransferOperator", "source": "unknown", "target": "s3"}
+    sent.clear()
+    part = {"owner": {"dag": "d", "run": "r", "task": "plan"}, "number": 0, "of": 1}
+    SpreadMoveOperator(
+        task_id="part",
+        source=SharedNumbers(),
+        target=SharedPaged(""),
+        part={**part, "columns": [], "source": {}},
+    ).execute({})  # type: ignore[typeddict-item]
+    assert sent == [], "the task that publishes counts all parts"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -255,6 +256,36 @@ def test_objects_are_handed_out(places: Places) -> None:
     ):
         with pytest.raises(AirflowFailException, match=says):
             places.to_sftp(**given)
+
+
+def test_a_mark_goes_with_its_file_also_where_another_file_fails() -> None:
+    """By a source in memory: its retry finds the first file gone, and would leave the mark."""
+
+    class Source:
+        files: ClassVar[dict[str, str]] = {"a": "1", "a.done": "1", "b": "newer", "b.done": "1"}
+
+        def uri(self, key: str) -> str:
+            return key
+
+        def head(self, key: str) -> Any:
+            etag = self.files.get(key)
+            return etag and SimpleNamespace(key=key, etag=etag)
+
+        def delete_version(self, key: str, version: str) -> bool:
+            return self.files[key] == version and bool(self.files.pop(key))
+
+    task = SFTPToGCSOperator(
+        task_id="t",
+        source_path="*",
+        destination_bucket="b",
+        move_object=True,
+        done_file="{name}.done",
+    )
+    task._versions = {"a": "1", "b": "1"}
+    copies: Any = SimpleNamespace(source=Source())
+    with pytest.raises(RetryError, match="b was replaced"):
+        task.finish(copies, [("a", "a"), ("b", "b")])
+    assert sorted(Source.files) == ["b", "b.done"]
 
 
 @pytest.mark.usefixtures("gcs")

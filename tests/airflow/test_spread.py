@@ -59,3 +59,36 @@ def test_what_is_wrong_is_told_when_the_file_is_read():
     assert move.partial_kwargs["queue"] == "large"
     assert dag.task_dict["rows.publish"].retries == 3
     assert dag.task_dict["rows.clean_up"].is_teardown
+
+
+def test_parts_are_needed_until_the_group_has_ended_also_in_airflow_3_2(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Without its database: that of this version has what 3.2 has not, a store of task states."""
+    from tradewind.airflow import task_runs
+    from tradewind.owner import Owner
+
+    monkeypatch.setattr(task_runs, "keeps_task_states", lambda: False)
+    states = {"rows.plan": "success", "rows.clean_up": None, "other.plan": "success"}
+
+    class Session:
+        def execute(self, statement: Any) -> Any:
+            self.task = statement.compile().params["task_id_1"]
+            return self
+
+        def first(self) -> Any:
+            return (states[self.task],) if self.task in states else None
+
+    runs: Any = task_runs.TaskRuns.__new__(task_runs.TaskRuns)
+    runs._deployments = {"here"}
+
+    def alive(task: str) -> bool | None:
+        owner = Owner("dag", "run", task, deployment="here")
+        told: bool | None = runs._of_owner(Session(), owner).alive
+        return told
+
+    assert (alive("rows.plan"), alive("other.plan")) == (True, False)
+    states["rows.clean_up"] = "running"
+    assert alive("rows.plan")
+    states["rows.clean_up"] = "success"
+    assert alive("rows.plan") is False

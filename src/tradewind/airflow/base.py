@@ -63,6 +63,8 @@ class MoveOperator(NamedTemplateFiles):
     published_page: str | None = None
     """The page of what it has published, for `PublishedLink`."""
 
+    _publishes = True
+    """Whether what it moves is published, and counted in Airflow's metrics."""
     _stop: threading.Event | None = None
     _killed = False
     _lineage: Lineage | None = None
@@ -154,7 +156,8 @@ class MoveOperator(NamedTemplateFiles):
         self.log.info("%s", receipt_text(receipt))
         note_outlets(context, self.outlets, receipt)
         report_to_hooks(self, self._lineage or Lineage(), receipt)
-        count_move(type(self).__name__, self._lineage or Lineage(), receipt)
+        if self._publishes:
+            count_move(type(self).__name__, self._lineage or Lineage(), receipt)
         return receipt_xcom(receipt)
 
     def on_kill(self) -> None:

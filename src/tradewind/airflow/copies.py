@@ -12,7 +12,7 @@ from tradewind.errors import InputError, RetryError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow.sdk import Context
 
@@ -144,7 +144,11 @@ class CopyOperator(MoveOperator):
         return receipt
 
     def delete_sources(
-        self, copies: Copies, done: Pairs, versions: Mapping[str, str | None]
+        self,
+        copies: Copies,
+        done: Pairs,
+        versions: Mapping[str, str | None],
+        after: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Delete the sources of a move, those that are still as they were copied.
 
@@ -152,6 +156,7 @@ class CopyOperator(MoveOperator):
             copies: What was to be copied.
             done: What was.
             versions: The version that each was listed in.
+            after: Is told the key of each that is deleted, in any thread.
 
         Raises:
             RetryError: One was replaced after it was copied; it is let be.
@@ -164,6 +169,7 @@ class CopyOperator(MoveOperator):
                     f"{copies.source.uri(key)} was replaced after it was copied, and is let be. A "
                     "retry copies it again."
                 )
+            after(key)
 
         with ThreadPoolExecutor(8, "delete-source") as pool:
             for _ in pool.map(one, {source: None for source, _ in done}):

@@ -94,13 +94,16 @@ class SFTPSource(CopyOperator):
             return
         from tradewind.move.arrivals import beside
 
-        self.delete_sources(copies, done, self._versions)
-        if self.done_file and "{name}" in self.done_file:
-            for key, _ in done:
-                # Left behind, it would call the next file of that name whole from its first byte.
-                mark = copies.source.head(beside(key, self.done_file))
-                if mark is not None:
-                    copies.source.delete_version(mark.key, str(mark.etag))
+        named = self.done_file if self.done_file and "{name}" in self.done_file else None
+
+        def unmark(key: str) -> None:
+            # Left behind, it would call the next file of that name whole from its first byte. So it
+            # goes with its file: where another file fails, a retry does not find this one any more.
+            mark = copies.source.head(beside(key, named)) if named else None
+            if mark is not None:
+                copies.source.delete_version(mark.key, str(mark.etag))
+
+        self.delete_sources(copies, done, self._versions, unmark)
 
 
 def by_pattern(source: SFTPStore, path: str, argument: str) -> tuple[str, list[ObjectInfo] | None]:

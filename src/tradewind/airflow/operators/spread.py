@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tradewind.airflow.base import ProgressLog
+from tradewind.airflow.links import page_of
 from tradewind.airflow.operators.transfer import TransferOperator
 from tradewind.errors import InputError
 
@@ -168,6 +169,8 @@ class SpreadMoveOperator(_SpreadOperator):
         kwargs: Of `TransferOperator`.
     """
 
+    _publishes = False  # The task `publish` counts the rows of all parts.
+
     def __init__(self, *, part: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.part = part
@@ -223,7 +226,7 @@ class SpreadPublishOperator(_SpreadOperator):
         parts = list(self.parts)
         whole = _owner(parts[0])
         stored = target.publish_shares(whole, len(parts), parts[0]["columns"])
-        return Receipt(
+        receipt = Receipt(
             source=source.describe(),
             target=target.describe(),
             owner=str(whole),
@@ -234,6 +237,8 @@ class SpreadPublishOperator(_SpreadOperator):
             stored=stored,
             earlier=stored.at is not None,
         )
+        self.published_page = page_of(target, receipt)
+        return receipt
 
 
 class SpreadCleanUpOperator(_SpreadOperator):
