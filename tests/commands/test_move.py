@@ -158,6 +158,17 @@ def test_parts_are_listed_with_their_manifest(numbers: Path):
     assert re.search(r"^manifest +file://.*/parts/_manifest.json$", done.stdout, re.MULTILINE)
 
 
+def test_under_nohup_a_move_outlives_its_terminal():
+    code = (
+        "import os, signal; from tradewind.commands.stopping import Stop\n"
+        "with Stop() as stop: os.kill(os.getpid(), signal.SIGHUP); print(stop.event.is_set())"
+    )
+    for before, stopped in (("SIG_IGN", False), ("SIG_DFL", True)):
+        line = f"import signal; signal.signal(signal.SIGHUP, signal.{before})\n{code}"
+        done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
+        assert (done.stdout.strip(), done.stderr) == (str(stopped), ""), before
+
+
 def test_a_dry_run_shows_schema_and_plan_and_moves_nothing(numbers: Path):
     done = run("--from", "numbers.csv", "--to", "numbers.parquet", "--dry-run", folder=numbers)
     assert re.search(r"^id +int64$", done.stdout, re.MULTILINE)

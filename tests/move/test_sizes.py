@@ -36,6 +36,8 @@ def test_all_options_of_bytes_take_them(tmp_path) -> None:
     given = {"max_record_bytes": "1MB", "sample_bytes": "1KiB"}
     csv = with_options(CsvFormat(), given)
     assert (csv.max_record_bytes, csv.sample_bytes) == (1_000_000, 1024)
+    with pytest.raises(InputError, match="sample_bytes=-5 is no number of bytes"):
+        with_options(CsvFormat(), {"sample_bytes": -5})
     options = {"table": "t", "max_row_bytes": "100MB"}
     for made in (
         PostgresSource.from_uri("postgresql://a@b/c", options),

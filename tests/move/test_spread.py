@@ -16,10 +16,12 @@ from made_rows import Rows
 from postgres_server import Database, connection_to, database_on
 from tradewind.errors import InputError, RetryError
 from tradewind.local import Systems
+from tradewind.move.objects.object_set import Chosen
+from tradewind.move.objects.shares import shares_of
 from tradewind.move.objects.source import ObjectSource
 from tradewind.move.objects.target import ObjectTarget, Parts
 from tradewind.move.source import Source
-from tradewind.move.store import OWNER
+from tradewind.move.store import OWNER, ObjectInfo
 from tradewind.move.target import Target
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
@@ -136,6 +138,30 @@ def test_a_publication_that_dies_once_it_stands(
     begun.abort()
 
 
+def test_a_publication_that_dies_is_made_again_of_other_shares(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+):
+    """What the first one has replaced is removed all the same; a share without rows is no other."""
+    target = ObjectTarget(store, "rows", format="csv", parts=Parts(rows=2))
+    move(numbers(1, 2, 3), target, 0)
+    target.publish_shares(WHOLE, 1)
+    move(numbers(4), target, 0, OTHER)
+    move(Numbers(pa.table({"n": pa.array([], pa.int64())})), target, 1, OTHER)
+
+    def die(keys: Any) -> None:
+        raise KeyboardInterrupt
+
+    for values in ([], [5, 6]):
+        if values:
+            move(numbers(*values), target, 1, OTHER)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "delete", die)
+            with pytest.raises(KeyboardInterrupt):
+                target.publish_shares(OTHER, 2)
+    assert target.publish_shares(OTHER, 2).rows == 3
+    assert len(keys(store)) == 3
+
+
 def test_shares_that_are_missing_or_unlike(store: FileStore):
     target = ObjectTarget(store, "rows", format="csv", parts=Parts(rows=2))
     move(numbers(1), target, 0)
@@ -221,6 +247,20 @@ def test_objects_are_divided_by_their_bytes(store: FileStore):
         list(source.share(division.shares[0]).batches())
     with pytest.raises(InputError, match="Leave out by"):
         source.divide(2, "id")
+
+
+def test_there_are_no_more_shares_than_asked_for():
+    for sizes in ([0, 0, 0], [10, 10, 0], [0, 10, 0, 0], [1], [9, 1, 1, 1, 1, 1]):
+        chosen = [
+            Chosen(FileStore("/"), ObjectInfo(str(at), size)) for at, size in enumerate(sizes)
+        ]
+        for number in (1, 2, 100):
+            found = list(shares_of(chosen, number))
+            assert len(found) <= min(number, len(sizes)), (sizes, number)
+            assert [0, *(share["to"] for share in found)] == [
+                *(share["from"] for share in found),
+                len(sizes),
+            ]
 
 
 def test_a_query_of_postgres_into_objects(db: Database, store: FileStore):

@@ -146,6 +146,15 @@ def test_nothing_is_deleted_where_a_name_may_be_wrong(tmp_path: Path) -> None:
     assert keys(FileStore(tmp_path)) == ["1", "deep/x"]
 
 
+def test_a_folder_beside_one_that_begins_alike_is_no_overlap(tmp_path: Path) -> None:
+    lake, mirror = FileStore(tmp_path / "in"), FileStore(tmp_path / "in2")
+    put(lake, "1")
+    put(mirror, "old")
+    for source, to in ((lake, mirror), (mirror, lake)):
+        copy_prefix(source, "", to, "", owner=OURS, delete_surplus=True)
+        assert keys(lake) == keys(mirror) == ["1"]
+
+
 def test_the_command_shows_and_does_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,9 @@ def check_folders(source: Store, source_prefix: str, target: Store, target_prefi
             f"{uris[0]} to {uris[1]}: to delete surplus both prefixes end with a slash, or are "
             "empty: others would be deleted that only begin alike. Write the slash."
         )
-    overlaps = [(source.places(source_prefix)[-1], target.places(target_prefix)[-1])]
+    # A slash at the end of both: /srv/in is not within /srv/in2, however alike they begin.
+    named = source.places(source_prefix)[-1], target.places(target_prefix)[-1]
+    overlaps = [tuple(name if name.endswith("/") else f"{name}/" for name in named)]
     if source.uri() == target.uri():
         overlaps.append(prefixes)
     if any(one.startswith(other) or other.startswith(one) for one, other in overlaps):

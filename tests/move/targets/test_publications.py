@@ -166,6 +166,26 @@ def test_a_day_without_values_in_a_column_takes_the_type_that_stands(tmp_path: P
     assert {key.split("/")[1] for key in keys(store) if "part-" in key} == {"day=1", "day=2"}
 
 
+def test_a_first_day_without_rows_binds_no_later_one(tmp_path: Path) -> None:
+    """Nor does a value that comes behind the first batch give way to the type of no row."""
+    store, target = FileStore(tmp_path), None
+    kinds = {"day": pa.string(), "n": pa.string()}
+    for number, batches in enumerate(([], [[None], [7]])):
+        schema = pa.schema(kinds)
+        made = [
+            pa.record_batch([["1"], pa.array(n, pa.int64())], names=["day", "n"]) for n in batches
+        ]
+
+        class Late(Table):
+            def batches(self) -> Batches:
+                return Batches(made[0].schema if made else schema, iter(made))  # noqa: B023
+
+        target = ObjectTarget(store, "set", format="parquet", parts=BY_DAY)
+        transfer(Late(day=[], n=[]), target, day_run(str(number)))
+    found = pa.dataset.dataset(tmp_path / "set", partitioning="hive").to_table()
+    assert found["n"].to_pylist() == [None, 7]
+
+
 def test_days_that_are_published_at_once_all_stand(store: Store, prefix: str) -> None:
     together = threading.Barrier(4, timeout=60)
     failed: list[BaseException] = []

@@ -69,6 +69,8 @@ def with_options(format: Format, options: Mapping[str, Any]) -> Format:
         elif isinstance(usual, int) and not isinstance(usual, bool):
             if name.endswith("_bytes"):
                 value = bytes_of(name, value)
+                if value < 0:
+                    raise InputError(f"{name}={value} is no number of bytes. Give one above 0.")
             elif not str(value).isdecimal():
                 raise InputError(f"{name}={value!r} is no number.")
             value = int(value)

@@ -24,13 +24,13 @@ def shares_of(chosen: Sequence[Chosen], number: int) -> Iterator[dict[str, Any]]
         From which place in the list and to which, how many bytes, and a digest of keys, sizes and
         versions: bounded in size, however many objects there are.
     """
-    whole = sum(one.info.size for one in chosen)
+    # One more each: so an empty object has a weight too, and the last one alone makes it whole.
+    whole = sum(one.info.size + 1 for one in chosen)
     begin = done = 0
     for at, one in enumerate(chosen, 1):
-        done += one.info.size
-        made = min(number, at) if whole == 0 else done * number // whole
-        last = at == len(chosen)
-        if last or made > (done - one.info.size) * number // max(whole, 1):
+        before = done * number // whole
+        done += one.info.size + 1
+        if done * number // whole > before:
             run = chosen[begin:at]
             yield {
                 "from": begin,

@@ -74,11 +74,12 @@ def standing_types(seen: Manifest, told: pa.Schema, first: pa.RecordBatch | None
         first: The first batch of theirs with rows; None where there is none.
 
     Returns:
-        The columns to write; those that come where their names are others.
+        The columns to write; those that come where their names are others, or where what stands has
+        no rows: it binds nobody.
     """
     import pyarrow as pa
 
-    if told.names != seen.schema.names:
+    if told.names != seen.schema.names or not any(part.rows for part in seen.parts):
         return told
     empty = [True] * len(told)
     if first is not None:
@@ -101,6 +102,9 @@ def retyped(
         batches: Of the same names.
         schema: As `standing_types` gives it.
         refuse: Raises; called where a column of another type has a value after all.
+
+    Raises:
+        UnlikeColumnsError: The same, where `refuse` does not: no value is given up.
     """
     import pyarrow as pa
 
@@ -109,6 +113,10 @@ def retyped(
         for column, field in zip(batch.columns, schema, strict=True):
             if column.type != field.type and column.null_count < len(column):
                 refuse()
+                raise UnlikeColumnsError(
+                    f"Column {field.name!r} has no value at first, and values of {column.type} "
+                    f"later, where {field.type} stands. Declare its type."
+                )
             same = column.type == field.type
             columns.append(column if same else pa.nulls(len(column), field.type))
         yield pa.record_batch(columns, schema=schema)

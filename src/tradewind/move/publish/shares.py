@@ -237,10 +237,12 @@ def remove_shares(target: Destination, owner: Owner) -> int:
 
 
 def _keep_former(target: Destination, owner: Owner, former: Manifest, prefix: str) -> None:
-    """Note what is about to be replaced."""
+    """Note what is about to be replaced, and what an attempt before has noted and not removed."""
     key = _lists(prefix, owner) + _FORMER
-    noted = dataclasses.replace(former, owner=owner.digest)
-    _put(target, key, noted, read_manifest_at(target.store, key))
+    seen = read_manifest_at(target.store, key)
+    before = () if seen is None else seen[0].parts
+    parts = tuple(dict.fromkeys((*former.parts, *before)))
+    _put(target, key, dataclasses.replace(former, owner=owner.digest, parts=parts), seen)
 
 
 def _unpublished(store: Store, prefix: str, keys: list[str]) -> list[str]:
