@@ -120,6 +120,16 @@ def test_markers_of_folders_that_have_copies_stay() -> None:
     assert told.stored.removed == (to.uri("to/old/"),)
 
 
+def test_a_marker_that_no_file_can_be_named_by_is_surplus(tmp_path: Path) -> None:
+    source, to = FileStore(tmp_path), MemoryStore("to")
+    put(source, "1")
+    for key in ("to/", "to/old/"):
+        to.upload(key).complete()
+    told = copy_prefix(source, "", to, "to/", owner=OURS, delete_surplus=True)
+    assert keys(to, "to/") == ["", "1"]
+    assert told.stored.removed == (to.uri("to/old/"),)
+
+
 def test_nothing_is_deleted_where_a_name_may_be_wrong(tmp_path: Path) -> None:
     source, to = MemoryStore("from"), MemoryStore("to")
     put(to, "to/x")

@@ -142,6 +142,17 @@ class Surplus:
             tuple(uri(info.key) for info, why in told if why is None), (*left[:_SHOWN], *more)
         )
 
+    def _has(self, key: str) -> bool:
+        """Whether the source has an object by now."""
+        try:
+            return self._source.head(key) is not None
+        except InputError as error:
+            try:
+                self._source.check_key(key, writing=True)
+            except InputError:
+                return False  # it can have none: no file is called as a folder's marker is
+            raise error
+
     def _delete(self, info: ObjectInfo) -> str | None:
         """Delete one; tell why not otherwise."""
         found = self._target.head(info.key)
@@ -151,7 +162,7 @@ class Surplus:
         if found.etag is None or seen[0] != seen[1]:
             return "it was replaced meanwhile"
         source = self._prefixes[0] + info.key[len(self._prefixes[1]) :]
-        if self._source.head(source) is not None:
+        if self._has(source):
             return "it has a source by now"
         if not self._target.delete_version(info.key, found.etag):
             return "it was replaced meanwhile"
