@@ -379,23 +379,23 @@ def test_a_query_of_mysql(local_mariadb: Systems):
     try:
         session.execute(
             "CREATE TABLE spread_days (id bigint, day date, at datetime(6), price decimal(9,2),"
-            " t varchar(9))"
+            " t varchar(9), wide decimal(65, 30))"
         )
         begin = date(2026, 1, 1)
         values = [
             f"({n}, '{begin + timedelta(n % 40)}', '2026-01-01 00:00:{n % 60:02}.5', {n}.25,"
-            f" '%{n}')"
+            f" '%{n}', {n}e30)"
             for n in range(-100, 100)
         ]
         session.execute(
-            f"INSERT INTO spread_days VALUES {', '.join(values)}, (NULL, NULL, NULL, NULL, 'none')"
+            f"INSERT INTO spread_days VALUES {', '.join(values)}, (NULL, NULL, NULL, NULL, 'none', NULL)"
         )
         session.execute("COMMIT")
     finally:
         session.close()
     query = "SELECT * FROM spread_days WHERE t <> %s;"
     source = MySQLSource(connection, query, parameters=["x"])
-    for by in ("id", "day", "at", "price"):
+    for by in ("id", "day", "at", "price", "wide"):
         division = source.divide(4, by)
         assert len(division.shares) == 4, by
         rows = [

@@ -545,6 +545,20 @@ def test_who_waited_for_a_file_that_goes_does_not_write_into_nothing(tmp_path: P
     assert not new.exists()
 
 
+def test_a_link_to_a_file_that_was_not_there_stays(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RetryError("of the source")
+
+    link, file = tmp_path / "link.db", tmp_path / "file.db"
+    link.symlink_to(file)
+    with pytest.raises(RetryError, match="of the source"):
+        load(link, Rows(numbers(5), numbers(6), before=fail), "t", create=True)
+    assert os.readlink(link) == str(file)
+    assert not file.exists()
+    load(link, numbers(5), "t", create=True)
+    assert file.is_file()
+
+
 def _opened(path: Path) -> int:
     """Count how often this process has a file open."""
     found = 0

@@ -74,3 +74,19 @@ def test_what_a_table_does_at_conflicts_loses_no_row_and_changes_no_value(
                 load(path, texts, v, **options)  # type: ignore[arg-type]
     load(path, ["a", "b"], 1, mode="upsert", keys=["v"])
     assert run(path, "SELECT * FROM t ORDER BY v") == [("a", 1, 1), ("b", 2, None)]
+
+
+def test_triggers_keep_what_they_say_for_their_conflicts(tmp_path: Path) -> None:
+    """What a statement says for its conflicts goes for its triggers, too."""
+    path = tmp_path / "t.db"
+    run(path, "CREATE TABLE t (s TEXT, v INTEGER PRIMARY KEY)")
+    run(path, "CREATE TABLE seen (s TEXT PRIMARY KEY, v INTEGER)")
+    run(
+        path,
+        "CREATE TRIGGER see AFTER INSERT ON t BEGIN INSERT OR IGNORE INTO seen VALUES (new.s, "
+        "new.v); INSERT OR REPLACE INTO seen VALUES ('last', new.v); END",
+    )
+    load(path, ["a", "a"], 1)
+    load(path, ["a", "b"], 3, mode="upsert")
+    load(path, ["b"], 5, mode="replace", slice="v >= 4")
+    assert run(path, "SELECT * FROM seen ORDER BY s") == [("a", 1), ("b", 4), ("last", 5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import itertools
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,6 +15,9 @@ from tradewind.errors import InputError
 from tradewind.systems.mysql.connection import quoted
 
 __all__ = ["range_conditions", "shared"]
+
+_DIGITS = 80
+"""More than the 65 that a DECIMAL has; Python's own default is 28."""
 
 
 def shared(query: str, share: Mapping[str, Any]) -> str:
@@ -79,7 +83,8 @@ def _between(low: Any, high: Any, step: int, number: int) -> Any:
     if isinstance(low, int):
         return low + (high - low) * step // number
     if isinstance(low, Decimal):
-        return (low + (high - low) * step / number).quantize(low)
+        with decimal.localcontext(prec=_DIGITS):
+            return (low + (high - low) * step / number).quantize(low)
     return low + (high - low) * step / number
 
 

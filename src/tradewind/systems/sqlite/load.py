@@ -24,6 +24,7 @@ from tradewind.move.tables.staging import (
     slice_condition,
     without_generated,
 )
+from tradewind.systems.sqlite.conflicts import insert_of
 from tradewind.systems.sqlite.marks import Given, count_marked, greatest, is_marked, mark_of
 from tradewind.systems.sqlite.values import check_new_names, column_values, plain, quoted, type_of
 from tradewind.systems.sqlite.waiting import told
@@ -249,8 +250,8 @@ class Load:
                 into = _TRANSIENT
                 execute(f"CREATE TABLE {_TRANSIENT} AS SELECT {listed} FROM {self._sql} LIMIT 0")
             marks = ", ".join("?" * len(columns))
-            # ABORT: not what the table says for its conflicts, which loses rows or changes values.
-            insert = f"INSERT OR ABORT INTO {into} ({listed}) VALUES ({marks})"
+            insert = insert_of(self._connection, target.table)
+            insert = f"{insert} INTO {into} ({listed}) VALUES ({marks})"
             rows = size = 0
             for batch in batches:
                 arrays = [
@@ -388,7 +389,7 @@ class Load:
             if name.lower() not in asked
         )
         done = execute(
-            f"INSERT OR ABORT INTO {self._sql} ({listed}) "
+            f"{insert_of(self._connection, table)} INTO {self._sql} ({listed}) "
             f"SELECT {listed} FROM {_TRANSIENT} WHERE true "
             f"ON CONFLICT ({keys}) DO {f'UPDATE SET {then}' if then else 'NOTHING'}"
         )

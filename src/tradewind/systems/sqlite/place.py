@@ -74,6 +74,7 @@ def clear(path: Path, *, made: bool) -> None:
         path: The file.
         made: Whether that load has made it.
     """
+    path = Path(os.path.realpath(path))  # SQLite makes both there; a link is not ours to remove
     if not made and not os.path.lexists(f"{path}-journal"):
         return
     with contextlib.suppress(sqlite3.Error, OSError):
