@@ -388,7 +388,8 @@ def test_a_query_of_mysql(local_mariadb: Systems):
             for n in range(-100, 100)
         ]
         session.execute(
-            f"INSERT INTO spread_days VALUES {', '.join(values)}, (NULL, NULL, NULL, NULL, 'none', NULL)"
+            f"INSERT INTO spread_days VALUES {', '.join(values)},"
+            " (NULL, NULL, NULL, NULL, 'none', NULL)"
         )
         session.execute("COMMIT")
     finally:

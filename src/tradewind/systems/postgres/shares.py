@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradewind.errors import InputError, SetupError
+from tradewind.errors import InputError, RetryError, SetupError
 from tradewind.move.receipt import Stored
 from tradewind.move.tables.staging import refused_by_triggers
 from tradewind.systems.postgres.catalog import LEDGER, Table, TableColumn, find_table, named_table
@@ -116,6 +116,7 @@ def publish_stages(target: Place, owner: Owner, shares: int, columns: Sequence[s
 
     Raises:
         InputError: A share is missing, or the rows do not fit into the table.
+        RetryError: Another attempt has changed the shares meanwhile.
     """
     with target.open(owner) as session:
         load = _Gathering(target.table, session, owner, schema=target.schema)
@@ -129,10 +130,19 @@ def publish_stages(target: Place, owner: Owner, shares: int, columns: Sequence[s
                 "there: a clean-up has removed what was loaded, or the whole was published "
                 "before. Clear the whole task group, the plan too."
             )
-        if load.begin() is not None:
+        begun = load.begin() is None
+        # By now nobody else publishes; until now another attempt may have.
+        if not (found := load.counts(shares)) and (earlier := load.earlier()) is not None:
+            return earlier
+        if not begun:
             raise InputError(
                 f"{session.system}: parts for {target.table.full_name} were loaded again after the "
                 "whole was published. Clear the whole task group, the plan too, to publish it anew."
+            )
+        if found != counts:
+            raise RetryError(
+                f"{session.system}: parts for {target.table.full_name} were loaded again or "
+                "removed meanwhile. Try again."
             )
         rows = load.gather(target.table.columns or tuple(columns), counts)
         load.commit()
