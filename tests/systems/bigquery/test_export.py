@@ -22,6 +22,7 @@ from tradewind.move.objects.target import ObjectTarget
 from tradewind.move.transfer import transfer
 from tradewind.owner import Owner
 from tradewind.sweep.objects import leftovers_of_objects
+from tradewind.systems.bigquery.connection import BigQueryConnection
 from tradewind.systems.bigquery.exported import check_exportable, conformed
 from tradewind.systems.bigquery.source import BigQuerySource
 from tradewind.systems.bigquery.table import BigQueryTable
@@ -203,6 +204,44 @@ def test_what_cannot_be_exported_is_told_before_a_job_begins(place: Place, lake:
     with pytest.raises(InputError):
         rows_of(BigQuerySource(place.connection, table="types", where="nothing = 1", export=PLACE))
     assert files(lake) == []
+
+
+def test_rows_that_were_streamed_of_late_are_exported_by_a_query(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.cloud.bigquery import Table
+
+    # The emulator has no such buffer, and an extract job leaves out what is in BigQuery's.
+    source = BigQuerySource(place.connection, table="types", export=PLACE)
+    before = {job.job_id for job in place.client.list_jobs()}
+    monkeypatch.setattr(Table, "streaming_buffer", object())
+    assert rows_of(source) == values().to_pylist()
+    (made,) = (
+        job
+        for job in place.client.list_jobs()
+        if job.job_id not in before and job.job_id.startswith("tradewind-export")
+    )
+    assert made.job_type == "query"
+
+
+def test_one_select_with_functions_of_its_own_is_read_as_it_is(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "CREATE TEMP FUNCTION twice(x INT64) AS (x * 2); SELECT twice(21) AS n; -- done"
+    with pytest.raises(InputError, match="leave export out"):
+        rows_of(BigQuerySource(place.connection, query, export=PLACE))
+    monkeypatch.delenv("BIGQUERY_EMULATOR_HOST", raising=False)
+    asked: list[str] = []
+
+    class Client:  # BigQuery's own answer: the emulator calls such a query a script
+        statement_type = "SELECT"
+
+        def query(self, text: str, **_: Any) -> Client:
+            asked.append(text)
+            return self
+
+    BigQuerySource(BigQueryConnection("p"), query)._dry_run(Client(), query, "BigQuery")
+    assert asked == [query]
 
 
 def test_types_that_an_export_has_otherwise_become_the_tables_or_are_refused() -> None:

@@ -33,6 +33,7 @@ from tradewind.owner import Owner
 from tradewind.run.backend import UnreachableError
 from tradewind.sweep.objects import leftovers_of_objects
 from tradewind.systems.sftp.store import SFTPStore
+from tradewind.systems.sftp.upload import SFTPUpload
 from tradewind.systems.ssh.connection import SSHConnection
 
 MB = 1 << 20
@@ -121,6 +122,25 @@ def test_folders_made_for_what_failed_go_and_no_others(
     sftp_store.remove_made_folders()
     found = {str(path.relative_to(there)) for path in there.rglob("*")}
     assert found == {"theirs", "both", "both/b"}
+
+
+def test_a_folder_that_another_move_takes_away_is_made_again(
+    sftp_store: SFTPStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "objects"
+    taken: list[Path] = []
+    begin = SFTPUpload._begin
+
+    async def late(upload: SFTPUpload, client: object) -> None:
+        if not taken:  # by a move that failed, and had made it
+            taken.append(there / "new")
+            taken[0].rmdir()
+        await begin(upload, client)
+
+    monkeypatch.setattr(SFTPUpload, "_begin", late)
+    put(sftp_store, "new/key", b"data")
+    assert taken
+    assert files(there) == ["new/key"]
 
 
 def test_an_upload_goes_on_after_a_broken_connection(

@@ -56,9 +56,10 @@ class BigQuerySource(Source):
 
     With `export`, the large road, BigQuery writes Parquet to Google Cloud Storage by one job, which
     is read from there and removed. The types are the same. A whole table is exported by an extract
-    job, which costs nothing, in no order; a query, a view, or a choice of a table's rows or columns
-    by an ``EXPORT DATA`` statement, whose ``ORDER BY`` holds. What a killed attempt leaves there,
-    the next one removes, and ``tradewind sweep --objects`` finds.
+    job, which costs nothing, in no order; a query, a view, a choice of a table's rows or columns,
+    or a table with rows in its streaming buffer, which that job leaves out, by an ``EXPORT DATA``
+    statement, whose ``ORDER BY`` holds. What a killed attempt leaves there, the next one removes,
+    and ``tradewind sweep --objects`` finds.
 
     Memory: three messages of some megabytes a stream; of an export 1 MiB a column, and two batches.
 
@@ -223,13 +224,15 @@ class BigQuerySource(Source):
         """Remove what earlier attempts have exported; see `Source.discard`."""
         if self.export is None:
             return
-        client = self.connection.client()
         try:
-            self._plan(client, f"BigQuery, project {client.project}", owner).made.discard_earlier()
+            client = self.connection.client()
+            try:
+                system = f"BigQuery, project {client.project}"
+                self._plan(client, system, owner).made.discard_earlier()
+            finally:
+                client.close()
         except TradewindError as error:
             _log.warning("What earlier attempts may have exported is for the sweep: %s", error)
-        finally:
-            client.close()
 
     def _plan(self, client: Client, system: str, owner: Owner | None) -> _Plan:
         """Find out what is exported, and how it is called."""
@@ -242,7 +245,9 @@ class BigQuerySource(Source):
             table, found, columns = self._look(client, system)
             system, location = f"{system}, table {table}", found.location or location
             query, what = self._select(table), f"table {table} {self.columns} {self.where}"
-            if found.table_type in _WITH_ROWS and not self.where and not self.columns:
+            # An extract job leaves out, unsaid, rows that were streamed of late; a query has them.
+            streamed = found.streaming_buffer is not None
+            if found.table_type in _WITH_ROWS and not (self.where or self.columns or streamed):
                 extracted = table
         if extracted is None:
             dry = self._dry_run(client, query, system)
@@ -300,14 +305,21 @@ class BigQuerySource(Source):
 
     def _dry_run(self, client: Client, query: str, system: str) -> Any:
         """Ask what a query would do; refuse all but a SELECT."""
-        if ";" in (whole := one_statement(query)):
+        # BigQuery itself calls several statements a SCRIPT, and one SELECT behind CREATE TEMP
+        # FUNCTION none; an emulator goes by the first. Nothing but a SELECT stands in an export.
+        # Source: https://cloud.google.com/bigquery/docs/multi-statement-queries
+        alone = self.export is not None or self.connection.endpoint is not None
+        if alone and ";" in (whole := one_statement(query)):
             # In a text, or several statements: within brackets only one has a meaning.
             inside = f"SELECT * FROM (\n{whole}\n)"  # noqa: S608 - it is the user's
             try:
                 with translated(system):
                     client.query(inside, job_config=self._job_config(dry=True), **_asked())
             except InputError as error:
-                raise InputError(f"{error} A source runs one SELECT only.") from error
+                raise InputError(
+                    f"{error} A source runs one SELECT only, and an export one with nothing before "
+                    "or behind it: leave export out for a query with functions of its own."
+                ) from error
         with translated(system):
             dry = client.query(query, job_config=self._job_config(dry=True), **_asked())
         if dry.statement_type not in ("SELECT", None):

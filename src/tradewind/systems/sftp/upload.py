@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SFTPUpload", "look", "make_folder", "remove_folders"]
 
 _LONGEST_NAME = 255
+_FOLDERS_TRIED = 20
 _MODE = 0o777
 _NEAR_SECONDS = 60
 
@@ -79,27 +80,34 @@ class SFTPUpload(Upload):
         self._renaming: str | None = None
         folder, name = posixpath.split(path)
         self._staged = posixpath.join(folder, self._staged_name(name, owner))
-        with told(where, "write the file"):
-            try:
-                session.call(self._prepare)
-            except BaseException:
-                with suppress(Exception):
-                    session.call(lambda client: remove_folders(client, folders))
-                raise
-            self._file = RemoteFile(
-                session,
-                self._staged,
-                ssh.FXF_WRITE | ssh.FXF_CREAT,
-                again=ssh.FXF_WRITE,
-                # Nobody reads of it meanwhile what they could not read of what it replaces.
-                permissions=None if self._before is None else 0o600,
-            )
-        try:
+        for left in reversed(range(_FOLDERS_TRIED)):
             with told(where, "write the file"):
-                session.call(self._begin)
-        except BaseException:
-            self.abort()
-            raise
+                try:
+                    session.call(self._prepare)
+                except BaseException:
+                    with suppress(Exception):
+                        session.call(lambda client: remove_folders(client, folders))
+                    raise
+                self._file = RemoteFile(
+                    session,
+                    self._staged,
+                    ssh.FXF_WRITE | ssh.FXF_CREAT,
+                    again=ssh.FXF_WRITE,
+                    # Nobody reads of it meanwhile what they could not read of what it replaces.
+                    permissions=None if self._before is None else 0o600,
+                )
+            try:
+                with told(where, "write the file"):
+                    session.call(self._begin)
+                return
+            except BaseException as error:
+                gone = isinstance(error.__cause__, ssh.SFTPNoSuchFile | ssh.SFTPNoSuchPath)
+                # Another move that failed has just taken away the folder that it had made.
+                if gone and left and self._before is None:
+                    self._file.close()
+                    continue
+                self.abort()
+                raise
 
     def _staged_name(self, name: bytes, owner: str | None) -> bytes:
         ending = f"{secrets.token_hex(4)}.part".encode()
