@@ -224,6 +224,30 @@ def test_rows_that_were_streamed_of_late_are_exported_by_a_query(
     assert made.job_type == "query"
 
 
+def test_an_export_whose_answer_is_lost_is_ended_and_removed(
+    place: Place, lake: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.cloud.bigquery import ExtractJob
+    from requests import Timeout
+
+    begin = ExtractJob._begin
+    begun: list[bool] = []
+
+    def lost(job: ExtractJob, *given: Any, **options: Any) -> None:
+        begin(job, *given, **options)
+        job.result()
+        begun.extend([True] * bool(files(lake)))
+        raise Timeout
+
+    monkeypatch.setattr(ExtractJob, "_begin", lost)
+    source = BigQuerySource(place.connection, table="types", export=PLACE)
+    source.owner = owner
+    with pytest.raises(RetryError, match="cannot be reached"):
+        source.batches()
+    assert begun
+    assert files(lake) == []
+
+
 def test_one_select_with_functions_of_its_own_is_read_as_it_is(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

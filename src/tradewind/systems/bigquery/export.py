@@ -147,6 +147,7 @@ class Export:
         self._attempt = secrets.token_hex(6)
         self._number = 1
         self._job: Any = None
+        self._asked = False
         self._found: list[ObjectInfo] = []
         self._gone = False
         self.left = ""
@@ -209,6 +210,12 @@ class Export:
             except NotFound:
                 return None
 
+    def _find_own(self) -> Any | None:
+        """Find the job if it is this attempt's, and not another's under the same name."""
+        found = self._find()
+        own = found is not None and (found.labels or {}).get(_ATTEMPT) == self._attempt
+        return found if own else None
+
     def _begin(self, describe: Callable[[str], JobConfiguration]) -> None:
         from google.api_core.exceptions import Conflict
 
@@ -226,10 +233,11 @@ class Export:
         )
         with translated(f"{self._system}, job {self._name}"):
             try:
+                self._asked = True
                 job._begin(retry=patient(), timeout=PATIENCE)
             except Conflict:
-                found = self._find()
-                if found is None or (found.labels or {}).get(_ATTEMPT) != self._attempt:
+                found = self._find_own()
+                if found is None:
                     raise RetryError(
                         f"{self._system}: another attempt of the same run exports, too. Nothing of "
                         "this one is left. Try again."
@@ -286,9 +294,12 @@ class Export:
         if self._gone:
             return
         self._gone = True
-        if self._job is None:
-            return
         try:
+            if self._job is None and self._asked:
+                # Its answer did not come; it may run all the same.
+                self._job = self._find_own()
+            if self._job is None:
+                return
             self._end(self._job)
             self._clear()
         except TradewindError as error:
