@@ -68,15 +68,22 @@ def transfer(
                 source.discard(owner)
             break
         except (MemoryError, RuntimeError) as error:  # Arrow's and numpy's are MemoryErrors, too
-            if isinstance(error, RuntimeError) and "start new thread" not in str(error):
-                raise
+            names = f"From {source.describe()} to {target.describe()}"
+            if isinstance(error, RuntimeError):
+                if "start new thread" not in str(error):
+                    raise
+                raise RetryError(
+                    f"{names}: this process may not start another thread. Either nothing of it is "
+                    "visible, or all. Raise the limit (ulimit -u, the container's pids), give it "
+                    "more memory, or run less beside it."
+                ) from None
             said = " ".join(str(error).split()) or "no more could be had"
             raise InputError(
-                f"From {source.describe()} to {target.describe()}: this process may not take the "
-                f"memory that a record of these data, or a value, needs ({said[:200]}). Nothing of "
-                "it is visible. Give it more (ulimit -v, the container's limit), or cut the record "
-                "or value. A lower limit of the source, max_record_bytes or max_row_bytes, refuses "
-                "such a record by its place. A page of an API has page_bytes."
+                f"{names}: this process may not take the memory that a record of these data, or a "
+                f"value, needs ({said[:200]}). Either nothing of it is visible, or all. Give it "
+                "more (ulimit -v, the container's limit), or cut the record or value. A lower "
+                "limit of the source, max_record_bytes or max_row_bytes, refuses such a record by "
+                "its place. A page of an API has page_bytes."
             ) from None
         except SourceChangedError:
             # Nothing of it is visible: so what stands now can be read as if it were the first time.

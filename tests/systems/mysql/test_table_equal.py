@@ -91,6 +91,11 @@ def test_a_slice_by_a_time_with_a_zone_is_that_moment(connection, db) -> None:
         with pytest.raises(InputError, match=f"'{name}'.* cannot hold"):
             load(connection, rows, table, mode="replace", slice={name: value}, columns=["at"])
     assert db.count(table) == 1
+    # Airflow's data_interval_start of a daily run: the day, as rows with such a moment have it.
+    start = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+    day = pa.table({"day": [start]})
+    load(connection, day, table, mode="replace", slice={"day": start}, columns=["day"])
+    assert db.rows(f"SELECT day, t FROM {table}") == [("2026-01-31", None)]
 
 
 def test_an_upsert_leaves_the_key_that_came(connection, db) -> None:

@@ -95,9 +95,10 @@ class RestJobBackend(Backend[RestJob]):
         job_id = self._ids.get(name, "")
         if not job_id and "{id}" in page:
             told = self.describe(name)
-            if told is None:
+            found = MISSING if told is None else JsonPath(self.api.id).find(told)
+            if found is MISSING or found is None:
                 return None
-            job_id = str(JsonPath(self.api.id).find(told))
+            job_id = str(found)
         return self._server.address + self._path(page, name, job_id)
 
     # ------------------------------------------------------------------------------------- start

@@ -78,6 +78,11 @@ def _unzoned(column: TableColumn, value: Any) -> Any:
     Raises:
         UnfitValueError: The column is a DATE or TIME; the zone is told by a name.
     """
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None and column.type == "date":
+        # As rows are taken: midnight in UTC is the day, like Airflow's data_interval_start.
+        moment = value.astimezone(datetime.UTC)
+        if moment.time() == datetime.time():
+            return moment.date()
     if isinstance(value, datetime.datetime | datetime.time) and value.tzinfo is not None:
         value = str(value)
     if not isinstance(value, str):
