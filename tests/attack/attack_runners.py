@@ -77,7 +77,7 @@ def started(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator
 
 
 def in_folder(jobs: Path) -> Callable[[], list[str]]:
-    return lambda: [path.name for path in jobs.iterdir()]
+    return lambda: [path.name for path in jobs.glob("*")]
 
 
 @place()

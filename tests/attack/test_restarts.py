@@ -273,7 +273,7 @@ def test_of_an_sshd(supervisors: Workers, tmp_path: Path, server: SSHServer, cou
     where = {"port": server.port, "username": server.username, "root": str(tmp_path / "jobs")}
     files = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
     check_work(supervisors, "ssh", tmp_path, attack, count, restart, goes_on=True, **where, **files)
-    left = [path.name for path in (tmp_path / "jobs").iterdir()]
+    left = [path.name for path in (tmp_path / "jobs").glob("*")]
     attack.check(not left, f"left behind: {left}")
     attack.finish()
 

@@ -1,4 +1,7 @@
-"""`tradewind move` as it is typed."""
+"""`tradewind move` as it is typed.
+
+Over 400 lines: each thing that the command promises is a few lines on the same small files.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from tradewind.airflow.links import JobLink
 from tradewind.airflow.parse_checks import check_number, check_text, is_fixed
 from tradewind.airflow.work import WorkOperator
 from tradewind.errors import InputError
-from tradewind.systems.http.operators import check_http, spelled_auth
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -171,16 +170,7 @@ class LivyOperator(WorkOperator):
 
     def backend_spec(self) -> BackendSpec:
         """Say which Livy."""
-        return BackendSpec(
-            "tradewind.airflow.rest_backends:open_livy",
-            {
-                "livy_conn_id": self.livy_conn_id,
-                "endpoint_prefix": self.livy_endpoint_prefix,
-                "headers": self.extra_headers,
-                "extra_options": self.extra_options,
-                "auth_name": spelled_auth(self),
-            },
-        )
+        return livy_spec(self, "open_livy")
 
     def open_backend(self) -> Backend[Any]:
         """Connect, by the very auth_type that was given."""
@@ -254,6 +244,8 @@ def check_livy(operator: Any) -> None:
     Raises:
         InputError: Something is. Templates are let be.
     """
+    from tradewind.systems.http.operators import check_http
+
     fixed = {name: value for name, value in operator.spark_params.items() if is_fixed(value)}
     spelled_for_livy(operator.task_id, fixed)
     if "conf" in fixed:
@@ -268,6 +260,8 @@ def livy_spec(operator: Any, opener: str) -> BackendSpec:
         operator: Has what says how Livy is reached.
         opener: The function of `tradewind.airflow.rest_backends` that connects.
     """
+    from tradewind.systems.http.operators import spelled_auth
+
     return BackendSpec(
         f"tradewind.airflow.rest_backends:{opener}",
         {
